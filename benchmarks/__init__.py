@@ -1,0 +1,1 @@
+"""Command line, runner, embedding store, encoders, records, leaderboards."""

@@ -1,0 +1,1 @@
+"""Music and dance made by the project itself: arranger, renderer, dancer."""

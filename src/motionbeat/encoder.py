@@ -1,0 +1,58 @@
+"""The contract every music encoder meets."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderCard:
+    """What a reader of a results table must know about an encoder.
+
+    Attributes:
+        name: name on the command line and in every table.
+        revision: changes whenever the output for the same audio changes.
+        sample_rate: of the waveform the encoder takes, in Hz.
+        frame_rate: of the frames it gives, in Hz; frame ``i`` is centred at ``i / frame_rate`` s.
+        layers: number of hidden layers given.
+        width: features a frame and layer.
+        parameters: number of weights, trained or not.
+        licence: of the weights, or of the code where there are none.
+        training_data: names of the datasets the weights have seen; empty when untrained.
+        source: paper, package or repository.
+    """
+
+    name: str
+    revision: str
+    sample_rate: int
+    frame_rate: float
+    layers: int
+    width: int
+    parameters: int
+    licence: str
+    training_data: tuple[str, ...]
+    source: str
+
+
+class Encoder(nn.Module):
+    """A frozen music encoder: waveform in, hidden states of all layers out.
+
+    A subclass states its ``card`` and defines ``forward``; its constructor needs no arguments.
+    Output frames depend on at most ``context`` seconds of audio on either side, which lets long
+    files be encoded piece by piece.
+    """
+
+    card: ClassVar[EncoderCard]
+    context: ClassVar[float] = 5.0
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Encode a batch of waveforms.
+
+        Args:
+            waveform: (B, T) float32 in [-1, 1] at ``card.sample_rate``.
+
+        Returns:
+            (B, layers, frames, width) with frame ``i`` centred at ``i / card.frame_rate`` s.
+        """
+        raise NotImplementedError

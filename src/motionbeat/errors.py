@@ -1,0 +1,8 @@
+"""The one exception a user is meant to read."""
+
+
+class MotionBeatError(Exception):
+    """Something the user can mend: one line that says what is wrong and what to do.
+
+    The command line prints the message alone and exits with status 1.
+    """

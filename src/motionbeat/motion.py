@@ -1,0 +1,83 @@
+"""Motion: SMPL-ordered joint positions in metres, and the skeleton they hang on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motionbeat.errors import MotionBeatError
+
+JOINTS = (
+    "pelvis", "l_hip", "r_hip", "spine1", "l_knee", "r_knee", "spine2", "l_ankle",
+    "r_ankle", "spine3", "l_foot", "r_foot", "neck", "l_collar", "r_collar", "head",
+    "l_shoulder", "r_shoulder", "l_elbow", "r_elbow", "l_wrist", "r_wrist", "l_hand", "r_hand",
+)  # fmt: skip
+"""Names of the 24 SMPL joints in their order (Loper et al., SMPL, 2015)."""
+
+PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+"""Parent of each joint; -1 for the pelvis, the root."""
+
+FEET = (JOINTS.index("l_ankle"), JOINTS.index("l_foot"),
+        JOINTS.index("r_ankle"), JOINTS.index("r_foot"))  # fmt: skip
+"""The four joints that touch the floor: left ankle and toe, right ankle and toe."""
+
+
+class MotionError(MotionBeatError):
+    """Motion data that cannot be used, with the reason."""
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """A dance as joint positions.
+
+    Attributes:
+        positions: (T, 24, 3) float32 in metres, SMPL joint order, y up.
+        fps: frames a second.
+        contacts: (T, 4) bool, floor contact of the joints in ``FEET``; None when unknown.
+
+    Raises:
+        MotionError: wrong shape, NaN or infinite positions, or a frame rate that is not positive.
+    """
+
+    positions: NDArray[np.float32]
+    fps: float
+    contacts: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        shape = self.positions.shape
+        if len(shape) != 3 or shape[1:] != (len(JOINTS), 3):
+            raise MotionError(f"motion has shape {shape}; expected (frames, {len(JOINTS)}, 3)")
+        if not np.isfinite(self.positions).all():
+            raise MotionError("motion holds NaN or infinite positions; repair or drop the clip")
+        if self.fps <= 0:
+            raise MotionError(f"motion has {self.fps} frames a second; expected more than 0")
+        if self.contacts is not None and self.contacts.shape != (shape[0], len(FEET)):
+            raise MotionError(
+                f"contacts have shape {self.contacts.shape}; expected ({shape[0]}, {len(FEET)})"
+            )
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return len(self.positions) / self.fps
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Motion":
+        """Read a motion written by :meth:`save`; pickled arrays are refused."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                contacts = arrays["contacts"] if "contacts" in arrays else None
+                return cls(arrays["positions"], float(arrays["fps"]), contacts)
+        except (OSError, KeyError, ValueError) as error:
+            raise MotionError(f"{path}: unreadable motion ({error}); generate it again") from error
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """The named arrays of a ``.npz`` file that :meth:`load` reads."""
+        arrays: dict[str, NDArray[np.generic]] = {
+            "positions": self.positions,
+            "fps": np.float64(self.fps).reshape(()),
+        }
+        if self.contacts is not None:
+            arrays["contacts"] = self.contacts
+        return arrays
