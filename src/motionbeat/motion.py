@@ -67,7 +67,7 @@ class Motion:
         """Read a motion written by :meth:`save`; pickled arrays are refused."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                contacts = arrays["contacts"] if "contacts" in arrays else None
+                contacts = arrays.get("contacts")
                 return cls(arrays["positions"], float(arrays["fps"]), contacts)
         except (OSError, KeyError, ValueError) as error:
             raise MotionError(f"{path}: unreadable motion ({error}); generate it again") from error
@@ -76,7 +76,7 @@ class Motion:
         """The named arrays of a ``.npz`` file that :meth:`load` reads."""
         arrays: dict[str, NDArray[np.generic]] = {
             "positions": self.positions,
-            "fps": np.float64(self.fps).reshape(()),
+            "fps": np.array(self.fps),
         }
         if self.contacts is not None:
             arrays["contacts"] = self.contacts
