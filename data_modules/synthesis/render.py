@@ -1,0 +1,150 @@
+"""From notes to sound: a General MIDI soundfont played with sample-accurate onsets."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from data_modules.base import DatasetError
+from data_modules.synthesis.files import write_atomically
+
+SAMPLE_RATE = 44_100
+"""Sample rate of rendered audio in Hz."""
+
+SOUNDFONT = "TimGM6mb.sf2"
+"""General MIDI soundfont by Tim Brechbill (GPL-2.0), which the pretty_midi package carries."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sounding note.
+
+    Attributes:
+        start: onset in seconds.
+        end: release in seconds; what rings on after it is up to the soundfont.
+        pitch: MIDI key number; in a drum part the drum.
+        velocity: 1 to 127.
+    """
+
+    start: float
+    end: float
+    pitch: int
+    velocity: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """The notes of one player.
+
+    Attributes:
+        program: General MIDI program, 0 to 127; in a drum part the kit.
+        notes: in any order.
+        drums: whether program and pitches mean a drum kit and its drums.
+        gain_db: level in dB relative to the soundfont's own.
+    """
+
+    program: int
+    notes: tuple[Note, ...]
+    drums: bool = False
+    gain_db: float = 0.0
+
+
+def render(
+    parts: Sequence[Part], duration: float, sample_rate: int = SAMPLE_RATE
+) -> NDArray[np.float32]:
+    """Play parts together.
+
+    Every part has a synthesiser of its own, so the sound of one never depends on the others. The
+    synthesiser is advanced from event to event, so every onset falls on its nearest sample.
+
+    Args:
+        parts: what to play; notes that start after the end are left out.
+        duration: in seconds.
+        sample_rate: in Hz.
+
+    Returns:
+        Waveform of shape (samples,), mono; not normalised, loud parts may exceed 1.
+
+    Raises:
+        DatasetError: the soundfont is missing.
+    """
+    mix = np.zeros(round(duration * sample_rate))
+    for part in parts:
+        mix += 10 ** (part.gain_db / 20) * _play(part, len(mix), sample_rate)
+    return mix.astype(np.float32)
+
+
+def normalise(waveform: NDArray[np.float32], peak: float = 0.9) -> NDArray[np.float32]:
+    """Scale a waveform to a peak; silence stays silence."""
+    loudest = float(np.abs(waveform).max(initial=0.0))
+    return waveform * np.float32(peak / loudest) if loudest else waveform
+
+
+def encode_audio(waveform: NDArray[np.float32], sample_rate: int = SAMPLE_RATE) -> bytes:
+    """The bytes of a 16-bit mono FLAC file; samples beyond [-1, 1] are clipped."""
+    samples = np.clip(np.rint(waveform.astype(np.float64) * 32767), -32768, 32767)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples.astype(np.int16), sample_rate, format="FLAC")
+    return buffer.getvalue()
+
+
+def write_audio(path: Path, waveform: NDArray[np.float32], sample_rate: int = SAMPLE_RATE) -> None:
+    """Write a mono waveform of shape (samples,) as a 16-bit FLAC file, whole or not at all.
+
+    Raises:
+        DatasetError: the folder cannot be written to or its disk is full.
+    """
+    write_atomically(path, encode_audio(waveform, sample_rate))
+
+
+def _play(part: Part, samples: int, sample_rate: int) -> NDArray[np.float32]:
+    """One part alone at the soundfont's own level, (samples,)."""
+    from tinysoundfont import Synth
+
+    synth = Synth(samplerate=sample_rate)
+    synth.sfload(_soundfont())
+    synth.program_change(0, part.program, part.drums)
+    # Releases come before onsets of the same sample, or a repeated note would end its successor.
+    events = sorted(
+        event
+        for note in part.notes
+        for event in (
+            (round(note.start * sample_rate), 1, note.pitch, note.velocity),
+            (max(round(note.end * sample_rate), round(note.start * sample_rate) + 1),
+             0, note.pitch, 0),
+        )
+    )  # fmt: skip
+    waveform = np.zeros(samples, np.float32)
+    now = 0
+    for moment, onset, pitch, velocity in [*events, (samples, 0, 0, 0)]:
+        if (until := min(moment, samples)) > now:
+            stereo = np.frombuffer(synth.generate(until - now), np.float32)
+            waveform[now:until] = (stereo[0::2] + stereo[1::2]) / 2
+            now = until
+        if moment >= samples:
+            break
+        if onset:
+            synth.noteon(0, pitch, velocity)
+        else:
+            synth.noteoff(0, pitch)
+    return waveform
+
+
+@cache
+def _soundfont() -> bytes:
+    """The soundfont, found without importing the package that carries it."""
+    spec = find_spec("pretty_midi")
+    if spec is None or spec.origin is None:
+        raise DatasetError("the soundfont is missing; run: pip install pretty_midi")
+    try:
+        return (Path(spec.origin).parent / SOUNDFONT).read_bytes()
+    except OSError as error:
+        raise DatasetError(
+            f"pretty_midi has no {SOUNDFONT}; run: pip install --force-reinstall pretty_midi"
+        ) from error
