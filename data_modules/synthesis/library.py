@@ -1,0 +1,192 @@
+"""A folder of made pieces: every piece made once, kept after a kill, verified on every start.
+
+A piece is made by its recipe: a picklable function that writes the piece's files into the folder
+and returns what is known about it. The manifest of the folder is one file of JSON lines, a line a
+finished piece, so that finishing a piece is one append and a kill costs only the pieces in the
+making.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from data_modules.base import DatasetError
+from data_modules.synthesis.files import write_atomically
+
+MANIFEST = "manifest.jsonl"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a recipe has made.
+
+    Attributes:
+        files: names of the written files, relative to the library's folder.
+        labels: what is known about the piece, as JSON values.
+    """
+
+    files: tuple[str, ...]
+    labels: dict[str, Any]
+
+
+Recipe = Callable[[Path], Piece]
+"""Writes the files of one piece into a folder; picklable, and the same files on every call."""
+
+_Entry = dict[str, Any]  # one line of the manifest: id, files (name to sha256), labels
+
+
+def build(
+    folder: Path, recipes: Mapping[str, Recipe], title: str, workers: int | None = None
+) -> dict[str, Piece]:
+    """Make the pieces that are missing or damaged, and leave the others as they are.
+
+    Every file that should be there is compared with its sha256. Pieces are made by as many
+    processes as the machine has processors, under a progress bar.
+
+    Args:
+        folder: the library; made when missing.
+        recipes: recipe of each piece by its id.
+        title: name in front of the progress bar.
+        workers: number of processes; 1 works in this one.
+
+    Returns:
+        The pieces by id, in the order of the recipes.
+
+    Raises:
+        DatasetError: the folder cannot be written, the disk is full, or a process was killed.
+    """
+    with _explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        written = _entries(folder)
+        kept = _intact(folder, [written[id] for id in recipes if id in written])
+        missing = {id: recipe for id, recipe in recipes.items() if id not in kept}
+        if missing:
+            write_atomically(folder / MANIFEST, "".join(map(_line, kept.values())).encode())
+            with (folder / MANIFEST).open("a", encoding="utf-8") as manifest:
+                for entry in _made(folder, missing, title, workers or os.cpu_count() or 1):
+                    manifest.write(_line(entry))
+                    manifest.flush()
+                    kept[entry["id"]] = entry
+    return {id: _piece(kept[id]) for id in recipes}
+
+
+def read(folder: Path) -> dict[str, Piece]:
+    """The finished pieces of a library by id, as its manifest has them, without verification.
+
+    Raises:
+        DatasetError: the folder holds no library.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise DatasetError(f"{folder}: nothing made here yet; call prepare_data first")
+    return {id: _piece(entry) for id, entry in _entries(folder).items()}
+
+
+def _piece(entry: _Entry) -> Piece:
+    return Piece(tuple(entry["files"]), entry["labels"])
+
+
+def _line(entry: _Entry) -> str:
+    return json.dumps(entry, sort_keys=True) + "\n"
+
+
+def _entries(folder: Path) -> dict[str, _Entry]:
+    entries: dict[str, _Entry] = {}
+    path = folder / MANIFEST
+    lines = path.read_bytes().splitlines() if path.is_file() else []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            entries[entry["id"]] = entry
+        except (ValueError, KeyError, TypeError):  # the line a kill cut off: make its piece again
+            continue
+    return entries
+
+
+def _sha256(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _intact(folder: Path, entries: list[_Entry]) -> dict[str, _Entry]:
+    def whole(entry: _Entry) -> bool:
+        return all(_sha256(folder / name) == digest for name, digest in entry["files"].items())
+
+    with ThreadPoolExecutor() as pool:  # hashing releases the interpreter lock
+        verdicts = list(pool.map(whole, entries))
+    return {entry["id"]: entry for entry, good in zip(entries, verdicts, strict=True) if good}
+
+
+def _make(folder: Path, id: str, recipe: Recipe) -> _Entry:
+    piece = recipe(folder)
+    files = {name: _sha256(folder / name) for name in piece.files}
+    return {"id": id, "files": files, "labels": piece.labels}
+
+
+def _made(
+    folder: Path, recipes: Mapping[str, Recipe], title: str, workers: int
+) -> Iterator[_Entry]:
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    jobs = [partial(_make, folder, id, recipe) for id, recipe in recipes.items()]
+    if workers == 1 or len(jobs) == 1:
+        with bar:
+            yield from bar.track((job() for job in jobs), total=len(jobs), description=title)
+        return
+    with ProcessPoolExecutor(min(workers, len(jobs))) as pool:
+        futures = [pool.submit(job) for job in jobs]  # before the bar, whose thread must not fork
+        try:
+            with bar:
+                finished = (future.result() for future in as_completed(futures))
+                yield from bar.track(finished, total=len(jobs), description=title)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Rate(ProgressColumn):
+    """Pieces a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f}/s" if task.speed else "")
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turn what an operating system may refuse into one line with its remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"{folder}: cannot be written ({error.strerror or error}); "
+            "free disk space or choose another cache folder"
+        ) from error
+    except BrokenProcessPool as error:
+        raise DatasetError(
+            f"{folder}: a process making pieces was killed, probably for want of memory; "
+            "run again: finished pieces are kept"
+        ) from error
