@@ -1,0 +1,223 @@
+"""Frets on Fire: eight real metal and rock songs on constant, human-made beat grids.
+
+The songs come from one of two places. A data folder holds them mixed, mono, at 22.05 kHz and in
+strong compression. The Debian packages hold two stems a song at 44.1 kHz, ``song.ogg`` (the band)
+and ``guitar.ogg``, which are summed here; the tempo in their ``notes.mid`` is the one below. Both
+sound the same music at the same times and have the same labels, but the samples differ, so the
+revision says which was used.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from data_modules.base import Beats, DataModule, DatasetCard, DatasetError, Split, Tempo, Track
+from data_modules.synthesis import library
+from data_modules.synthesis.render import SAMPLE_RATE, normalise, write_audio
+from motionbeat.audio import load_audio, resample
+
+INSTALLED = Path("/usr/share/games/fretsonfire/data/songs")
+"""Where the Debian packages put the songs."""
+
+PACKAGES = {"muldjord": "fretsonfire-songs-muldjord", "sectoid": "fretsonfire-songs-sectoid"}
+"""Debian package of each artist."""
+
+_STEMS = ("song.ogg", "guitar.ogg")
+_INAUDIBLE_END = 0.05  # seconds: a beat this close to the end of a file has no sound to be heard in
+_DURATION_TOLERANCE = 0.1  # seconds
+
+
+@dataclass(frozen=True)
+class Song:
+    """What is known about a song.
+
+    Attributes:
+        artist: also the name of the song pack.
+        bpm: of the grid, whose first beat is at 0 s.
+        seconds: duration.
+    """
+
+    artist: str
+    bpm: float
+    seconds: float
+
+
+SONGS = {
+    "armygeddon": Song("muldjord", 170, 197.65),
+    "chaos_god": Song("muldjord", 170, 183.53),
+    "internal_degeneration": Song("muldjord", 190, 223.58),
+    "mutilated_mime": Song("muldjord", 180, 193.67),
+    "escape_from_chaosland": Song("sectoid", 135, 206.22),
+    "feelings": Song("sectoid", 95, 288.00),
+    "metal_madness": Song("sectoid", 150, 143.68),
+    "war_of_freedom": Song("sectoid", 140, 174.86),
+}
+
+
+class FretsOnFire(DataModule):
+    """Test set of eight real songs, about 27 minutes; bars are unknown.
+
+    Taken from ``<data>/fretsonfire`` when there is such a folder, else from the installed Debian
+    packages, else from packages that ``apt-get`` fetches into the cache, for which it needs no
+    root. War of Freedom is a hard case: strong beat trackers disagree with its grid.
+    """
+
+    card = DatasetCard(
+        name="fretsonfire",
+        revision="1",
+        tasks=("beat",),
+        licence="MIT (Sectoid), CC BY-SA 3.0 (Muldjord)",
+        citation="Muldjord; Carlos Viola Iborra (Sectoid). Songs for Frets on Fire, 2006-2008.",
+        size="8 songs, 27 min, 60 MB to fetch",
+        how_to_get=(
+            "set MOTIONBEAT_DATA to a folder with fretsonfire/*.ogg, or install the packages "
+            f"{' and '.join(PACKAGES.values())}, or run where apt-get reaches its archive"
+        ),
+        trained_on="groovebox",
+    )
+
+    @property
+    def revision(self) -> str:
+        """The card's revision and the source of the audio."""
+        return f"{self.card.revision}-{'data' if self._given else 'packages'}"
+
+    def prepare_data(self) -> None:
+        """Verify the songs of the data folder, or mix those of the packages once.
+
+        Raises:
+            DatasetError: songs are missing or have the wrong length.
+        """
+        if not self._given and len(library.intact(self._folder, SONGS)) < len(SONGS):
+            self._mix()
+        self.tracks("test")
+
+    def tracks(self, split: Split) -> list[Track]:
+        """The songs, all in the test split."""
+        if split != "test":
+            return []
+        suffix = ".ogg" if self._given else ".flac"
+        paths = {name: self._folder / f"{name}{suffix}" for name in SONGS}
+        seconds = {name: _seconds(path) for name, path in paths.items()}
+        if wrong := [
+            name
+            for name, song in SONGS.items()
+            if abs(seconds[name] - song.seconds) > _DURATION_TOLERANCE
+        ]:
+            raise self._error(f"{', '.join(wrong)} missing or not whole in {self._folder}")
+        return [
+            Track(
+                id=name,
+                audio_path=paths[name],
+                duration=seconds[name],
+                group=song.artist,
+                annotations=(Beats(_grid(song.bpm, seconds[name])), Tempo(song.bpm)),
+            )
+            for name, song in SONGS.items()
+        ]
+
+    @property
+    def _given(self) -> bool:
+        return self.data is not None and (self.data / "fretsonfire").is_dir()
+
+    @property
+    def _folder(self) -> Path:
+        if self._given and self.data:
+            return self.data / "fretsonfire"
+        return self.cache / "fretsonfire" / self.revision
+
+    def _mix(self) -> None:
+        for artist, package in PACKAGES.items():
+            if any(song.artist == artist and not self._stems(name) for name, song in SONGS.items()):
+                self._fetch(package)
+        stems = {name: self._stems(name) for name in SONGS}
+        if wrong := [name for name, folder in stems.items() if folder is None]:
+            raise self._error(f"the packages hold no {', '.join(wrong)}")
+        recipes = {name: partial(_mix, name, folder) for name, folder in stems.items() if folder}
+        library.build(self._folder, recipes, "Frets on Fire")
+
+    def _stems(self, name: str) -> Path | None:
+        """Folder with the stems of a song, installed or fetched; None when there is none."""
+        artist = SONGS[name].artist
+        for root in (INSTALLED, self._unpacked(PACKAGES[artist]) / INSTALLED.relative_to("/")):
+            for folder in sorted((root / artist).glob("*/")):
+                found = folder.name.lower().replace(" ", "_") == name
+                if found and all((folder / stem).is_file() for stem in _STEMS):
+                    return folder
+        return None
+
+    def _unpacked(self, package: str) -> Path:
+        return self.cache / "fretsonfire" / "packages" / package
+
+    def _fetch(self, package: str) -> None:
+        """Download and unpack a package into the cache, whole or not at all."""
+        if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+            raise self._error(f"{package} is not installed and there is no apt-get to fetch it")
+        target = self._unpacked(package)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=target.parent) as work:
+                archive = _download(package, Path(work))
+                _run("dpkg-deb", "--extract", str(archive), str(Path(work) / "tree"))
+                shutil.rmtree(target, ignore_errors=True)
+                os.replace(Path(work) / "tree", target)
+        except subprocess.CalledProcessError as error:
+            reason = (error.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise self._error(f"cannot get {package}: {error.cmd[0]} says: {reason}") from error
+        except OSError as error:
+            raise DatasetError(
+                f"{target.parent}: cannot be written ({error.strerror or error}); "
+                "free disk space or choose another cache folder"
+            ) from error
+
+    def _error(self, reason: str) -> DatasetError:
+        return DatasetError(f"{self.card.name}: {reason}; {self.card.how_to_get}")
+
+
+def _grid(bpm: float, seconds: float) -> NDArray[np.float64]:
+    """Times of the beats k·60/bpm, k = 0, 1, …, that are heard in a file of so many seconds."""
+    beats = np.arange(int(seconds * bpm / 60) + 1, dtype=np.float64) * (60 / bpm)
+    return beats[beats <= seconds - _INAUDIBLE_END]
+
+
+def _seconds(path: Path) -> float:
+    """Duration of an audio file in seconds; 0 for none that can be read."""
+    try:
+        info = soundfile.info(path)
+    except (OSError, soundfile.LibsndfileError):
+        return 0.0
+    return float(info.frames / info.samplerate)
+
+
+def _mix(name: str, stems: Path, folder: Path) -> library.Piece:
+    """Sum the stems of a song, mono, at a peak as even as that of the data folder's mixes."""
+    sounds = [resample(*load_audio(stems / stem), SAMPLE_RATE) for stem in _STEMS]
+    length = min(len(sound) for sound in sounds)
+    mix = np.stack([sound[:length] for sound in sounds]).sum(axis=0)
+    write_audio(folder / f"{name}.flac", normalise(mix, 0.95), SAMPLE_RATE)
+    return library.Piece((f"{name}.flac",), {})
+
+
+def _download(package: str, work: Path) -> Path:
+    """Fetch a package by ``apt-get``, with its own lists of packages where the system has none."""
+    own_lists = ("-o", f"Dir::State::Lists={work / 'lists'}", "-o", f"Dir::Cache={work}")
+    try:
+        _run("apt-get", "download", package, work=work)
+    except subprocess.CalledProcessError:
+        (work / "lists" / "partial").mkdir(parents=True)
+        (work / "archives" / "partial").mkdir(parents=True)
+        _run("apt-get", *own_lists, "update", work=work)
+        _run("apt-get", *own_lists, "download", package, work=work)
+    return next(work.glob(f"{package}_*.deb"))
+
+
+def _run(*command: str, work: Path | None = None) -> None:
+    environment = os.environ | {"LC_ALL": "C"}
+    subprocess.run(command, cwd=work, env=environment, check=True, capture_output=True, text=True)
