@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -55,13 +55,18 @@ class DatasetCard:
 class Annotation:
     """Base of everything that can be known about a track; a track has one of a type at most."""
 
+    @property
+    def end(self) -> float:
+        """Last second it speaks of; 0 when it speaks of the track as a whole."""
+        return 0.0
+
 
 @dataclass(frozen=True, eq=False)
 class Beats(Annotation):
     """Beat times, never quantised to frames.
 
     Attributes:
-        times: (n,) float64 in seconds, strictly increasing.
+        times: (n,) float64 in seconds, from 0 on, strictly increasing.
         positions: (n,) int, position of each beat in its bar counted from 1 (1 is the downbeat);
             None when the bars are unknown.
     """
@@ -70,10 +75,15 @@ class Beats(Annotation):
     positions: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        if self.times.ndim != 1 or not (np.diff(self.times) > 0).all():
-            raise DatasetError("beat times must be one strictly increasing row of seconds")
+        if self.times.ndim != 1 or not (np.diff(self.times, prepend=-1e-9) > 0).all():
+            raise DatasetError("beat times must be one strictly increasing row of seconds from 0")
         if self.positions is not None and self.positions.shape != self.times.shape:
             raise DatasetError("every beat needs one position in its bar")
+
+    @property
+    def end(self) -> float:
+        """Time of the last beat in seconds."""
+        return float(self.times[-1]) if len(self.times) else 0.0
 
     @property
     def downbeats(self) -> NDArray[np.float64] | None:
@@ -218,10 +228,12 @@ class DataModule(LightningDataModule):
             DatasetError: something is missing; the message says what and how to get it.
         """
 
-    def serve(self, examples: Examples, batch_size: int, seed: int = 0) -> None:
+    def serve(
+        self, examples: Examples, collate: Callable[[Any], Any], batch_size: int, seed: int
+    ) -> None:
         """Choose what the dataloaders give: examples of tracks, so many a batch."""
-        self._examples = examples
-        self._batch_size = batch_size
+        self._examples = cache(lambda split: examples(self.tracks(split), split))
+        self._options: dict[str, Any] = {"collate_fn": collate, "batch_size": batch_size}
         self._seed = seed
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -240,10 +252,7 @@ class DataModule(LightningDataModule):
 
     def _loader(self, split: Split, **options: Any) -> DataLoader[Any]:
         return DataLoader(
-            self._examples(self.tracks(split), split),
-            batch_size=self._batch_size,
-            pin_memory=torch.cuda.is_available(),
-            **options,
+            self._examples(split), pin_memory=torch.cuda.is_available(), **self._options, **options
         )
 
 

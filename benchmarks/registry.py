@@ -1,0 +1,104 @@
+"""Names to classes: every class with a name, in one file each, found where such classes live."""
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+import benchmarks.encoders
+import data_modules
+import tasks
+from data_modules.base import DataModule
+from motionbeat.encoder import Encoder
+from motionbeat.errors import MotionBeatError
+from tasks.base import Task
+
+T = TypeVar("T")
+
+
+class UnknownNameError(MotionBeatError):
+    """A name that nothing is known by, with the nearest ones that are."""
+
+
+class Registry(Generic[T]):
+    """The classes of one kind by name.
+
+    Args:
+        kind: what they are, for messages.
+        base: their base class; a class counts when it states its own ``name`` or ``card``.
+        package: its modules hold them.
+    """
+
+    def __init__(self, kind: str, base: Any, package: ModuleType) -> None:
+        self.kind = kind
+        self.base = base
+        self.package = package
+
+    @cached_property
+    def classes(self) -> dict[str, type[T]]:
+        """All classes of the package by name."""
+        modules = [
+            importlib.import_module(f"{self.package.__name__}.{module.name}")
+            for module in pkgutil.iter_modules(self.package.__path__)
+        ]
+        return {
+            name: found
+            for module in modules
+            for found in vars(module).values()
+            if (name := self._name(found)) is not None
+        }
+
+    def get(self, name: str) -> type[T]:
+        """The class known by a name, or given as ``package.module:Class`` or ``file.py:Class``.
+
+        Raises:
+            UnknownNameError: there is none; the message offers the nearest known names.
+        """
+        if ":" in name:
+            return self._load(name)
+        if name not in self.classes:
+            near = difflib.get_close_matches(name, self.classes, n=3, cutoff=0.5)
+            offer = f"did you mean {' or '.join(near)}?" if near else "no known name is near"
+            raise UnknownNameError(
+                f"unknown {self.kind} '{name}': {offer} (known: {', '.join(sorted(self.classes))})"
+            )
+        return self.classes[name]
+
+    def _name(self, found: object) -> str | None:
+        if not (inspect.isclass(found) and issubclass(found, self.base)):
+            return None
+        own = vars(found)
+        name = own["card"].name if "card" in own else own.get("name")
+        return name if isinstance(name, str) else None
+
+    def _load(self, path: str) -> type[T]:
+        location, _, attribute = path.rpartition(":")
+        try:
+            if location.endswith(".py"):
+                spec = importlib.util.spec_from_file_location(Path(location).stem, location)
+                assert spec is not None
+                assert spec.loader is not None
+                module = importlib.util.module_from_spec(spec)
+                sys.modules[spec.name] = module
+                spec.loader.exec_module(module)
+            else:
+                module = importlib.import_module(location)
+            found = getattr(module, attribute)
+        except (ImportError, OSError, AttributeError) as error:
+            raise UnknownNameError(f"{self.kind} '{path}' cannot be loaded: {error}") from error
+        if self._name(found) is None:
+            raise UnknownNameError(
+                f"{self.kind} '{path}' is no {self.base.__name__} with a card or name of its own"
+            )
+        return found  # type: ignore[no-any-return]
+
+
+ENCODERS: Registry[Encoder] = Registry("encoder", Encoder, benchmarks.encoders)
+DATASETS: Registry[DataModule] = Registry("dataset", DataModule, data_modules)
+TASKS: Registry[Task] = Registry("task", Task, tasks)

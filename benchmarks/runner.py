@@ -1,0 +1,426 @@
+"""The run: from names to records, doing only what was not done before."""
+
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.console import bar, console
+from benchmarks.record import (
+    Protocol,
+    RecordError,
+    Result,
+    RunRecord,
+    Summary,
+    digest,
+    provenance,
+    read_record,
+    write_model,
+)
+from benchmarks.registry import DATASETS, ENCODERS, TASKS
+from benchmarks.statistics import scores
+from benchmarks.store import EmbeddingStore, StoredFeatures, extract
+from benchmarks.training import Trained, feature_statistics, train
+from data_modules.base import SPLITS, DataModule, DatasetError, Track, check_splits
+from motionbeat.encoder import Encoder
+from motionbeat.errors import MotionBeatError
+from tasks.base import Evidence, Reference, Scores, Task
+from tasks.probe import Member
+
+PROBES = {"linear": False, "mlp": True}
+ANNOTATION_SLACK = 0.5
+
+
+class ProtocolError(MotionBeatError):
+    """Settings that do not go together."""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where things lie.
+
+    Attributes:
+        cache: generated data, embeddings and finished runs of this machine.
+        results: records and leaderboards to be shown.
+        data: datasets the user has put in place, None when there are none.
+    """
+
+    cache: Path
+    results: Path
+    data: Path | None
+
+    def record(self, record: RunRecord) -> Path:
+        """Where a record is shown."""
+        return self.results / "runs" / record.task / record.dataset / f"{record.name}.json"
+
+    def finished(self, key: str, part: str = "") -> Path:
+        """Where a finished run, or a part of one, is remembered."""
+        return self.cache / "runs" / f"{key}{part}.json"
+
+    def datamodule(self, name: str) -> DataModule:
+        """A dataset by name."""
+        return DATASETS.get(name)(self.cache / "data", self.data)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One task on one dataset: all its rows share what is loaded and computed here.
+
+    Attributes:
+        task: the task.
+        examined: the dataset whose test split is scored.
+        protocol: learning rates and seeds.
+        folders: where things lie.
+    """
+
+    task: type[Task]
+    examined: DataModule
+    protocol: Protocol
+    folders: Folders
+
+    @cached_property
+    def teacher(self) -> DataModule:
+        """The dataset whose train and validation splits the probes learn from."""
+        name = self.examined.card.trained_on
+        return self.examined if name is None else self.folders.datamodule(name)
+
+    @cached_property
+    def split_tracks(self) -> dict[str, list[Track]]:
+        """The tracks of the three splits, checked.
+
+        Raises:
+            DatasetError: a split is empty, splits share a group or an annotation is missing.
+        """
+        for datamodule in {
+            id(self.teacher): self.teacher,
+            id(self.examined): self.examined,
+        }.values():
+            datamodule.prepare_data()
+            check_splits([datamodule.tracks(split) for split in SPLITS])
+        tracks = {
+            "train": self.teacher.tracks("train"),
+            "validation": self.teacher.tracks("validation"),
+            "test": self.examined.tracks("test"),
+        }
+        for split, members in tracks.items():
+            if not members:
+                raise DatasetError(
+                    f"{self.examined.card.name}: the {split} split is empty; get the whole dataset"
+                )
+            for track in members:
+                for needed in self.task.needs:
+                    track.get(needed)
+        return tracks
+
+    def key(self, name: str, revision: str, protocol: object) -> str:
+        """Digest of all that decides the scores of a row."""
+        return digest(
+            task=self.task.name,
+            version=self.task.version,
+            dataset=self.examined.card.name,
+            dataset_revision=self.examined.revision,
+            teacher_revision=self.teacher.revision,
+            row=name,
+            revision=revision,
+            protocol=protocol,
+        )
+
+    def encoder_key(self, encoder: type[Encoder]) -> str:
+        """Key of an encoder's row."""
+        protocol = self.protocol.model_dump()
+        return self.key(encoder.card.name, encoder.card.revision, protocol)
+
+    def reference_key(self, reference: Reference) -> str:
+        """Key of a reference row; only a floor has anything to do with seeds."""
+        return self.key(reference.name, reference.kind, list(self.seeds(reference)))
+
+    def seeds(self, reference: Reference) -> tuple[int, ...]:
+        """Seeds a reference is run with."""
+        return self.protocol.seeds if reference.kind == "floor" else self.protocol.seeds[:1]
+
+    def base_record(self) -> dict[str, Any]:
+        """The fields that all rows share."""
+        return {
+            "task": self.task.name,
+            "task_version": self.task.version,
+            "dataset": self.examined.card.name,
+            "dataset_revision": self.examined.revision,
+            "trained_on": self.examined.card.trained_on,
+            "synthetic": self.examined.card.synthetic,
+            "protocol": self.protocol,
+            "tracks": tuple(track.id for track in self.split_tracks["test"]),
+            **provenance(),
+        }
+
+    def finish(self, record: RunRecord) -> RunRecord:
+        """Remember a record and show it."""
+        write_model(self.folders.finished(record.key), record)
+        write_model(self.folders.record(record), record)
+        return record
+
+    def recall(self, key: str) -> RunRecord | None:
+        """A record finished on this machine before, shown again; None when there is none."""
+        path = self.folders.finished(key)
+        if not path.is_file():
+            return None
+        try:
+            record = read_record(path)
+        except RecordError as error:
+            console.print(f"ignored: {error}")
+            return None
+        write_model(self.folders.record(record), record)
+        console.print(
+            f"reused: {record.task} · {record.dataset} · {record.name}, "
+            f"finished {record.finished:%Y-%m-%d %H:%M} UTC"
+        )
+        return record
+
+    def embed(self, encoders: Sequence[Encoder]) -> dict[str, StoredFeatures]:
+        """Features of all tracks by encoder name, extracted where the store lacks them."""
+        tracks = list(chain.from_iterable(self.split_tracks.values()))
+        features = embed(encoders, tracks, self.folders.cache, self.task.pooling)
+        for source in features.values():
+            for track in tracks:
+                check_annotations(track, source.length(track) / source.rate)
+        return features
+
+    def run_encoder(self, encoder: Encoder, source: StoredFeatures, seconds: float) -> RunRecord:
+        """Probe an encoder; a probe finished before the run was cut short is not trained again."""
+        key = self.encoder_key(type(encoder))
+        results = {}
+        statistics: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        for name, hidden in PROBES.items():
+            part = self.folders.finished(key, f".{name}")
+            if part.is_file():
+                results[name] = Result.model_validate_json(part.read_text())
+                console.print(f"reused: {encoder.card.name} · {name} probe")
+                continue
+            statistics = statistics or feature_statistics(source, self.split_tracks["train"])
+            results[name] = self.probe(
+                source, hidden, statistics, f"{self.task.name} · {encoder.card.name} · {name}"
+            )
+            write_model(part, results[name])
+        record = RunRecord(
+            key=key,
+            kind="encoder",
+            name=encoder.card.name,
+            revision=encoder.card.revision,
+            licence=encoder.card.licence,
+            parameters=encoder.card.parameters,
+            training_data=encoder.card.training_data,
+            results=results,
+            seconds=seconds,
+            **self.base_record(),
+        )
+        return self.finish(record)
+
+    def probe(
+        self,
+        source: StoredFeatures,
+        hidden: bool,
+        statistics: tuple[NDArray[np.float64], NDArray[np.float64]],
+        label: str,
+    ) -> Result:
+        """Sweep learning rates with the first seed, then train the other seeds at the best one."""
+        started = time.perf_counter()
+        first, *others = self.protocol.seeds
+        rates = self.protocol.learning_rates
+
+        def fit(members: list[Member], stage: str) -> list[Trained]:
+            return train(
+                self.task,
+                source,
+                self.teacher,
+                self.examined,
+                hidden=hidden,
+                members=members,
+                statistics=statistics,
+                label=f"{label} · {stage}",
+            )
+
+        sweep = fit([Member(first, rate) for rate in rates], "learning rates")
+        monitors = [trained.monitor for trained in sweep]
+        best = int(np.argmax(monitors) if self.task.mode == "max" else np.argmin(monitors))
+        chosen = [sweep[best]]
+        if others:
+            chosen += fit([Member(seed, rates[best]) for seed in others], "seeds")
+        tracks = self.split_tracks["test"]
+        jobs = [
+            (trained, outputs, track)
+            for trained in chosen
+            for outputs, track in zip(trained.outputs, tracks, strict=True)
+        ]
+
+        def examine(job: tuple[Trained, Any, Track]) -> Scores:
+            trained, outputs, track = job
+            prediction = trained.task.predict(trained.probe, outputs, track.blind())
+            return self.task.score(prediction, track)
+
+        with bar("tracks") as progress, ThreadPoolExecutor(os.cpu_count()) as threads:
+            rows = list(
+                progress.track(
+                    threads.map(examine, jobs), total=len(jobs), description=f"{label} · scores"
+                )
+            )
+        return result(
+            self.task,
+            rows,
+            len(chosen),
+            started,
+            learning_rate=rates[best],
+            sweep={f"{rate:g}": monitor for rate, monitor in zip(rates, monitors, strict=True)},
+            monitor=tuple(trained.monitor for trained in chosen),
+            layer_weights=tuple(tuple(trained.probe.layer_weights.tolist()) for trained in chosen),
+        )
+
+    def run_reference(self, reference: Reference) -> RunRecord:
+        """Score a floor, ceiling or specialist on the test split."""
+        started = time.perf_counter()
+        reference.fit(self.split_tracks["train"])
+        tracks = self.split_tracks["test"]
+        seeds = self.seeds(reference)
+        jobs = [(seed, track) for seed in seeds for track in tracks]
+
+        def examine(job: tuple[int, Track]) -> Scores:
+            seed, track = job
+            seen = track if reference.kind == "ceiling" else track.blind()
+            return self.task.score(reference.predict(seen, seed), track)
+
+        with bar("tracks") as progress, ThreadPoolExecutor(os.cpu_count()) as threads:
+            rows = list(
+                progress.track(
+                    threads.map(examine, jobs),
+                    total=len(jobs),
+                    description=f"{self.task.name} · {reference.name}",
+                )
+            )
+        record = RunRecord(
+            key=self.reference_key(reference),
+            kind=reference.kind,
+            name=reference.name,
+            revision=reference.kind,
+            licence=reference.licence,
+            parameters=None,
+            training_data=(),
+            results={"reference": result(self.task, rows, len(seeds), started)},
+            seconds=0.0,
+            **self.base_record(),
+        )
+        return self.finish(record)
+
+
+def result(
+    task: type[Task],
+    rows: Sequence[Scores],
+    seeds: int,
+    started: float,
+    **chosen: Any,
+) -> Result:
+    """Gather the scores of tracks, seed after seed, into a result with its summaries."""
+    evidence: Evidence = {
+        name: np.array([row[name] for row in rows]).reshape(seeds, -1) for name in rows[0]
+    }
+    return Result(
+        **({"learning_rate": None, "sweep": {}, "monitor": (), "layer_weights": ()} | chosen),
+        evidence={name: tuple(map(tuple, values.tolist())) for name, values in evidence.items()},
+        scores={
+            metric: Summary(**score._asdict())
+            for metric, score in scores(evidence, task.summarise).items()
+        },
+        seconds=time.perf_counter() - started,
+    )
+
+
+def check_annotations(track: Track, seconds: float) -> None:
+    """Check that no annotation speaks of time after the audio's end.
+
+    Raises:
+        DatasetError: one does, by more than half a second; less is rounding and is let through.
+    """
+    for annotation in track.annotations:
+        if annotation.end > seconds + ANNOTATION_SLACK:
+            raise DatasetError(
+                f"{track.audio_path}: {type(annotation).__name__} annotation reaches "
+                f"{annotation.end:.2f} s but the audio ends at {seconds:.2f} s; restore the audio"
+            )
+
+
+def embed(
+    encoders: Sequence[Encoder], tracks: Sequence[Track], cache: Path, pooling: float | None
+) -> dict[str, StoredFeatures]:
+    """Fill the store with what encoders say of tracks, with a progress bar."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    names = ", ".join(encoder.card.name for encoder in encoders)
+    with bar("tracks") as progress:
+        bar_id = progress.add_task(f"embedding · {names}", total=len(tracks))
+        return extract(
+            [encoder.to(device) for encoder in encoders],
+            tracks,
+            EmbeddingStore(cache / "embeddings"),
+            pooling,
+            lambda _: progress.advance(bar_id),
+        )
+
+
+def bench(
+    task: str,
+    dataset: str,
+    encoders: Sequence[str],
+    protocol: Protocol,
+    folders: Folders,
+) -> list[RunRecord]:
+    """Run a task on a dataset for some encoders and all the task's references.
+
+    Rows finished on this machine before are not run again.
+
+    Args:
+        task: name.
+        dataset: name.
+        encoders: names, or ``package.module:Class``.
+        protocol: learning rates and seeds.
+        folders: where things lie.
+
+    Returns:
+        One record a row.
+
+    Raises:
+        MotionBeatError: a name is unknown, the dataset is missing, a track is broken, the disk is
+            full; all that was finished stays finished.
+    """
+    kind = TASKS.get(task)
+    if not protocol.seeds or not protocol.learning_rates:
+        raise ProtocolError("no seed or no learning rate given; give at least one of each")
+    classes = [ENCODERS.get(name) for name in encoders]
+    run = Run(kind, folders.datamodule(dataset), protocol, folders)
+    if task not in run.examined.card.tasks:
+        able = sorted(name for name, other in DATASETS.classes.items() if task in other.card.tasks)
+        raise ProtocolError(f"dataset '{dataset}' has nothing for {task}; try {', '.join(able)}")
+    records: dict[str, RunRecord] = {}
+    references = list(kind.references())
+    for name, key in chain(
+        ((encoder.card.name, run.encoder_key(encoder)) for encoder in classes),
+        ((reference.name, run.reference_key(reference)) for reference in references),
+    ):
+        if (record := run.recall(key)) is not None:
+            records[name] = record
+    pending = [encoder() for encoder in classes if encoder.card.name not in records]
+    if pending:
+        started = time.perf_counter()
+        features = run.embed(pending)
+        seconds = (time.perf_counter() - started) / len(pending)
+        for encoder in pending:
+            name = encoder.card.name
+            records[name] = run.run_encoder(encoder, features[name], seconds)
+    for reference in references:
+        if reference.name not in records:
+            records[reference.name] = run.run_reference(reference)
+    return list(records.values())

@@ -1,0 +1,207 @@
+"""Training the probes of a task with Lightning, each member kept at its best epoch."""
+
+import copy
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import Callback, LightningModule, Trainer, seed_everything
+from numpy.typing import NDArray
+from rich.progress import Progress
+from torch.utils.data import Dataset
+
+from benchmarks.console import bar
+from data_modules.base import DataModule, Split, Track
+from motionbeat.errors import MotionBeatError
+from tasks.base import Outputs, Task
+from tasks.features import FeatureSource, Windows, collate
+from tasks.probe import Member, Probe
+
+
+class TrainingError(MotionBeatError):
+    """Probes that could not be trained."""
+
+
+class KeepBest(Callback):
+    """Keep every member at the validation where its monitor was best, and stop when none improves.
+
+    Lightning's own checkpoint and early stopping follow one number a module; here each member of
+    the module has its own.
+    """
+
+    def __init__(self) -> None:
+        self.best: list[float] = []
+        self.states: list[dict[str, torch.Tensor]] = []
+        self.stale = 0
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Copy the members that are better than ever."""
+        assert isinstance(pl_module, Task)
+        sign = 1 if pl_module.mode == "max" else -1
+        if not self.best:
+            self.best = [-sign * math.inf] * len(pl_module.members)
+            self.states = [{}] * len(pl_module.members)
+        improved = False
+        for index, value in enumerate(pl_module.monitored):
+            if sign * value > sign * self.best[index]:
+                self.best[index] = value
+                self.states[index] = copy.deepcopy(pl_module.probes[index].state_dict())
+                improved = True
+        self.stale = 0 if improved else self.stale + 1
+        trainer.should_stop = self.stale >= pl_module.patience
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the best states back.
+
+        Raises:
+            TrainingError: a member's monitor was never a number.
+        """
+        assert isinstance(pl_module, Task)
+        for member, probe, state in zip(
+            pl_module.members, pl_module.probes, self.states, strict=True
+        ):
+            if not state:
+                raise TrainingError(
+                    f"{pl_module.monitor} was never a number for seed {member.seed} at learning "
+                    f"rate {member.learning_rate:g}; lower the learning rates"
+                )
+            probe.load_state_dict(state)
+
+
+class EpochBar(Callback):
+    """Advance a progress bar by one for each epoch."""
+
+    def __init__(self, progress: Progress, label: str) -> None:
+        self.progress = progress
+        self.label = label
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the bar."""
+        self.id = self.progress.add_task(self.label, total=trainer.max_epochs)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Advance it."""
+        self.progress.advance(self.id)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take it away."""
+        self.progress.remove_task(self.id)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A probe at its best epoch: its monitor there, and its outputs for each test track."""
+
+    task: Task
+    probe: Probe
+    monitor: float
+    outputs: list[Outputs]
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """The windows of a split; targets are made for the training split alone."""
+
+    task: Task
+    source: FeatureSource
+
+    def __call__(self, tracks: Sequence[Track], split: Split) -> Dataset[Any]:
+        """Cut the tracks of a split into windows."""
+        window = max(1, round(self.task.window * self.source.rate))
+        targets = self.task.targets if split == "train" else None
+        return Windows(self.source, tracks, window, targets)
+
+
+def train(
+    kind: type[Task],
+    source: FeatureSource,
+    teacher: DataModule,
+    examined: DataModule,
+    *,
+    hidden: bool,
+    members: Sequence[Member],
+    statistics: tuple[NDArray[np.float64], NDArray[np.float64]],
+    label: str,
+) -> list[Trained]:
+    """Train probes side by side and run them on the test split, whose annotations stay unread.
+
+    Args:
+        kind: the task.
+        source: features of all tracks.
+        teacher: its train and validation splits are learned from.
+        examined: its test split is run.
+        hidden: True for probes with a hidden layer.
+        members: the probes.
+        statistics: mean and standard deviation (layers, width) of the training features.
+        label: name of the progress bar.
+
+    Returns:
+        One result for each member.
+    """
+    seed_everything(members[0].seed, verbose=False)
+    task = kind(source, teacher.tracks("train"), hidden=hidden, members=members)
+    task.standardise(*statistics)
+    task.validation_tracks = teacher.tracks("validation")
+    for datamodule in {id(teacher): teacher, id(examined): examined}.values():
+        datamodule.serve(Examples(task, source), collate, task.batch_size, seed=members[0].seed)
+    best = KeepBest()
+    with bar("epochs") as progress, quiet():
+        trainer = Trainer(
+            max_epochs=task.max_epochs,
+            check_val_every_n_epoch=task.check_every,
+            reload_dataloaders_every_n_epochs=1,
+            num_sanity_val_steps=0,
+            accelerator="gpu" if torch.cuda.is_available() else "cpu",
+            devices=1,
+            precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
+            callbacks=[best, EpochBar(progress, label)],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(task, datamodule=teacher)
+        trainer.test(task, datamodule=examined, verbose=False)
+    task.cpu()
+    return [
+        Trained(task, probe, monitor, outputs)
+        for probe, monitor, outputs in zip(task.typed_probes, best.best, task.outputs, strict=True)
+    ]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence Lightning's advice on choices made here on purpose."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        yield
+
+
+def feature_statistics(
+    source: FeatureSource, tracks: Sequence[Track]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation (layers, width) of the features of tracks, one track at a time.
+
+    Chan, Golub and LeVeque, "Algorithms for computing the sample variance", 1983, eq. 2.1.
+    """
+    count = 0
+    mean = np.zeros((source.layers, source.width))
+    squares = np.zeros_like(mean)
+    for track in tracks:
+        steps = source.read(track, 0, source.length(track)).astype(np.float32)
+        new_mean = steps.mean(axis=0, dtype=np.float64)
+        delta = new_mean - mean
+        total = count + len(steps)
+        squares += steps.var(axis=0, dtype=np.float64) * len(steps)
+        squares += delta**2 * count * len(steps) / total
+        mean += delta * len(steps) / total
+        count = total
+    return mean, np.sqrt(squares / max(count, 1))

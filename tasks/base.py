@@ -1,0 +1,229 @@
+"""The base of all tasks: frozen features in, probes trained side by side, predictions out."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from lightning import LightningModule
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from data_modules.base import Annotation, Track
+from tasks.features import Batch, FeatureSource, Targets
+from tasks.probe import Member, Probe
+
+Outputs = NDArray[np.float32]
+Scores = dict[str, float]
+Evidence = dict[str, NDArray[np.float64]]
+
+
+class Reference:
+    """A row of the table that is no frozen encoder: a floor, a ceiling or a specialist.
+
+    Attributes:
+        name: name in every table.
+        kind: ``floor`` (knows nothing of the test audio), ``ceiling`` (knows the answer) or
+            ``specialist`` (a system made for the task).
+        licence: of what it is made of.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[Literal["floor", "ceiling", "specialist"]]
+    licence: ClassVar[str] = "Apache-2.0"
+
+    def fit(self, tracks: Sequence[Track]) -> None:
+        """Learn from the training split; most references have nothing to learn."""
+
+    @abstractmethod
+    def predict(self, track: Track, seed: int) -> Any:
+        """Predict a test track, which carries its annotations for a ceiling only."""
+
+
+class Task(LightningModule):
+    """What is asked of frozen features, and how the answer is scored.
+
+    Several probes, the members, train side by side on the same batches. Each has its own
+    parameters, dropout stream and learning rate, and Adam works on each number alone, so every
+    member ends as if it had trained by itself; only loading and standardising are shared.
+
+    A subclass states the class attributes and defines :meth:`targets`, :meth:`loss`,
+    :meth:`validate`, :meth:`predict` and :meth:`score`.
+
+    Attributes:
+        name: name on the command line and in every table.
+        version: changes whenever the same features would be scored otherwise.
+        needs: annotations a track must have.
+        primary: the metric that tables are sorted by; larger is better.
+        monitor: what :meth:`validate` returns, by name; best epoch and learning rate follow it.
+        mode: whether the monitor is to be large or small.
+        pooling: seconds averaged into one step, None for the encoder's own frames.
+        window: seconds of one training example.
+        batch_size: examples a training step.
+        max_epochs: passes over the training split at most.
+        check_every: epochs from one validation to the next.
+        patience: validations without an improvement of any member before training stops.
+
+    Args:
+        source: the features; only its shape and rate are kept.
+        tracks: the training split, for vocabularies and class weights.
+        hidden: True for probes with a hidden layer, False for linear ones.
+        members: seed and learning rate of each probe.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    needs: ClassVar[tuple[type[Annotation], ...]]
+    primary: ClassVar[str]
+    monitor: ClassVar[str]
+    mode: ClassVar[Literal["max", "min"]] = "max"
+    pooling: ClassVar[float | None] = None
+    window: ClassVar[float]
+    batch_size: ClassVar[int] = 16
+    max_epochs: ClassVar[int] = 60
+    check_every: ClassVar[int] = 5
+    patience: ClassVar[int] = 3
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        source: FeatureSource,
+        tracks: Sequence[Track],
+        *,
+        hidden: bool,
+        members: Sequence[Member],
+    ) -> None:
+        super().__init__()
+        self.rate = source.rate
+        self.members = list(members)
+        self.validation_tracks: Sequence[Track] = ()
+        self.monitored: list[float] = []
+        self.outputs: list[list[Outputs]] = []
+        self._steps: list[tuple[Batch, Tensor]] = []
+        self.register_buffer("mean", torch.zeros(source.layers, source.width))
+        self.register_buffer("std", torch.ones(source.layers, source.width))
+        self.prepare(tracks)
+        self.probes = nn.ModuleList(
+            self.configure_probe(source.layers, source.width, hidden, member.seed)
+            for member in members
+        )
+
+    def prepare(self, tracks: Sequence[Track]) -> None:
+        """Learn vocabularies or class weights from the training split."""
+
+    @abstractmethod
+    def configure_probe(self, layers: int, width: int, hidden: bool, seed: int) -> Probe:
+        """Build one probe."""
+
+    @abstractmethod
+    def targets(self, track: Track, steps: int) -> Targets:
+        """What the probe shall say at each step of a track, (steps, ...) tensors by name."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Loss of one probe's outputs (B, T, ...) on a batch, a scalar."""
+
+    @abstractmethod
+    def validate(self, probe: Probe, outputs: Sequence[Outputs], tracks: Sequence[Track]) -> float:
+        """Monitor of one probe on the validation split; may set decision thresholds in it.
+
+        Args:
+            probe: the probe the outputs come from.
+            outputs: (steps, ...) for each track.
+            tracks: the validation split with its annotations.
+        """
+
+    @abstractmethod
+    def predict(self, probe: Probe, outputs: Outputs, track: Track) -> Any:
+        """Decode the outputs (steps, ...) of one probe on one track, whose annotations are gone."""
+
+    @classmethod
+    @abstractmethod
+    def score(cls, prediction: Any, track: Track) -> Scores:
+        """Evidence of one track: metrics, or what :meth:`summarise` needs to compute them."""
+
+    @classmethod
+    def summarise(cls, evidence: Evidence) -> Evidence:
+        """Metrics of a split from the evidence of its tracks: the means by default.
+
+        Args:
+            evidence: by name, (..., tracks); NaN marks what is undefined on a track.
+
+        Returns:
+            By metric, (...); NaN where it is undefined on all tracks.
+        """
+        with np.errstate(invalid="ignore"):
+            return {
+                name: np.nansum(values, axis=-1) / np.isfinite(values).sum(axis=-1)
+                for name, values in evidence.items()
+            }
+
+    @classmethod
+    def references(cls) -> Sequence[Reference]:
+        """Floors, ceilings and specialists that stand beside the encoders."""
+        return ()
+
+    def standardise(self, mean: NDArray[np.float64], std: NDArray[np.float64]) -> None:
+        """Set the statistics (layers, width) of the training features; constants are left as is."""
+        self.mean.copy_(torch.from_numpy(mean))
+        self.std.copy_(torch.from_numpy(np.where(std > 1e-6, std, 1.0)))
+
+    def forward(self, features: Tensor) -> list[Tensor]:
+        """Outputs of each probe for features (B, T, layers, width)."""
+        standardised = (features.float() - self.mean) / self.std
+        return [probe(standardised) for probe in self.probes]
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Sum of the members' losses; no gradient reaches another member."""
+        losses = [self.loss(outputs, batch) for outputs in self(batch.features)]
+        return torch.stack(losses).sum()
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Keep the outputs of the probes."""
+        self._steps.append((batch, torch.stack(self(batch.features)).float().cpu()))
+
+    test_step = validation_step
+
+    def on_validation_epoch_end(self) -> None:
+        """Compute the monitor of each member."""
+        outputs = self._collect()
+        self.monitored = [
+            self.validate(probe, member, self.validation_tracks)
+            for probe, member in zip(self.typed_probes, outputs, strict=True)
+        ]
+        values: Mapping[str, float] = {
+            f"{self.monitor}/seed={member.seed}/lr={member.learning_rate:g}": value
+            for member, value in zip(self.members, self.monitored, strict=True)
+        }
+        self.log_dict(values)
+
+    def on_test_epoch_end(self) -> None:
+        """Leave the outputs of each member for each track in ``outputs``."""
+        self.outputs = self._collect()
+
+    @property
+    def typed_probes(self) -> list[Probe]:
+        """The probes, in the order of the members."""
+        return [probe for probe in self.probes if isinstance(probe, Probe)]
+
+    def _collect(self) -> list[list[Outputs]]:
+        """Outputs [member][track] (steps, ...), windows joined again; empties the collection."""
+        pieces: dict[int, list[Tensor]] = {}
+        for batch, outputs in self._steps:
+            for index, track in enumerate(batch.track.tolist()):
+                pieces.setdefault(track, []).append(outputs[:, index, batch.mask[index].cpu()])
+        self._steps = []
+        whole = [torch.cat(pieces[track], dim=1).numpy() for track in sorted(pieces)]
+        return [[track[member] for track in whole] for member in range(len(self.probes))]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam with each member's own learning rate."""
+        return torch.optim.Adam(
+            [
+                {"params": list(probe.parameters()), "lr": member.learning_rate}
+                for probe, member in zip(self.probes, self.members, strict=True)
+            ]
+        )

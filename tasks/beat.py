@@ -1,0 +1,179 @@
+"""Beat tracking: beats, downbeats and tempo from frame activations."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.special import expit
+from torch import Tensor
+from torch.nn import functional
+
+from data_modules.base import Beats, Tempo, Track
+from tasks.base import Outputs, Reference, Scores, Task
+from tasks.beat_references import Chance, Madmom, Oracle
+from tasks.decoders import Activations, BeatPrediction, decode, interval_tempo, pick_peaks
+from tasks.features import Batch, Targets
+from tasks.metrics.beat import Times, beat_scores, f_measure, tempo_scores
+from tasks.probe import Probe
+
+TOLERANCE = 0.06
+THRESHOLDS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
+
+
+class BeatProbe(Probe):
+    """A probe with the thresholds of its peak picker, found on the validation split."""
+
+    thresholds: Tensor
+
+    def __init__(self, layers: int, width: int, hidden: bool, seed: int) -> None:
+        super().__init__(layers, width, 2, hidden, seed)
+        self.register_buffer("thresholds", torch.full((2,), 0.5))
+
+
+def shift_tolerant_loss(
+    logits: Tensor, targets: Tensor, weight: Tensor, positive_weight: Tensor, reach: int
+) -> Tensor:
+    """Binary cross-entropy that forgives small shifts.
+
+    At a beat the largest logit within ``reach`` frames counts; frames within twice the reach of a
+    beat, the beat itself excepted, do not count. Source: Foscarin, Schlüter and Widmer, "Beat this!
+    Accurate beat tracking without DBN postprocessing", 2024, section 3.3.
+
+    Args:
+        logits: (B, T, C).
+        targets: (B, T, C), 1 at beats and 0 elsewhere.
+        weight: (B, T, C), 0 where a target is unknown and 1 elsewhere.
+        positive_weight: (C,) weight of the beats.
+        reach: frames of tolerance on either side.
+
+    Returns:
+        The mean over the frames that count, a scalar; 0 when none does.
+    """
+
+    def widened(values: Tensor, frames: int) -> Tensor:
+        return functional.max_pool1d(values.mT, 2 * frames + 1, stride=1, padding=frames).mT
+
+    counted = weight * (targets + 1 - widened(targets, 2 * reach))
+    losses = functional.binary_cross_entropy_with_logits(
+        widened(logits, reach), targets, counted, pos_weight=positive_weight, reduction="none"
+    )
+    return losses.sum() / counted.sum().clamp(min=1)
+
+
+class BeatTask(Task):
+    """Beats, downbeats and tempo of whole tracks.
+
+    The evidence of a track holds, for the peak picker and (prefix ``dbn_``) for the dynamic
+    Bayesian network, the scores of :func:`tasks.metrics.beat.beat_scores` of the beats (``beat_``)
+    and downbeats (``downbeat_``) and those of :func:`tasks.metrics.beat.tempo_scores`
+    (``tempo_``). Downbeat scores are undefined where the bars are unknown.
+    """
+
+    name = "beat"
+    version = 1
+    needs = (Beats,)
+    primary = "beat_f_measure"
+    monitor = "val/beat_f_measure"
+    window = 8.0
+
+    positive_weight: Tensor
+
+    def prepare(self, tracks: Sequence[Track]) -> None:
+        """Weigh beats and downbeats by how rare they are among the frames."""
+        frames = sum(track.duration for track in tracks) * self.rate
+        beats = [track.get(Beats) for track in tracks]
+        counts = (
+            sum(len(one.times) for one in beats),
+            sum(len(one.downbeats) for one in beats if one.downbeats is not None),
+        )
+        weights = [max(frames - count, 1.0) / max(count, 1) for count in counts]
+        self.register_buffer("positive_weight", torch.tensor(weights))
+
+    def configure_probe(self, layers: int, width: int, hidden: bool, seed: int) -> BeatProbe:
+        """A probe with a beat and a downbeat logit."""
+        return BeatProbe(layers, width, hidden, seed)
+
+    def targets(self, track: Track, steps: int) -> Targets:
+        """Beat and downbeat frames (steps, 2), and where they are known."""
+        beats = track.get(Beats)
+        frames = torch.zeros(steps, 2)
+        known = torch.ones(steps, 2)
+        for column, times in enumerate((beats.times, beats.downbeats)):
+            if times is None:
+                known[:, column] = 0
+            else:
+                inside = np.round(times * self.rate).astype(int)
+                frames[inside[inside < steps], column] = 1
+        return {"beats": frames, "known": known}
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Shift-tolerant loss of beats and downbeats."""
+        weight = batch.targets["known"] * batch.mask[..., None]
+        reach = round(TOLERANCE * self.rate)
+        return shift_tolerant_loss(
+            outputs, batch.targets["beats"], weight, self.positive_weight, reach
+        )
+
+    def validate(self, probe: Probe, outputs: Sequence[Outputs], tracks: Sequence[Track]) -> float:
+        """Mean F-measure of the beats at the best threshold, which the probe keeps."""
+        assert isinstance(probe, BeatProbe)
+        references = [track.get(Beats) for track in tracks]
+        estimates = [
+            [pick_peaks(probabilities(one), self.rate, (t, t)) for one in outputs]
+            for t in THRESHOLDS
+        ]
+        beats = [
+            mean_f_measure([r.times for r in references], [e.beats for e in row])
+            for row in estimates
+        ]
+        downbeats = [
+            mean_f_measure([r.downbeats for r in references], [e.downbeats for e in row])
+            for row in estimates
+        ]
+        best = [int(np.argmax(scores)) for scores in (beats, downbeats)]
+        probe.thresholds.copy_(torch.tensor([THRESHOLDS[index] for index in best]))
+        return beats[best[0]]
+
+    def predict(self, probe: Probe, outputs: Outputs, track: Track) -> BeatPrediction:
+        """Decode by peaks and by the dynamic Bayesian network."""
+        assert isinstance(probe, BeatProbe)
+        thresholds = (float(probe.thresholds[0]), float(probe.thresholds[1]))
+        return decode(probabilities(outputs), self.rate, thresholds)
+
+    @classmethod
+    def score(cls, prediction: BeatPrediction, track: Track) -> Scores:
+        """All metrics of both decoders on one track."""
+        beats = track.get(Beats)
+        tempo = track.get(Tempo).bpm if track.has(Tempo) else interval_tempo(beats.times)
+        scores: Scores = {}
+        for prefix, estimate in zip(("", "dbn_"), prediction, strict=True):
+            parts = {
+                "beat": beat_scores(beats.times, estimate.beats),
+                "downbeat": beat_scores(
+                    np.zeros(0) if beats.downbeats is None else beats.downbeats, estimate.downbeats
+                ),
+                "tempo": tempo_scores(tempo, estimate.tempo),
+            }
+            for part, values in parts.items():
+                scores |= {f"{prefix}{part}_{name}": value for name, value in values.items()}
+        return scores
+
+    @classmethod
+    def references(cls) -> Sequence[Reference]:
+        """Chance, the decoders fed with the reference, and madmom's tracker."""
+        return (Chance(), Oracle(), Madmom())
+
+
+def probabilities(logits: Outputs) -> Activations:
+    """Logistic function of logits of any shape."""
+    return np.asarray(expit(logits.astype(np.float64)))
+
+
+def mean_f_measure(references: Sequence[Times | None], estimates: Sequence[Times]) -> float:
+    """Mean F-measure over the tracks that have a reference; 0 when none has."""
+    scores = [
+        f_measure(reference, estimate)
+        for reference, estimate in zip(references, estimates, strict=True)
+        if reference is not None
+    ]
+    return float(np.mean(scores)) if scores else 0.0

@@ -1,0 +1,131 @@
+"""From frame activations to beats, downbeats and tempo."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
+
+from tasks.madmom import madmom
+from tasks.metrics.beat import Times
+
+Activations = NDArray[np.float64]
+
+PEAK_WINDOW = 0.07
+MIN_BPM, MAX_BPM = 40.0, 250.0
+PRIOR_BPM, PRIOR_OCTAVES = 120.0, 1.0
+DBN_CLIP = 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class BeatEstimate:
+    """Estimated beats and downbeats in seconds, increasing, and tempo in BPM (NaN when unknown)."""
+
+    beats: Times
+    downbeats: Times
+    tempo: float
+
+
+class BeatPrediction(NamedTuple):
+    """The same activations decoded by the peak picker and by the dynamic Bayesian network."""
+
+    peaks: BeatEstimate
+    dbn: BeatEstimate
+
+
+def decode(
+    activations: Activations, frame_rate: float, thresholds: tuple[float, float]
+) -> BeatPrediction:
+    """Decode activations both ways; arguments as in :func:`pick_peaks`."""
+    return BeatPrediction(
+        pick_peaks(activations, frame_rate, thresholds), decode_dbn(activations, frame_rate)
+    )
+
+
+def peaks(activation: Activations, frame_rate: float) -> NDArray[np.int64]:
+    """Frames that are the largest within 70 ms on either side; a plateau counts once.
+
+    Args:
+        activation: (frames,) values.
+        frame_rate: in Hz.
+    """
+    reach = round(PEAK_WINDOW * frame_rate)
+    highest = maximum_filter1d(activation, 2 * reach + 1, mode="constant", cval=-np.inf)
+    frames = np.flatnonzero(activation == highest)
+    starts = np.flatnonzero(np.diff(frames, prepend=-np.inf) > reach)
+    return frames[starts]
+
+
+def pick_peaks(
+    activations: Activations, frame_rate: float, thresholds: tuple[float, float]
+) -> BeatEstimate:
+    """Plain decoder: peaks above a threshold, each downbeat moved to the nearest beat.
+
+    Args:
+        activations: (frames, 2) beat and downbeat probabilities.
+        frame_rate: in Hz.
+        thresholds: least probability of a beat and of a downbeat.
+    """
+    beats, downbeats = (
+        candidates[activation[candidates] > threshold] / frame_rate
+        for activation, threshold in zip(activations.T, thresholds, strict=True)
+        for candidates in [peaks(activation, frame_rate)]
+    )
+    if len(beats) and len(downbeats):
+        downbeats = np.unique(beats[np.abs(downbeats[:, None] - beats).argmin(axis=1)])
+    return BeatEstimate(beats, downbeats, periodicity(activations[:, 0], frame_rate))
+
+
+def periodicity(activation: Activations, frame_rate: float) -> float:
+    """Tempo in BPM as the strongest period of an activation; NaN when it never changes.
+
+    The autocorrelation, weighted by a log-normal prior around 120 BPM (Ellis, "Beat tracking by
+    dynamic programming", 2007, eq. 6), is refined between frames by a parabola.
+
+    Args:
+        activation: (frames,) values.
+        frame_rate: in Hz.
+    """
+    centred = activation - activation.mean()
+    spectrum = np.fft.rfft(centred, 2 * len(centred))
+    correlation = np.fft.irfft(np.abs(spectrum) ** 2)[: len(centred)]
+    lags = np.arange(
+        max(1, int(60 * frame_rate / MAX_BPM)),
+        min(len(centred) - 1, int(60 * frame_rate / MIN_BPM)),
+    )
+    if not len(lags) or correlation[0] <= 0:
+        return float("nan")
+    octaves = np.log2(60 * frame_rate / lags / PRIOR_BPM) / PRIOR_OCTAVES
+    lag = lags[np.argmax(correlation[lags] * np.exp(-0.5 * octaves**2))]
+    before, peak, after = correlation[lag - 1 : lag + 2]
+    curvature = before - 2 * peak + after
+    shift = 0.5 * (before - after) / curvature if curvature < 0 else 0.0
+    return float(60 * frame_rate / (lag + np.clip(shift, -0.5, 0.5)))
+
+
+def interval_tempo(beats: Times) -> float:
+    """Tempo in BPM as the median interval between beats; NaN with fewer than two beats."""
+    return float(60 / np.median(np.diff(beats))) if len(beats) > 1 else float("nan")
+
+
+def decode_dbn(activations: Activations, frame_rate: float) -> BeatEstimate:
+    """Madmom's dynamic Bayesian network: beats and downbeats tracked jointly.
+
+    Bars of 3 or 4 beats, 55 to 215 BPM, transition lambda 100 (Böck, Krebs and Widmer, "Joint beat
+    and downbeat tracking with recurrent neural networks", 2016), on the activations
+    [max(beat - downbeat, eps), downbeat] kept away from 0 and 1.
+
+    Args:
+        activations: (frames, 2) beat and downbeat probabilities.
+        frame_rate: in Hz.
+    """
+    downbeats = madmom("features.downbeats")
+    # The observation model takes the logarithm of 1 - sum, so the sum stays below 1 as well.
+    beat, downbeat = np.clip(activations, DBN_CLIP, 1 - 2 * DBN_CLIP).T
+    split = np.stack([np.maximum(beat - downbeat, DBN_CLIP), downbeat], axis=1)
+    tracker = downbeats.DBNDownBeatTrackingProcessor(
+        beats_per_bar=[3, 4], min_bpm=55.0, max_bpm=215.0, transition_lambda=100, fps=frame_rate
+    )
+    times, positions = np.reshape(tracker(split), (-1, 2)).T
+    return BeatEstimate(times, times[positions == 1], interval_tempo(times))

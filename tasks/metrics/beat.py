@@ -1,0 +1,72 @@
+"""Beat, downbeat and tempo metrics: mir_eval's, on whole tracks with unquantised references."""
+
+import warnings
+
+import mir_eval
+import numpy as np
+from numpy.typing import NDArray
+
+Times = NDArray[np.float64]
+
+TEMPO_TOLERANCE = 0.04
+OCTAVES = (1.0, 2.0, 3.0, 1 / 2, 1 / 3)
+
+
+def beat_scores(reference: Times, estimated: Times) -> dict[str, float]:
+    """Score estimated beats against reference beats with :mod:`mir_eval.beat`.
+
+    Both sequences first lose the beats before 5 s (``mir_eval.beat.trim_beats``).
+
+    Args:
+        reference: (n,) reference times in seconds, increasing.
+        estimated: (m,) estimated times in seconds, increasing.
+
+    Returns:
+        ``f_measure`` (hits within 70 ms), ``cemgil`` (sigma 40 ms), ``cmlc``, ``cmlt``, ``amlc``,
+        ``amlt`` (continuity at the correct and at allowed metrical levels) and
+        ``information_gain`` (41 bins), each in [0, 1]. All NaN, for undefined, when fewer than two
+        reference beats are left. Source: Davies, Degara and Plumbley, "Evaluation methods for
+        musical audio beat tracking algorithms", 2009.
+    """
+    reference = mir_eval.beat.trim_beats(reference)
+    estimated = mir_eval.beat.trim_beats(estimated)
+    names = ("f_measure", "cemgil", "cmlc", "cmlt", "amlc", "amlt", "information_gain")
+    if len(reference) < 2:
+        return dict.fromkeys(names, float("nan"))
+    with warnings.catch_warnings():
+        # mir_eval warns where the estimate is empty, and scores 0 as it should.
+        warnings.simplefilter("ignore", UserWarning)
+        values = (
+            mir_eval.beat.f_measure(reference, estimated),
+            mir_eval.beat.cemgil(reference, estimated)[0],
+            *mir_eval.beat.continuity(reference, estimated),
+            mir_eval.beat.information_gain(reference, estimated),
+        )
+    return dict(zip(names, map(float, values), strict=True))
+
+
+def f_measure(reference: Times, estimated: Times) -> float:
+    """F-measure alone, as in :func:`beat_scores`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return float(
+            mir_eval.beat.f_measure(
+                mir_eval.beat.trim_beats(reference), mir_eval.beat.trim_beats(estimated)
+            )
+        )
+
+
+def tempo_scores(reference: float, estimated: float) -> dict[str, float]:
+    """Tempo accuracies of one track.
+
+    Args:
+        reference: tempo in beats per minute.
+        estimated: tempo in beats per minute; NaN where none could be estimated, which is wrong.
+
+    Returns:
+        ``acc1``: 1 when within 4 % of the reference; ``acc2``: 1 when within 4 % of the reference
+        or of its double, triple, half or third. Source: Gouyon et al., "An experimental comparison
+        of audio tempo induction algorithms", 2006.
+    """
+    right = [abs(estimated - k * reference) <= TEMPO_TOLERANCE * k * reference for k in OCTAVES]
+    return {"acc1": float(right[0]), "acc2": float(any(right))}
