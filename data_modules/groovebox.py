@@ -1,0 +1,202 @@
+"""groovebox: music arranged, performed and danced to by this project, with exact labels."""
+
+import io
+import zlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_modules.base import (
+    Annotation,
+    Beats,
+    DataModule,
+    DatasetCard,
+    DatasetError,
+    Emotion,
+    Genre,
+    Instruments,
+    Metre,
+    MotionFile,
+    Split,
+    Tags,
+    Tempo,
+    Track,
+)
+from data_modules.synthesis import library
+from data_modules.synthesis.files import write_atomically
+from data_modules.synthesis.library import Piece, Recipe
+from data_modules.synthesis.styles import STYLES
+
+
+class GrooveBox(DataModule):
+    """Pieces in 26 dance styles, made on the first :meth:`prepare_data` and kept in the cache.
+
+    Splits share no groove, progression, melody rhythm, instrument program or drum kit. A piece is
+    the same whatever the size of the dataset.
+
+    Args:
+        cache: folder below which the dataset is made.
+        data: not used.
+        train: pieces of each style to train on.
+        validation: pieces of each style to validate on.
+        test: pieces of each style to test on.
+        seconds: about how long a piece is.
+        styles: which of ``STYLES`` to make; None makes all.
+        seed: another seed is another dataset.
+
+    Raises:
+        DatasetError: a size below 1, pieces shorter than 4 s, an unknown style or a negative seed.
+    """
+
+    card = DatasetCard(
+        name="groovebox",
+        revision="1",
+        tasks=("beat", "tagging", "genre", "instrument", "emotion", "retrieval", "dance"),
+        licence="CC0-1.0; rendered with the soundfont TimGM6mb.sf2 (Tim Brechbill, GPL-2.0)",
+        citation="MotionBeat Bench, groovebox; emotion labels are rule-derived from the cues of "
+        "Eerola, Friberg & Bresin (2013), https://doi.org/10.3389/fpsyg.2013.00487",
+        size="182 pieces of 24 s in 26 styles (74 minutes), each with a dance; about 300 MB",
+        how_to_get="nothing to get: made on this machine on first use",
+        synthetic=True,
+    )
+
+    def __init__(
+        self,
+        cache: Path,
+        data: Path | None = None,
+        *,
+        train: int = 4,
+        validation: int = 1,
+        test: int = 2,
+        seconds: float = 24.0,
+        styles: Sequence[str] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(cache, data)
+        self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
+        self.styles = list(STYLES) if styles is None else list(dict.fromkeys(styles))
+        self.seconds = seconds
+        self.seed = seed
+        if min(self.sizes.values()) < 1 or seconds < 4 or seed < 0:
+            raise DatasetError(
+                "groovebox needs at least 1 piece a style and split, 4 seconds and a seed from 0"
+            )
+        if unknown := [style for style in self.styles if style not in STYLES] or not self.styles:
+            raise DatasetError(f"groovebox has no style {unknown}; choose from {', '.join(STYLES)}")
+
+    @property
+    def revision(self) -> str:
+        """The card's revision, seed, sizes, length, and the choice of styles if there was one."""
+        sizes = "x".join(str(size) for size in self.sizes.values())
+        revision = f"{self.card.revision}-seed{self.seed}-{sizes}-{self.seconds:g}s"
+        if self.styles == list(STYLES):
+            return revision
+        chosen = zlib.crc32(" ".join(self.styles).encode())
+        return f"{revision}-{len(self.styles)}styles-{chosen:08x}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the pieces and their manifest lie."""
+        return self.cache / self.card.name / self.revision
+
+    def prepare_data(self) -> None:
+        """Make the pieces that are missing or damaged; verify the others by their checksums.
+
+        Raises:
+            DatasetError: the folder cannot be written or the disk is full.
+        """
+        recipes: dict[str, Recipe] = {
+            _id(split, style, index): partial(
+                _make, style, split, index, seed=self.seed, seconds=self.seconds
+            )
+            for split, size in self.sizes.items()
+            for style in self.styles
+            for index in range(size)
+        }
+        library.build(self.folder, recipes, self.card.name)
+
+    def tracks(self, split: Split) -> list[Track]:
+        """The pieces of a split, style by style.
+
+        Raises:
+            DatasetError: the pieces are not made yet, or not all of them.
+        """
+        pieces = library.read(self.folder)
+        ids = [
+            _id(split, style, index) for style in self.styles for index in range(self.sizes[split])
+        ]
+        if missing := [id for id in ids if id not in pieces]:
+            raise DatasetError(
+                f"{self.folder}: {len(missing)} pieces are missing; call prepare_data again"
+            )
+        return [self._track(id, pieces[id]) for id in ids]
+
+    def _track(self, id: str, piece: Piece) -> Track:
+        audio, motion = (self.folder / name for name in piece.files)
+        labels = piece.labels
+        annotations: tuple[Annotation, ...] = (
+            Beats(np.array(labels["beats"], np.float64), np.array(labels["positions"], np.int64)),
+            Tempo(labels["bpm"]),
+            Metre(labels["metre"]),
+            Genre(labels["style"]),
+            Instruments(frozenset(labels["instruments"])),
+            Tags(frozenset(labels["tags"])),
+            Emotion(labels["valence"], labels["arousal"]),
+            MotionFile(motion),
+        )
+        return Track(id, audio, labels["duration"], labels["used"]["groove"], annotations)
+
+
+def _id(split: Split, style: str, index: int) -> str:
+    return f"{split}-{style}-{index}"
+
+
+def _make(
+    style: str, split: Split, index: int, folder: Path, *, seed: int, seconds: float
+) -> Piece:
+    """Arrange, render and dance one piece; write its audio and its motion."""
+    from data_modules.synthesis.affect import affect
+    from data_modules.synthesis.arranger import compose, generator
+    from data_modules.synthesis.dancer import DANCERS, dance
+    from data_modules.synthesis.mixing import mix
+    from data_modules.synthesis.render import write_audio
+
+    score = compose(style, split, index, seed, seconds)
+    audio, motion = (f"{_id(split, style, index)}.{suffix}" for suffix in ("flac", "npz"))
+    write_audio(folder / audio, mix(score, generator(seed, split, style, index, 1)))
+
+    rng = generator(seed, split, style, index, 2)
+    dancer = int(rng.integers(len(DANCERS)))
+    danced = dance(
+        beats=score.beats,
+        positions=score.positions,
+        accents=score.accents,
+        style=style,
+        metre=score.metre,
+        duration=score.duration,
+        dancer=dancer,
+        seed=int(rng.integers(2**31)),
+    )
+    buffer = io.BytesIO()
+    np.savez(buffer, **danced.arrays())  # type: ignore[arg-type]
+    write_atomically(folder / motion, buffer.getvalue())
+
+    valence, arousal = affect(score.cues)
+    labels: dict[str, Any] = {
+        "style": style,
+        "metre": score.metre,
+        "bpm": score.bpm,
+        "duration": score.duration,
+        "beats": score.beats.tolist(),
+        "positions": score.positions.tolist(),
+        "instruments": sorted({voice.family for voice in score.voices}),
+        "tags": sorted(score.tags),
+        "valence": valence,
+        "arousal": arousal,
+        "dancer": dancer,
+        "used": score.used,
+    }
+    return Piece((audio, motion), labels)
