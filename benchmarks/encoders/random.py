@@ -43,10 +43,10 @@ class ResidualBlock(nn.Module):
 class RandomNetwork(Encoder):
     """Log-mel front end and six residual convolution blocks with random weights.
 
-    The hidden layers are the embedded spectrum and the output of each block. The weights are drawn
-    from a generator of the network's own by a uniform law, whose values torch computes the same
-    way on every processor, so they are identical on all machines and leave the global generators
-    as they were.
+    The hidden layers are the embedded spectrum and the output of each block. The weights come
+    from a generator of the network's own and are uniform numbers, scaled by operations that round
+    the same way on every processor (normal ones would not): they are identical on all machines
+    and leave the global generators as they were.
     """
 
     card: ClassVar[EncoderCard] = EncoderCard(
@@ -70,13 +70,14 @@ class RandomNetwork(Encoder):
         with torch.random.fork_rng(devices=()):  # the default initialisation draws from it
             self.embedding = nn.Linear(_BANDS, _WIDTH)
             self.blocks = nn.ModuleList(ResidualBlock(_WIDTH, dilation) for dilation in _DILATIONS)
+        self.eval().requires_grad_(False)
         generator = torch.Generator().manual_seed(0)
         for module in self.modules():
             if isinstance(module, nn.Conv1d | nn.Linear):
                 bound = math.sqrt(3 / module.weight[0].numel())  # variance 1 / fan-in
                 for weights in module.parameters():
-                    nn.init.uniform_(weights, -bound, bound, generator)
-        self.eval().requires_grad_(False)
+                    unit = torch.rand(weights.shape, generator=generator)
+                    weights.copy_(bound * (2 * unit - 1))
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples as (B, 7, frames, 256)."""
