@@ -6,83 +6,36 @@ until they lift off again, so contacts are exact by construction; the body follo
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from data_modules.synthesis import skeleton
-from data_modules.synthesis.skeleton import Floats
-from data_modules.synthesis.steps import (
-    BY_BAR,
-    HANG,
-    KINDS,
-    STYLES,
-    Arms,
-    Kind,
-    Pattern,
-    Step,
-    Style,
-    walk,
+from data_modules.synthesis.choreography import (
+    DANCERS,
+    NEAR,
+    SPLAY,
+    STANDING,
+    Dancer,
+    Landing,
+    Music,
+    Plan,
+    choreograph,
 )
+from data_modules.synthesis.skeleton import Floats
+from data_modules.synthesis.steps import HANG, KINDS, Kind
 from motionbeat.motion import JOINTS, Motion
 
-
-@dataclass(frozen=True)
-class Dancer:
-    """One dancer's body and habits.
-
-    Attributes:
-        height: stature in metres.
-        lag: seconds behind the music; negative for one who anticipates it.
-        jitter: standard deviation of the timing of single steps, in seconds.
-        size: size of steps and gestures, 1 on average.
-        bounce: springiness, 1 on average.
-        arms: activity of the arms, 1 on average.
-        lazy: probability of leaving out a step.
-        pace: octaves by which the music seems faster than it is: above 0 tends to half time.
-        backbeat: taste for accents on the backbeat (1) or on the downbeat (-1).
-        mirrored: starts with the other foot, and hits with the left arm.
-        turns: how much of the style's turning and travel is danced, 1 on average.
-    """
-
-    height: float
-    lag: float
-    jitter: float
-    size: float
-    bounce: float
-    arms: float
-    lazy: float
-    pace: float
-    backbeat: float
-    mirrored: bool
-    turns: float
-
-
-DANCERS = (
-    Dancer(1.72, -0.015, 0.012, 1.00, 1.0, 1.0, 0.02, 0.0, 0.0, False, 1.0),
-    Dancer(1.58, -0.045, 0.015, 1.15, 1.4, 1.3, 0.03, -0.2, 0.8, False, 1.5),
-    Dancer(1.88, 0.040, 0.020, 0.85, 0.7, 0.7, 0.12, 0.4, -0.6, False, 0.6),
-    Dancer(1.65, 0.015, 0.010, 0.95, 0.8, 1.1, 0.01, 0.0, -0.8, True, 1.2),
-    Dancer(1.80, 0.025, 0.025, 1.20, 1.2, 0.5, 0.06, 0.2, 0.5, True, 0.9),
-    Dancer(1.62, -0.030, 0.018, 0.80, 0.9, 1.5, 0.05, -0.3, 0.3, False, 0.4),
-    Dancer(1.94, 0.055, 0.022, 1.05, 0.6, 0.8, 0.08, 0.1, -0.2, True, 0.7),
-    Dancer(1.55, 0.000, 0.014, 1.10, 1.3, 0.9, 0.04, -0.1, 1.0, False, 1.3),
-)
-"""The dancers to choose from; ``dance`` takes an index."""
+__all__ = ["DANCERS", "Dancer", "dance"]
 
 _BEATS_A_BAR = {"6/8": 2, "9/8": 3, "12/8": 4}
-_PULL = 0.4  # share of the way from the planned time of a step to an accent close by
-_NEAR = 0.07  # s; an accent this close to a step belongs to it
 _STANCE = 0.08  # s; shortest stay of a foot on the floor
 _BRIEFEST = 0.13  # s; a step that would have to be faster is left out
 _FASTEST = 2.2  # m/s, mean speed of a foot in the air; its peak is 1.9 times as high
 _WIDEST = 0.33  # distance between the feet, as a fraction of height
-_STANDING = np.array([[0.07, 0.03], [-0.07, 0.03]])  # toes at rest, x and z, fractions of height
-_SPLAY = np.radians([8.0, -8.0])
 
 
 def dance(
@@ -120,16 +73,15 @@ def dance(
             a metre that is no time signature, or a duration or frame rate that is not positive.
     """
     beats_a_bar = _check(beats, positions, accents, metre, duration, dancer, fps)
+    music = Music(beats, positions, accents, beats_a_bar)
     rng = np.random.default_rng([seed, dancer, zlib.crc32(style.encode())])
     person = DANCERS[dancer]
     time = np.arange(max(round(duration * fps), 1)) / fps
-    clock = _listen(beats, person, duration, rng)
-    moves, unit = _repertoire(style, beats_a_bar, clock.period, person)
-    plan = _choreograph(moves, unit, beats_a_bar, clock, positions, accents, person, rng)
+    plan = choreograph(music, style, person, duration, rng)
     swings = _walk_through(plan.landings, person.height)
     feet = [_move_foot(swings[foot], time, person.height) for foot in (0, 1)]
-    hits = _hits(accents, beats, positions, beats_a_bar, person, time, fps, rng)
-    joints = _move_body(feet, swings, plan, moves, unit, clock, hits, person, time, fps, rng)
+    hits = _hits(music, person, time, fps, rng)
+    joints = _move_body(feet, _weight_on_left(swings, time), plan, hits, person, time, fps, rng)
     contacts = np.stack([part for foot in feet for part in (foot.flat, foot.planted)], axis=1)
     return Motion(joints.astype(np.float32), fps, contacts)
 
@@ -161,189 +113,6 @@ def _check(
 
 
 @dataclass(frozen=True)
-class _Clock:
-    """The beats as this dancer feels them: late or early, and never twice the same."""
-
-    seconds: PchipInterpolator  # of the number of a beat, counted from the first beat
-    beat: PchipInterpolator  # the inverse
-    period: float  # s
-    count: int  # beats of the piece
-
-
-def _listen(beats: Floats, person: Dancer, duration: float, rng: np.random.Generator) -> _Clock:
-    period = float(np.median(np.diff(beats))) if len(beats) > 1 else 0.5
-    drift = gaussian_filter1d(rng.normal(0, 1, len(beats)), 1.5, mode="nearest")
-    felt = beats + person.lag + np.clip(1.5 * person.jitter * drift, -0.1 * period, 0.1 * period)
-    first, last = (felt[0], felt[-1]) if len(felt) else (0.0, 0.0)
-    before = np.arange(-max(int((first + 1) / period), 0) - 2, 0)
-    after = np.arange(1, max(int((duration + 1 - last) / period), 0) + 3)
-    numbers = np.concatenate([before, np.arange(max(len(felt), 1)), after + max(len(felt) - 1, 0)])
-    times = np.concatenate(
-        [first + before * period, felt if len(felt) else [0.0], last + after * period]
-    )
-    return _Clock(
-        PchipInterpolator(numbers, times), PchipInterpolator(times, numbers), period, len(beats)
-    )
-
-
-def _repertoire(name: str, beats_a_bar: int, period: float, person: Dancer) -> tuple[Style, float]:
-    """The moves that fit the metre, and the beats of music that one beat of them takes."""
-    style = STYLES.get(name, BY_BAR.get(beats_a_bar, BY_BAR[4]))
-    tempo = 60 / period * 2**person.pace
-    unit = 2.0 if tempo > style.fastest else 0.5 if tempo < 62 else 1.0
-    for candidate in (style, BY_BAR.get(beats_a_bar, style)):
-        for pace in (unit, 1.0):
-            fitting = tuple(p for p in candidate.patterns if p.beats * pace % beats_a_bar == 0)
-            if fitting:
-                return replace(candidate, patterns=fitting), pace
-    return replace(style, patterns=(walk(beats_a_bar),)), max(unit, 1.0)
-
-
-@dataclass(frozen=True)
-class _Landing:
-    """A foot that comes down: when, how, and where the toes go (x, z in metres)."""
-
-    time: float
-    foot: int
-    kind: Kind
-    toe: Floats
-    yaw: float
-    air: float  # s
-    size: float
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """All landings in order, the arm motifs by their first second, and the time of dancing."""
-
-    landings: list[_Landing]
-    motifs: list[tuple[float, Arms]]
-    first: int  # the beat of the first downbeat
-    start: float
-    end: float
-
-
-@dataclass(frozen=True)
-class _Section:
-    """A few bars of the same steps and arms."""
-
-    start: int  # bar
-    end: int
-    steps: Pattern
-    arms: Arms
-    size: float
-    turn: float  # radians a bar
-    travel: float  # m a bar
-
-
-def _section(bar: int, moves: Style, person: Dancer, rng: np.random.Generator) -> _Section:
-    size = person.size * rng.uniform(0.85, 1.15)
-    way = rng.choice([-1, 1]) if not moves.travel else 1  # the line of dance is anticlockwise
-    return _Section(
-        bar,
-        bar + int(rng.choice([4, 4, 8])),
-        moves.patterns[rng.integers(len(moves.patterns))],
-        moves.arms[rng.integers(len(moves.arms))],
-        size,
-        np.radians(moves.turn) * person.turns * way * rng.uniform(0.4, 1),
-        moves.travel * person.turns * size,
-    )
-
-
-def _choreograph(
-    moves: Style,
-    unit: float,
-    beats_a_bar: int,
-    clock: _Clock,
-    positions: NDArray[np.int64],
-    accents: Floats,
-    person: Dancer,
-    rng: np.random.Generator,
-) -> _Plan:
-    bars = np.flatnonzero(positions == 1)
-    if not len(bars):
-        bars = np.arange(0, clock.count, beats_a_bar)
-    if len(bars) > 6:
-        bars = bars[rng.integers(0, 3) :]  # some listen first
-    if not len(bars):
-        return _Plan([], [(0.0, HANG)], 0, np.inf, np.inf)
-    heading, origin = 0.0, np.zeros(2)
-    landings: list[_Landing] = []
-    sections: list[_Section] = []
-    for bar, (first, end) in enumerate(zip(bars, [*bars[1:], clock.count], strict=True)):
-        if not sections or bar == sections[-1].end:
-            sections.append(_section(bar, moves, person, rng))
-        now = sections[-1]
-        if rng.random() < person.lazy / 2:
-            continue
-        for beat, step in _steps_of_bar(now, bar, beats_a_bar, unit, moves.offbeat):
-            nudge, chance = rng.normal(0, person.jitter), rng.random()
-            if first + beat >= end or chance < person.lazy:
-                continue
-            moment = float(clock.seconds(first + beat))
-            gap, strength = _accent_near(accents, moment - person.lag)
-            size = now.size * (0.85 + 0.35 * strength)
-            foot = 1 - step.foot if person.mirrored else step.foot
-            side = -step.side if person.mirrored else step.side
-            done = beat / beats_a_bar
-            facing = heading + done * now.turn
-            path = _turned(np.array([0, done * now.travel]), heading + done * now.turn / 2)
-            place = _STANDING[foot] * person.height + size * np.array([side, step.forward])
-            landings.append(
-                _Landing(
-                    moment + nudge + _PULL * gap,
-                    foot,
-                    step.kind,
-                    origin + path + _turned(place, facing),
-                    facing + _SPLAY[foot],
-                    step.kind.swing * moves.legato * unit * clock.period,
-                    size,
-                )
-            )
-        origin = origin + _turned(np.array([0, now.travel]), heading + now.turn / 2)
-        heading += now.turn
-    return _Plan(
-        sorted(landings, key=lambda landing: landing.time),
-        [(float(clock.seconds(bars[section.start])), section.arms) for section in sections],
-        int(bars[0]),
-        float(clock.seconds(bars[0])),
-        float(clock.seconds(clock.count - 1)),
-    )
-
-
-def _steps_of_bar(
-    section: _Section, bar: int, beats_a_bar: int, unit: float, offbeat: float
-) -> list[tuple[float, Step]]:
-    """Steps of one bar with their beats from its start, as often as the pattern fits."""
-    length = section.steps.beats * unit
-    start = (bar - section.start) * beats_a_bar
-    found = []
-    for cycle in range(int(start // length), int((start + beats_a_bar - 1e-9) // length) + 1):
-        for step in section.steps.steps:
-            whole, part = divmod(step.beat, 1)
-            swung = np.interp(part, [0, 0.5, 1], [0, offbeat, 1])
-            beat = cycle * length + (whole + swung) * unit - start
-            if 0 <= beat < beats_a_bar:
-                found.append((float(beat), step))
-    return found
-
-
-def _accent_near(accents: Floats, moment: float) -> tuple[float, float]:
-    """Distance in seconds to the nearest accent and its strength; zeros when there is none."""
-    if not len(accents):
-        return 0.0, 0.0
-    nearest = accents[np.argmin(np.abs(accents[:, 0] - moment))]
-    gap = float(nearest[0] - moment)
-    return (gap, float(nearest[1])) if abs(gap) < _NEAR else (0.0, 0.0)
-
-
-def _turned(place: Floats, yaw: float) -> Floats:
-    """Turn (x, z) to the left by ``yaw``."""
-    x, z = place
-    return np.array([x * np.cos(yaw) + z * np.sin(yaw), z * np.cos(yaw) - x * np.sin(yaw)])
-
-
-@dataclass(frozen=True)
 class _Swing:
     """A foot in the air between two places."""
 
@@ -359,11 +128,11 @@ class _Swing:
     kind: Kind
 
 
-def _walk_through(landings: Sequence[_Landing], height: float) -> tuple[list[_Swing], list[_Swing]]:
+def _walk_through(landings: Sequence[Landing], height: float) -> tuple[list[_Swing], list[_Swing]]:
     """Turn landings into swings of the left and the right foot that a body can do."""
     swings: tuple[list[_Swing], list[_Swing]] = ([], [])
     for foot in (0, 1):
-        toe, yaw = _STANDING[foot] * height, float(_SPLAY[foot])
+        toe, yaw = STANDING[foot] * height, float(SPLAY[foot])
         swings[foot].append(_Swing(-4.0, -3.0, -2.0, -2.0, toe, toe, yaw, yaw, 0.0, KINDS[""]))
     for landing in landings:
         own, other = swings[landing.foot][-1], swings[1 - landing.foot][-1]
@@ -453,24 +222,16 @@ def _ease(share: Floats) -> Floats:
 
 
 def _hits(
-    accents: Floats,
-    beats: Floats,
-    positions: NDArray[np.int64],
-    beats_a_bar: int,
-    person: Dancer,
-    time: Floats,
-    fps: float,
-    rng: np.random.Generator,
+    music: Music, person: Dancer, time: Floats, fps: float, rng: np.random.Generator
 ) -> Floats:
     """(T,) how much trunk and arms answer the accents: a pulse for each one chosen."""
     hits = np.zeros(len(time))
-    weights = accents[:, 1] * (
-        1 + person.backbeat * _backbeat(accents, beats, positions, beats_a_bar) / 2
-    )
-    jitter = rng.normal(0, person.jitter, len(accents))
+    onsets, strengths = music.accents.T
+    weights = strengths * (1 + person.backbeat * _backbeat(music) / 2)
+    jitter = rng.normal(0, person.jitter, len(onsets))
     taken: list[float] = []
     for index in np.argsort(-weights, kind="stable"):
-        moment = accents[index, 0]
+        moment = onsets[index]
         if weights[index] < 0.25 or any(abs(moment - other) < 0.3 for other in taken):
             continue
         taken.append(moment)
@@ -483,26 +244,22 @@ def _hits(
     return hits
 
 
-def _backbeat(
-    accents: Floats, beats: Floats, positions: NDArray[np.int64], beats_a_bar: int
-) -> Floats:
+def _backbeat(music: Music) -> Floats:
     """(m,) 1 for accents on a backbeat, -1 on the downbeat or the half bar, 0 off the beat."""
-    if not len(beats):
-        return np.zeros(len(accents))
-    nearest = np.argmin(np.abs(accents[:, :1] - beats), axis=1)
-    strong = (positions[nearest] == 1) | ((beats_a_bar == 4) & (positions[nearest] == 3))
-    return np.where(
-        np.abs(accents[:, 0] - beats[nearest]) > _NEAR, 0.0, np.where(strong, -1.0, 1.0)
-    )
+    onsets = music.accents[:, :1]
+    if not len(music.beats):
+        return np.zeros(len(onsets))
+    nearest = np.argmin(np.abs(onsets - music.beats), axis=1)
+    positions = music.positions[nearest]
+    strong = (positions == 1) | ((music.beats_a_bar == 4) & (positions == 3))
+    close = np.abs(onsets[:, 0] - music.beats[nearest]) < NEAR
+    return np.where(close, np.where(strong, -1.0, 1.0), 0.0)
 
 
 def _move_body(
     feet: Sequence[_Foot],
-    swings: Sequence[Sequence[_Swing]],
-    plan: _Plan,
-    moves: Style,
-    unit: float,
-    clock: _Clock,
+    weight: Floats,
+    plan: Plan,
     hits: Floats,
     person: Dancer,
     time: Floats,
@@ -514,13 +271,13 @@ def _move_body(
     def smooth(values: Floats, seconds: float) -> Floats:
         return gaussian_filter1d(values, seconds * fps, axis=0, mode="nearest")
 
-    height = person.height
-    dancing = (time >= plan.start - 0.3) & (time < plan.end + clock.period)
+    moves, height = plan.moves, person.height
+    dancing = (time >= plan.start - 0.3) & (time < plan.end + plan.clock.period)
     active = smooth(dancing.astype(np.float64), 0.3)
     hits = hits * active * moves.hit * person.size
-    phase = 2 * np.pi * (clock.beat(time) - plan.first) / unit
+    phase = 2 * np.pi * (plan.clock.beat(time) - plan.downbeat) / plan.unit
     sway = _drift(time, 6, rng)
-    on_left = smooth(_weight_on_left(swings, time), 0.08)
+    on_left = smooth(weight, 0.08)
     yaw = smooth(feet[1].yaw + on_left * (feet[0].yaw - feet[1].yaw), 0.15)
 
     pulse = active * (1 + np.cos(phase / moves.period)) / 2
@@ -542,7 +299,7 @@ def _move_body(
     nod = moves.nod * person.size * pulse / 2 - 5 * hits - 0.4 * moves.lean * active
     for name in ("neck", "head"):
         turns[name] = _rotation(pitch=nod, yaw=5 * sway[:, 4], roll=2 * sway[:, 5])
-    turns |= _arms(plan.motifs, phase, unit * clock.period, hits, active, person, time, smooth)
+    turns |= _arms(plan, phase, hits, active, person, time, smooth)
 
     left, right = ((foot.toe + foot.ankle)[:, ::2] / 2 for foot in feet)
     apart = np.linalg.norm(left - right, axis=1) / height
@@ -597,9 +354,8 @@ def _rotation(pitch: Floats, yaw: Floats, roll: Floats) -> Floats:
 
 
 def _arms(
-    motifs: Sequence[tuple[float, Arms]],
+    plan: Plan,
     phase: Floats,
-    period: float,
     hits: Floats,
     active: Floats,
     person: Dancer,
@@ -607,12 +363,14 @@ def _arms(
     smooth: Callable[[Floats, float], Floats],
 ) -> dict[str, Floats]:
     """Rotations of shoulders, elbows and collars."""
-    index = np.maximum(np.searchsorted([start for start, _ in motifs], time, side="right") - 1, 0)
-    arms = [motif for _, motif in motifs]
+    starts, arms = zip(*plan.motifs, strict=True)
+    index = np.maximum(np.searchsorted(starts, time, side="right") - 1, 0)
     beats = np.array([motif.period for motif in arms])[index]
-    calm = np.minimum(1, beats * period)[:, None]  # fast music leaves no time for wide gestures
+    seconds = beats * plan.unit * plan.clock.period
+    calm = np.minimum(1, seconds)[:, None]  # fast music leaves no time for wide gestures
+    lead = -1 if person.mirrored else 1  # the arm goes forward with the other side's foot
     turns = {}
-    for letter, sign, flip in (("l", 1, -1), ("r", -1, 1)):
+    for letter, sign, flip in (("l", 1, -lead), ("r", -1, lead)):
         way = (
             np.cos(phase / beats)[:, None]
             * np.where([m.opposed for m in arms], flip, 1)[index, None]

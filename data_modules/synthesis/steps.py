@@ -220,7 +220,7 @@ STYLES = {
     "viennese_waltz": Style((_BOX, _BALANCE), (_FRAME,), bounce=0.02, period=3, crouch=0.0, hips=1,
                             nod=0, hit=0.3, turn=75, fastest=225),
     "tango": Style((_TANGO,), (_FRAME,), bounce=0.0, crouch=0.045, hips=1, wave=0, nod=0, hit=0.6,
-                   legato=0.5, travel=0.45, turn=25),
+                   legato=0.5, travel=0.45, turn=30),
     "cha_cha": _latin(_CHA_CHA, fastest=150),
     "rumba": _latin(_RUMBA, _MAMBO_SIDE, hips=11, fastest=150, bounce=0.0),
     "samba": _latin(_SAMBA, bounce=0.03, fastest=130),
@@ -237,7 +237,7 @@ STYLES = {
     "blues": Style((_ROCKING, _LAZY, _TOUCH), (_HEAVY, _GROOVE), hips=5, wave=5, offbeat=0.66,
                    legato=1.2),
     "march": Style((walk(4),), (_MARCH,), bounce=0.02, crouch=0.0, hips=1, wave=0, lean=0, nod=0,
-                   hit=0.4, travel=0.8, turn=50, fastest=160),
+                   hit=0.4, travel=1.5, turn=70, fastest=160),
 }  # fmt: skip
 """Steps and groove by style name."""
 
