@@ -237,7 +237,7 @@ STYLES = {
     "blues": Style((_ROCKING, _LAZY, _TOUCH), (_HEAVY, _GROOVE), hips=5, wave=5, offbeat=0.66,
                    legato=1.2),
     "march": Style((walk(4),), (_MARCH,), bounce=0.02, crouch=0.0, hips=1, wave=0, lean=0, nod=0,
-                   hit=0.4, travel=1.5, turn=70, fastest=160),
+                   hit=0.4, travel=1.3, turn=50, fastest=160),
 }  # fmt: skip
 """Steps and groove by style name."""
 

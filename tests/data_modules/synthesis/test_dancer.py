@@ -89,6 +89,13 @@ def test_motion_is_smooth(troupe):
         assert change.max() < 4, "a joint changed its velocity from one frame to the next"
 
 
+@pytest.mark.parametrize("style", ["breakbeat", "polka", "tango"])
+def test_velocity_is_continuous_however_finely_it_is_sampled(style):
+    motion = dance(**music(style, duration=6), dancer=1, seed=0, fps=600)
+    velocity = np.diff(motion.positions.astype(float), axis=0) * motion.fps
+    assert np.linalg.norm(np.diff(velocity, axis=0), axis=2).max() < 0.6
+
+
 def test_knees_bend_forward(troupe):
     for motion in troupe:
         for side in "lr":
