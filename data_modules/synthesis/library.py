@@ -9,7 +9,7 @@ making.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -76,7 +76,8 @@ def build(
     """
     with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        kept = _intact(folder, recipes)
+        written = _entries(folder)
+        kept = _intact(folder, {id: written[id] for id in recipes if id in written})
         missing = {id: recipe for id, recipe in recipes.items() if id not in kept}
         if missing:
             write_atomically(folder / MANIFEST, "".join(map(_line, kept.values())).encode())
@@ -88,9 +89,9 @@ def build(
     return {id: _piece(kept[id]) for id in recipes}
 
 
-def intact(folder: Path, ids: Iterable[str]) -> dict[str, Piece]:
-    """Those of some pieces that are finished and undamaged, by id."""
-    return {id: _piece(entry) for id, entry in _intact(folder, ids).items()}
+def intact(folder: Path) -> dict[str, Piece]:
+    """The pieces that are finished and undamaged, by id; none where there is no library."""
+    return {id: _piece(entry) for id, entry in _intact(folder, _entries(folder)).items()}
 
 
 def read(folder: Path) -> dict[str, Piece]:
@@ -132,15 +133,13 @@ def _sha256(path: Path) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _intact(folder: Path, ids: Iterable[str]) -> dict[str, _Entry]:
+def _intact(folder: Path, entries: Mapping[str, _Entry]) -> dict[str, _Entry]:
     def whole(entry: _Entry) -> bool:
         return all(_sha256(folder / name) == digest for name, digest in entry["files"].items())
 
-    written = _entries(folder)
-    entries = [written[id] for id in ids if id in written]
     with ThreadPoolExecutor() as pool:  # hashing releases the interpreter lock
-        verdicts = list(pool.map(whole, entries))
-    return {entry["id"]: entry for entry, good in zip(entries, verdicts, strict=True) if good}
+        verdicts = list(pool.map(whole, entries.values()))
+    return {id: entry for (id, entry), good in zip(entries.items(), verdicts, strict=True) if good}
 
 
 def _make(folder: Path, id: str, recipe: Recipe) -> _Entry:
