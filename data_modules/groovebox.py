@@ -48,7 +48,7 @@ class GrooveBox(DataModule):
         seed: another seed is another dataset.
 
     Raises:
-        DatasetError: a size below 1, pieces shorter than 4 s, an unknown style or a negative seed.
+        DatasetError: a size below 1, less than 4 seconds, no or an unknown style, a negative seed.
     """
 
     card = DatasetCard(
@@ -78,20 +78,20 @@ class GrooveBox(DataModule):
         super().__init__(cache, data)
         self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
         self.styles = list(STYLES) if styles is None else list(dict.fromkeys(styles))
-        self.seconds = seconds
+        self.seconds = float(seconds)
         self.seed = seed
-        if min(self.sizes.values()) < 1 or seconds < 4 or seed < 0:
-            raise DatasetError(
-                "groovebox needs at least 1 piece a style and split, 4 seconds and a seed from 0"
-            )
-        if unknown := [style for style in self.styles if style not in STYLES] or not self.styles:
+        if unknown := [style for style in self.styles if style not in STYLES]:
             raise DatasetError(f"groovebox has no style {unknown}; choose from {', '.join(STYLES)}")
+        if not self.styles or min(self.sizes.values()) < 1 or seconds < 4 or seed < 0:
+            raise DatasetError(
+                "groovebox needs a style, 1 piece a style and split, 4 seconds and a seed from 0"
+            )
 
     @property
     def revision(self) -> str:
         """The card's revision, seed, sizes, length, and the choice of styles if there was one."""
         sizes = "x".join(str(size) for size in self.sizes.values())
-        revision = f"{self.card.revision}-seed{self.seed}-{sizes}-{self.seconds:g}s"
+        revision = f"{self.card.revision}-seed{self.seed}-{sizes}-{self.seconds}s"
         if self.styles == list(STYLES):
             return revision
         chosen = zlib.crc32(" ".join(self.styles).encode())

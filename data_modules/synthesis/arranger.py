@@ -1,5 +1,6 @@
 """The arranger: a style and a seed become a score with exact beats and labels."""
 
+import itertools
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -143,8 +144,8 @@ class _Arranger:
         self.mode = str(rng.choice(style.modes))
         self.key = int(rng.integers(12))
         self.progression = str(rng.choice(PROGRESSIONS[self.mode][split]))
-        self.chords = [self._chord(int(self.progression[bar % len(self.progression)]))
-                       for bar in range(self.bars + 1)]  # fmt: skip
+        degrees = itertools.islice(itertools.cycle(self.progression), self.bars + 1)
+        self.chords = [self._chord(int(degree)) for degree in degrees]
         self.gate = float(rng.uniform(0.4, 1.0))
         self.level = float(rng.uniform(0.6, 1.1))
         self.brightness = float(rng.uniform(-1, 1))
