@@ -30,7 +30,7 @@ class Rate(ProgressColumn):
 
 
 def bar(unit: str) -> Progress:
-    """A progress display with rate and time left."""
+    """A progress display with rate and time left; nothing where nobody looks at a terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -41,4 +41,5 @@ def bar(unit: str) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
+        disable=not console.is_terminal,
     )

@@ -57,6 +57,8 @@ class Registry(Generic[T]):
     def get(self, name: str) -> type[T]:
         """The class known by a name, or given as ``package.module:Class`` or ``file.py:Class``.
 
+        Packages are looked for in the current folder too.
+
         Raises:
             UnknownNameError: there is none; the message offers the nearest known names.
         """
@@ -88,6 +90,8 @@ class Registry(Generic[T]):
                 sys.modules[spec.name] = module
                 spec.loader.exec_module(module)
             else:
+                if "" not in sys.path:
+                    sys.path.append("")
                 module = importlib.import_module(location)
             found = getattr(module, attribute)
         except (ImportError, OSError, AttributeError) as error:

@@ -209,6 +209,12 @@ class Run:
                 source, hidden, statistics, f"{self.task.name} · {encoder.card.name} · {name}"
             )
             write_model(part, results[name])
+            score = results[name].scores[self.task.primary]
+            console.print(
+                f"{self.task.name} · {self.examined.card.name} · {encoder.card.name} · {name}: "
+                f"{self.task.primary} {score.mean:.3f} ±{score.std:.3f}, "
+                f"learning rate {results[name].learning_rate:g}, {results[name].seconds:.0f} s"
+            )
         record = RunRecord(
             key=key,
             kind="encoder",

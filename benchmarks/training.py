@@ -74,8 +74,8 @@ class KeepBest(Callback):
             probe.load_state_dict(state)
 
 
-class EpochBar(Callback):
-    """Advance a progress bar by one for each epoch."""
+class StepBar(Callback):
+    """Advance a progress bar by one for each training step."""
 
     def __init__(self, progress: Progress, label: str) -> None:
         self.progress = progress
@@ -83,9 +83,9 @@ class EpochBar(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar."""
-        self.id = self.progress.add_task(self.label, total=trainer.max_epochs)
+        self.id = self.progress.add_task(self.label, total=trainer.max_steps)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Advance it."""
         self.progress.advance(self.id)
 
@@ -151,16 +151,18 @@ def train(
     for datamodule in {id(teacher): teacher, id(examined): examined}.values():
         datamodule.serve(Examples(task, source), collate, task.batch_size, seed=members[0].seed)
     best = KeepBest()
-    with bar("epochs") as progress, quiet():
+    with bar("steps") as progress, quiet():
         trainer = Trainer(
-            max_epochs=task.max_epochs,
-            check_val_every_n_epoch=task.check_every,
+            max_epochs=-1,
+            max_steps=task.max_steps,
+            val_check_interval=task.check_every,
+            check_val_every_n_epoch=None,
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
             accelerator="gpu" if torch.cuda.is_available() else "cpu",
             devices=1,
             precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
-            callbacks=[best, EpochBar(progress, label)],
+            callbacks=[best, StepBar(progress, label)],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

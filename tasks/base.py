@@ -56,13 +56,14 @@ class Task(LightningModule):
         version: changes whenever the same features would be scored otherwise.
         needs: annotations a track must have.
         primary: the metric that tables are sorted by; larger is better.
+        headline: metrics that tables show and their column titles, ``primary`` first.
         monitor: what :meth:`validate` returns, by name; best epoch and learning rate follow it.
         mode: whether the monitor is to be large or small.
         pooling: seconds averaged into one step, None for the encoder's own frames.
         window: seconds of one training example.
         batch_size: examples a training step.
-        max_epochs: passes over the training split at most.
-        check_every: epochs from one validation to the next.
+        max_steps: training steps at most, the same for every encoder and dataset.
+        check_every: steps from one validation to the next.
         patience: validations without an improvement of any member before training stops.
 
     Args:
@@ -76,14 +77,15 @@ class Task(LightningModule):
     version: ClassVar[int]
     needs: ClassVar[tuple[type[Annotation], ...]]
     primary: ClassVar[str]
+    headline: ClassVar[Mapping[str, str]]
     monitor: ClassVar[str]
     mode: ClassVar[Literal["max", "min"]] = "max"
     pooling: ClassVar[float | None] = None
     window: ClassVar[float]
-    batch_size: ClassVar[int] = 16
-    max_epochs: ClassVar[int] = 60
-    check_every: ClassVar[int] = 5
-    patience: ClassVar[int] = 3
+    batch_size: ClassVar[int] = 8
+    max_steps: ClassVar[int] = 400
+    check_every: ClassVar[int] = 80
+    patience: ClassVar[int] = 2
 
     mean: Tensor
     std: Tensor
@@ -172,9 +174,18 @@ class Task(LightningModule):
         self.std.copy_(torch.from_numpy(np.where(std > 1e-6, std, 1.0)))
 
     def forward(self, features: Tensor) -> list[Tensor]:
-        """Outputs of each probe for features (B, T, layers, width)."""
+        """Outputs of each probe for features (B, T, layers, width).
+
+        The layers are mixed for all probes in one product, so that the features, which are large,
+        are read once.
+        """
         standardised = (features.float() - self.mean) / self.std
-        return [probe(standardised) for probe in self.probes]
+        if standardised.shape[-2] == 1:
+            mixed = standardised.squeeze(-2).expand(len(self.probes), -1, -1, -1)
+        else:
+            weights = torch.stack([probe.layer_weights for probe in self.typed_probes])
+            mixed = torch.tensordot(weights, standardised.movedim(-2, 0), dims=1)
+        return [probe(one) for probe, one in zip(self.probes, mixed, strict=True)]
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Sum of the members' losses; no gradient reaches another member."""
@@ -225,5 +236,6 @@ class Task(LightningModule):
             [
                 {"params": list(probe.parameters()), "lr": member.learning_rate}
                 for probe, member in zip(self.probes, self.members, strict=True)
-            ]
+            ],
+            fused=True,
         )

@@ -1,6 +1,7 @@
 """Beat tracking: beats, downbeats and tempo from frame activations."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch.nn import functional
 from data_modules.base import Beats, Tempo, Track
 from tasks.base import Outputs, Reference, Scores, Task
 from tasks.beat_references import Chance, Madmom, Oracle
-from tasks.decoders import Activations, BeatPrediction, decode, interval_tempo, pick_peaks
+from tasks.decoders import Activations, BeatPrediction, decode, interval_tempo, peaks
 from tasks.features import Batch, Targets
 from tasks.metrics.beat import Times, beat_scores, f_measure, tempo_scores
 from tasks.probe import Probe
@@ -73,8 +74,18 @@ class BeatTask(Task):
     version = 1
     needs = (Beats,)
     primary = "beat_f_measure"
+    headline: ClassVar = {
+        "beat_f_measure": "beat F",
+        "beat_cmlt": "CMLt",
+        "beat_amlt": "AMLt",
+        "downbeat_f_measure": "downbeat F",
+        "tempo_acc1": "Acc1",
+        "tempo_acc2": "Acc2",
+        "dbn_beat_f_measure": "DBN beat F",
+        "dbn_downbeat_f_measure": "DBN downbeat F",
+    }
     monitor = "val/beat_f_measure"
-    window = 8.0
+    window = 2.0
 
     positive_weight: Tensor
 
@@ -117,22 +128,20 @@ class BeatTask(Task):
     def validate(self, probe: Probe, outputs: Sequence[Outputs], tracks: Sequence[Track]) -> float:
         """Mean F-measure of the beats at the best threshold, which the probe keeps."""
         assert isinstance(probe, BeatProbe)
-        references = [track.get(Beats) for track in tracks]
-        estimates = [
-            [pick_peaks(probabilities(one), self.rate, (t, t)) for one in outputs]
-            for t in THRESHOLDS
-        ]
-        beats = [
-            mean_f_measure([r.times for r in references], [e.beats for e in row])
-            for row in estimates
-        ]
-        downbeats = [
-            mean_f_measure([r.downbeats for r in references], [e.downbeats for e in row])
-            for row in estimates
-        ]
-        best = [int(np.argmax(scores)) for scores in (beats, downbeats)]
-        probe.thresholds.copy_(torch.tensor([THRESHOLDS[index] for index in best]))
-        return beats[best[0]]
+        best = []
+        for column in range(2):
+            references = [
+                (beats.times, beats.downbeats)[column]
+                for beats in (track.get(Beats) for track in tracks)
+            ]
+            candidates = [peaks(probabilities(one[:, column]), self.rate) for one in outputs]
+            scores = [
+                mean_f_measure(references, [times[values > t] for times, values in candidates])
+                for t in THRESHOLDS
+            ]
+            best.append(max(zip(scores, THRESHOLDS, strict=True)))
+        probe.thresholds.copy_(torch.tensor([threshold for _, threshold in best]))
+        return best[0][0]
 
     def predict(self, probe: Probe, outputs: Outputs, track: Track) -> BeatPrediction:
         """Decode by peaks and by the dynamic Bayesian network."""

@@ -43,18 +43,21 @@ def decode(
     )
 
 
-def peaks(activation: Activations, frame_rate: float) -> NDArray[np.int64]:
-    """Frames that are the largest within 70 ms on either side; a plateau counts once.
+def peaks(activation: Activations, frame_rate: float) -> tuple[Times, Activations]:
+    """Local maxima: the frames that are the largest within 70 ms on either side.
 
     Args:
         activation: (frames,) values.
         frame_rate: in Hz.
+
+    Returns:
+        Times in seconds and values of the maxima; a plateau counts once, at its start.
     """
     reach = round(PEAK_WINDOW * frame_rate)
     highest = maximum_filter1d(activation, 2 * reach + 1, mode="constant", cval=-np.inf)
     frames = np.flatnonzero(activation == highest)
-    starts = np.flatnonzero(np.diff(frames, prepend=-np.inf) > reach)
-    return frames[starts]
+    frames = frames[np.diff(frames, prepend=-np.inf) > reach]
+    return frames / frame_rate, activation[frames]
 
 
 def pick_peaks(
@@ -65,12 +68,12 @@ def pick_peaks(
     Args:
         activations: (frames, 2) beat and downbeat probabilities.
         frame_rate: in Hz.
-        thresholds: least probability of a beat and of a downbeat.
+        thresholds: a beat and a downbeat must have a larger probability than these.
     """
     beats, downbeats = (
-        candidates[activation[candidates] > threshold] / frame_rate
-        for activation, threshold in zip(activations.T, thresholds, strict=True)
-        for candidates in [peaks(activation, frame_rate)]
+        times[values > threshold]
+        for column, threshold in zip(activations.T, thresholds, strict=True)
+        for times, values in [peaks(column, frame_rate)]
     )
     if len(beats) and len(downbeats):
         downbeats = np.unique(beats[np.abs(downbeats[:, None] - beats).argmin(axis=1)])

@@ -70,11 +70,7 @@ class Probe(nn.Module):
         """(layers,) weights of the layers, positive and summing to 1."""
         return self.layer_logits.softmax(dim=0)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Map standardised features (..., layers, width) to outputs (..., outputs)."""
-        if len(self.layer_logits) == 1:
-            mixed = features.squeeze(-2)
-        else:
-            mixed = torch.einsum("...lw,l->...w", features, self.layer_weights)
+    def forward(self, mixed: Tensor) -> Tensor:
+        """Map standardised features (..., width), layers mixed, to outputs (..., outputs)."""
         outputs: Tensor = self.head(mixed)
         return outputs

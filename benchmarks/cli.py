@@ -1,0 +1,155 @@
+"""The command line: ``motionbeat bench | embed | leaderboard | list``."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import auto_cli
+
+from motionbeat.errors import MotionBeatError
+
+CACHE = Path(os.environ.get("MOTIONBEAT_CACHE", ".cache/motionbeat"))
+DATA = Path(os.environ["MOTIONBEAT_DATA"]) if os.environ.get("MOTIONBEAT_DATA") else None
+ENCODERS = "logmel,mfcc_chroma,random,musicnn"
+
+
+def split(names: str) -> list[str]:
+    """Names separated by commas, in order, each once."""
+    return list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+
+
+def bench(
+    task: str = "beat",
+    dataset: str = "groovebox",
+    encoder: str = ENCODERS,
+    seeds: int = 3,
+    learning_rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01),
+    cache: Path = CACHE,
+    results: Path = Path("results"),
+    data: Path | None = DATA,
+) -> None:
+    """Probe frozen encoders, write records and leaderboards, print the table.
+
+    Args:
+        task: what is asked of the encoders.
+        dataset: one or several names, separated by commas.
+        encoder: one or several names or package.module:Class, separated by commas.
+        seeds: how many seeds, counted from 0.
+        learning_rates: tried on the validation split.
+        cache: folder for generated data, embeddings and finished runs (MOTIONBEAT_CACHE).
+        results: folder for records and leaderboards.
+        data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
+    """
+    from benchmarks.leaderboard import print_table, write_leaderboards
+    from benchmarks.record import Protocol
+    from benchmarks.registry import TASKS
+    from benchmarks.runner import Folders
+    from benchmarks.runner import bench as run
+
+    protocol = Protocol(learning_rates=learning_rates, seeds=tuple(range(seeds)))
+    names = split(dataset)
+    for name in names:
+        run(task, name, split(encoder), protocol, Folders(cache, results, data))
+    table = write_leaderboards(results)[task]
+    print_table(table[table["dataset"].isin(names)], TASKS.get(task))
+
+
+def embed(
+    dataset: str = "groovebox",
+    encoder: str = ENCODERS,
+    pooling: float | None = None,
+    cache: Path = CACHE,
+    data: Path | None = DATA,
+) -> None:
+    """Fill the embedding store and do nothing else.
+
+    Args:
+        dataset: one or several names, separated by commas.
+        encoder: one or several names or package.module:Class, separated by commas.
+        pooling: seconds averaged into one embedding; the encoder's own frames when left out.
+        cache: folder for generated data and embeddings (MOTIONBEAT_CACHE).
+        data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
+    """
+    from benchmarks import runner
+    from benchmarks.console import console
+    from benchmarks.registry import ENCODERS as KNOWN
+    from data_modules.base import SPLITS
+
+    encoders = [KNOWN.get(name)() for name in split(encoder)]
+    for name in split(dataset):
+        datamodule = runner.Folders(cache, Path(), data).datamodule(name)
+        datamodule.prepare_data()
+        tracks = [track for part in SPLITS for track in datamodule.tracks(part)]
+        runner.embed(encoders, tracks, cache, pooling)
+        console.print(f"{name}: {len(tracks)} tracks in {cache / 'embeddings'}")
+
+
+def leaderboard(task: str | None = None, results: Path = Path("results")) -> None:
+    """Rebuild all leaderboards from the run records and print them.
+
+    Args:
+        task: print this one only.
+        results: folder with the records.
+    """
+    from benchmarks.leaderboard import print_table, write_leaderboards
+    from benchmarks.registry import TASKS
+
+    wanted = TASKS.get(task) if task else None
+    for name, table in write_leaderboards(results).items():
+        if wanted is None or wanted.name == name:
+            print_table(table, TASKS.get(name))
+
+
+def list_names(kind: Literal["encoders", "datasets", "tasks"]) -> None:
+    """Show what there is by name.
+
+    Args:
+        kind: what to show.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from benchmarks import registry
+
+    grid = Table()
+    if kind == "encoders":
+        for column in ("name", "Hz in", "frames/s", "layers", "width", "parameters", "licence"):
+            grid.add_column(column)
+        for name, encoder in sorted(registry.ENCODERS.classes.items()):
+            card = encoder.card
+            facts = (card.sample_rate, card.frame_rate, card.layers, card.width, card.parameters)
+            grid.add_row(name, *map(str, facts), card.licence)
+    elif kind == "datasets":
+        for column in ("name", "tasks", "size", "licence", "how to get it"):
+            grid.add_column(column)
+        for name, dataset in sorted(registry.DATASETS.classes.items()):
+            about = dataset.card
+            grid.add_row(name, ", ".join(about.tasks), about.size, about.licence, about.how_to_get)
+    else:
+        for column in ("name", "version", "primary metric", "needs"):
+            grid.add_column(column)
+        for name, task in sorted(registry.TASKS.classes.items()):
+            needs = ", ".join(annotation.__name__ for annotation in task.needs)
+            grid.add_row(name, str(task.version), task.primary, needs)
+    Console().print(grid)
+
+
+def main() -> None:
+    """Entry point of ``motionbeat``: errors a user can mend are one line, and exit with 1."""
+    try:
+        auto_cli(
+            {"bench": bench, "embed": embed, "leaderboard": leaderboard, "list": list_names},
+            prog="motionbeat",
+            description="Measure what frozen music encoders know about rhythm, motion and style.",
+        )
+    except MotionBeatError as error:
+        print(f"motionbeat: error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        place = error.filename or "disk"
+        print(f"motionbeat: error: {place}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("motionbeat: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)

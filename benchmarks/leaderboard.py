@@ -1,0 +1,216 @@
+"""Tables and pictures, made from run records alone."""
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.record import Result, RunRecord, read_record, write_text
+from benchmarks.registry import TASKS
+from benchmarks.statistics import paired_p_value
+from tasks.base import Task
+
+ORDER = {"ceiling": 0, "specialist": 1, "encoder": 2, "floor": 3}
+PLAIN_WIDTH = 180
+
+
+def read_records(results: Path) -> list[RunRecord]:
+    """All records of a results folder, in the order of their paths."""
+    return [read_record(path) for path in sorted((results / "runs").rglob("*.json"))]
+
+
+def rows(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
+    """One row for each result of some records of one task and dataset, best first within a kind.
+
+    An encoder's row says against which other encoder's row of the same probe it was compared, the
+    best one, and how likely the difference is chance.
+    """
+    task = TASKS.get(records[0].task)
+    listed = [(record, probe, one) for record in records for probe, one in record.results.items()]
+    return sorted(
+        (
+            row(task, record, probe, one, rivals(record, probe, listed))
+            for record, probe, one in listed
+        ),
+        key=lambda entry: (ORDER[entry["kind"]], entry["probe"], -entry[task.primary]),
+    )
+
+
+def rivals(
+    record: RunRecord, probe: str, listed: Iterable[tuple[RunRecord, str, Result]]
+) -> list[tuple[str, Result]]:
+    """The other encoders' results with the same probe on the same tracks."""
+    if record.kind != "encoder":
+        return []
+    return [
+        (other.name, one)
+        for other, its_probe, one in listed
+        if other.kind == "encoder"
+        and its_probe == probe
+        and other.name != record.name
+        and other.tracks == record.tracks
+    ]
+
+
+def row(
+    task: type[Task],
+    record: RunRecord,
+    probe: str,
+    one: Result,
+    others: Sequence[tuple[str, Result]],
+) -> dict[str, Any]:
+    """One line of a leaderboard."""
+    entry: dict[str, Any] = {
+        "dataset": record.dataset,
+        "synthetic": record.synthetic,
+        "trained_on": record.trained_on or record.dataset,
+        "kind": record.kind,
+        "name": record.name,
+        "probe": probe,
+        "tracks": len(record.tracks),
+        "seeds": len(record.protocol.seeds) if record.kind in ("encoder", "floor") else 1,
+        "learning_rate": one.learning_rate,
+    }
+    for metric in task.headline:
+        score = one.scores[metric]
+        entry |= {
+            metric: score.mean,
+            f"{metric}_std": score.std,
+            f"{metric}_low": score.low,
+            f"{metric}_high": score.high,
+        }
+    best = max(others, key=lambda other: other[1].scores[task.primary].mean, default=None)
+    return entry | {
+        "compared_with": best and best[0],
+        "p_value": best
+        and round(paired_p_value(one.arrays(), best[1].arrays(), task.summarise, task.primary), 4),
+        "revision": record.revision,
+        "parameters": record.parameters,
+        "licence": record.licence,
+        "training_data": "; ".join(record.training_data),
+        "dataset_revision": record.dataset_revision,
+        "task_version": record.task_version,
+        "package_version": record.package_version,
+        "git_commit": record.git_commit,
+        "finished": record.finished.date().isoformat(),
+    }
+
+
+def write_leaderboards(results: Path) -> dict[str, pd.DataFrame]:
+    """Write ``leaderboard_TASK.csv`` and its picture for each task, and ``leaderboard.csv``.
+
+    Returns:
+        The table of each task.
+
+    Raises:
+        RecordError: a record is damaged, or the folder cannot be written.
+    """
+    records = read_records(results)
+    tables = {}
+    for name, group in groupby(records, key=lambda record: record.task):
+        by_dataset = groupby(group, key=lambda record: record.dataset)
+        lines = [line for _, members in by_dataset for line in rows(list(members))]
+        tables[name] = pd.DataFrame(lines)
+        write_text(results / f"leaderboard_{name}.csv", tables[name].to_csv(index=False))
+        draw(tables[name], TASKS.get(name), results / f"leaderboard_{name}.png")
+    if tables:
+        write_text(results / "leaderboard.csv", overview(tables).to_csv())
+    return tables
+
+
+def overview(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Primary metric of every row on every task and dataset; synthetic datasets say so."""
+    columns = []
+    for name, table in tables.items():
+        marks = table["synthetic"].map({True: " (synthetic)", False: ""})
+        columns.append(
+            table.assign(column=f"{name}/" + table["dataset"] + marks).rename(
+                columns={TASKS.get(name).primary: "value"}
+            )[["kind", "name", "probe", "column", "value"]]
+        )
+    return pd.concat(columns).pivot_table(
+        index=["kind", "name", "probe"], columns="column", values="value", sort=True
+    )
+
+
+def draw(table: pd.DataFrame, task: type[Task], path: Path) -> None:
+    """Draw the primary metric with its intervals, one panel a dataset."""
+    from matplotlib.figure import Figure
+
+    datasets = list(table["dataset"].unique())
+    names = list(table.sort_values(task.primary).drop_duplicates("name", keep="last")["name"])
+    figure = Figure(
+        figsize=(1.5 + 3.4 * len(datasets), 1.2 + 0.36 * len(names)), layout="constrained"
+    )
+    panels = figure.subplots(1, len(datasets), sharey=True, squeeze=False)[0]
+    styles = {"linear": ("o", "tab:blue"), "mlp": ("s", "tab:orange"), "reference": ("D", "gray")}
+    for panel, dataset in zip(panels, datasets, strict=True):
+        here = table[table["dataset"] == dataset]
+        for shift, (probe, (marker, colour)) in zip(
+            (0.12, -0.12, 0.0), styles.items(), strict=True
+        ):
+            part = here[here["probe"] == probe]
+            value = part[task.primary]
+            panel.errorbar(
+                value,
+                [names.index(name) + shift for name in part["name"]],
+                xerr=(value - part[f"{task.primary}_low"], part[f"{task.primary}_high"] - value),
+                fmt=marker,
+                color=colour,
+                label=probe,
+                capsize=2,
+                markersize=5,
+            )
+        mark = " (synthetic)" if here["synthetic"].any() else ""
+        panel.set_title(f"{dataset}{mark}, {here['tracks'].iloc[0]} tracks", fontsize=10)
+        panel.set_yticks(range(len(names)), names)
+        panel.set_xlim(-0.02, 1.02)
+        panel.grid(axis="x", alpha=0.3)
+        panel.set_xlabel(task.primary.replace("_", " "))
+    panels[0].legend(fontsize=8, loc="lower right")
+    figure.savefig(path, dpi=130, metadata={"Software": None})
+
+
+def print_table(table: pd.DataFrame, task: type[Task], console: Console | None = None) -> None:
+    """Print the rows of a task, one table a dataset."""
+    console = console or Console()
+    if not console.is_terminal:
+        console = Console(width=PLAIN_WIDTH)
+    for dataset, part in table.groupby("dataset", sort=False):
+        first = part.iloc[0]
+        origin = "synthetic music" if first["synthetic"] else "recordings"
+        trained = "" if first["trained_on"] == dataset else f", trained on {first['trained_on']}"
+        grid = Table(
+            title=f"{task.name} · {dataset}: {origin}, {first['tracks']} test tracks{trained}",
+            caption="mean ±std over seeds [95 % bootstrap interval over tracks]; "
+            "p: paired bootstrap against the best other encoder",
+        )
+        for column in ("row", "probe", *task.headline, "p"):
+            grid.add_column(
+                column.replace("_", " "), justify="left" if column == "row" else "right"
+            )
+        for _, line in part.iterrows():
+            name = line["name"] if line["kind"] == "encoder" else f"{line['name']} ({line['kind']})"
+            grid.add_row(
+                name,
+                line["probe"],
+                *(cell(line, metric, metric == task.primary) for metric in task.headline),
+                "" if pd.isna(line["p_value"]) else f"{line['p_value']:.3f}",
+            )
+        console.print(grid)
+
+
+def cell(line: "pd.Series[Any]", metric: str, full: bool) -> str:
+    """One number as people read it; a dash where it is undefined."""
+    if math.isnan(line[metric]):
+        return "-"
+    text = f"{line[metric]:.3f}"
+    if full:
+        text += f" ±{line[f'{metric}_std']:.3f}" if line["seeds"] > 1 else " " * 7
+        text += f" [{line[f'{metric}_low']:.3f}, {line[f'{metric}_high']:.3f}]"
+    return text

@@ -1,0 +1,72 @@
+"""A dataset of click tracks, small enough to be made anew by every test."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from data_modules.base import Beats, DataModule, DatasetCard, Split, Tempo, Track
+
+RATE = 16000
+SECONDS = 12.0
+
+
+def click_track(times, accented, seconds=SECONDS, rate=RATE, seed=0):
+    """Noise bursts at the given times, louder and brighter where accented, over faint noise."""
+    rng = np.random.default_rng(seed)
+    waveform = 0.003 * rng.standard_normal(int(seconds * rate))
+    burst = rng.standard_normal(rate // 50) * np.exp(-np.arange(rate // 50) / (rate / 300))
+    tone = np.sin(2 * np.pi * 3000 * np.arange(rate // 50) / rate)
+    for time, accent in zip(times, accented, strict=True):
+        start = round(time * rate)
+        piece = (0.5 * tone if accent else 0.2 * burst)[: len(waveform) - start]
+        waveform[start : start + len(piece)] += piece
+    return np.clip(waveform, -1, 1).astype(np.float32)
+
+
+class Clicks(DataModule):
+    """Click tracks in bars of four at several tempi, some clicks missing."""
+
+    card = DatasetCard(
+        name="clicks",
+        revision="1",
+        tasks=("beat",),
+        licence="Apache-2.0",
+        citation="none",
+        size="9 tracks",
+        how_to_get="made by the tests",
+        synthetic=True,
+    )
+    sizes = {"train": 4, "validation": 2, "test": 3}
+
+    @property
+    def folder(self) -> Path:
+        return self.cache / "clicks"
+
+    def prepare_data(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for split in self.sizes:
+            for track in self.tracks(split):
+                if not track.audio_path.exists():
+                    beats = track.get(Beats)
+                    heard = np.arange(len(beats.times)) % 7 != 5
+                    audio = click_track(beats.times[heard], (beats.positions == 1)[heard])
+                    soundfile.write(track.audio_path, audio, RATE)
+
+    def tracks(self, split: Split) -> list[Track]:
+        first = {"train": 0, "validation": 10, "test": 20}[split]
+        tracks = []
+        for index in range(first, first + self.sizes[split]):
+            bpm = 95.0 + 7 * (index % 9)
+            times = np.arange(0.3, SECONDS - 0.1, 60 / bpm)
+            positions = np.arange(len(times)) % 4 + 1
+            tracks.append(
+                Track(
+                    f"clicks{index:02d}",
+                    self.folder / f"{index:02d}.wav",
+                    SECONDS,
+                    f"group{index}",
+                    (Beats(times, positions), Tempo(bpm)),
+                )
+            )
+        return tracks
