@@ -15,7 +15,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from rich.progress import (
@@ -163,7 +165,7 @@ def _made(
         with bar:
             yield from bar.track((job() for job in jobs), total=len(jobs), description=title)
         return
-    with ProcessPoolExecutor(min(workers, len(jobs))) as pool:
+    with ProcessPoolExecutor(min(workers, len(jobs)), initializer=_die_with_parent) as pool:
         futures = [pool.submit(job) for job in jobs]  # before the bar, whose thread must not fork
         try:
             with bar:
@@ -171,6 +173,18 @@ def _made(
                 yield from bar.track(finished, total=len(jobs), description=title)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _die_with_parent() -> None:
+    """End this worker when its parent is killed; else it would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            parent.join()
+            os._exit(1)
+
+        Thread(target=watch, daemon=True).start()
 
 
 class _Rate(ProgressColumn):
