@@ -375,7 +375,7 @@ def read_tune(source: Source) -> Tune:
 def choose(sources: list[Source], count: int, seed: int) -> list[Tune]:
     """Usable tunes, dance types in turn, every title and every opening once.
 
-    The collection prints about one tune in ten again under another title.
+    About a tenth of the collection stands in it under two titles.
 
     Any run of them is as even over the dance types as can be, until a type has no more tunes.
 
