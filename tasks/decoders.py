@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from tasks.madmom import madmom
 from tasks.metrics.beat import Times
@@ -13,6 +13,7 @@ from tasks.metrics.beat import Times
 Activations = NDArray[np.float64]
 
 PEAK_WINDOW = 0.07
+SMOOTHING = 0.02
 MIN_BPM, MAX_BPM = 40.0, 250.0
 PRIOR_BPM, PRIOR_OCTAVES = 120.0, 1.0
 DBN_CLIP = 1e-5
@@ -84,20 +85,22 @@ def periodicity(activation: Activations, frame_rate: float) -> float:
     """Tempo in BPM as the strongest period of an activation; NaN when it never changes.
 
     The autocorrelation, weighted by a log-normal prior around 120 BPM (Ellis, "Beat tracking by
-    dynamic programming", 2007, eq. 6), is refined between frames by a parabola.
+    dynamic programming", 2007, eq. 6), is refined between frames by a parabola. The activation is
+    smoothed first: a period between two frames would lose against its double at a whole frame.
 
     Args:
         activation: (frames,) values.
         frame_rate: in Hz.
     """
-    centred = activation - activation.mean()
+    smooth = gaussian_filter1d(activation, SMOOTHING * frame_rate)
+    centred = smooth - smooth.mean()
     spectrum = np.fft.rfft(centred, 2 * len(centred))
     correlation = np.fft.irfft(np.abs(spectrum) ** 2)[: len(centred)]
     lags = np.arange(
         max(1, int(60 * frame_rate / MAX_BPM)),
         min(len(centred) - 1, int(60 * frame_rate / MIN_BPM)),
     )
-    if not len(lags) or correlation[0] <= 0:
+    if not len(lags) or np.ptp(activation) == 0:
         return float("nan")
     octaves = np.log2(60 * frame_rate / lags / PRIOR_BPM) / PRIOR_OCTAVES
     lag = lags[np.argmax(correlation[lags] * np.exp(-0.5 * octaves**2))]

@@ -21,7 +21,8 @@ class AudioError(MotionBeatError):
 def load_audio(path: str | Path) -> tuple[Waveform, int]:
     """Decode a WAV, FLAC, OGG or MP3 file and average its channels.
 
-    The file is read block by block, so the peak memory is that of the mono result.
+    The file is read block by block, so the peak memory is that of the mono result. A truncated
+    FLAC or MP3 file is found out; libsndfile takes a truncated WAV or OGG file for a shorter one.
 
     Args:
         path: audio file.

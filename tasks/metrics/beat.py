@@ -60,13 +60,15 @@ def tempo_scores(reference: float, estimated: float) -> dict[str, float]:
     """Tempo accuracies of one track.
 
     Args:
-        reference: tempo in beats per minute.
+        reference: tempo in beats per minute; NaN where unknown.
         estimated: tempo in beats per minute; NaN where none could be estimated, which is wrong.
 
     Returns:
         ``acc1``: 1 when within 4 % of the reference; ``acc2``: 1 when within 4 % of the reference
         or of its double, triple, half or third. Source: Gouyon et al., "An experimental comparison
-        of audio tempo induction algorithms", 2006.
+        of audio tempo induction algorithms", 2006. Both NaN, for undefined, without a reference.
     """
+    if np.isnan(reference):
+        return {"acc1": float("nan"), "acc2": float("nan")}
     right = [abs(estimated - k * reference) <= TEMPO_TOLERANCE * k * reference for k in OCTAVES]
     return {"acc1": float(right[0]), "acc2": float(any(right))}

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from tasks.metrics.beat import beat_scores, f_measure, tempo_scores
+
+REFERENCE = np.array([6.0, 7.0, 8.0, 9.0])
+
+
+def test_f_measure_by_hand():
+    estimated = np.array([6.05, 7.2, 8.0, 9.0, 10.0])
+    precision, recall = 3 / 5, 3 / 4
+    expected = pytest.approx(2 * precision * recall / (precision + recall))
+    assert beat_scores(REFERENCE, estimated)["f_measure"] == expected
+    assert f_measure(REFERENCE, estimated) == expected
+
+
+def test_a_hit_is_within_70_milliseconds():
+    assert beat_scores(REFERENCE, REFERENCE + 0.069)["f_measure"] == 1
+    assert beat_scores(REFERENCE, REFERENCE + 0.071)["f_measure"] == 0
+
+
+def test_first_five_seconds_do_not_count():
+    early = np.arange(0.5, 5.0, 0.5)
+    assert beat_scores(np.append(early, REFERENCE), REFERENCE)["f_measure"] == 1
+    assert beat_scores(REFERENCE, np.append(early, REFERENCE))["f_measure"] == 1
+
+
+def test_the_right_beats_score_1_and_none_score_0():
+    reference = np.arange(5.0, 25.0, 0.5)
+    assert set(beat_scores(reference, reference).values()) == {1.0}
+    assert set(beat_scores(reference, np.zeros(0)).values()) == {0.0}
+
+
+def test_half_the_tempo_is_right_at_another_level_only():
+    reference = np.arange(5.0, 25.0, 0.5)
+    scores = beat_scores(reference, reference[::2])
+    assert scores["cmlt"] == 0
+    assert scores["amlt"] == 1
+
+
+@pytest.mark.parametrize("reference", [[], [6.0], [1.0, 2.0, 3.0, 6.0]])
+def test_fewer_than_two_reference_beats_are_undefined(reference):
+    scores = beat_scores(np.array(reference), REFERENCE)
+    assert len(scores) == 7
+    assert np.isnan(list(scores.values())).all()
+
+
+@pytest.mark.parametrize(
+    ("estimated", "acc1", "acc2"),
+    [
+        (100, 1, 1),
+        (104, 1, 1),
+        (96, 1, 1),
+        (104.1, 0, 0),
+        (95.9, 0, 0),
+        (200, 0, 1),
+        (208, 0, 1),
+        (208.1, 0, 0),
+        (300, 0, 1),
+        (400, 0, 0),
+        (52, 0, 1),
+        (33.4, 0, 1),
+        (25, 0, 0),
+        (float("nan"), 0, 0),
+    ],
+)
+def test_tempo_within_4_percent_and_octaves(estimated, acc1, acc2):
+    assert tempo_scores(100.0, float(estimated)) == {"acc1": acc1, "acc2": acc2}
+
+
+def test_an_unknown_reference_tempo_is_undefined():
+    assert np.isnan(list(tempo_scores(float("nan"), 100.0).values())).all()

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from tasks.decoders import decode_dbn, interval_tempo, peaks, periodicity, pick_peaks
+
+RATE = 50.0
+
+
+def pulses(times, height=1.0, seconds=30.0, floor=0.0):
+    activation = np.full(int(seconds * RATE), floor)
+    activation[np.round(np.asarray(times) * RATE).astype(int)] = height
+    return activation
+
+
+def test_a_plateau_counts_once_at_its_start():
+    activation = np.zeros(50)
+    activation[20:24] = 0.8
+    times, values = peaks(activation, RATE)
+    assert 0.4 in times[values > 0.5]
+    assert np.sum(values > 0.5) == 1
+
+
+def test_of_two_near_maxima_the_larger_one_is_a_peak():
+    activation = np.zeros(50)
+    activation[[20, 23, 30]] = 0.8, 0.9, 0.7
+    times, values = peaks(activation, RATE)
+    assert times[values > 0.5].tolist() == [23 / RATE, 30 / RATE]
+
+
+def test_peaks_lie_at_the_very_ends_too():
+    times, values = peaks(pulses([0, 29.98]), RATE)
+    assert times[values > 0.5].tolist() == [0, 29.98]
+
+
+def test_thresholds_are_per_kind_and_must_be_exceeded():
+    beats = pulses([1], 0.5) + pulses([2], 0.6)
+    downbeats = pulses([1], 0.6) + pulses([2], 0.7)
+    estimate = pick_peaks(np.stack([beats, downbeats], axis=1), RATE, (0.5, 0.6))
+    assert estimate.beats.tolist() == [2]
+    assert estimate.downbeats.tolist() == [2]
+
+
+def test_downbeats_move_to_the_nearest_beat_and_stand_once():
+    activations = np.stack([pulses([1, 2, 3]), pulses([1.1, 2.8, 3.1])], axis=1)
+    estimate = pick_peaks(activations, RATE, (0.5, 0.5))
+    assert estimate.downbeats.tolist() == [1, 3]
+
+
+def test_downbeats_stay_where_there_is_no_beat():
+    activations = np.stack([pulses([]), pulses([1.1])], axis=1)
+    assert pick_peaks(activations, RATE, (0.5, 0.5)).downbeats.tolist() == [1.1]
+
+
+@pytest.mark.parametrize("bpm", [55, 72.3, 90, 100, 120, 133.7, 150, 165])
+def test_tempo_of_pulses_within_1_percent(bpm):
+    times = np.arange(0.3, 29.5, 60 / bpm)
+    assert periodicity(pulses(times), RATE) == pytest.approx(bpm, rel=0.01)
+
+
+@pytest.mark.parametrize("frames", [1, 3, 500])
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
+def test_what_never_changes_has_no_tempo(frames, value):
+    assert np.isnan(periodicity(np.full(frames, value), RATE))
+
+
+def test_interval_tempo_is_the_median():
+    assert interval_tempo(np.array([0.0, 0.5, 1.0, 3.0])) == 120
+    assert np.isnan(interval_tempo(np.array([1.0])))
+
+
+@pytest.mark.parametrize("beats_per_bar", [3, 4])
+@pytest.mark.parametrize(("height", "floor"), [(0.9, 0.02), (1.0, 0.0)])
+def test_dbn_finds_beats_and_bars(beats_per_bar, height, floor):
+    times = np.arange(0.4, 29.5, 0.5)
+    downbeats = times[1::beats_per_bar]
+    activations = np.stack(
+        [pulses(times, height, floor=floor), pulses(downbeats, height, floor=floor)], axis=1
+    )
+    estimate = decode_dbn(activations, RATE)
+    np.testing.assert_allclose(estimate.beats, times, atol=0.03)
+    np.testing.assert_allclose(estimate.downbeats, downbeats, atol=0.03)
+    assert estimate.tempo == pytest.approx(120, rel=0.01)
+
+
+@pytest.mark.parametrize("frames", [1, 15, 500])
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_dbn_survives_activations_that_say_nothing(frames, value):
+    estimate = decode_dbn(np.full((frames, 2), value), RATE)
+    assert np.isfinite(estimate.beats).all()
+    assert (np.diff(estimate.beats) > 0).all()
