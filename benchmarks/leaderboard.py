@@ -190,10 +190,9 @@ def print_table(table: pd.DataFrame, task: type[Task], console: Console | None =
             caption="mean ±std over seeds [95 % bootstrap interval over tracks]; "
             "p: paired bootstrap against the best other encoder",
         )
-        for column in ("row", "probe", *task.headline, "p"):
-            grid.add_column(
-                column.replace("_", " "), justify="left" if column == "row" else "right"
-            )
+        grid.add_column("row")
+        for title in ("probe", *task.headline.values(), "p"):
+            grid.add_column(title, justify="right")
         for _, line in part.iterrows():
             name = line["name"] if line["kind"] == "encoder" else f"{line['name']} ({line['kind']})"
             grid.add_row(

@@ -1,9 +1,7 @@
 """The run: from names to records, doing only what was not done before."""
 
-import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -12,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from benchmarks.console import bar, console
@@ -33,7 +32,7 @@ from benchmarks.training import Trained, feature_statistics, train
 from data_modules.base import SPLITS, DataModule, DatasetError, Track, check_splits
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
-from tasks.base import Evidence, Reference, Scores, Task
+from tasks.base import Decoder, Evidence, Outputs, Reference, Scores, Task
 from tasks.probe import Member
 
 PROBES = {"linear": False, "mlp": True}
@@ -259,24 +258,14 @@ class Run:
         chosen = [sweep[best]]
         if others:
             chosen += fit([Member(seed, rates[best]) for seed in others], "seeds")
-        tracks = self.split_tracks["test"]
-        jobs = [
-            (trained, outputs, track)
-            for trained in chosen
-            for outputs, track in zip(trained.outputs, tracks, strict=True)
-        ]
-
-        def examine(job: tuple[Trained, Any, Track]) -> Scores:
-            trained, outputs, track = job
-            prediction = trained.task.predict(trained.probe, outputs, track.blind())
-            return self.task.score(prediction, track)
-
-        with bar("tracks") as progress, ThreadPoolExecutor(os.cpu_count()) as threads:
-            rows = list(
-                progress.track(
-                    threads.map(examine, jobs), total=len(jobs), description=f"{label} · scores"
-                )
-            )
+        rows = in_parallel(
+            f"{label} · scores",
+            [
+                delayed(examine)(self.task, trained.decoder, outputs, track)
+                for trained in chosen
+                for outputs, track in zip(trained.outputs, self.split_tracks["test"], strict=True)
+            ],
+        )
         return result(
             self.task,
             rows,
@@ -292,23 +281,15 @@ class Run:
         """Score a floor, ceiling or specialist on the test split."""
         started = time.perf_counter()
         reference.fit(self.split_tracks["train"])
-        tracks = self.split_tracks["test"]
         seeds = self.seeds(reference)
-        jobs = [(seed, track) for seed in seeds for track in tracks]
-
-        def examine(job: tuple[int, Track]) -> Scores:
-            seed, track = job
-            seen = track if reference.kind == "ceiling" else track.blind()
-            return self.task.score(reference.predict(seen, seed), track)
-
-        with bar("tracks") as progress, ThreadPoolExecutor(os.cpu_count()) as threads:
-            rows = list(
-                progress.track(
-                    threads.map(examine, jobs),
-                    total=len(jobs),
-                    description=f"{self.task.name} · {reference.name}",
-                )
-            )
+        rows = in_parallel(
+            f"{self.task.name} · {reference.name}",
+            [
+                delayed(examine_reference)(self.task, reference, seed, track)
+                for seed in seeds
+                for track in self.split_tracks["test"]
+            ],
+        )
         record = RunRecord(
             key=self.reference_key(reference),
             kind=reference.kind,
@@ -322,6 +303,24 @@ class Run:
             **self.base_record(),
         )
         return self.finish(record)
+
+
+def examine(task: type[Task], decoder: Decoder, outputs: Outputs, track: Track) -> Scores:
+    """Decode without the annotations, then score with them."""
+    return task.score(decoder(outputs, track.blind()), track)
+
+
+def examine_reference(task: type[Task], reference: Reference, seed: int, track: Track) -> Scores:
+    """Score a reference, of which only a ceiling sees the annotations."""
+    seen = track if reference.kind == "ceiling" else track.blind()
+    return task.score(reference.predict(seen, seed), track)
+
+
+def in_parallel(label: str, jobs: Sequence[Any]) -> list[Any]:
+    """Results of delayed calls in order, from one process a core, with a progress bar."""
+    with bar("tracks") as progress:
+        done = Parallel(n_jobs=-1, return_as="generator")(jobs)
+        return list(progress.track(done, total=len(jobs), description=label))
 
 
 def result(

@@ -44,6 +44,11 @@ class TrackError(StoreError):
     """A fault of one recording, which leaves the others as they are."""
 
 
+def segment(rate: float, seconds: float) -> int:
+    """Frames in a segment of about so many seconds, one at least."""
+    return max(1, round(seconds * rate))
+
+
 def pool(frames: Features, rate: float, seconds: float) -> NDArray[np.float32]:
     """Average frames over consecutive segments; the last one may be shorter and counts as well.
 
@@ -55,7 +60,7 @@ def pool(frames: Features, rate: float, seconds: float) -> NDArray[np.float32]:
     Returns:
         (segments, layers, width) float32.
     """
-    step = max(1, round(seconds * rate))
+    step = segment(rate, seconds)
     starts = np.arange(0, len(frames), step)
     sums = np.add.reduceat(frames, starts, axis=0, dtype=np.float32)
     lengths = np.diff(starts, append=len(frames)).astype(np.float32)
@@ -148,7 +153,9 @@ class StoredFeatures:
     """
 
     def __init__(self, card: EncoderCard, pooling: float | None, paths: dict[Path, Path]) -> None:
-        self.rate = card.frame_rate if pooling is None else 1 / pooling
+        self.rate = card.frame_rate
+        if pooling is not None:
+            self.rate /= segment(card.frame_rate, pooling)
         self.layers = card.layers
         self.width = card.width
         self.paths = paths

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from benchmarks.console import bar
 from data_modules.base import DataModule, Split, Track
 from motionbeat.errors import MotionBeatError
-from tasks.base import Outputs, Task
+from tasks.base import Decoder, Outputs, Task
 from tasks.features import FeatureSource, Windows, collate
 from tasks.probe import Member, Probe
 
@@ -96,11 +96,11 @@ class StepBar(Callback):
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A probe at its best epoch: its monitor there, and its outputs for each test track."""
+    """A probe at its best: its monitor there, how it decodes, its outputs for each test track."""
 
-    task: Task
     probe: Probe
     monitor: float
+    decoder: Decoder
     outputs: list[Outputs]
 
 
@@ -172,7 +172,7 @@ def train(
         trainer.test(task, datamodule=examined, verbose=False)
     task.cpu()
     return [
-        Trained(task, probe, monitor, outputs)
+        Trained(probe, monitor, task.decoder(probe), outputs)
         for probe, monitor, outputs in zip(task.typed_probes, best.best, task.outputs, strict=True)
     ]
 

@@ -1,7 +1,7 @@
 """The base of all tasks: frozen features in, probes trained side by side, predictions out."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -17,6 +17,8 @@ from tasks.probe import Member, Probe
 Outputs = NDArray[np.float32]
 Scores = dict[str, float]
 Evidence = dict[str, NDArray[np.float64]]
+Decoder = Callable[[Outputs, Track], Any]
+"""Turns outputs (steps, ...) on a track, whose annotations are gone, into a prediction."""
 
 
 class Reference:
@@ -49,7 +51,7 @@ class Task(LightningModule):
     member ends as if it had trained by itself; only loading and standardising are shared.
 
     A subclass states the class attributes and defines :meth:`targets`, :meth:`loss`,
-    :meth:`validate`, :meth:`predict` and :meth:`score`.
+    :meth:`validate`, :meth:`decoder` and :meth:`score`.
 
     Attributes:
         name: name on the command line and in every table.
@@ -139,8 +141,8 @@ class Task(LightningModule):
         """
 
     @abstractmethod
-    def predict(self, probe: Probe, outputs: Outputs, track: Track) -> Any:
-        """Decode the outputs (steps, ...) of one probe on one track, whose annotations are gone."""
+    def decoder(self, probe: Probe) -> Decoder:
+        """What makes predictions of one probe's outputs; it must pickle and sees no annotation."""
 
     @classmethod
     @abstractmethod

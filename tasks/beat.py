@@ -1,6 +1,7 @@
 """Beat tracking: beats, downbeats and tempo from frame activations."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -29,6 +30,18 @@ class BeatProbe(Probe):
     def __init__(self, layers: int, width: int, hidden: bool, seed: int) -> None:
         super().__init__(layers, width, 2, hidden, seed)
         self.register_buffer("thresholds", torch.full((2,), 0.5))
+
+
+@dataclass(frozen=True)
+class BeatDecoder:
+    """Decodes logits (frames, 2) by peaks and by the dynamic Bayesian network."""
+
+    rate: float
+    thresholds: tuple[float, float]
+
+    def __call__(self, outputs: Outputs, track: Track) -> BeatPrediction:
+        """Beats, downbeats and tempo of one track."""
+        return decode(probabilities(outputs), self.rate, self.thresholds)
 
 
 def shift_tolerant_loss(
@@ -143,11 +156,11 @@ class BeatTask(Task):
         probe.thresholds.copy_(torch.tensor([threshold for _, threshold in best]))
         return best[0][0]
 
-    def predict(self, probe: Probe, outputs: Outputs, track: Track) -> BeatPrediction:
-        """Decode by peaks and by the dynamic Bayesian network."""
+    def decoder(self, probe: Probe) -> BeatDecoder:
+        """Both decoders, with the thresholds of the probe."""
         assert isinstance(probe, BeatProbe)
-        thresholds = (float(probe.thresholds[0]), float(probe.thresholds[1]))
-        return decode(probabilities(outputs), self.rate, thresholds)
+        beat, downbeat = probe.thresholds.tolist()
+        return BeatDecoder(self.rate, (beat, downbeat))
 
     @classmethod
     def score(cls, prediction: BeatPrediction, track: Track) -> Scores:

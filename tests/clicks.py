@@ -1,6 +1,7 @@
 """A dataset of click tracks, small enough to be made anew by every test."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import soundfile
@@ -37,7 +38,7 @@ class Clicks(DataModule):
         how_to_get="made by the tests",
         synthetic=True,
     )
-    sizes = {"train": 4, "validation": 2, "test": 3}
+    sizes: ClassVar = {"train": 4, "validation": 2, "test": 3}
 
     @property
     def folder(self) -> Path:
