@@ -43,7 +43,7 @@ def bench(
     """
     from benchmarks.leaderboard import print_table, write_leaderboards
     from benchmarks.record import Protocol
-    from benchmarks.registry import TASKS
+    from benchmarks.registry import DATASETS, TASKS
     from benchmarks.runner import Folders
     from benchmarks.runner import bench as run
 
@@ -51,8 +51,10 @@ def bench(
     names = split(dataset)
     for name in names:
         run(task, name, split(encoder), protocol, Folders(cache, results, data))
-    table = write_leaderboards(results)[task]
-    print_table(table[table["dataset"].isin(names)], TASKS.get(task))
+    kind = TASKS.get(task)
+    table = write_leaderboards(results)[kind.name]
+    shown = [DATASETS.get(name).card.name for name in names]
+    print_table(table[table["dataset"].isin(shown)], kind)
 
 
 def embed(

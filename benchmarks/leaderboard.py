@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.record import Result, RunRecord, read_record, write_text
+from benchmarks.record import Result, RunRecord, read_model, write_text
 from benchmarks.registry import TASKS
 from benchmarks.statistics import paired_p_value
 from tasks.base import Task
@@ -21,7 +21,7 @@ PLAIN_WIDTH = 180
 
 def read_records(results: Path) -> list[RunRecord]:
     """All records of a results folder, in the order of their paths."""
-    return [read_record(path) for path in sorted((results / "runs").rglob("*.json"))]
+    return [read_model(path, RunRecord) for path in sorted((results / "runs").rglob("*.json"))]
 
 
 def rows(records: Sequence[RunRecord]) -> list[dict[str, Any]]:

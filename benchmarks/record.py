@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ import motionbeat
 from benchmarks.store import describe_write_error
 from motionbeat.errors import MotionBeatError
 from tasks.base import Evidence
+
+Model = TypeVar("Model", bound=BaseModel)
 
 DIGITS = 6
 SOURCES = (".", "../tasks", "../data_modules", "../src")
@@ -147,14 +149,14 @@ class RunRecord(_Strict):
     seconds: Number
 
 
-def read_record(path: Path) -> RunRecord:
-    """Read and check a record.
+def read_model(path: Path, kind: type[Model]) -> Model:
+    """Read and check a record, or a part of one.
 
     Raises:
         RecordError: the file is unreadable or breaks the schema.
     """
     try:
-        return RunRecord.model_validate_json(path.read_text())
+        return kind.model_validate_json(path.read_text())
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise RecordError(

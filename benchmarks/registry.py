@@ -57,7 +57,7 @@ class Registry(Generic[T]):
     def get(self, name: str) -> type[T]:
         """The class known by a name, or given as ``package.module:Class`` or ``file.py:Class``.
 
-        Packages are looked for in the current folder too.
+        Packages are looked for in the current folder too. A class once loaded is known by its name.
 
         Raises:
             UnknownNameError: there is none; the message offers the nearest known names.
@@ -96,10 +96,11 @@ class Registry(Generic[T]):
             found = getattr(module, attribute)
         except (ImportError, OSError, AttributeError) as error:
             raise UnknownNameError(f"{self.kind} '{path}' cannot be loaded: {error}") from error
-        if self._name(found) is None:
+        if (name := self._name(found)) is None:
             raise UnknownNameError(
                 f"{self.kind} '{path}' is no {self.base.__name__} with a card or name of its own"
             )
+        self.classes[name] = found
         return found  # type: ignore[no-any-return]
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.console import bar, console
 from benchmarks.record import (
+    Model,
     Protocol,
     RecordError,
     Result,
@@ -22,7 +23,7 @@ from benchmarks.record import (
     Summary,
     digest,
     provenance,
-    read_record,
+    read_model,
     write_model,
 )
 from benchmarks.registry import DATASETS, ENCODERS, TASKS
@@ -168,13 +169,8 @@ class Run:
 
     def recall(self, key: str) -> RunRecord | None:
         """A record finished on this machine before, shown again; None when there is none."""
-        path = self.folders.finished(key)
-        if not path.is_file():
-            return None
-        try:
-            record = read_record(path)
-        except RecordError as error:
-            console.print(f"ignored: {error}")
+        record = recollect(self.folders.finished(key), RunRecord)
+        if record is None:
             return None
         write_model(self.folders.record(record), record)
         console.print(
@@ -199,8 +195,8 @@ class Run:
         statistics: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         for name, hidden in PROBES.items():
             part = self.folders.finished(key, f".{name}")
-            if part.is_file():
-                results[name] = Result.model_validate_json(part.read_text())
+            if (known := recollect(part, Result)) is not None:
+                results[name] = known
                 console.print(f"reused: {encoder.card.name} · {name} probe")
                 continue
             statistics = statistics or feature_statistics(source, self.split_tracks["train"])
@@ -305,6 +301,17 @@ class Run:
         return self.finish(record)
 
 
+def recollect(path: Path, kind: type[Model]) -> Model | None:
+    """What was finished before; None when it was not, or when its file is damaged."""
+    if not path.is_file():
+        return None
+    try:
+        return read_model(path, kind)
+    except RecordError as error:
+        console.print(f"ignored: {error}")
+        return None
+
+
 def examine(task: type[Task], decoder: Decoder, outputs: Outputs, track: Track) -> Scores:
     """Decode without the annotations, then score with them."""
     return task.score(decoder(outputs, track.blind()), track)
@@ -406,9 +413,12 @@ def bench(
         raise ProtocolError("no seed or no learning rate given; give at least one of each")
     classes = [ENCODERS.get(name) for name in encoders]
     run = Run(kind, folders.datamodule(dataset), protocol, folders)
-    if task not in run.examined.card.tasks:
-        able = sorted(name for name, other in DATASETS.classes.items() if task in other.card.tasks)
-        raise ProtocolError(f"dataset '{dataset}' has nothing for {task}; try {', '.join(able)}")
+    if kind.name not in run.examined.card.tasks:
+        able = [name for name, other in DATASETS.classes.items() if kind.name in other.card.tasks]
+        raise ProtocolError(
+            f"dataset '{dataset}' has nothing for {kind.name}; "
+            f"try {' or '.join(sorted(able)) or 'one whose card names it'}"
+        )
     records: dict[str, RunRecord] = {}
     references = list(kind.references())
     for name, key in chain(

@@ -28,7 +28,7 @@ class Chance(Reference):
 
     def fit(self, tracks: Sequence[Track]) -> None:
         """Take the median over the tracks of the median interval."""
-        self.tempo = float(np.median([interval_tempo(t.get(Beats).times) for t in tracks]))
+        self.tempo = float(np.nanmedian([interval_tempo(t.get(Beats).times) for t in tracks]))
 
     def predict(self, track: Track, seed: int) -> BeatPrediction:
         """A grid over the track; the phase follows from the seed and the track's id."""

@@ -1,12 +1,11 @@
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import pytest
 import torch
 
 from benchmarks import runner
-from benchmarks.record import read_record
+from benchmarks.record import RunRecord, read_model
 from tasks.beat import BeatTask
 from tests.command import Ended, motionbeat
 
@@ -32,17 +31,24 @@ class Bench(NamedTuple):
         return ("bench", "--dataset", "tests.clicks:Clicks", "--encoder", "logmel", *QUICK, *places)
 
     def record(self, name):
-        return read_record(self.folder / "results" / "runs" / "beat" / "clicks" / f"{name}.json")
+        path = self.folder / "results" / "runs" / "beat" / "clicks" / f"{name}.json"
+        return read_model(path, RunRecord)
 
 
 def train_shortly(patch):
     patch.setattr(BeatTask, "max_steps", 12)
     patch.setattr(BeatTask, "check_every", 4)
+    patch.setattr(runner, "in_parallel", one_by_one)
 
 
 @pytest.fixture
 def short_training(monkeypatch):
     train_shortly(monkeypatch)
+
+
+def one_by_one(label, jobs):
+    """Jobs in this process, where the patches of a test are in force."""
+    return [call(*arguments, **options) for call, arguments, options in jobs]
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +64,6 @@ def finished(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         train_shortly(patch)
         patch.setattr(BeatTask, "score", listened)
-        patch.setattr(runner, "ThreadPoolExecutor", lambda _: ThreadPoolExecutor(1))
         return bench._replace(ended=motionbeat(*bench.arguments))
 
 
