@@ -23,6 +23,7 @@ def bench(
     task: str = "beat",
     dataset: str = "groovebox",
     encoder: str = ENCODERS,
+    dataset_options: dict[str, int | float | str] | None = None,
     seeds: int = 3,
     learning_rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01),
     cache: Path = CACHE,
@@ -35,6 +36,7 @@ def bench(
         task: what is asked of the encoders.
         dataset: one or several names, separated by commas.
         encoder: one or several names or package.module:Class, separated by commas.
+        dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
         seeds: how many seeds, counted from 0.
         learning_rates: tried on the validation split.
         cache: folder for generated data, embeddings and finished runs (MOTIONBEAT_CACHE).
@@ -50,7 +52,14 @@ def bench(
     protocol = Protocol(learning_rates=learning_rates, seeds=tuple(range(seeds)))
     names = split(dataset)
     for name in names:
-        run(task, name, split(encoder), protocol, Folders(cache, results, data))
+        run(
+            task,
+            name,
+            split(encoder),
+            protocol,
+            Folders(cache, results, data),
+            dataset_options,
+        )
     kind = TASKS.get(task)
     table = write_leaderboards(results)[kind.name]
     shown = [DATASETS.get(name).card.name for name in names]
@@ -60,6 +69,7 @@ def bench(
 def embed(
     dataset: str = "groovebox",
     encoder: str = ENCODERS,
+    dataset_options: dict[str, int | float | str] | None = None,
     pooling: float | None = None,
     cache: Path = CACHE,
     data: Path | None = DATA,
@@ -69,6 +79,7 @@ def embed(
     Args:
         dataset: one or several names, separated by commas.
         encoder: one or several names or package.module:Class, separated by commas.
+        dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
         pooling: seconds averaged into one embedding; the encoder's own frames when left out.
         cache: folder for generated data and embeddings (MOTIONBEAT_CACHE).
         data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
@@ -80,7 +91,7 @@ def embed(
 
     encoders = [KNOWN.get(name)() for name in split(encoder)]
     for name in split(dataset):
-        datamodule = runner.Folders(cache, Path(), data).datamodule(name)
+        datamodule = runner.Folders(cache, Path(), data).datamodule(name, dataset_options)
         datamodule.prepare_data()
         tracks = [track for part in SPLITS for track in datamodule.tracks(part)]
         runner.embed(encoders, tracks, cache, pooling)

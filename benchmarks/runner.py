@@ -1,7 +1,8 @@
 """The run: from names to records, doing only what was not done before."""
 
+import inspect
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -66,9 +67,20 @@ class Folders:
         """Where a finished run, or a part of one, is remembered."""
         return self.cache / "runs" / f"{key}{part}.json"
 
-    def datamodule(self, name: str) -> DataModule:
-        """A dataset by name."""
-        return DATASETS.get(name)(self.cache / "data", self.data)
+    def datamodule(self, name: str, options: Mapping[str, Any] | None = None) -> DataModule:
+        """A dataset by name, with options of its constructor.
+
+        Raises:
+            ProtocolError: the dataset has no such option.
+        """
+        kind = DATASETS.get(name)
+        known = list(inspect.signature(kind).parameters)[2:]
+        for option in options or {}:
+            if option not in known:
+                raise ProtocolError(
+                    f"dataset '{name}' has no option '{option}'; it has {', '.join(known) or 'none'}"
+                )
+        return kind(self.cache / "data", self.data, **options or {})
 
 
 @dataclass(frozen=True, eq=False)
@@ -389,6 +401,7 @@ def bench(
     encoders: Sequence[str],
     protocol: Protocol,
     folders: Folders,
+    dataset_options: Mapping[str, Any] | None = None,
 ) -> list[RunRecord]:
     """Run a task on a dataset for some encoders and all the task's references.
 
@@ -400,6 +413,7 @@ def bench(
         encoders: names, or ``package.module:Class``.
         protocol: learning rates and seeds.
         folders: where things lie.
+        dataset_options: arguments of the dataset's constructor, such as sizes.
 
     Returns:
         One record a row.
@@ -412,7 +426,7 @@ def bench(
     if not protocol.seeds or not protocol.learning_rates:
         raise ProtocolError("no seed or no learning rate given; give at least one of each")
     classes = [ENCODERS.get(name) for name in encoders]
-    run = Run(kind, folders.datamodule(dataset), protocol, folders)
+    run = Run(kind, folders.datamodule(dataset, dataset_options), protocol, folders)
     if kind.name not in run.examined.card.tasks:
         able = [name for name, other in DATASETS.classes.items() if kind.name in other.card.tasks]
         raise ProtocolError(
