@@ -16,6 +16,11 @@ from rich.text import Text
 console = Console(stderr=True, highlight=False)
 
 
+def say(message: str) -> None:
+    """Print a message, as one line however narrow the terminal."""
+    console.print(message, soft_wrap=True, markup=False)
+
+
 class Rate(ProgressColumn):
     """Finished steps a second."""
 

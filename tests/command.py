@@ -10,7 +10,7 @@ from benchmarks.cli import main
 
 
 class Ended(NamedTuple):
-    """How a command ended; ``said`` is stderr with line breaks made spaces."""
+    """How a command ended: status, stdout and stderr."""
 
     code: int
     printed: str
@@ -29,4 +29,4 @@ def motionbeat(*arguments):
             main()
         except SystemExit as stop:
             code = stop.code
-    return Ended(code, out.getvalue(), " ".join(err.getvalue().split()))
+    return Ended(code, out.getvalue(), err.getvalue())
