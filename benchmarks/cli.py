@@ -45,25 +45,20 @@ def bench(
     """
     from benchmarks.leaderboard import print_table, write_leaderboards
     from benchmarks.record import Protocol
-    from benchmarks.registry import DATASETS, TASKS
+    from benchmarks.registry import TASKS
     from benchmarks.runner import Folders
     from benchmarks.runner import bench as run
 
     protocol = Protocol(learning_rates=learning_rates, seeds=tuple(range(seeds)))
-    names = split(dataset)
-    for name in names:
-        run(
-            task,
-            name,
-            split(encoder),
-            protocol,
-            Folders(cache, results, data),
-            dataset_options,
-        )
+    folders = Folders(cache, results, data)
+    shown = {
+        (record.dataset, record.dataset_revision)
+        for name in split(dataset)
+        for record in run(task, name, split(encoder), protocol, folders, dataset_options)
+    }
     kind = TASKS.get(task)
-    table = write_leaderboards(results)[kind.name]
-    shown = [DATASETS.get(name).card.name for name in names]
-    print_table(table[table["dataset"].isin(shown)], kind)
+    table = write_leaderboards(results)[kind.name].set_index(["dataset", "dataset_revision"])
+    print_table(table.loc[sorted(shown)].reset_index(), kind)
 
 
 def embed(
@@ -85,7 +80,7 @@ def embed(
         data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
     """
     from benchmarks import runner
-    from benchmarks.console import console
+    from benchmarks.console import say
     from benchmarks.registry import ENCODERS as KNOWN
     from data_modules.base import SPLITS
 
@@ -95,7 +90,7 @@ def embed(
         datamodule.prepare_data()
         tracks = [track for part in SPLITS for track in datamodule.tracks(part)]
         runner.embed(encoders, tracks, cache, pooling)
-        console.print(f"{name}: {len(tracks)} tracks in {cache / 'embeddings'}")
+        say(f"{name}: {len(tracks)} tracks in {cache / 'embeddings'}")
 
 
 def leaderboard(task: str | None = None, results: Path = Path("results")) -> None:

@@ -1,7 +1,7 @@
 """Tables and pictures, made from run records alone."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,7 @@ def row(
     """One line of a leaderboard."""
     entry: dict[str, Any] = {
         "dataset": record.dataset,
+        "dataset_revision": record.dataset_revision,
         "synthetic": record.synthetic,
         "trained_on": record.trained_on or record.dataset,
         "kind": record.kind,
@@ -93,7 +94,6 @@ def row(
         "parameters": record.parameters,
         "licence": record.licence,
         "training_data": "; ".join(record.training_data),
-        "dataset_revision": record.dataset_revision,
         "task_version": record.task_version,
         "package_version": record.package_version,
         "git_commit": record.git_commit,
@@ -113,8 +113,8 @@ def write_leaderboards(results: Path) -> dict[str, pd.DataFrame]:
     records = read_records(results)
     tables = {}
     for name, group in groupby(records, key=lambda record: record.task):
-        by_dataset = groupby(group, key=lambda record: record.dataset)
-        lines = [line for _, members in by_dataset for line in rows(list(members))]
+        datasets = groupby(group, key=lambda record: (record.dataset, record.dataset_revision))
+        lines = [line for _, members in datasets for line in rows(list(members))]
         tables[name] = pd.DataFrame(lines)
         write_text(results / f"leaderboard_{name}.csv", tables[name].to_csv(index=False))
         draw(tables[name], TASKS.get(name), results / f"leaderboard_{name}.png")
@@ -123,34 +123,38 @@ def write_leaderboards(results: Path) -> dict[str, pd.DataFrame]:
     return tables
 
 
+def by_dataset(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each dataset and its label: the name, and what else tells it apart."""
+    revisions = table.groupby("dataset")["dataset_revision"].nunique()
+    for (name, revision), part in table.groupby(["dataset", "dataset_revision"], sort=False):
+        label = f"{name} {revision}" if revisions[name] > 1 else str(name)
+        yield label + (" (synthetic)" if part["synthetic"].any() else ""), part
+
+
 def overview(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Primary metric of every row on every task and dataset; synthetic datasets say so."""
-    columns = []
-    for name, table in tables.items():
-        marks = table["synthetic"].map({True: " (synthetic)", False: ""})
-        columns.append(
-            table.assign(column=f"{name}/" + table["dataset"] + marks).rename(
-                columns={TASKS.get(name).primary: "value"}
-            )[["kind", "name", "probe", "column", "value"]]
-        )
-    return pd.concat(columns).pivot_table(
-        index=["kind", "name", "probe"], columns="column", values="value", sort=True
-    )
+    """Primary metric of every row on every task and dataset."""
+    return pd.concat(
+        {
+            f"{name}/{label}": part.set_index(["kind", "name", "probe"])[TASKS.get(name).primary]
+            for name, table in tables.items()
+            for label, part in by_dataset(table)
+        },
+        axis=1,
+    ).sort_index()
 
 
 def draw(table: pd.DataFrame, task: type[Task], path: Path) -> None:
     """Draw the primary metric with its intervals, one panel a dataset."""
     from matplotlib.figure import Figure
 
-    datasets = list(table["dataset"].unique())
+    datasets = list(by_dataset(table))
     names = list(table.sort_values(task.primary).drop_duplicates("name", keep="last")["name"])
     figure = Figure(
         figsize=(1.5 + 3.4 * len(datasets), 1.2 + 0.36 * len(names)), layout="constrained"
     )
     panels = figure.subplots(1, len(datasets), sharey=True, squeeze=False)[0]
     styles = {"linear": ("o", "tab:blue"), "mlp": ("s", "tab:orange"), "reference": ("D", "gray")}
-    for panel, dataset in zip(panels, datasets, strict=True):
-        here = table[table["dataset"] == dataset]
+    for panel, (label, here) in zip(panels, datasets, strict=True):
         for shift, (probe, (marker, colour)) in zip(
             (0.12, -0.12, 0.0), styles.items(), strict=True
         ):
@@ -166,8 +170,7 @@ def draw(table: pd.DataFrame, task: type[Task], path: Path) -> None:
                 capsize=2,
                 markersize=5,
             )
-        mark = " (synthetic)" if here["synthetic"].any() else ""
-        panel.set_title(f"{dataset}{mark}, {here['tracks'].iloc[0]} tracks", fontsize=10)
+        panel.set_title(f"{label}, {here['tracks'].iloc[0]} tracks", fontsize=10)
         panel.set_yticks(range(len(names)), names)
         panel.set_xlim(-0.02, 1.02)
         panel.grid(axis="x", alpha=0.3)
@@ -181,12 +184,11 @@ def print_table(table: pd.DataFrame, task: type[Task], console: Console | None =
     console = console or Console()
     if not console.is_terminal:
         console = Console(width=PLAIN_WIDTH)
-    for dataset, part in table.groupby("dataset", sort=False):
+    for label, part in by_dataset(table):
         first = part.iloc[0]
-        origin = "synthetic music" if first["synthetic"] else "recordings"
-        trained = "" if first["trained_on"] == dataset else f", trained on {first['trained_on']}"
+        trained = f", trained on {first['trained_on']}" * (first["trained_on"] != first["dataset"])
         grid = Table(
-            title=f"{task.name} · {dataset}: {origin}, {first['tracks']} test tracks{trained}",
+            title=f"{task.name} · {label}: {first['tracks']} test tracks{trained}",
             caption="mean ±std over seeds [95 % bootstrap interval over tracks]; "
             "p: paired bootstrap against the best other encoder",
         )

@@ -14,7 +14,7 @@ import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from benchmarks.console import bar, console
+from benchmarks.console import bar, say
 from benchmarks.record import (
     Model,
     Protocol,
@@ -61,7 +61,8 @@ class Folders:
 
     def record(self, record: RunRecord) -> Path:
         """Where a record is shown."""
-        return self.results / "runs" / record.task / record.dataset / f"{record.name}.json"
+        dataset = f"{record.dataset}-{record.dataset_revision}"
+        return self.results / "runs" / record.task / dataset / f"{record.name}.json"
 
     def finished(self, key: str, part: str = "") -> Path:
         """Where a finished run, or a part of one, is remembered."""
@@ -78,7 +79,8 @@ class Folders:
         for option in options or {}:
             if option not in known:
                 raise ProtocolError(
-                    f"dataset '{name}' has no option '{option}'; it has {', '.join(known) or 'none'}"
+                    f"dataset '{name}' has no option '{option}'; "
+                    f"it has {', '.join(known) or 'none'}"
                 )
         return kind(self.cache / "data", self.data, **options or {})
 
@@ -185,7 +187,7 @@ class Run:
         if record is None:
             return None
         write_model(self.folders.record(record), record)
-        console.print(
+        say(
             f"reused: {record.task} · {record.dataset} · {record.name}, "
             f"finished {record.finished:%Y-%m-%d %H:%M} UTC"
         )
@@ -209,7 +211,7 @@ class Run:
             part = self.folders.finished(key, f".{name}")
             if (known := recollect(part, Result)) is not None:
                 results[name] = known
-                console.print(f"reused: {encoder.card.name} · {name} probe")
+                say(f"reused: {encoder.card.name} · {name} probe")
                 continue
             statistics = statistics or feature_statistics(source, self.split_tracks["train"])
             results[name] = self.probe(
@@ -217,7 +219,7 @@ class Run:
             )
             write_model(part, results[name])
             score = results[name].scores[self.task.primary]
-            console.print(
+            say(
                 f"{self.task.name} · {self.examined.card.name} · {encoder.card.name} · {name}: "
                 f"{self.task.primary} {score.mean:.3f} ±{score.std:.3f}, "
                 f"learning rate {results[name].learning_rate:g}, {results[name].seconds:.0f} s"
@@ -320,7 +322,7 @@ def recollect(path: Path, kind: type[Model]) -> Model | None:
     try:
         return read_model(path, kind)
     except RecordError as error:
-        console.print(f"ignored: {error}")
+        say(f"ignored: {error}")
         return None
 
 
