@@ -51,7 +51,9 @@ class Clicks(DataModule):
                 if not track.audio_path.exists():
                     beats = track.get(Beats)
                     heard = np.arange(len(beats.times)) % 7 != 5
-                    audio = click_track(beats.times[heard], (beats.positions == 1)[heard])
+                    accented = (beats.positions == 1)[heard]
+                    seed = int(track.audio_path.stem)
+                    audio = click_track(beats.times[heard], accented, seed=seed)
                     soundfile.write(track.audio_path, audio, RATE)
 
     def tracks(self, split: Split) -> list[Track]:

@@ -15,6 +15,11 @@ torch.set_num_threads(1)
 QUICK = ("--seeds", 2, "--learning_rates", "[0.003, 0.03]")
 
 
+def record(folder, name):
+    [path] = (folder / "results" / "runs").rglob(f"{name}.json")
+    return read_model(path, RunRecord)
+
+
 class Bench(NamedTuple):
     """A finished benchmark of logmel on the click tracks.
 
@@ -31,8 +36,7 @@ class Bench(NamedTuple):
         return ("bench", "--dataset", "tests.clicks:Clicks", "--encoder", "logmel", *QUICK, *places)
 
     def record(self, name):
-        path = self.folder / "results" / "runs" / "beat" / "clicks" / f"{name}.json"
-        return read_model(path, RunRecord)
+        return record(self.folder, name)
 
 
 def train_shortly(patch):
