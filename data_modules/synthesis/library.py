@@ -20,6 +20,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from filelock import FileLock
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -62,7 +63,8 @@ def build(
     """Make the pieces that are missing or damaged, and leave the others as they are.
 
     Every file that should be there is compared with its sha256. Pieces are made by as many
-    processes as the machine has processors, under a progress bar.
+    processes as the machine has processors, under a progress bar. Of two processes that build one
+    folder the second waits, and finds everything made.
 
     Args:
         folder: the library; made when missing.
@@ -78,16 +80,17 @@ def build(
     """
     with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        written = _entries(folder)
-        kept = _intact(folder, {id: written[id] for id in recipes if id in written})
-        missing = {id: recipe for id, recipe in recipes.items() if id not in kept}
-        if missing:
-            write_atomically(folder / MANIFEST, "".join(map(_line, kept.values())).encode())
-            with (folder / MANIFEST).open("a", encoding="utf-8") as manifest:
-                for entry in _made(folder, missing, title, workers or os.cpu_count() or 1):
-                    manifest.write(_line(entry))
-                    manifest.flush()
-                    kept[entry["id"]] = entry
+        with FileLock(folder / ".lock"):
+            written = _entries(folder)
+            kept = _intact(folder, {id: written[id] for id in recipes if id in written})
+            missing = {id: recipe for id, recipe in recipes.items() if id not in kept}
+            if missing:
+                write_atomically(folder / MANIFEST, "".join(map(_line, kept.values())).encode())
+                with (folder / MANIFEST).open("a", encoding="utf-8") as manifest:
+                    for entry in _made(folder, missing, title, workers or os.cpu_count() or 1):
+                        manifest.write(_line(entry))
+                        manifest.flush()
+                        kept[entry["id"]] = entry
     return {id: _piece(kept[id]) for id in recipes}
 
 

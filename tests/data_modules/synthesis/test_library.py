@@ -118,3 +118,19 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     ready, _, _ = select.select([reader], [], [], 20)
     assert ready, "a worker lives on"
     assert os.read(reader, 1) == b""  # the end of the pipe: nobody holds its other side
+
+
+def build(folder: Path) -> None:
+    library.build(folder, recipes("abcdef"), "test", 1)
+
+
+def test_two_processes_make_every_piece_once(tmp_path):
+    folder = tmp_path / "library"
+    builders = [multiprocessing.Process(target=build, args=(folder,)) for _ in range(2)]
+    for builder in builders:
+        builder.start()
+    for builder in builders:
+        builder.join()
+        assert builder.exitcode == 0
+    assert calls(folder) == list("abcdef")
+    assert list(library.intact(folder)) == list("abcdef")
