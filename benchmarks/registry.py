@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
+import cloudpickle
+
 import benchmarks.encoders
 import data_modules
 import tasks
@@ -89,6 +91,8 @@ class Registry(Generic[T]):
                 module = importlib.util.module_from_spec(spec)
                 sys.modules[spec.name] = module
                 spec.loader.exec_module(module)
+                # Processes that score cannot import it by name.
+                cloudpickle.register_pickle_by_value(module)
             else:
                 if "" not in sys.path:
                     sys.path.append("")

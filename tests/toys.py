@@ -203,8 +203,8 @@ class ToyEmotion(Task):
     pooling = 0.5
     window = 10.0
     batch_size = 6
-    max_steps = 240
-    check_every = 60
+    max_steps = 120
+    check_every = 40
 
     def configure_probe(self, layers, width, hidden, seed):
         return Probe(layers, width, 2, hidden, seed)

@@ -3,6 +3,7 @@
 import errno
 import shutil
 from dataclasses import replace
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import soundfile
 
 from benchmarks import runner
+from benchmarks.cli import main
 from data_modules.base import Beats
 from tasks.beat import BeatTask
 from tests.clicks import RATE, SECONDS, Clicks, click_track
@@ -92,6 +94,11 @@ def test_a_run_writes_records_tables_and_a_picture(finished):
     column = "beat/clicks (synthetic)"
     assert overview.loc["oracle", column] == 1 > overview.loc["chance", column]
     assert (results / "leaderboard_beat.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command_is_installed():
+    [command] = entry_points(group="console_scripts", name="motionbeat")
+    assert command.load() is main
 
 
 def test_a_run_prints_its_table(finished):
