@@ -1,11 +1,11 @@
-"""The command line: ``motionbeat bench | embed | leaderboard | list``."""
+"""The command line: ``motionbeat bench | embed | leaderboard | regression | list``."""
 
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from jsonargparse import auto_cli
+from jsonargparse import ArgumentParser, auto_cli
 
 from motionbeat.errors import MotionBeatError
 
@@ -109,6 +109,26 @@ def leaderboard(task: str | None = None, results: Path = Path("results")) -> Non
             print_table(table, TASKS.get(name))
 
 
+def regression(update: bool = False, cache: Path = CACHE) -> None:
+    """Probe the shipped encoders on a small fixed set and compare with the committed numbers.
+
+    Args:
+        update: write the numbers to be committed instead.
+        cache: folder where the fixed set is made and kept (MOTIONBEAT_CACHE).
+    """
+    from rich.console import Console
+
+    from benchmarks import regression
+    from benchmarks.registry import ENCODERS as KNOWN
+
+    encoders = [KNOWN.get(name)() for name in split(ENCODERS)]
+    if update:
+        regression.update(encoders, cache)
+        print(f"written: {regression.NUMBERS}")
+    else:
+        Console().print(regression.gate(encoders, cache))
+
+
 def list_names(kind: Literal["encoders", "datasets", "tasks"]) -> None:
     """Show what there is by name.
 
@@ -143,11 +163,28 @@ def list_names(kind: Literal["encoders", "datasets", "tasks"]) -> None:
     Console().print(grid)
 
 
+class Parser(ArgumentParser):
+    """A parser whose switches need no value: ``--update`` is ``--update true``."""
+
+    def add_argument(self, *args: Any, **kwargs: Any) -> Any:
+        """Add an option."""
+        if kwargs.get("type") is bool:
+            kwargs |= {"nargs": "?", "const": True}
+        return super().add_argument(*args, **kwargs)
+
+
 def main() -> None:
     """Entry point of ``motionbeat``: errors a user can mend are one line, and exit with 1."""
     try:
         auto_cli(
-            {"bench": bench, "embed": embed, "leaderboard": leaderboard, "list": list_names},
+            {
+                "bench": bench,
+                "embed": embed,
+                "leaderboard": leaderboard,
+                "regression": regression,
+                "list": list_names,
+            },
+            parser_class=Parser,
             prog="motionbeat",
             description="Measure what frozen music encoders know about rhythm, motion and style.",
         )
