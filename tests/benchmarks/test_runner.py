@@ -18,6 +18,7 @@ from tasks.beat import BeatTask
 from tests.clicks import RATE, SECONDS, Clicks, click_track
 from tests.command import motionbeat
 from tests.conftest import record
+from tests.toys import Tiny
 
 ROWS = ("logmel", "chance", "oracle", "madmom")
 
@@ -133,6 +134,30 @@ def test_a_second_run_does_no_work(bench, monkeypatch):
     ]
     assert ended.printed == bench.ended.printed
     assert files(bench.folder) == before
+
+
+@pytest.mark.parametrize(
+    ("target", "value"),
+    [
+        ("tasks.beat.BeatTask.version", 99),
+        ("tests.toys.Tiny.card", replace(Tiny.card, revision="2")),
+        ("tests.clicks.Clicks.card", replace(Clicks.card, revision="2")),
+    ],
+    ids=["task", "encoder", "dataset"],
+)
+def test_a_new_version_is_run_anew(tmp_path, monkeypatch, short_training, alone, target, value):
+    run(tmp_path)
+    assert "reused: " in run(tmp_path).said
+    monkeypatch.setattr(target, value)
+    ended = run(tmp_path)
+    assert ended.code == 0
+    assert "reused: " not in ended.said
+
+
+@pytest.mark.parametrize("option", [("--seeds", 2), ("--learning_rates", "[0.02]")])
+def test_another_protocol_is_run_anew(tmp_path, short_training, alone, option):
+    run(tmp_path)
+    assert "reused: " not in run(tmp_path, *option).said
 
 
 def test_deleted_results_come_back_from_the_cache(bench, monkeypatch):

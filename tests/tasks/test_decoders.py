@@ -82,6 +82,7 @@ def test_dbn_finds_beats_and_bars(beats_per_bar, height, floor):
     assert estimate.tempo == pytest.approx(120, rel=0.01)
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("frames", [1, 15, 500])
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_dbn_survives_activations_that_say_nothing(frames, value):
