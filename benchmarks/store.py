@@ -106,7 +106,8 @@ class EmbeddingStore:
             StoreError: the disk is full or the folder not writable.
         """
         if np.abs(features).max(initial=0) <= np.finfo(np.float16).max:
-            features = features.astype(np.float16)
+            # numpy rounds the same way, but is ten times as slow on tiny numbers
+            features = torch.from_numpy(features).half().numpy()
         features = np.ascontiguousarray(features)
         content = save({"features": features}, {"crc32": str(zlib.crc32(features.data))})
         unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
