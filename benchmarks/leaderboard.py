@@ -10,6 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.console import say
 from benchmarks.record import Result, RunRecord, read_model, write_text
 from benchmarks.registry import TASKS
 from benchmarks.statistics import paired_p_value
@@ -113,6 +114,9 @@ def write_leaderboards(results: Path) -> dict[str, pd.DataFrame]:
     records = read_records(results)
     tables = {}
     for name, group in groupby(records, key=lambda record: record.task):
+        if name not in TASKS.classes:
+            say(f"left out: {results}/runs/{name}, no task is known by this name")
+            continue
         datasets = groupby(group, key=lambda record: (record.dataset, record.dataset_revision))
         lines = [line for _, members in datasets for line in rows(list(members))]
         tables[name] = pd.DataFrame(lines)
@@ -127,7 +131,7 @@ def by_dataset(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """The rows of each dataset and its label: the name, and what else tells it apart."""
     revisions = table.groupby("dataset")["dataset_revision"].nunique()
     for (name, revision), part in table.groupby(["dataset", "dataset_revision"], sort=False):
-        label = f"{name} {revision}" if revisions[name] > 1 else str(name)
+        label = f"{name} {revision}" if revisions[str(name)] > 1 else str(name)
         yield label + (" (synthetic)" if part["synthetic"].any() else ""), part
 
 

@@ -1,11 +1,13 @@
 """Names to classes: every class with a name, in one file each, found where such classes live."""
 
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import inspect
 import pkgutil
 import sys
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -41,6 +43,7 @@ class Registry(Generic[T]):
         self.kind = kind
         self.base = base
         self.package = package
+        self.loaded: dict[str, type[T]] = {}
 
     @cached_property
     def classes(self) -> dict[str, type[T]]:
@@ -59,13 +62,15 @@ class Registry(Generic[T]):
     def get(self, name: str) -> type[T]:
         """The class known by a name, or given as ``package.module:Class`` or ``file.py:Class``.
 
-        Packages are looked for in the current folder too. A class once loaded is known by its name.
+        Packages are looked for in the current folder too. A class once loaded is known by its name;
+        its card's revision gets the digest of its file, so that nothing made by an earlier state of
+        the file is taken for its own.
 
         Raises:
             UnknownNameError: there is none; the message offers the nearest known names.
         """
         if ":" in name:
-            return self._load(name)
+            return self.loaded.get(name) or self._load(name)
         if name not in self.classes:
             near = difflib.get_close_matches(name, self.classes, n=3, cutoff=0.5)
             offer = f"did you mean {' or '.join(near)}?" if near else "no known name is near"
@@ -97,15 +102,23 @@ class Registry(Generic[T]):
                 if "" not in sys.path:
                     sys.path.append("")
                 module = importlib.import_module(location)
-            found = getattr(module, attribute)
+            found: Any = getattr(module, attribute)
         except (ImportError, OSError, AttributeError) as error:
             raise UnknownNameError(f"{self.kind} '{path}' cannot be loaded: {error}") from error
         if (name := self._name(found)) is None:
             raise UnknownNameError(
                 f"{self.kind} '{path}' is no {self.base.__name__} with a card or name of its own"
             )
-        self.classes[name] = found
-        return found  # type: ignore[no-any-return]
+        shipped = self.classes.get(name, found)
+        if shipped is not found and shipped.__module__.startswith(self.package.__name__):
+            raise UnknownNameError(
+                f"{self.kind} '{path}' is called '{name}', a name that is taken; rename it"
+            )
+        self.classes[name] = self.loaded[path] = found
+        if "card" in vars(found) and "+" not in found.card.revision:
+            digest = hashlib.sha256(Path(inspect.getfile(found)).read_bytes()).hexdigest()
+            found.card = replace(found.card, revision=f"{found.card.revision}+{digest[:8]}")
+        return self.loaded[path]
 
 
 ENCODERS: Registry[Encoder] = Registry("encoder", Encoder, benchmarks.encoders)

@@ -38,7 +38,7 @@ from tasks.base import Decoder, Evidence, Outputs, Reference, Scores, Task
 from tasks.probe import Member
 
 PROBES = {"linear": False, "mlp": True}
-ANNOTATION_SLACK = 0.5
+LENGTH_SLACK = 0.5
 
 
 class ProtocolError(MotionBeatError):
@@ -199,7 +199,7 @@ class Run:
         features = embed(encoders, tracks, self.folders.cache, self.task.pooling)
         for source in features.values():
             for track in tracks:
-                check_annotations(track, source.length(track) / source.rate)
+                check_length(track, source.length(track) / source.rate, 1 / source.rate)
         return features
 
     def run_encoder(self, encoder: Encoder, source: StoredFeatures, seconds: float) -> RunRecord:
@@ -366,14 +366,26 @@ def result(
     )
 
 
-def check_annotations(track: Track, seconds: float) -> None:
-    """Check that no annotation speaks of time after the audio's end.
+def check_length(track: Track, seconds: float, step: float) -> None:
+    """Check that the audio is as long as the dataset says and reaches as far as its annotations.
+
+    Args:
+        track: the track.
+        seconds: length of its features.
+        step: length of one feature, to which ``seconds`` is rounded.
 
     Raises:
-        DatasetError: one does, by more than half a second; less is rounding and is let through.
+        DatasetError: the audio is shorter, or an annotation ends later, by more than half a second
+            and a step; less is rounding and is let through.
     """
+    slack = LENGTH_SLACK + step
+    if track.duration > seconds + slack:
+        raise DatasetError(
+            f"{track.audio_path}: cut off after {seconds:.2f} s of {track.duration:.2f} s; "
+            "restore the audio"
+        )
     for annotation in track.annotations:
-        if annotation.end > seconds + ANNOTATION_SLACK:
+        if annotation.end > seconds + slack:
             raise DatasetError(
                 f"{track.audio_path}: {type(annotation).__name__} annotation reaches "
                 f"{annotation.end:.2f} s but the audio ends at {seconds:.2f} s; restore the audio"

@@ -59,19 +59,19 @@ class KeepBest(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the best states back.
 
+        A member that diverged keeps its last state and the worst monitor there is.
+
         Raises:
-            TrainingError: a member's monitor was never a number.
+            TrainingError: no member's monitor was ever a number.
         """
         assert isinstance(pl_module, Task)
-        for member, probe, state in zip(
-            pl_module.members, pl_module.probes, self.states, strict=True
-        ):
-            if not state:
-                raise TrainingError(
-                    f"{pl_module.monitor} was never a number for seed {member.seed} at learning "
-                    f"rate {member.learning_rate:g}; lower the learning rates"
-                )
-            probe.load_state_dict(state)
+        if not any(self.states):
+            raise TrainingError(
+                f"{pl_module.monitor} was never a number at any learning rate; lower them"
+            )
+        for probe, state in zip(pl_module.probes, self.states, strict=True):
+            if state:
+                probe.load_state_dict(state)
 
 
 class StepBar(Callback):

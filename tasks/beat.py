@@ -192,10 +192,11 @@ def probabilities(logits: Outputs) -> Activations:
 
 
 def mean_f_measure(references: Sequence[Times | None], estimates: Sequence[Times]) -> float:
-    """Mean F-measure over the tracks that have a reference; 0 when none has."""
+    """Mean F-measure over the tracks on which it is defined; 0 when there is none."""
     scores = [
         f_measure(reference, estimate)
         for reference, estimate in zip(references, estimates, strict=True)
         if reference is not None
     ]
-    return float(np.mean(scores)) if scores else 0.0
+    defined = [score for score in scores if not np.isnan(score)]
+    return float(np.mean(defined)) if defined else 0.0

@@ -47,13 +47,12 @@ def beat_scores(reference: Times, estimated: Times) -> dict[str, float]:
 
 def f_measure(reference: Times, estimated: Times) -> float:
     """F-measure alone, as in :func:`beat_scores`."""
+    reference = mir_eval.beat.trim_beats(reference)
+    if len(reference) < 2:
+        return float("nan")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return float(
-            mir_eval.beat.f_measure(
-                mir_eval.beat.trim_beats(reference), mir_eval.beat.trim_beats(estimated)
-            )
-        )
+        return float(mir_eval.beat.f_measure(reference, mir_eval.beat.trim_beats(estimated)))
 
 
 def tempo_scores(reference: float, estimated: float) -> dict[str, float]:

@@ -49,7 +49,31 @@ def test_a_class_in_a_file_of_its_own(tmp_path):
     file.write_text(
         "from tests.toys import Tiny, card\nclass Mine(Tiny):\n    card = card('mine')\n"
     )
-    assert ENCODERS.get(f"{file}:Mine").card.name == "mine"
+    first = ENCODERS.get(f"{file}:Mine").card
+    assert first.name == "mine"
+    assert first.revision.startswith("1+")
+
+
+def test_another_state_of_a_file_is_another_revision(tmp_path):
+    revisions = set()
+    for number in range(2):
+        file = tmp_path / "mine.py"
+        file.write_text(
+            "from tests.toys import Tiny, card\n"
+            f"class Mine(Tiny):\n    card = card('mine')\n    number = {number}\n"
+        )
+        registry = Registry("encoder", Encoder, benchmarks.encoders)
+        revisions.add(registry.get(f"{file}:Mine").card.revision)
+    assert len(revisions) == 2
+
+
+def test_a_name_that_is_taken_is_refused(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from tests.toys import Tiny, card\nclass Mine(Tiny):\n    card = card('logmel')\n"
+    )
+    with pytest.raises(UnknownNameError, match="called 'logmel', a name that is taken"):
+        ENCODERS.get(f"{file}:Mine")
 
 
 @pytest.mark.parametrize(

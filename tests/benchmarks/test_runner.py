@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -13,7 +14,7 @@ import soundfile
 
 from benchmarks import runner
 from benchmarks.cli import main
-from data_modules.base import Beats
+from data_modules.base import Beats, DatasetError, Track
 from tasks.beat import BeatTask
 from tests.clicks import RATE, SECONDS, Clicks, click_track
 from tests.command import motionbeat
@@ -273,9 +274,21 @@ def test_an_unreadable_file_is_named_and_the_others_are_kept(tmp_path):
     assert entries(tmp_path) == 8
 
 
-def test_an_annotation_beyond_the_end_of_the_audio_is_named(tmp_path):
+def test_a_file_that_was_cut_off_is_named(tmp_path):
     path = put(tmp_path, "21", np.zeros(round(0.8 * SECONDS * RATE)))
-    assert failed(run(tmp_path), path, "Beats annotation reaches", "the audio ends at 9.70 s")
+    assert failed(run(tmp_path), path, "cut off after 9.70 s of 12.00 s")
+
+
+@pytest.mark.parametrize(("last", "good"), [(10.4, True), (10.6, False)])
+def test_an_annotation_beyond_the_end_of_the_audio_is_named(last, good):
+    track = Track("one", Path("one.wav"), 10.0, "one", (Beats(np.array([1.0, last])),))
+    context = (
+        nullcontext()
+        if good
+        else pytest.raises(DatasetError, match=r"one.wav: Beats annotation reaches 10.60 s")
+    )
+    with context:
+        runner.check_length(track, seconds=10.0, step=0.02)
 
 
 def test_odd_tracks_are_scored_beside_good_ones(tmp_path, monkeypatch, short_training):

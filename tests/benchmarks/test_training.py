@@ -168,5 +168,13 @@ def test_a_monitor_that_shall_be_small():
 
 def test_a_monitor_that_is_never_a_number_is_one_clear_error():
     nan = float("nan")
-    with pytest.raises(TrainingError, match=r"never a number for seed 0 at learning rate 0\.01"):
+    with pytest.raises(TrainingError, match="never a number at any learning rate"):
         fit(Member(0, 0.01), kind=scripted((nan,), (nan,), (nan,)))
+
+
+def test_a_member_that_diverges_loses_and_the_others_go_on():
+    nan = float("nan")
+    kind = scripted((nan, 0.2), (nan, 0.4), (nan, 0.3), (nan, 0.1))
+    diverged, good = fit(Member(0, 0.01), Member(0, 0.02), kind=kind)
+    assert diverged.monitor == -np.inf
+    assert good.monitor == 0.4
