@@ -23,9 +23,9 @@ def bench(
     task: str = "beat",
     dataset: str = "groovebox",
     encoder: str = ENCODERS,
-    dataset_options: dict[str, int | float | str] | None = None,
+    dataset_options: dict[str, int | float | str | list[str]] | None = None,
     seeds: int = 3,
-    learning_rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01),
+    learning_rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03),
     cache: Path = CACHE,
     results: Path = Path("results"),
     data: Path | None = DATA,
@@ -64,7 +64,7 @@ def bench(
 def embed(
     dataset: str = "groovebox",
     encoder: str = ENCODERS,
-    dataset_options: dict[str, int | float | str] | None = None,
+    dataset_options: dict[str, int | float | str | list[str]] | None = None,
     pooling: float | None = None,
     cache: Path = CACHE,
     data: Path | None = DATA,
@@ -139,6 +139,7 @@ def list_names(kind: Literal["encoders", "datasets", "tasks"]) -> None:
     from rich.table import Table
 
     from benchmarks import registry
+    from benchmarks.runner import serves
 
     grid = Table()
     if kind == "encoders":
@@ -153,7 +154,8 @@ def list_names(kind: Literal["encoders", "datasets", "tasks"]) -> None:
             grid.add_column(column)
         for name, dataset in sorted(registry.DATASETS.classes.items()):
             about = dataset.card
-            grid.add_row(name, ", ".join(about.tasks), about.size, about.licence, about.how_to_get)
+            serving = [one for one, task in registry.TASKS.classes.items() if serves(dataset, task)]
+            grid.add_row(name, ", ".join(serving), about.size, about.licence, about.how_to_get)
     else:
         for column in ("name", "version", "primary metric", "needs"):
             grid.add_column(column)

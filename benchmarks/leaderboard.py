@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.console import say
-from benchmarks.record import Result, RunRecord, read_model, write_text
+from benchmarks.record import RecordError, Result, RunRecord, read_model, write_text
 from benchmarks.registry import TASKS
 from benchmarks.statistics import paired_p_value
+from motionbeat.errors import MotionBeatError
 from tasks.base import Task
 
 ORDER = {"ceiling": 0, "specialist": 1, "encoder": 2, "floor": 3}
@@ -21,8 +22,21 @@ PLAIN_WIDTH = 180
 
 
 def read_records(results: Path) -> list[RunRecord]:
-    """All records of a results folder, in the order of their paths."""
-    return [read_model(path, RunRecord) for path in sorted((results / "runs").rglob("*.json"))]
+    """All records of a results folder that still count, in the order of their paths.
+
+    A record that is damaged, or whose task is unknown or has another version by now, is left out
+    with a message.
+    """
+    records = []
+    for path in sorted((results / "runs").rglob("*.json")):
+        try:
+            record = read_model(path, RunRecord)
+            if TASKS.get(record.task).version != record.task_version:
+                raise RecordError(f"{path}: of another version of the task; run it again")
+            records.append(record)
+        except MotionBeatError as error:
+            say(f"left out: {error}")
+    return records
 
 
 def rows(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
@@ -45,13 +59,14 @@ def rows(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
 def rivals(
     record: RunRecord, probe: str, listed: Iterable[tuple[RunRecord, str, Result]]
 ) -> list[tuple[str, Result]]:
-    """The other encoders' results with the same probe on the same tracks."""
+    """The other encoders' results with the same probe and protocol on the same tracks."""
     if record.kind != "encoder":
         return []
     return [
         (other.name, one)
         for other, its_probe, one in listed
         if other.kind == "encoder"
+        and other.protocol == record.protocol
         and its_probe == probe
         and other.name != record.name
         and other.tracks == record.tracks
@@ -109,14 +124,11 @@ def write_leaderboards(results: Path) -> dict[str, pd.DataFrame]:
         The table of each task.
 
     Raises:
-        RecordError: a record is damaged, or the folder cannot be written.
+        RecordError: the folder cannot be written.
     """
     records = read_records(results)
     tables = {}
     for name, group in groupby(records, key=lambda record: record.task):
-        if name not in TASKS.classes:
-            say(f"left out: {results}/runs/{name}, no task is known by this name")
-            continue
         datasets = groupby(group, key=lambda record: (record.dataset, record.dataset_revision))
         lines = [line for _, members in datasets for line in rows(list(members))]
         tables[name] = pd.DataFrame(lines)
@@ -167,7 +179,10 @@ def draw(table: pd.DataFrame, task: type[Task], path: Path) -> None:
             panel.errorbar(
                 value,
                 [names.index(name) + shift for name in part["name"]],
-                xerr=(value - part[f"{task.primary}_low"], part[f"{task.primary}_high"] - value),
+                xerr=(
+                    (value - part[f"{task.primary}_low"]).clip(lower=0),
+                    (part[f"{task.primary}_high"] - value).clip(lower=0),
+                ),
                 fmt=marker,
                 color=colour,
                 label=probe,

@@ -25,6 +25,7 @@ from tasks.base import Evidence
 Model = TypeVar("Model", bound=BaseModel)
 
 DIGITS = 6
+LEARNING_RATES = (0.0003, 0.001, 0.003, 0.01, 0.03)
 SOURCES = (".", "../tasks", "../data_modules", "../src")
 
 
@@ -58,9 +59,16 @@ class Summary(_Strict):
 
 
 class Protocol(_Strict):
-    """What was tried for every encoder alike."""
+    """What was tried for every encoder alike.
 
-    learning_rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01)
+    Attributes:
+        version: changes whenever training, standardising or resampling do.
+        learning_rates: tried on the validation split.
+        seeds: of initialisation and dropout.
+    """
+
+    version: int = 1
+    learning_rates: tuple[float, ...] = LEARNING_RATES
     seeds: tuple[int, ...] = (0, 1, 2)
 
 
@@ -208,16 +216,7 @@ def git_commit() -> str:
         ).stdout.strip()
 
     try:
-        changed = git(
-            "status",
-            "--porcelain",
-            "--untracked-files=no",
-            "--",
-            ".",
-            "../src",
-            "../tasks",
-            "../data_modules",
-        )
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", *SOURCES)
         return git("rev-parse", "HEAD") + ("-modified" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return ""

@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
+import zlib
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -90,7 +91,9 @@ class Registry(Generic[T]):
         location, _, attribute = path.rpartition(":")
         try:
             if location.endswith(".py"):
-                spec = importlib.util.spec_from_file_location(Path(location).stem, location)
+                # A name of its own: the file may be called like a module of another.
+                own = f"motionbeat_file_{zlib.crc32(location.encode())}"
+                spec = importlib.util.spec_from_file_location(own, location)
                 assert spec is not None
                 assert spec.loader is not None
                 module = importlib.util.module_from_spec(spec)
@@ -103,7 +106,7 @@ class Registry(Generic[T]):
                     sys.path.append("")
                 module = importlib.import_module(location)
             found: Any = getattr(module, attribute)
-        except (ImportError, OSError, AttributeError) as error:
+        except Exception as error:  # the file is its author's, and anything may go wrong in it
             raise UnknownNameError(f"{self.kind} '{path}' cannot be loaded: {error}") from error
         if (name := self._name(found)) is None:
             raise UnknownNameError(

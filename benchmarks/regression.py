@@ -145,7 +145,7 @@ def measure(run: Run, encoders: Sequence[Encoder]) -> Numbers:
 
 def _measure_one(run: Run, encoder: Encoder, source: StoredFeatures) -> Measurement:
     mean, std = feature_statistics(source, run.split_tracks["train"])
-    result = run.probe(source, False, (mean, std), f"regression · {encoder.card.name}")
+    result = run.probe(source, "linear", (mean, std), f"regression · {encoder.card.name}")
     metrics = run.task.summarise(result.arrays())
     timing = _timing(source, run.split_tracks["train"], mean, _scale(std))
     return Measurement(

@@ -34,10 +34,10 @@ from benchmarks.training import Trained, feature_statistics, train
 from data_modules.base import SPLITS, DataModule, DatasetError, Track, check_splits
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
-from tasks.base import Decoder, Evidence, Outputs, Reference, Scores, Task
+from tasks.base import Evidence, Reference, Task
+from tasks.features import FeatureSource
 from tasks.probe import Member
 
-PROBES = {"linear": False, "mlp": True}
 LENGTH_SLACK = 0.5
 
 
@@ -82,7 +82,13 @@ class Folders:
                     f"dataset '{name}' has no option '{option}'; "
                     f"it has {', '.join(known) or 'none'}"
                 )
-        return kind(self.cache / "data", self.data, **options or {})
+        try:
+            return kind(self.cache / "data", self.data, **options or {})
+        except (TypeError, ValueError) as error:
+            raise ProtocolError(
+                f"dataset '{name}' cannot be made with {dict(options or {})} ({error}); "
+                "correct the options"
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +139,7 @@ class Run:
             for track in members:
                 for needed in self.task.needs:
                     track.get(needed)
+                check_annotations(track)
         return tracks
 
     def key(self, name: str, revision: str, protocol: object) -> str:
@@ -199,7 +206,7 @@ class Run:
         features = embed(encoders, tracks, self.folders.cache, self.task.pooling)
         for source in features.values():
             for track in tracks:
-                check_length(track, source.length(track) / source.rate, 1 / source.rate)
+                check_length(track, source)
         return features
 
     def run_encoder(self, encoder: Encoder, source: StoredFeatures, seconds: float) -> RunRecord:
@@ -207,7 +214,7 @@ class Run:
         key = self.encoder_key(type(encoder))
         results = {}
         statistics: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
-        for name, hidden in PROBES.items():
+        for name in self.task.probes:
             part = self.folders.finished(key, f".{name}")
             if (known := recollect(part, Result)) is not None:
                 results[name] = known
@@ -215,7 +222,7 @@ class Run:
                 continue
             statistics = statistics or feature_statistics(source, self.split_tracks["train"])
             results[name] = self.probe(
-                source, hidden, statistics, f"{self.task.name} · {encoder.card.name} · {name}"
+                source, name, statistics, f"{self.task.name} · {encoder.card.name} · {name}"
             )
             write_model(part, results[name])
             score = results[name].scores[self.task.primary]
@@ -241,7 +248,7 @@ class Run:
     def probe(
         self,
         source: StoredFeatures,
-        hidden: bool,
+        probe: str,
         statistics: tuple[NDArray[np.float64], NDArray[np.float64]],
         label: str,
     ) -> Result:
@@ -256,7 +263,7 @@ class Run:
                 source,
                 self.teacher,
                 self.examined,
-                hidden=hidden,
+                probe=probe,
                 members=members,
                 statistics=statistics,
                 label=f"{label} · {stage}",
@@ -268,18 +275,16 @@ class Run:
         chosen = [sweep[best]]
         if others:
             chosen += fit([Member(seed, rates[best]) for seed in others], "seeds")
-        rows = in_parallel(
-            f"{label} · scores",
+        predictions = in_parallel(
+            f"{label} · decoding",
             [
-                delayed(examine)(self.task, trained.decoder, outputs, track)
+                delayed(trained.decoder)(outputs, visible(self.task, track))
                 for trained in chosen
                 for outputs, track in zip(trained.outputs, self.split_tracks["test"], strict=True)
             ],
         )
-        return result(
-            self.task,
-            rows,
-            len(chosen),
+        return self.result(
+            predictions,
             started,
             learning_rate=rates[best],
             sweep={f"{rate:g}": monitor for rate, monitor in zip(rates, monitors, strict=True)},
@@ -287,15 +292,38 @@ class Run:
             layer_weights=tuple(tuple(trained.probe.layer_weights.tolist()) for trained in chosen),
         )
 
+    def result(self, predictions: Sequence[Any], started: float, **chosen: Any) -> Result:
+        """Score predictions of the test tracks, seed after seed, and summarise the scores."""
+        tracks = self.split_tracks["test"]
+        rows = [
+            row
+            for first in range(0, len(predictions), len(tracks))
+            for row in self.task.score_split(predictions[first : first + len(tracks)], tracks)
+        ]
+        evidence: Evidence = {
+            name: np.array([row[name] for row in rows]).reshape(-1, len(tracks)) for name in rows[0]
+        }
+        return Result(
+            **({"learning_rate": None, "sweep": {}, "monitor": (), "layer_weights": ()} | chosen),
+            evidence={
+                name: tuple(map(tuple, values.tolist())) for name, values in evidence.items()
+            },
+            scores={
+                metric: Summary(**score._asdict())
+                for metric, score in scores(evidence, self.task.summarise).items()
+            },
+            seconds=time.perf_counter() - started,
+        )
+
     def run_reference(self, reference: Reference) -> RunRecord:
         """Score a floor, ceiling or specialist on the test split."""
         started = time.perf_counter()
         reference.fit(self.split_tracks["train"])
         seeds = self.seeds(reference)
-        rows = in_parallel(
+        predictions = in_parallel(
             f"{self.task.name} · {reference.name}",
             [
-                delayed(examine_reference)(self.task, reference, seed, track)
+                delayed(reference.predict)(visible(self.task, track, reference.kind), seed)
                 for seed in seeds
                 for track in self.split_tracks["test"]
             ],
@@ -308,11 +336,16 @@ class Run:
             licence=reference.licence,
             parameters=None,
             training_data=(),
-            results={"reference": result(self.task, rows, len(seeds), started)},
+            results={"reference": self.result(predictions, started)},
             seconds=0.0,
             **self.base_record(),
         )
         return self.finish(record)
+
+
+def serves(dataset: DataModule | type[DataModule], task: type[Task]) -> bool:
+    """Whether a dataset has the annotations that a task needs."""
+    return set(task.needs) <= set(dataset.card.annotations)
 
 
 def recollect(path: Path, kind: type[Model]) -> Model | None:
@@ -326,15 +359,9 @@ def recollect(path: Path, kind: type[Model]) -> Model | None:
         return None
 
 
-def examine(task: type[Task], decoder: Decoder, outputs: Outputs, track: Track) -> Scores:
-    """Decode without the annotations, then score with them."""
-    return task.score(decoder(outputs, track.blind()), track)
-
-
-def examine_reference(task: type[Task], reference: Reference, seed: int, track: Track) -> Scores:
-    """Score a reference, of which only a ceiling sees the annotations."""
-    seen = track if reference.kind == "ceiling" else track.blind()
-    return task.score(reference.predict(seen, seed), track)
+def visible(task: type[Task], track: Track, kind: str = "encoder") -> Track:
+    """What a row of a kind may see of a test track: a ceiling all of it, others what is shown."""
+    return track if kind == "ceiling" else track.blind(task.shown)
 
 
 def in_parallel(label: str, jobs: Sequence[Any]) -> list[Any]:
@@ -344,52 +371,33 @@ def in_parallel(label: str, jobs: Sequence[Any]) -> list[Any]:
         return list(progress.track(done, total=len(jobs), description=label))
 
 
-def result(
-    task: type[Task],
-    rows: Sequence[Scores],
-    seeds: int,
-    started: float,
-    **chosen: Any,
-) -> Result:
-    """Gather the scores of tracks, seed after seed, into a result with its summaries."""
-    evidence: Evidence = {
-        name: np.array([row[name] for row in rows]).reshape(seeds, -1) for name in rows[0]
-    }
-    return Result(
-        **({"learning_rate": None, "sweep": {}, "monitor": (), "layer_weights": ()} | chosen),
-        evidence={name: tuple(map(tuple, values.tolist())) for name, values in evidence.items()},
-        scores={
-            metric: Summary(**score._asdict())
-            for metric, score in scores(evidence, task.summarise).items()
-        },
-        seconds=time.perf_counter() - started,
-    )
-
-
-def check_length(track: Track, seconds: float, step: float) -> None:
-    """Check that the audio is as long as the dataset says and reaches as far as its annotations.
-
-    Args:
-        track: the track.
-        seconds: length of its features.
-        step: length of one feature, to which ``seconds`` is rounded.
+def check_annotations(track: Track) -> None:
+    """Check that no annotation speaks of time after the track's end.
 
     Raises:
-        DatasetError: the audio is shorter, or an annotation ends later, by more than half a second
-            and a step; less is rounding and is let through.
+        DatasetError: one does, by more than half a second; less is rounding and is let through.
     """
-    slack = LENGTH_SLACK + step
-    if track.duration > seconds + slack:
+    for annotation in track.annotations:
+        if annotation.end > track.duration + LENGTH_SLACK:
+            raise DatasetError(
+                f"{track.audio_path}: {type(annotation).__name__} annotation reaches "
+                f"{annotation.end:.2f} s but the audio ends at {track.duration:.2f} s; "
+                "restore the audio or the annotation"
+            )
+
+
+def check_length(track: Track, source: FeatureSource) -> None:
+    """Check that a track's audio was as long as its dataset says.
+
+    Raises:
+        DatasetError: its features are shorter by more than half a second and a step.
+    """
+    seconds = source.length(track) / source.rate
+    if track.duration > seconds + LENGTH_SLACK + 1 / source.rate:
         raise DatasetError(
             f"{track.audio_path}: cut off after {seconds:.2f} s of {track.duration:.2f} s; "
             "restore the audio"
         )
-    for annotation in track.annotations:
-        if annotation.end > seconds + slack:
-            raise DatasetError(
-                f"{track.audio_path}: {type(annotation).__name__} annotation reaches "
-                f"{annotation.end:.2f} s but the audio ends at {seconds:.2f} s; restore the audio"
-            )
 
 
 def embed(
@@ -401,11 +409,12 @@ def embed(
     with bar("tracks") as progress:
         bar_id = progress.add_task(f"embedding · {names}", total=len(tracks))
         return extract(
-            [encoder.to(device) for encoder in encoders],
+            encoders,
             tracks,
             EmbeddingStore(cache / "embeddings"),
             pooling,
             lambda _: progress.advance(bar_id),
+            device,
         )
 
 
@@ -441,8 +450,8 @@ def bench(
         raise ProtocolError("no seed or no learning rate given; give at least one of each")
     classes = [ENCODERS.get(name) for name in encoders]
     run = Run(kind, folders.datamodule(dataset, dataset_options), protocol, folders)
-    if kind.name not in run.examined.card.tasks:
-        able = [name for name, other in DATASETS.classes.items() if kind.name in other.card.tasks]
+    if not serves(run.examined, kind):
+        able = [name for name, other in DATASETS.classes.items() if serves(other, kind)]
         raise ProtocolError(
             f"dataset '{dataset}' has nothing for {kind.name}; "
             f"try {' or '.join(sorted(able)) or 'one whose card names it'}"

@@ -75,7 +75,7 @@ def paired_p_value(ours: Evidence, theirs: Evidence, summarise: Summarise, metri
 
     The share of bootstrap samples of the tracks in which the sign of the difference turns, doubled;
     one is added to both counts, so it is never 0 (Davison and Hinkley, "Bootstrap methods and their
-    application", 1997, section 4.4).
+    application", 1997, section 4.4). NaN where no difference is defined.
 
     Args:
         ours: by name, (seeds, tracks).
@@ -84,5 +84,8 @@ def paired_p_value(ours: Evidence, theirs: Evidence, summarise: Summarise, metri
         metric: the metric compared.
     """
     difference = resample(ours, summarise)[metric] - resample(theirs, summarise)[metric]
+    difference = difference[np.isfinite(difference)]
+    if not len(difference):
+        return float("nan")
     turned = min(np.sum(difference <= 0), np.sum(difference >= 0))
     return float(min(1.0, 2 * (turned + 1) / (len(difference) + 1)))

@@ -105,10 +105,7 @@ class EmbeddingStore:
         Raises:
             StoreError: the disk is full or the folder not writable.
         """
-        if np.abs(features).max(initial=0) <= np.finfo(np.float16).max:
-            # numpy rounds the same way, but is ten times as slow on tiny numbers
-            features = torch.from_numpy(features).half().numpy()
-        features = np.ascontiguousarray(features)
+        features = np.ascontiguousarray(halved(features))
         content = save({"features": features}, {"crc32": str(zlib.crc32(features.data))})
         unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
@@ -121,11 +118,19 @@ class EmbeddingStore:
             raise StoreError(describe_write_error(self.root, error)) from error
 
 
+def halved(features: Features) -> Features:
+    """Features in half precision where they fit; what is pooled is rounded like what is stored."""
+    if np.abs(features).max(initial=0) > np.finfo(np.float16).max:
+        return features
+    # numpy rounds the same way, but is ten times as slow on tiny numbers
+    return torch.from_numpy(features).half().numpy()
+
+
 def describe_write_error(folder: Path, error: OSError) -> str:
     """One line for a failed write: what happened, where, and the remedy."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{folder}: the disk is full; free some space or choose another folder with --cache"
-    return f"{folder}: cannot be written ({error.strerror}); choose another folder with --cache"
+        return f"{folder}: the disk is full; free some space or choose another folder"
+    return f"{folder}: cannot be written ({error.strerror}); choose another folder"
 
 
 def intact(path: Path) -> bool:
@@ -195,12 +200,13 @@ def audio_digest(path: Path) -> str:
 
 
 @torch.inference_mode()
-def encode(encoder: Encoder, waveform: Waveform) -> Features:
+def encode(encoder: Encoder, waveform: Waveform, device: torch.device | str = "cpu") -> Features:
     """Encode a recording of any length piece by piece.
 
     Args:
-        encoder: on the device it shall run on.
+        encoder: in evaluation mode.
         waveform: (samples,) at the encoder's sample rate.
+        device: where the encoder is.
 
     Returns:
         (frames, layers, width) float32. Frames near a seam see the encoder's context on both sides.
@@ -210,7 +216,6 @@ def encode(encoder: Encoder, waveform: Waveform) -> Features:
         TrackError: the output is not finite.
     """
     card = encoder.card
-    device = next((tensor.device for tensor in encoder.state_dict().values()), torch.device("cpu"))
     core = math.ceil(CHUNK_SECONDS * card.frame_rate)
     margin = math.ceil(encoder.context * card.frame_rate)
     total = math.ceil(len(waveform) / card.sample_rate * card.frame_rate)
@@ -229,8 +234,9 @@ def encode(encoder: Encoder, waveform: Waveform) -> Features:
                 f"encoder {card.name}: gave {tuple(states.shape)}, its card says "
                 f"({card.layers}, frames, {card.width}); correct the card or the encoder"
             )
-        pieces.append(states[:, first - start : None if last else first - start + core])
-    features: Features = torch.cat(pieces, dim=1).movedim(1, 0).float().cpu().numpy()
+        piece = states[:, first - start : None if last else first - start + core]
+        pieces.append(piece.movedim(1, 0).float().cpu().numpy())
+    features: Features = np.concatenate(pieces)
     if not np.isfinite(features).all():
         raise TrackError(f"encoder {card.name}: gave NaN or infinite features; mend the encoder")
     return features
@@ -242,15 +248,17 @@ def extract(
     store: EmbeddingStore,
     pooling: float | None,
     advance: Callable[[Track], None],
+    device: torch.device | str = "cpu",
 ) -> dict[str, StoredFeatures]:
     """Fill a store with what encoders say of tracks; each file is decoded once for all of them.
 
     Args:
-        encoders: the encoders, on their device.
+        encoders: the encoders; they are frozen, and on the device for as long as this takes.
         tracks: the tracks.
         store: the store to fill.
         pooling: seconds averaged into a step, None for frames.
         advance: called with each track when it is done.
+        device: where the encoders shall run.
 
     Returns:
         The features by encoder name.
@@ -276,19 +284,23 @@ def extract(
         rates = {encoder.card.sample_rate for encoder in missing}
         return digest, missing, {target: resample(waveform, rate, target) for target in rates}
 
+    for encoder in encoders:
+        encoder.eval().requires_grad_(False).to(device)
     for track, loaded in prefetch(load, tracks):
         try:
             digest, missing, waveforms = loaded.result()
             for encoder in missing:
-                features = encode(encoder, waveforms[encoder.card.sample_rate])
+                features = encode(encoder, waveforms[encoder.card.sample_rate], device)
                 if pooling is not None:
-                    features = pool(features, encoder.card.frame_rate, pooling)
+                    features = pool(halved(features), encoder.card.frame_rate, pooling)
                 path = store.path(encoder.card, digest, pooling)
                 store.write(path, features)
                 paths[encoder.card.name][track.audio_path] = path
         except (AudioError, TrackError) as error:
             failures.append(f"track {track.id}: {error}")
         advance(track)
+    for encoder in encoders:
+        encoder.cpu()
     if failures:
         raise StoreError(
             f"{len(failures)} of {len(tracks)} tracks failed, the others are stored: "

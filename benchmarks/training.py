@@ -29,32 +29,36 @@ class TrainingError(MotionBeatError):
 
 
 class KeepBest(Callback):
-    """Keep every member at the validation where its monitor was best, and stop when none improves.
+    """Keep every member where its monitor was best; a member that stopped improving is done.
 
     Lightning's own checkpoint and early stopping follow one number a module; here each member of
-    the module has its own.
+    the module has its own. A member that is done is not looked at again, so what it ends as does
+    not depend on how long the others go on.
     """
 
     def __init__(self) -> None:
         self.best: list[float] = []
         self.states: list[dict[str, torch.Tensor]] = []
-        self.stale = 0
+        self.stale: list[int] = []
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Copy the members that are better than ever."""
+        """Copy the members that are better than ever; stop when all are done."""
         assert isinstance(pl_module, Task)
         sign = 1 if pl_module.mode == "max" else -1
         if not self.best:
             self.best = [-sign * math.inf] * len(pl_module.members)
             self.states = [{}] * len(pl_module.members)
-        improved = False
+            self.stale = [0] * len(pl_module.members)
         for index, value in enumerate(pl_module.monitored):
+            if self.stale[index] >= pl_module.patience:
+                continue
             if sign * value > sign * self.best[index]:
                 self.best[index] = value
-                self.states[index] = copy.deepcopy(pl_module.probes[index].state_dict())
-                improved = True
-        self.stale = 0 if improved else self.stale + 1
-        trainer.should_stop = self.stale >= pl_module.patience
+                self.states[index] = copy.deepcopy(pl_module.trained[index].state_dict())
+                self.stale[index] = 0
+            else:
+                self.stale[index] += 1
+        trainer.should_stop = min(self.stale) >= pl_module.patience
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the best states back.
@@ -69,7 +73,7 @@ class KeepBest(Callback):
             raise TrainingError(
                 f"{pl_module.monitor} was never a number at any learning rate; lower them"
             )
-        for probe, state in zip(pl_module.probes, self.states, strict=True):
+        for probe, state in zip(pl_module.trained, self.states, strict=True):
             if state:
                 probe.load_state_dict(state)
 
@@ -106,7 +110,7 @@ class Trained:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """The windows of a split; targets are made for the training split alone."""
+    """The windows of a split with their inputs; targets are made for the training split alone."""
 
     task: Task
     source: FeatureSource
@@ -115,7 +119,7 @@ class Examples:
         """Cut the tracks of a split into windows."""
         window = max(1, round(self.task.window * self.source.rate))
         targets = self.task.targets if split == "train" else None
-        return Windows(self.source, tracks, window, targets)
+        return Windows(self.source, tracks, window, self.task.inputs, targets)
 
 
 def train(
@@ -124,7 +128,7 @@ def train(
     teacher: DataModule,
     examined: DataModule,
     *,
-    hidden: bool,
+    probe: str,
     members: Sequence[Member],
     statistics: tuple[NDArray[np.float64], NDArray[np.float64]],
     label: str,
@@ -136,7 +140,7 @@ def train(
         source: features of all tracks.
         teacher: its train and validation splits are learned from.
         examined: its test split is run.
-        hidden: True for probes with a hidden layer.
+        probe: kind of the probes.
         members: the probes.
         statistics: mean and standard deviation (layers, width) of the training features.
         label: name of the progress bar.
@@ -145,7 +149,7 @@ def train(
         One result for each member.
     """
     seed_everything(members[0].seed, verbose=False)
-    task = kind(source, teacher.tracks("train"), hidden=hidden, members=members)
+    task = kind(source, teacher.tracks("train"), probe=probe, members=members)
     task.standardise(*statistics)
     task.validation_tracks = teacher.tracks("validation")
     for datamodule in {id(teacher): teacher, id(examined): examined}.values():
@@ -161,19 +165,21 @@ def train(
             num_sanity_val_steps=0,
             accelerator="gpu" if torch.cuda.is_available() else "cpu",
             devices=1,
-            precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
             callbacks=[best, StepBar(progress, label)],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        trainer.fit(task, datamodule=teacher)
+        try:
+            trainer.fit(task, datamodule=teacher)
+        except SystemExit as stop:  # Lightning's answer to an interrupt from the keyboard
+            raise KeyboardInterrupt from stop
         trainer.test(task, datamodule=examined, verbose=False)
     task.cpu()
     return [
-        Trained(probe, monitor, task.decoder(probe), outputs)
-        for probe, monitor, outputs in zip(task.typed_probes, best.best, task.outputs, strict=True)
+        Trained(one, monitor, task.decoder(one), outputs)
+        for one, monitor, outputs in zip(task.typed_probes, best.best, task.outputs, strict=True)
     ]
 
 

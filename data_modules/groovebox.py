@@ -54,7 +54,7 @@ class GrooveBox(DataModule):
     card = DatasetCard(
         name="groovebox",
         revision="1",
-        tasks=("beat", "tagging", "genre", "instrument", "emotion", "retrieval", "dance"),
+        annotations=(Beats, Tempo, Metre, Genre, Instruments, Tags, Emotion, MotionFile),
         licence="CC0-1.0; rendered with the soundfont TimGM6mb.sf2 (Tim Brechbill, GPL-2.0)",
         citation="MotionBeat Bench, groovebox; emotion labels are rule-derived from the cues of "
         "Eerola, Friberg & Bresin (2013), https://doi.org/10.3389/fpsyg.2013.00487",

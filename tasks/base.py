@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ Outputs = NDArray[np.float32]
 Scores = dict[str, float]
 Evidence = dict[str, NDArray[np.float64]]
 Decoder = Callable[[Outputs, Track], Any]
-"""Turns outputs (steps, ...) on a track, whose annotations are gone, into a prediction."""
+"""Turns outputs (steps, ...) on a track, left with its shown annotations, into a prediction."""
 
 
 class Reference:
@@ -57,6 +57,8 @@ class Task(LightningModule):
         name: name on the command line and in every table.
         version: changes whenever the same features would be scored otherwise.
         needs: annotations a track must have.
+        shown: those of them that a predictor may see on test tracks too, as :meth:`inputs`.
+        probes: kinds of probe, by the names :meth:`configure_probe` knows.
         primary: the metric that tables are sorted by; larger is better.
         headline: metrics that tables show and their column titles, ``primary`` first.
         monitor: what :meth:`validate` returns, by name; best epoch and learning rate follow it.
@@ -71,13 +73,15 @@ class Task(LightningModule):
     Args:
         source: the features; only its shape and rate are kept.
         tracks: the training split, for vocabularies and class weights.
-        hidden: True for probes with a hidden layer, False for linear ones.
+        probe: which of the kinds in ``probes``.
         members: seed and learning rate of each probe.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
     needs: ClassVar[tuple[type[Annotation], ...]]
+    shown: ClassVar[tuple[type[Annotation], ...]] = ()
+    probes: ClassVar[tuple[str, ...]] = ("linear", "mlp")
     primary: ClassVar[str]
     headline: ClassVar[Mapping[str, str]]
     monitor: ClassVar[str]
@@ -97,7 +101,7 @@ class Task(LightningModule):
         source: FeatureSource,
         tracks: Sequence[Track],
         *,
-        hidden: bool,
+        probe: str,
         members: Sequence[Member],
     ) -> None:
         super().__init__()
@@ -106,12 +110,12 @@ class Task(LightningModule):
         self.validation_tracks: Sequence[Track] = ()
         self.monitored: list[float] = []
         self.outputs: list[list[Outputs]] = []
-        self._steps: list[tuple[Batch, Tensor]] = []
+        self._steps: list[tuple[Tensor, Tensor, Tensor]] = []
         self.register_buffer("mean", torch.zeros(source.layers, source.width))
         self.register_buffer("std", torch.ones(source.layers, source.width))
         self.prepare(tracks)
-        self.probes = nn.ModuleList(
-            self.configure_probe(source.layers, source.width, hidden, member.seed)
+        self.trained = nn.ModuleList(
+            self.configure_probe(source.layers, source.width, probe, member.seed)
             for member in members
         )
 
@@ -119,15 +123,27 @@ class Task(LightningModule):
         """Learn vocabularies or class weights from the training split."""
 
     @abstractmethod
-    def configure_probe(self, layers: int, width: int, hidden: bool, seed: int) -> Probe:
-        """Build one probe."""
+    def configure_probe(self, layers: int, width: int, kind: str, seed: int) -> Probe:
+        """Build one probe, with whatever else is trained beside it."""
 
     @abstractmethod
     def targets(self, track: Track, steps: int) -> Targets:
         """What the probe shall say at each step of a track, (steps, ...) tensors by name."""
 
+    def inputs(self, track: Track, steps: int) -> Targets:
+        """What a probe is given beside the features, (steps, ...) tensors by name; mostly nothing.
+
+        Unlike targets it is there at test time too, so it is made of ``shown`` annotations alone.
+        """
+        return {}
+
+    def output(self, probe: Probe, mixed: Tensor, batch: Batch) -> Tensor:
+        """Outputs (B, T, ...) of one probe for its mixture of the layers (B, T, width)."""
+        outputs: Tensor = probe(mixed)
+        return outputs
+
     @abstractmethod
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def loss(self, probe: Probe, outputs: Tensor, batch: Batch) -> Tensor:
         """Loss of one probe's outputs (B, T, ...) on a batch, a scalar."""
 
     @abstractmethod
@@ -142,12 +158,20 @@ class Task(LightningModule):
 
     @abstractmethod
     def decoder(self, probe: Probe) -> Decoder:
-        """What makes predictions of one probe's outputs; it must pickle and sees no annotation."""
+        """What makes predictions of one probe's outputs; it must pickle.
+
+        It sees the ``shown`` annotations of a test track and no others.
+        """
 
     @classmethod
     @abstractmethod
     def score(cls, prediction: Any, track: Track) -> Scores:
         """Evidence of one track: metrics, or what :meth:`summarise` needs to compute them."""
+
+    @classmethod
+    def score_split(cls, predictions: Sequence[Any], tracks: Sequence[Track]) -> list[Scores]:
+        """Evidence of each track of a split; tasks that rank tracks against each other differ."""
+        return [cls.score(*pair) for pair in zip(predictions, tracks, strict=True)]
 
     @classmethod
     def summarise(cls, evidence: Evidence) -> Evidence:
@@ -175,28 +199,40 @@ class Task(LightningModule):
         self.mean.copy_(torch.from_numpy(mean))
         self.std.copy_(torch.from_numpy(np.where(std > 1e-6, std, 1.0)))
 
-    def forward(self, features: Tensor) -> list[Tensor]:
-        """Outputs of each probe for features (B, T, layers, width).
+    @property
+    def typed_probes(self) -> list[Probe]:
+        """The probes, in the order of the members."""
+        return [cast("Probe", probe) for probe in self.trained]
+
+    def forward(self, batch: Batch) -> list[Tensor]:
+        """Outputs of each probe for a batch.
 
         The layers are mixed for all probes in one product, so that the features, which are large,
         are read once.
         """
-        standardised = (features.float() - self.mean) / self.std
+        standardised = (batch.features.float() - self.mean) / self.std
         if standardised.shape[-2] == 1:
-            mixed = standardised.squeeze(-2).expand(len(self.probes), -1, -1, -1)
+            mixed = standardised.squeeze(-2).expand(len(self.trained), -1, -1, -1)
         else:
             weights = torch.stack([probe.layer_weights for probe in self.typed_probes])
             mixed = torch.tensordot(weights, standardised.movedim(-2, 0), dims=1)
-        return [probe(one) for probe, one in zip(self.probes, mixed, strict=True)]
+        return [
+            self.output(probe, one, batch)
+            for probe, one in zip(self.typed_probes, mixed, strict=True)
+        ]
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Sum of the members' losses; no gradient reaches another member."""
-        losses = [self.loss(outputs, batch) for outputs in self(batch.features)]
+        losses = [
+            self.loss(probe, outputs, batch)
+            for probe, outputs in zip(self.typed_probes, self(batch), strict=True)
+        ]
         return torch.stack(losses).sum()
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Keep the outputs of the probes."""
-        self._steps.append((batch, torch.stack(self(batch.features)).float().cpu()))
+        outputs = torch.stack(self(batch)).float().cpu()
+        self._steps.append((batch.track.cpu(), batch.mask.cpu(), outputs))
 
     test_step = validation_step
 
@@ -217,27 +253,22 @@ class Task(LightningModule):
         """Leave the outputs of each member for each track in ``outputs``."""
         self.outputs = self._collect()
 
-    @property
-    def typed_probes(self) -> list[Probe]:
-        """The probes, in the order of the members."""
-        return [probe for probe in self.probes if isinstance(probe, Probe)]
-
     def _collect(self) -> list[list[Outputs]]:
         """Outputs [member][track] (steps, ...), windows joined again; empties the collection."""
         pieces: dict[int, list[Tensor]] = {}
-        for batch, outputs in self._steps:
-            for index, track in enumerate(batch.track.tolist()):
-                pieces.setdefault(track, []).append(outputs[:, index, batch.mask[index].cpu()])
+        for tracks, mask, outputs in self._steps:
+            for index, track in enumerate(tracks.tolist()):
+                pieces.setdefault(track, []).append(outputs[:, index, mask[index]])
         self._steps = []
         whole = [torch.cat(pieces[track], dim=1).numpy() for track in sorted(pieces)]
-        return [[track[member] for track in whole] for member in range(len(self.probes))]
+        return [[track[member] for track in whole] for member in range(len(self.trained))]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam with each member's own learning rate."""
         return torch.optim.Adam(
             [
                 {"params": list(probe.parameters()), "lr": member.learning_rate}
-                for probe, member in zip(self.probes, self.members, strict=True)
+                for probe, member in zip(self.trained, self.members, strict=True)
             ],
             fused=True,
         )

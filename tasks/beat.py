@@ -19,7 +19,8 @@ from tasks.metrics.beat import Times, beat_scores, f_measure, tempo_scores
 from tasks.probe import Probe
 
 TOLERANCE = 0.06
-THRESHOLDS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 20))
+PADDED_LOGIT = -100.0
 
 
 class BeatProbe(Probe):
@@ -44,6 +45,16 @@ class BeatDecoder:
         return decode(probabilities(outputs), self.rate, self.thresholds)
 
 
+def widened(values: Tensor, reach: int) -> Tensor:
+    """The largest value within ``reach`` frames on either side, (..., T, C)."""
+    return functional.max_pool1d(values.mT, 2 * reach + 1, stride=1, padding=reach).mT
+
+
+def counted(targets: Tensor, reach: int) -> Tensor:
+    """0 within twice the reach of a beat, but for the beat itself, and 1 elsewhere, (..., T, C)."""
+    return targets + 1 - widened(targets, 2 * reach)
+
+
 def shift_tolerant_loss(
     logits: Tensor, targets: Tensor, weight: Tensor, positive_weight: Tensor, reach: int
 ) -> Tensor:
@@ -63,15 +74,11 @@ def shift_tolerant_loss(
     Returns:
         The mean over the frames that count, a scalar; 0 when none does.
     """
-
-    def widened(values: Tensor, frames: int) -> Tensor:
-        return functional.max_pool1d(values.mT, 2 * frames + 1, stride=1, padding=frames).mT
-
-    counted = weight * (targets + 1 - widened(targets, 2 * reach))
+    weight = weight * counted(targets, reach)
     losses = functional.binary_cross_entropy_with_logits(
-        widened(logits, reach), targets, counted, pos_weight=positive_weight, reduction="none"
+        widened(logits, reach), targets, weight, pos_weight=positive_weight, reduction="none"
     )
-    return losses.sum() / counted.sum().clamp(min=1)
+    return losses.sum() / weight.sum().clamp(min=1)
 
 
 class BeatTask(Task):
@@ -104,38 +111,48 @@ class BeatTask(Task):
 
     def prepare(self, tracks: Sequence[Track]) -> None:
         """Weigh beats and downbeats by how rare they are among the frames."""
-        frames = sum(track.duration for track in tracks) * self.rate
-        beats = [track.get(Beats) for track in tracks]
-        counts = (
-            sum(len(one.times) for one in beats),
-            sum(len(one.downbeats) for one in beats if one.downbeats is not None),
-        )
-        weights = [max(frames - count, 1.0) / max(count, 1) for count in counts]
-        self.register_buffer("positive_weight", torch.tensor(weights))
+        frames, counts = np.zeros(2), np.zeros(2)
+        for track in tracks:
+            beats = track.get(Beats)
+            for column, times in enumerate((beats.times, beats.downbeats)):
+                if times is not None:
+                    frames[column] += track.duration * self.rate
+                    counts[column] += len(times)
+        weights = np.maximum(frames - counts, 1) / np.maximum(counts, 1)
+        self.register_buffer("positive_weight", torch.tensor(weights, dtype=torch.float32))
 
-    def configure_probe(self, layers: int, width: int, hidden: bool, seed: int) -> BeatProbe:
+    def configure_probe(self, layers: int, width: int, kind: str, seed: int) -> BeatProbe:
         """A probe with a beat and a downbeat logit."""
-        return BeatProbe(layers, width, hidden, seed)
+        return BeatProbe(layers, width, kind == "mlp", seed)
 
     def targets(self, track: Track, steps: int) -> Targets:
-        """Beat and downbeat frames (steps, 2), and where they are known."""
+        """Beat and downbeat frames (steps, 2), and the weight of each frame in the loss."""
         beats = track.get(Beats)
         frames = torch.zeros(steps, 2)
-        known = torch.ones(steps, 2)
+        weight = torch.ones(steps, 2)
         for column, times in enumerate((beats.times, beats.downbeats)):
             if times is None:
-                known[:, column] = 0
+                weight[:, column] = 0
             else:
                 inside = np.round(times * self.rate).astype(int)
                 frames[inside[inside < steps], column] = 1
-        return {"beats": frames, "known": known}
+        # Here the whole track is at hand: a window does not see the beat just behind its edge.
+        return {"beats": frames, "weight": weight * counted(frames, self.reach)}
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+    @property
+    def reach(self) -> int:
+        """Frames of tolerance on either side of a beat."""
+        return round(TOLERANCE * self.rate)
+
+    def loss(self, probe: Probe, outputs: Tensor, batch: Batch) -> Tensor:
         """Shift-tolerant loss of beats and downbeats."""
-        weight = batch.targets["known"] * batch.mask[..., None]
-        reach = round(TOLERANCE * self.rate)
+        real = batch.mask[..., None]
         return shift_tolerant_loss(
-            outputs, batch.targets["beats"], weight, self.positive_weight, reach
+            outputs.masked_fill(~real, PADDED_LOGIT),
+            batch.targets["beats"],
+            batch.targets["weight"] * real,
+            self.positive_weight,
+            self.reach,
         )
 
     def validate(self, probe: Probe, outputs: Sequence[Outputs], tracks: Sequence[Track]) -> float:

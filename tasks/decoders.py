@@ -45,7 +45,7 @@ def decode(
 
 
 def peaks(activation: Activations, frame_rate: float) -> tuple[Times, Activations]:
-    """Local maxima: the frames that are the largest within 70 ms on either side.
+    """Local maxima: the frames that are the largest within at most 70 ms on either side.
 
     Args:
         activation: (frames,) values.
@@ -54,7 +54,7 @@ def peaks(activation: Activations, frame_rate: float) -> tuple[Times, Activation
     Returns:
         Times in seconds and values of the maxima; a plateau counts once, at its start.
     """
-    reach = round(PEAK_WINDOW * frame_rate)
+    reach = int(PEAK_WINDOW * frame_rate)
     highest = maximum_filter1d(activation, 2 * reach + 1, mode="constant", cval=-np.inf)
     frames = np.flatnonzero(activation == highest)
     frames = frames[np.diff(frames, prepend=-np.inf) > reach]

@@ -44,23 +44,30 @@ class Batch(NamedTuple):
         features: (B, T, layers, width) frozen features.
         mask: (B, T) True where a step is real and not padding.
         track: (B,) index of the track among those of the split.
+        inputs: (B, T, ...) tensors by name, given to the probe beside the features.
         targets: (B, T, ...) tensors by name; empty where annotations must not be seen.
     """
 
     features: Tensor
     mask: Tensor
     track: Tensor
+    inputs: Targets
     targets: Targets
 
 
-class Windows(Dataset[tuple[Tensor, int, Targets]]):
+Example = tuple[Tensor, int, Targets, Targets]
+"""Features (T, layers, width), index of the track, inputs and targets (T, ...)."""
+
+
+class Windows(Dataset[Example]):
     """Consecutive windows of the features of some tracks, in order.
 
     Args:
         source: where features are read from, window by window.
         tracks: the tracks to cut up.
         window: steps a window; the last one of a track may be shorter.
-        targets: gives the targets of a track with so many steps, each (steps, ...).
+        inputs: gives the inputs of a track with so many steps, each (steps, ...).
+        targets: gives its targets; None where they must not be seen.
     """
 
     def __init__(
@@ -68,7 +75,8 @@ class Windows(Dataset[tuple[Tensor, int, Targets]]):
         source: FeatureSource,
         tracks: Sequence[Track],
         window: int,
-        targets: Callable[[Track, int], Targets] | None = None,
+        inputs: Callable[[Track, int], Targets],
+        targets: Callable[[Track, int], Targets] | None,
     ) -> None:
         self.source = source
         self.tracks = tracks
@@ -78,6 +86,7 @@ class Windows(Dataset[tuple[Tensor, int, Targets]]):
             for index, length in enumerate(lengths)
             for start in range(0, length, window)
         ]
+        self.inputs = [inputs(*pair) for pair in zip(tracks, lengths, strict=True)]
         self.targets = [
             targets(track, length) if targets else {}
             for track, length in zip(tracks, lengths, strict=True)
@@ -86,24 +95,36 @@ class Windows(Dataset[tuple[Tensor, int, Targets]]):
     def __len__(self) -> int:
         return len(self.windows)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int, Targets]:
-        """Features (T, layers, width), index of the track, targets (T, ...)."""
+    def __getitem__(self, index: int) -> Example:
+        """One window."""
         track, start, stop = self.windows[index]
         features = torch.from_numpy(self.source.read(self.tracks[track], start, stop))
-        return features, track, {k: v[start:stop] for k, v in self.targets[track].items()}
+        inputs, targets = (
+            {name: tensor[start:stop] for name, tensor in whole[track].items()}
+            for whole in (self.inputs, self.targets)
+        )
+        return features, track, inputs, targets
 
 
-def collate(examples: Sequence[tuple[Tensor, int, Targets]]) -> Batch:
+def collate(examples: Sequence[Example]) -> Batch:
     """Pad windows of several lengths into one batch."""
-    features, tracks, targets = zip(*examples, strict=True)
+    features, tracks, inputs, targets = zip(*examples, strict=True)
     lengths = torch.tensor([len(window) for window in features])
+    if len({window.dtype for window in features}) > 1:
+        features = tuple(window.float() for window in features)
     padded = pad_sequence(list(features), batch_first=True)
     return Batch(
         features=padded,
         mask=torch.arange(padded.shape[1]) < lengths[:, None],
         track=torch.tensor(tracks),
-        targets={
-            name: pad_sequence([target[name] for target in targets], batch_first=True)
-            for name in targets[0]
-        },
+        inputs=pad_each(inputs),
+        targets=pad_each(targets),
     )
+
+
+def pad_each(windows: Sequence[Targets]) -> Targets:
+    """Pad named tensors (T, ...) of several windows into (B, T, ...)."""
+    return {
+        name: pad_sequence([window[name] for window in windows], batch_first=True)
+        for name in windows[0]
+    }

@@ -31,7 +31,7 @@ class Clicks(DataModule):
     card = DatasetCard(
         name="clicks",
         revision="1",
-        tasks=("beat",),
+        annotations=(Beats, Tempo),
         licence="Apache-2.0",
         citation="none",
         size="9 tracks",

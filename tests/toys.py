@@ -77,7 +77,7 @@ class Tones(DataModule):
     card = DatasetCard(
         name="tones",
         revision="1",
-        tasks=("toy_genre", "toy_emotion"),
+        annotations=(Genre, Emotion),
         licence="Apache-2.0",
         citation="none",
         size="36 tracks",
@@ -148,13 +148,13 @@ class ToyGenre(Task):
     def prepare(self, tracks):
         self.classes = sorted({track.get(Genre).name for track in tracks})
 
-    def configure_probe(self, layers, width, hidden, seed):
-        return Probe(layers, width, len(self.classes), hidden, seed)
+    def configure_probe(self, layers, width, kind, seed):
+        return Probe(layers, width, len(self.classes), kind == "mlp", seed)
 
     def targets(self, track, steps):
         return {"class": torch.full((steps,), self.classes.index(track.get(Genre).name))}
 
-    def loss(self, outputs, batch):
+    def loss(self, probe, outputs, batch):
         return functional.cross_entropy(outputs[batch.mask], batch.targets["class"][batch.mask])
 
     def validate(self, probe, outputs, tracks):
@@ -206,14 +206,14 @@ class ToyEmotion(Task):
     max_steps = 120
     check_every = 40
 
-    def configure_probe(self, layers, width, hidden, seed):
-        return Probe(layers, width, 2, hidden, seed)
+    def configure_probe(self, layers, width, kind, seed):
+        return Probe(layers, width, 2, kind == "mlp", seed)
 
     def targets(self, track, steps):
         emotion = track.get(Emotion)
         return {"point": torch.tensor([emotion.valence, emotion.arousal]).expand(steps, 2)}
 
-    def loss(self, outputs, batch):
+    def loss(self, probe, outputs, batch):
         return functional.mse_loss(outputs[batch.mask], batch.targets["point"][batch.mask])
 
     def validate(self, probe, outputs, tracks):
@@ -244,3 +244,72 @@ class ToyEmotion(Task):
             error = np.mean((true - predicted) ** 2, axis=-1)
             metrics[f"{axis}_r2"] = 1 - error / true.var(axis=-1)
         return metrics
+
+
+class TowerProbe(Probe):
+    """A projection of the features, and a tower for what they shall be matched with."""
+
+    def __init__(self, layers, width, hidden, seed):
+        super().__init__(layers, width, 4, hidden, seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.tower = torch.nn.Sequential(
+                torch.nn.Linear(2, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4)
+            )
+
+
+def both_embeddings(outputs, track):
+    """Embedding of the audio and of what belongs to it, averaged over the steps."""
+    return outputs.mean(axis=0).reshape(2, 4)
+
+
+class ToyMatching(Task):
+    """Which point on the plane of emotions belongs to a clip? Two towers, trained by contrast."""
+
+    name = "toy_matching"
+    version = 1
+    needs = (Emotion,)
+    shown = (Emotion,)
+    probes = ("towers",)
+    primary = "reciprocal_rank"
+    headline: ClassVar = {"reciprocal_rank": "MRR"}
+    monitor = "val/reciprocal_rank"
+    pooling = 10.0
+    window = 10.0
+    batch_size = 18
+    max_steps = 200
+    check_every = 50
+
+    def configure_probe(self, layers, width, kind, seed):
+        return TowerProbe(layers, width, False, seed)
+
+    def inputs(self, track, steps):
+        emotion = track.get(Emotion)
+        return {"point": torch.tensor([emotion.valence, emotion.arousal]).expand(steps, 2)}
+
+    def targets(self, track, steps):
+        return {}
+
+    def output(self, probe, mixed, batch):
+        towers = probe(mixed), probe.tower(batch.inputs["point"])
+        return torch.cat([functional.normalize(one, dim=-1) for one in towers], dim=-1)
+
+    def loss(self, probe, outputs, batch):
+        audio, point = outputs[batch.mask].chunk(2, dim=-1)
+        return functional.cross_entropy(audio @ point.T / 0.1, torch.arange(len(audio)))
+
+    def validate(self, probe, outputs, tracks):
+        scores = self.score_split(
+            [both_embeddings(*one) for one in zip(outputs, tracks, strict=True)], tracks
+        )
+        return np.mean([score["reciprocal_rank"] for score in scores])
+
+    def decoder(self, probe):
+        return both_embeddings
+
+    @classmethod
+    def score_split(cls, predictions, tracks):
+        audio, points = np.stack(predictions, axis=1)
+        similarity = audio @ points.T
+        ranks = np.sum(similarity >= np.diag(similarity)[:, None], axis=1)
+        return [{"reciprocal_rank": 1 / rank} for rank in ranks]

@@ -54,7 +54,7 @@ def suite(encoder: Encoder, tracks: Sequence[Track]) -> None:
         store.extract([encoder], tracks, store.EmbeddingStore(Path(folder)), None, lambda _: None)
 
 
-def probing(run: runner.Run, source: store.StoredFeatures, hidden: bool) -> tuple[float, float]:
+def probing(run: runner.Run, source: store.StoredFeatures, probe: str) -> tuple[float, float]:
     """Seconds of a whole probe from stored features, and of that without decoding and scoring."""
     started = time.perf_counter()
     spent = 0.0
@@ -69,7 +69,7 @@ def probing(run: runner.Run, source: store.StoredFeatures, hidden: bool) -> tupl
     statistics = feature_statistics(source, run.split_tracks["train"])
     spent += time.perf_counter() - started
     with mock.patch.object(runner, "train", timed):
-        run.probe(source, hidden, statistics, "overhead")
+        run.probe(source, probe, statistics, "overhead")
     return time.perf_counter() - started, spent
 
 
@@ -108,9 +108,9 @@ def main(tracks: int = 40, repeats: int = 5, cache: Path = CACHE) -> None:
 
     row("extraction", len(some), extraction, "bare loop", loop, "<= 1.15")
     source = run.embed([encoder])[encoder.card.name]
-    for name, hidden in runner.PROBES.items():
+    for name in run.task.probes:
         encoding = seconds(partial(bare, encoder, everything))
-        whole, training = probing(run, source, hidden)
+        whole, training = probing(run, source, name)
         target = "< 1" if name == "linear" else ""
         row(f"{name} probe", len(everything), whole, "encoding", encoding, target)
         row("without scoring", len(everything), training, "", encoding, "")

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -88,13 +89,18 @@ def test_undefined_metrics_are_empty_cells_and_dashes(bench):
     assert table.loc[table["name"] == "logmel", "downbeat_f_measure"].isna().all()
 
 
-def test_a_damaged_record_is_one_line(bench):
+@pytest.mark.parametrize("damage", ["{", None], ids=["damaged", "older"])
+def test_a_record_that_does_not_count_is_left_out_with_a_message(bench, damage):
     [path] = (bench.folder / "results" / "runs").rglob("madmom.json")
-    path.write_text("{")
+    older = json.loads(path.read_text()) | {"task_version": 0}
+    path.write_text(damage or json.dumps(older))
     ended = motionbeat("leaderboard", "--results", bench.folder / "results")
-    assert ended.code == 1
+    assert ended.code == 0
     [line] = ended.said.splitlines()
+    assert line.startswith("left out: ")
     assert str(path) in line
+    table = pd.read_csv(bench.folder / "results" / "leaderboard_beat.csv")
+    assert list(table["name"]) == ["oracle", "logmel", "logmel", "chance"]
 
 
 def test_no_records_make_no_tables(tmp_path):

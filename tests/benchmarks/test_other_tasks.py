@@ -13,7 +13,7 @@ from tests.command import motionbeat
 def folder(tmp_path_factory):
     """Results of both toy tasks, scored in processes of their own as always."""
     folder = tmp_path_factory.mktemp("toys")
-    for task in ("ToyGenre", "ToyEmotion"):
+    for task in ("ToyGenre", "ToyEmotion", "ToyMatching"):
         ended = motionbeat(
             *("bench", "--task", f"tests.toys:{task}", "--dataset", "tests.toys:Tones"),
             *("--encoder", "tests.toys:Tiny", "--seeds", 2, "--learning_rates", "[0.003, 0.03]"),
@@ -57,6 +57,12 @@ def test_numbers(folder, probe):
         assert score.low <= score.mean <= score.high
     assert one.scores["arousal_r2"].mean > 0.5
     assert one.sweep[f"{one.learning_rate:g}"] == min(one.sweep.values()), "the error is small"
+
+
+def test_ranks_among_all_tracks_of_the_split(folder):
+    one = record(folder, "toy_matching").results["towers"]
+    chance = np.mean(1 / np.arange(1, 13))
+    assert one.scores["reciprocal_rank"].mean > 1.5 * chance
 
 
 def test_floor(folder):

@@ -126,7 +126,7 @@ def test_a_record_tells_how_it_came_about(finished):
 
 
 def test_a_second_run_does_no_work(bench, monkeypatch):
-    forbid(monkeypatch, "train", "extract", "examine_reference")
+    forbid(monkeypatch, "train", "extract", "in_parallel")
     before = files(bench.folder)
     ended = motionbeat(*bench.arguments)
     assert ended.code == 0
@@ -162,7 +162,7 @@ def test_another_protocol_is_run_anew(tmp_path, short_training, alone, option):
 
 
 def test_deleted_results_come_back_from_the_cache(bench, monkeypatch):
-    forbid(monkeypatch, "train", "extract", "examine_reference")
+    forbid(monkeypatch, "train", "extract", "in_parallel")
     before = files(bench.folder / "results")
     shutil.rmtree(bench.folder / "results")
     assert motionbeat(*bench.arguments).code == 0
@@ -183,14 +183,14 @@ def test_a_run_killed_between_two_probes_goes_on_with_the_second(
 ):
     probe = runner.Run.probe
 
-    def killed(self, source, hidden, *rest):
-        if hidden:
+    def killed(self, source, kind, *rest):
+        if kind == "mlp":
             raise KeyboardInterrupt
-        return probe(self, source, hidden, *rest)
+        return probe(self, source, kind, *rest)
 
-    def second_only(self, source, hidden, *rest):
-        assert hidden
-        return probe(self, source, hidden, *rest)
+    def second_only(self, source, kind, *rest):
+        assert kind == "mlp"
+        return probe(self, source, kind, *rest)
 
     monkeypatch.setattr(runner.Run, "probe", killed)
     ended = run(tmp_path)
@@ -288,7 +288,7 @@ def test_an_annotation_beyond_the_end_of_the_audio_is_named(last, good):
         else pytest.raises(DatasetError, match=r"one.wav: Beats annotation reaches 10.60 s")
     )
     with context:
-        runner.check_length(track, seconds=10.0, step=0.02)
+        runner.check_annotations(track)
 
 
 def test_odd_tracks_are_scored_beside_good_ones(tmp_path, monkeypatch, short_training):

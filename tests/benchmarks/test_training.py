@@ -57,14 +57,14 @@ class Emotions(ToyEmotion):
     patience = 4
 
 
-def fit(*members, hidden=False, kind=Emotions):
+def fit(*members, probe="linear", kind=Emotions):
     datamodule = Numbers(Path())
     return train(
         kind,
         Memory(),
         datamodule,
         datamodule,
-        hidden=hidden,
+        probe=probe,
         members=members,
         statistics=feature_statistics(Memory(), datamodule.tracks("train")),
         label="test",
@@ -84,12 +84,12 @@ def check_outputs(trained):
         )
 
 
-@pytest.mark.parametrize("hidden", [False, True], ids=["linear", "mlp"])
-def test_members_side_by_side_end_as_if_alone(hidden):
+@pytest.mark.parametrize("probe", ["linear", "mlp"])
+def test_members_side_by_side_end_as_if_alone(probe):
     members = [Member(0, 0.001), Member(1, 0.01), Member(0, 0.1)]
-    together = fit(*members, hidden=hidden)
+    together = fit(*members, probe=probe)
     for member, beside in zip(members, together, strict=True):
-        [alone] = fit(member, hidden=hidden)
+        [alone] = fit(member, probe=probe)
         assert alone.monitor == pytest.approx(beside.monitor, rel=1e-4)
         for weights, others in zip(
             alone.probe.parameters(), beside.probe.parameters(), strict=True
@@ -98,7 +98,7 @@ def test_members_side_by_side_end_as_if_alone(hidden):
 
 
 def test_same_members_give_the_same_bits_and_other_seeds_do_not():
-    first, second, other = (fit(Member(seed, 0.01), hidden=True)[0] for seed in (3, 3, 4))
+    first, second, other = (fit(Member(seed, 0.01), probe="mlp")[0] for seed in (3, 3, 4))
     assert np.array_equal(first.outputs, second.outputs)
     assert not np.array_equal(first.outputs, other.outputs)
 

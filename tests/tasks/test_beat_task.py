@@ -29,7 +29,7 @@ BARLESS = track(Beats(TIMES))
 
 
 def task(*tracks):
-    return BeatTask(Shape, tracks or [KNOWN], hidden=False, members=[Member(0, 0.01)])
+    return BeatTask(Shape, tracks or [KNOWN], probe="linear", members=[Member(0, 0.01)])
 
 
 def prediction(times, positions=POSITIONS, tempo=120.0):
@@ -42,13 +42,16 @@ def test_targets_stand_at_the_nearest_frames():
     targets = task().targets(track(beats), 90)
     assert targets["beats"][:, 0].nonzero().flatten().tolist() == [0, 26, 50]
     assert targets["beats"][:, 1].nonzero().flatten().tolist() == [0, 50]
-    assert targets["known"].all()
+    near = [24, 25, 27, 28, 48, 49, 51, 52]
+    assert (targets["weight"][[26, 50], 0] == 1).all()
+    assert (targets["weight"][near, 0] == 0).all()
+    assert (targets["weight"][60:80] == 1).all()
 
 
 def test_downbeats_of_unknown_bars_are_not_learned():
     targets = task().targets(BARLESS, 1000)
-    assert targets["known"][:, 0].all()
-    assert not targets["known"][:, 1].any()
+    assert targets["weight"][:, 0].any()
+    assert not targets["weight"][:, 1].any()
 
 
 def test_weights_are_the_ratios_of_frames():
@@ -61,10 +64,10 @@ def test_validation_finds_the_threshold_between_right_and_wrong_peaks():
     module = task()
     probability = np.full((1000, 2), 0.01)
     right = np.round(TIMES * RATE).astype(int)
-    probability[right] = 0.75
+    probability[right] = 0.73
     probability[right[:-1] + 12] = 0.65
     logits = np.log(probability / (1 - probability)).astype(np.float32)
-    [probe] = module.probes
+    [probe] = module.trained
     assert module.validate(probe, [logits], [BARLESS]) == 1
     assert probe.thresholds[0].item() == pytest.approx(0.7)
     np.testing.assert_allclose(module.decoder(probe)(logits, KNOWN).peaks.beats, TIMES)
@@ -72,11 +75,11 @@ def test_validation_finds_the_threshold_between_right_and_wrong_peaks():
 
 def test_padding_does_not_count_in_the_loss():
     module = task()
-    targets = {"beats": torch.zeros(1, 20, 2), "known": torch.ones(1, 20, 2)}
+    targets = {"beats": torch.zeros(1, 20, 2), "weight": torch.ones(1, 20, 2)}
     mask = torch.arange(20)[None] < 10
     outputs = torch.zeros(1, 20, 2)
     outputs[:, 14:] = 50.0
-    loss = module.loss(outputs, Batch(outputs, mask, torch.zeros(1), targets))
+    loss = module.loss(None, outputs, Batch(outputs, mask, torch.zeros(1), {}, targets))
     assert loss.item() == pytest.approx(np.log(2))
 
 
