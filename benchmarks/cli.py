@@ -80,9 +80,9 @@ def embed(
         data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
     """
     from benchmarks import runner
-    from benchmarks.console import say
     from benchmarks.registry import ENCODERS as KNOWN
     from data_modules.base import SPLITS
+    from motionbeat.console import say
 
     encoders = [KNOWN.get(name)() for name in split(encoder)]
     for name in split(dataset):

@@ -10,11 +10,12 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.console import say
-from benchmarks.record import RecordError, Result, RunRecord, read_model, write_text
+from benchmarks.record import RecordError, Result, RunRecord, read_model
 from benchmarks.registry import TASKS
 from benchmarks.statistics import paired_p_value
+from motionbeat.console import say
 from motionbeat.errors import MotionBeatError
+from motionbeat.files import write_atomically
 from tasks.base import Task
 
 ORDER = {"ceiling": 0, "specialist": 1, "encoder": 2, "floor": 3}
@@ -124,7 +125,7 @@ def write_leaderboards(results: Path) -> dict[str, pd.DataFrame]:
         The table of each task.
 
     Raises:
-        RecordError: the folder cannot be written.
+        WriteError: the folder cannot be written.
     """
     records = read_records(results)
     tables = {}
@@ -132,11 +133,16 @@ def write_leaderboards(results: Path) -> dict[str, pd.DataFrame]:
         datasets = groupby(group, key=lambda record: (record.dataset, record.dataset_revision))
         lines = [line for _, members in datasets for line in rows(list(members))]
         tables[name] = pd.DataFrame(lines)
-        write_text(results / f"leaderboard_{name}.csv", tables[name].to_csv(index=False))
+        write_csv(results / f"leaderboard_{name}.csv", tables[name], index=False)
         draw(tables[name], TASKS.get(name), results / f"leaderboard_{name}.png")
     if tables:
-        write_text(results / "leaderboard.csv", overview(tables).to_csv())
+        write_csv(results / "leaderboard.csv", overview(tables))
     return tables
+
+
+def write_csv(path: Path, table: pd.DataFrame, index: bool = True) -> None:
+    """Write a table, its numbers in six digits."""
+    write_atomically(path, table.to_csv(index=index, float_format="%.6g").encode())
 
 
 def by_dataset(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -6,8 +6,6 @@ import math
 import os
 import platform
 import subprocess
-import uuid
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -18,8 +16,8 @@ import torch
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
 import motionbeat
-from benchmarks.store import describe_write_error
 from motionbeat.errors import MotionBeatError
+from motionbeat.files import write_atomically
 from tasks.base import Evidence
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -30,7 +28,7 @@ SOURCES = (".", "../tasks", "../data_modules", "../src")
 
 
 class RecordError(MotionBeatError):
-    """A run record that cannot be written, read or trusted."""
+    """A run record that cannot be read or trusted."""
 
 
 def _number(value: float) -> float | None:
@@ -176,27 +174,10 @@ def write_model(path: Path, model: BaseModel) -> None:
     """Check a record, or a part of one, and write it atomically as JSON.
 
     Raises:
-        RecordError: the folder cannot be written.
+        WriteError: the folder cannot be written.
     """
     content = type(model).model_validate(model.model_dump()).model_dump_json()
-    write_text(path, content + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically.
-
-    Raises:
-        RecordError: the folder cannot be written.
-    """
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text)
-        os.replace(unfinished, path)
-    except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise RecordError(describe_write_error(path.parent, error)) from error
+    write_atomically(path, f"{content}\n".encode())
 
 
 def digest(**parts: object) -> str:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, PlainSerializer, ValidationErro
 from rich.table import Table
 from scipy.stats import t as student
 
-from benchmarks.record import Protocol, write_text
+from benchmarks.record import Protocol
 from benchmarks.runner import Folders, Run
 from benchmarks.store import StoredFeatures
 from benchmarks.training import feature_statistics
@@ -24,6 +24,7 @@ from data_modules.base import Track
 from data_modules.groovebox import GrooveBox
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
+from motionbeat.files import write_atomically
 from tasks.beat import BeatTask
 
 NUMBERS = Path(__file__).with_name("regression.json")
@@ -360,7 +361,7 @@ def update(encoders: Sequence[Encoder], cache: Path, numbers: Path = NUMBERS) ->
         measured = measure(fixed_run(cache, Path(scratch), UPDATE_SEEDS), encoders)
     if numbers.exists():
         check_revisions(read(numbers), measured)
-    write_text(numbers, measured.model_dump_json(indent=1) + "\n")
+    write_atomically(numbers, (measured.model_dump_json(indent=1) + "\n").encode())
 
 
 def check_revisions(committed: Numbers, measured: Numbers) -> None:

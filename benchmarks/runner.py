@@ -14,7 +14,6 @@ import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from benchmarks.console import bar, say
 from benchmarks.record import (
     Model,
     Protocol,
@@ -32,6 +31,7 @@ from benchmarks.statistics import scores
 from benchmarks.store import EmbeddingStore, StoredFeatures, extract
 from benchmarks.training import Trained, feature_statistics, train
 from data_modules.base import SPLITS, DataModule, DatasetError, Track, check_splits
+from motionbeat.console import bar, say
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 from tasks.base import Evidence, Reference, Task

@@ -1,11 +1,8 @@
 """The embedding store: what an encoder says of a recording, computed once and kept on disk."""
 
-import errno
 import hashlib
 import json
 import math
-import os
-import uuid
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +22,7 @@ from data_modules.base import Track
 from motionbeat.audio import AudioError, Waveform, load_audio, resample
 from motionbeat.encoder import Encoder, EncoderCard
 from motionbeat.errors import MotionBeatError
+from motionbeat.files import write_atomically
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
@@ -37,7 +35,7 @@ Features = NDArray[np.floating]
 
 
 class StoreError(MotionBeatError):
-    """Embeddings that could not be computed or written."""
+    """Embeddings that could not be computed."""
 
 
 class TrackError(StoreError):
@@ -103,19 +101,11 @@ class EmbeddingStore:
         """Write features (steps, layers, width) atomically, in half precision where they fit.
 
         Raises:
-            StoreError: the disk is full or the folder not writable.
+            WriteError: the disk is full or the folder not writable.
         """
         features = np.ascontiguousarray(halved(features))
         content = save({"features": features}, {"crc32": str(zlib.crc32(features.data))})
-        unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_bytes(content)
-            os.replace(unfinished, path)
-        except OSError as error:
-            with suppress(OSError):
-                unfinished.unlink()
-            raise StoreError(describe_write_error(self.root, error)) from error
+        write_atomically(path, content)
 
 
 def halved(features: Features) -> Features:
@@ -124,13 +114,6 @@ def halved(features: Features) -> Features:
         return features
     # numpy rounds the same way, but is ten times as slow on tiny numbers
     return torch.from_numpy(features).half().numpy()
-
-
-def describe_write_error(folder: Path, error: OSError) -> str:
-    """One line for a failed write: what happened, where, and the remedy."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{folder}: the disk is full; free some space or choose another folder"
-    return f"{folder}: cannot be written ({error.strerror}); choose another folder"
 
 
 def intact(path: Path) -> bool:
@@ -264,8 +247,9 @@ def extract(
         The features by encoder name.
 
     Raises:
-        StoreError: some tracks failed, and all others are stored; or the store cannot be written,
-            or an encoder breaks its contract.
+        StoreError: some tracks failed, and all others are stored; or an encoder breaks its
+            contract.
+        WriteError: the store cannot be written.
     """
     paths: dict[str, dict[Path, Path]] = {encoder.card.name: {} for encoder in encoders}
     failures: list[str] = []

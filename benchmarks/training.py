@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from torch.utils.data import Dataset
 
-from benchmarks.console import bar
 from data_modules.base import DataModule, Split, Track
+from motionbeat.console import bar
 from motionbeat.errors import MotionBeatError
 from tasks.base import Decoder, Outputs, Task
 from tasks.features import FeatureSource, Windows, collate

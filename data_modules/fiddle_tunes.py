@@ -26,7 +26,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import Progress
 
 from data_modules.base import (
     SPLITS,
@@ -42,6 +41,7 @@ from data_modules.base import (
 )
 from data_modules.synthesis import library
 from data_modules.synthesis.render import Note, Part, normalise, render, write_audio
+from motionbeat.console import bar
 
 Clock = Callable[[float], float]
 """Time in seconds of a place counted in beats."""
@@ -390,14 +390,14 @@ def choose(sources: list[Source], count: int, seed: int) -> list[Tune]:
     taken: set[str | tuple[int, ...]] = set()
     skipped: Counter[str] = Counter()
     chosen: list[Tune] = []
-    with Progress(transient=True) as progress:
-        bar = progress.add_task("Reading fiddle tunes", total=count)
+    with bar("tunes") as progress:
+        reading = progress.add_task("reading fiddle tunes", total=count)
         for queue in cycle(queues):
             if len(chosen) == count or not any(queues):
                 break
             if (tune := _next_usable(queue, taken, skipped)) is not None:
                 chosen.append(tune)
-                progress.advance(bar)
+                progress.advance(reading)
     for reason, number in skipped.items():
         _log.info("%d fiddle tunes left out: %s", number, reason)
     if len(chosen) < count:

@@ -26,9 +26,9 @@ from data_modules.base import (
     Track,
 )
 from data_modules.synthesis import library
-from data_modules.synthesis.files import write_atomically
 from data_modules.synthesis.library import Piece, Recipe
 from data_modules.synthesis.styles import STYLES
+from motionbeat.files import write_atomically
 
 
 class GrooveBox(DataModule):

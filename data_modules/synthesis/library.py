@@ -21,19 +21,10 @@ from threading import Thread
 from typing import Any
 
 from filelock import FileLock
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from data_modules.base import DatasetError
-from data_modules.synthesis.files import write_atomically
+from motionbeat.console import bar
+from motionbeat.files import write_atomically
 
 MANIFEST = "manifest.jsonl"
 
@@ -156,24 +147,17 @@ def _make(folder: Path, id: str, recipe: Recipe) -> _Entry:
 def _made(
     folder: Path, recipes: Mapping[str, Recipe], title: str, workers: int
 ) -> Iterator[_Entry]:
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-    )
     jobs = [partial(_make, folder, id, recipe) for id, recipe in recipes.items()]
     if workers == 1 or len(jobs) == 1:
-        with bar:
-            yield from bar.track((job() for job in jobs), total=len(jobs), description=title)
+        with bar("pieces") as progress:
+            yield from progress.track((job() for job in jobs), total=len(jobs), description=title)
         return
     with ProcessPoolExecutor(min(workers, len(jobs)), initializer=_die_with_parent) as pool:
         futures = [pool.submit(job) for job in jobs]  # before the bar, whose thread must not fork
         try:
-            with bar:
+            with bar("pieces") as progress:
                 finished = (future.result() for future in as_completed(futures))
-                yield from bar.track(finished, total=len(jobs), description=title)
+                yield from progress.track(finished, total=len(jobs), description=title)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -188,13 +172,6 @@ def _die_with_parent() -> None:
             os._exit(1)
 
         Thread(target=watch, daemon=True).start()
-
-
-class _Rate(ProgressColumn):
-    """Pieces a second."""
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f}/s" if task.speed else "")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from data_modules.base import DatasetError
-from data_modules.synthesis.files import write_atomically
+from motionbeat.files import write_atomically
 
 SAMPLE_RATE = 44_100
 """Sample rate of rendered audio in Hz."""
@@ -98,7 +98,7 @@ def write_audio(path: Path, waveform: NDArray[np.float32], sample_rate: int = SA
     """Write a mono waveform of shape (samples,) as a 16-bit FLAC file, whole or not at all.
 
     Raises:
-        DatasetError: the folder cannot be written to or its disk is full.
+        WriteError: the folder cannot be written or its disk is full.
     """
     write_atomically(path, encode_audio(waveform, sample_rate))
 

@@ -322,10 +322,14 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, short_training, a
     assert failed(run(tmp_path, option, file / "below"), file)
 
 
-@pytest.mark.parametrize("writer", ["write_bytes", "write_text"], ids=["embedding", "record"])
-def test_a_full_disk_is_one_line(tmp_path, monkeypatch, short_training, alone, writer):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+@pytest.mark.parametrize("kind", ["safetensors", "json"], ids=["embedding", "record"])
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch, short_training, alone, kind):
+    write = Path.write_bytes
 
-    monkeypatch.setattr(Path, writer, full)
+    def full(path, content):
+        if f".{kind}" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
     assert failed(run(tmp_path), "the disk is full", tmp_path / "cache")

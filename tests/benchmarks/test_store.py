@@ -1,6 +1,7 @@
 import errno
 import math
 import multiprocessing
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from benchmarks.store import (
     pool,
 )
 from motionbeat.audio import load_audio
+from motionbeat.files import WriteError
 from tests.toys import HOP, RATE, Listening, Tiny, card, fill, write_noise
 
 
@@ -185,7 +187,7 @@ def test_death_before_the_entry_appears_leaves_none(store, tracks, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.os, "replace", die)
+        patch.setattr(os, "replace", die)
         with pytest.raises(KeyboardInterrupt):
             run(store, tracks)
     assert not entries(store)
@@ -198,8 +200,8 @@ def test_a_failed_write_is_one_line_and_leaves_nothing(store, tracks, monkeypatc
     def fail(*_):
         raise OSError(number, "no")
 
-    monkeypatch.setattr(module.os, "replace", fail)
-    with pytest.raises(StoreError, match=words) as caught:
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(WriteError, match=words) as caught:
         run(store, tracks)
     assert str(store.root) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -209,7 +211,7 @@ def test_a_failed_write_is_one_line_and_leaves_nothing(store, tracks, monkeypatc
 def test_a_store_below_a_file_cannot_be_written(tmp_path, tracks):
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(WriteError, match="cannot be written"):
         run(EmbeddingStore(file / "store"), tracks)
 
 

@@ -3,7 +3,6 @@ import pytest
 import soundfile
 from scipy.signal import correlate
 
-from data_modules.base import DatasetError
 from data_modules.synthesis.render import (
     SAMPLE_RATE,
     Note,
@@ -12,6 +11,7 @@ from data_modules.synthesis.render import (
     render,
     write_audio,
 )
+from motionbeat.files import WriteError
 
 TOLERANCE = 0.003  # seconds
 
@@ -94,5 +94,5 @@ def test_normalise_leaves_silence_alone():
 
 def test_unwritable_folder_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DatasetError, match=r"cannot write to .*file.*free some space"):
+    with pytest.raises(WriteError, match=r"file.*cannot be written.*free some space"):
         write_audio(tmp_path / "file" / "a.flac", np.zeros(4, np.float32))

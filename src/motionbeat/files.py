@@ -1,0 +1,38 @@
+"""Files that are either whole or absent, whatever kills the process."""
+
+import errno
+import os
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+from motionbeat.errors import MotionBeatError
+
+
+class WriteError(MotionBeatError):
+    """A file that could not be written, with the remedy."""
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file beside its final place, then move it there; folders are made as needed.
+
+    Args:
+        path: final place of the file.
+        content: all of the file.
+
+    Raises:
+        WriteError: the folder cannot be written or its disk is full.
+    """
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        fault = "the disk is full" if full else f"cannot be written ({error.strerror})"
+        raise WriteError(
+            f"{path.parent}: {fault}; free some space, allow writing or choose another folder"
+        ) from error
