@@ -12,6 +12,8 @@ from motionbeat.errors import MotionBeatError
 CACHE = Path(os.environ.get("MOTIONBEAT_CACHE", ".cache/motionbeat"))
 DATA = Path(os.environ["MOTIONBEAT_DATA"]) if os.environ.get("MOTIONBEAT_DATA") else None
 ENCODERS = "logmel,mfcc_chroma,random,musicnn"
+LEARNING_RATES = (0.0003, 0.001, 0.003, 0.01, 0.03)
+SEEDS = 3
 
 
 def split(names: str) -> list[str]:
@@ -24,8 +26,8 @@ def bench(
     dataset: str = "groovebox",
     encoder: str = ENCODERS,
     dataset_options: dict[str, int | float | str | list[str]] | None = None,
-    seeds: int = 3,
-    learning_rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03),
+    seeds: int = SEEDS,
+    learning_rates: tuple[float, ...] = LEARNING_RATES,
     cache: Path = CACHE,
     results: Path = Path("results"),
     data: Path | None = DATA,

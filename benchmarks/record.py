@@ -23,7 +23,6 @@ from tasks.base import Evidence
 Model = TypeVar("Model", bound=BaseModel)
 
 DIGITS = 6
-LEARNING_RATES = (0.0003, 0.001, 0.003, 0.01, 0.03)
 SOURCES = (".", "../tasks", "../data_modules", "../src")
 
 
@@ -66,8 +65,8 @@ class Protocol(_Strict):
     """
 
     version: int = 1
-    learning_rates: tuple[float, ...] = LEARNING_RATES
-    seeds: tuple[int, ...] = (0, 1, 2)
+    learning_rates: tuple[float, ...]
+    seeds: tuple[int, ...]
 
 
 class Result(_Strict):

@@ -1,5 +1,6 @@
 """The contract every music encoder meets."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -46,6 +47,7 @@ class Encoder(nn.Module):
     card: ClassVar[EncoderCard]
     context: ClassVar[float] = 5.0
 
+    @abstractmethod
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode a batch of waveforms.
 
@@ -55,4 +57,3 @@ class Encoder(nn.Module):
         Returns:
             (B, layers, frames, width) with frame ``i`` centred at ``i / card.frame_rate`` s.
         """
-        raise NotImplementedError
