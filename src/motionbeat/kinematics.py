@@ -1,0 +1,318 @@
+"""What a body does, as signals: floor contacts, footfalls, energy, movement accents, features.
+
+Everything is worked out at ``RATE`` from splines through the positions, with filters that are
+measured in seconds, so that one physical motion gives about the same signals whatever its frame
+rate. Lengths that depend on the body are compared with its stature, estimated from the bones.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import make_interp_spline
+from scipy.ndimage import gaussian_filter1d, percentile_filter
+from scipy.special import expit
+
+from motionbeat.motion import FEET, JOINTS, PARENTS, Motion, MotionError
+
+Signal = NDArray[np.float32]
+Floats = NDArray[np.float64]
+
+RATE = 60.0
+"""Frames a second at which motions are analysed."""
+
+FEATURES = 6 * len(JOINTS) + 3 + 1 + len(FEET) + 1 + 1
+"""Number of columns of :func:`motion_features`."""
+
+_SMOOTH = 0.035  # s; against the noise of motion capture, which fakes landings otherwise
+_FLOOR_WINDOW = 8.0  # s; a floor may slope, and a dancer crosses a room in about that time
+_LOW, _LOW_EDGE = 0.022, 0.005  # height above the floor, as a fraction of stature
+_SLOW, _SLOW_EDGE = 0.14, 0.035  # m/s; a foot brakes so late that more would be too early
+_ONE_LANDING = 0.1  # s; heel and toe of one foot within this time are one landing
+_LOOK_BACK, _LOOK_AHEAD = 0.3, 0.15  # s about a landing in which the foot was up, and is down
+_PULSE = 0.03  # s
+_TURN = 0.25  # s; the facing direction follows the body this smoothly
+_STATURE = 1.2  # times the legs and the spine up to the head joint, after Winter (2009)
+_SHORTEST = 0.3  # m; keeps a collapsed skeleton from dividing by zero
+_PLACE_SCALE, _SPEED_SCALE = 2.0, 3.0  # bring statures, and statures a second, to about unit size
+
+_ACCENTS = {"pulses": (1.0, 0.05), "bounce": (1.0, 0.2), "braking": (0.5, 0.2)}
+"""Weights in the envelope, and the root mean squares below which a part counts as none."""
+
+
+def _indices(*names: str) -> list[int]:
+    return [index for index, joint in enumerate(JOINTS) if joint.split("_")[-1] in names]
+
+
+_SPINE = _indices("spine1", "spine2", "spine3", "neck", "head")
+_LEGS = _indices("knee", "ankle")
+_HIPS_SHOULDERS = _indices("hip", "shoulder")
+_LIMBS = _indices("knee", "ankle", "foot", "elbow", "wrist", "hand")
+
+
+def foot_contacts(motion: Motion) -> Signal:
+    """Strength of the floor contact of the joints in ``FEET``, from positions alone.
+
+    A joint touches the floor as far as it is low, by the lowest level it had within seconds, and
+    slow, in any direction.
+
+    Args:
+        motion: a dance; its own contacts are not looked at.
+
+    Returns:
+        (T, 4) float32 in [0, 1].
+
+    Raises:
+        MotionError: the motion has no frames.
+    """
+    body = _Body(motion)
+    return body.at_frames(body.contacts)
+
+
+def contact_pulses(motion: Motion) -> Signal:
+    """A bump at each moment a foot comes down, as high as the landing is clear.
+
+    Args:
+        motion: a dance.
+
+    Returns:
+        (T,) float32 in [0, 1]: Gaussians with a standard deviation of 30 ms.
+
+    Raises:
+        MotionError: the motion has no frames.
+    """
+    body = _Body(motion)
+    return body.at_frames(body.pulses)
+
+
+def motion_energy(motion: Motion) -> Signal:
+    """Mean speed of the joints relative to the pelvis, plus the pelvis' vertical speed.
+
+    Args:
+        motion: a dance.
+
+    Returns:
+        (T,) float32 in m/s.
+
+    Raises:
+        MotionError: the motion has no frames.
+    """
+    body = _Body(motion)
+    return body.at_frames(body.energy)
+
+
+def movement_envelope(motion: Motion) -> Signal:
+    """The motion's counterpart of an onset envelope, for a beat tracker.
+
+    The sum of footfalls, of the pelvis' upward acceleration (it is greatest at the bottom of a
+    bounce), and of the braking of hands, elbows, knees and feet (its end is a kinematic beat).
+    The square root keeps a few large accents from hiding the regular ones.
+
+    Args:
+        motion: a dance.
+
+    Returns:
+        (T,) float32, 0 or more, about 1 on average; 0 throughout where nobody moves.
+
+    Raises:
+        MotionError: the motion has no frames.
+    """
+    body = _Body(motion)
+    parts = {"pulses": body.pulses, "bounce": body.bounce, "braking": body.braking}
+    total = np.zeros(len(body.pulses))
+    for name, (weight, least) in _ACCENTS.items():
+        size = float(np.sqrt(np.mean(parts[name] ** 2)))
+        total += weight * parts[name] / (size + least)
+    return body.at_frames(np.sqrt(total))
+
+
+def motion_features(motion: Motion, rate: float) -> Signal:
+    """A dance as rows of numbers of about unit size, the same wherever and however turned it is.
+
+    The columns, in order: joint positions (24 * 3) relative to the pelvis' projection on the floor,
+    in a frame that turns with the body, in half statures; their velocities (24 * 3) and the pelvis'
+    velocity (3) in that frame, in thirds of a stature a second; the turning of the frame (1) in
+    radians a second; :func:`foot_contacts` (4), :func:`contact_pulses` (1) and :func:`motion_energy` (1).
+    x is to the body's left, y up and z forward.
+
+    Args:
+        motion: a dance.
+        rate: rows a second.
+
+    Returns:
+        (ceil(duration * rate), FEATURES) float32; row i describes the moment i / rate seconds.
+
+    Raises:
+        MotionError: the motion has no frames, or the rate is not positive.
+    """
+    if not rate > 0:
+        raise MotionError(f"features at {rate} rows a second; ask for more than 0")
+    body = _Body(motion)
+    columns = [
+        _in_frame(body.placed, body.yaw).reshape(len(body.yaw), -1) * _PLACE_SCALE / body.stature,
+        body.frame_velocity.reshape(len(body.yaw), -1) * _SPEED_SCALE / body.stature,
+        _in_frame(body.velocity[:, :1], body.yaw)[:, 0] * _SPEED_SCALE / body.stature,
+        _smooth(body.yaw, _SMOOTH, order=1)[:, None],
+        body.contacts,
+        body.pulses[:, None],
+        body.energy[:, None],
+    ]
+    features = np.concatenate(columns, axis=1)
+    if rate < RATE:
+        features = _smooth(features, 0.3 / rate)
+    rows = ceil(round(motion.duration * rate, 6))
+    return _interpolated(features, np.arange(rows) / rate)
+
+
+@dataclass(frozen=True)
+class _Body:
+    """A motion at the rate of analysis, and what follows from it; each is worked out once."""
+
+    motion: Motion
+
+    def __post_init__(self) -> None:
+        if not len(self.motion.positions):
+            raise MotionError("motion has no frames; drop the clip")
+
+    @cached_property
+    def _raw(self) -> Floats:
+        """(n, 24, 3) metres at the rate of analysis."""
+        given = self.motion.positions.astype(np.float64)
+        if len(given) == 1 or self.motion.fps == RATE:
+            return given
+        last = (len(given) - 1) / self.motion.fps
+        times = np.minimum(np.arange(ceil(last * RATE - 1e-6) + 1) / RATE, last)
+        spline = make_interp_spline(
+            np.arange(len(given)) / self.motion.fps, given, k=min(3, len(given) - 1)
+        )
+        resampled: Floats = spline(times)
+        return resampled
+
+    @cached_property
+    def joints(self) -> Floats:
+        """(n, 24, 3) metres, without the jitter of single frames."""
+        return _smooth(self._raw, _SMOOTH)
+
+    @cached_property
+    def velocity(self) -> Floats:
+        """(n, 24, 3) m/s."""
+        return _smooth(self._raw, _SMOOTH, order=1)
+
+    @cached_property
+    def stature(self) -> float:
+        """Body height in metres."""
+        bones = np.linalg.norm(self._raw - self._raw[:, PARENTS], axis=2)
+        lengths = np.median(bones, axis=0)
+        return max(_STATURE * float(lengths[_SPINE].sum() + lengths[_LEGS].sum() / 2), _SHORTEST)
+
+    @cached_property
+    def contacts(self) -> Floats:
+        """(n, 4) as :func:`foot_contacts` has them."""
+        heights = self.joints[:, FEET, 1] / self.stature
+        window = min(round(_FLOOR_WINDOW * RATE), 2 * len(heights))
+        floor = percentile_filter(heights, 10, size=(window, 1), mode="nearest")
+        low = expit((_LOW - heights + floor) / _LOW_EDGE)
+        slow = expit((_SLOW - np.linalg.norm(self.velocity[:, FEET], axis=2)) / _SLOW_EDGE)
+        contacts: Floats = low * slow
+        return contacts
+
+    @cached_property
+    def landings(self) -> list[tuple[float, float]]:
+        """Landings of either foot: seconds, and clearness in [0, 1]."""
+        kept = []
+        for foot in (slice(0, 2), slice(2, 4)):
+            last = -np.inf
+            for moment, clear in sorted(
+                found for contact in self.contacts[:, foot].T for found in _rises(contact)
+            ):
+                if moment - last >= _ONE_LANDING:
+                    kept.append((moment, clear))
+                    last = moment
+        return kept
+
+    @cached_property
+    def pulses(self) -> Floats:
+        """(n,) as :func:`contact_pulses` has them."""
+        times = np.arange(len(self._raw)) / RATE
+        pulses = np.zeros(len(times))
+        for moment, clear in self.landings:
+            np.maximum(pulses, clear * np.exp(-0.5 * ((times - moment) / _PULSE) ** 2), out=pulses)
+        return pulses
+
+    @cached_property
+    def bounce(self) -> Floats:
+        """(n,) upward acceleration of the pelvis in m/s²; 0 where it is downward."""
+        return np.maximum(_smooth(self.velocity[:, 0, 1], _SMOOTH, order=1), 0)
+
+    @cached_property
+    def braking(self) -> Floats:
+        """(n,) mean deceleration of the limbs in m/s², relative to the pelvis."""
+        limbs = np.linalg.norm(self.velocity[:, _LIMBS] - self.velocity[:, :1], axis=2)
+        braking: Floats = np.maximum(-_smooth(limbs, _SMOOTH, order=1), 0).mean(axis=1)
+        return braking
+
+    @cached_property
+    def yaw(self) -> Floats:
+        """(n,) radians by which the body has turned to the left of +z, by hips and shoulders."""
+        l_hip, r_hip, l_shoulder, r_shoulder = np.moveaxis(self.joints[:, _HIPS_SHOULDERS], 1, 0)
+        left = l_hip - r_hip + l_shoulder - r_shoulder
+        return _smooth(np.unwrap(np.arctan2(-left[:, 2], left[:, 0])), _TURN)
+
+    @cached_property
+    def placed(self) -> Floats:
+        """(n, 24, 3) metres from the point of the floor below the pelvis."""
+        origin = self.joints[:, :1] * [1, 0, 1]
+        origin[..., 1] = np.percentile(self.joints[:, FEET, 1], 5)
+        return self.joints - origin
+
+    @cached_property
+    def frame_velocity(self) -> Floats:
+        """(n, 24, 3) m/s at which the joints change their places in the body's frame."""
+        return _smooth(_in_frame(self.placed, self.yaw), 1 / RATE, order=1)
+
+    @cached_property
+    def energy(self) -> Floats:
+        """(n,) as :func:`motion_energy` has it."""
+        relative = np.linalg.norm(self.velocity - self.velocity[:, :1], axis=2).mean(axis=1)
+        total: Floats = relative + np.abs(self.velocity[:, 0, 1])
+        return total
+
+    def at_frames(self, signal: Floats) -> Signal:
+        """A signal at the frames of the motion."""
+        return _interpolated(signal, np.arange(len(self.motion.positions)) / self.motion.fps)
+
+
+def _smooth(values: Floats, seconds: float, order: int = 0) -> Floats:
+    """Gaussian filter over time, or its derivative a second; nothing moves beyond the ends."""
+    filtered: Floats = gaussian_filter1d(
+        values, seconds * RATE, axis=0, order=order, mode="nearest"
+    )
+    return filtered * RATE**order
+
+
+def _rises(contact: Floats) -> list[tuple[float, float]]:
+    """Seconds at which a contact rises through 1/2, and how far it rises about that time."""
+    found = []
+    for frame in np.flatnonzero((contact[:-1] < 0.5) & (contact[1:] >= 0.5)):
+        before, after = contact[frame], contact[frame + 1]
+        first, last = frame - round(_LOOK_BACK * RATE), frame + round(_LOOK_AHEAD * RATE)
+        rise = contact[frame + 1 : last + 1].max() - contact[max(first, 0) : frame + 1].min()
+        found.append((float(frame + (0.5 - before) / (after - before)) / RATE, float(rise)))
+    return found
+
+
+def _in_frame(vectors: Floats, yaw: Floats) -> Floats:
+    """Vectors (n, joints, 3) in a frame that has turned to the left by ``yaw`` (n,)."""
+    cos, sin = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
+    x, y, z = np.moveaxis(vectors, -1, 0)
+    return np.stack([x * cos - z * sin, y, x * sin + z * cos], axis=-1)
+
+
+def _interpolated(signal: Floats, times: Floats) -> Signal:
+    """A signal (n, ...) at the rate of analysis, at given seconds; its end goes on for ever."""
+    columns = signal.reshape(len(signal), -1).T
+    grid = np.arange(len(signal)) / RATE
+    found = np.stack([np.interp(times, grid, column) for column in columns], axis=1)
+    return found.reshape(len(times), *signal.shape[1:]).astype(np.float32)
