@@ -134,8 +134,8 @@ def motion_features(motion: Motion, rate: float) -> Signal:
     The columns, in order: joint positions (24 * 3) relative to the pelvis' projection on the floor,
     in a frame that turns with the body, in half statures; their velocities (24 * 3) and the pelvis'
     velocity (3) in that frame, in thirds of a stature a second; the turning of the frame (1) in
-    radians a second; :func:`foot_contacts` (4), :func:`contact_pulses` (1) and :func:`motion_energy` (1).
-    x is to the body's left, y up and z forward.
+    radians a second; :func:`foot_contacts` (4), :func:`contact_pulses` (1) and
+    :func:`motion_energy` (1). x is to the body's left, y up and z forward.
 
     Args:
         motion: a dance.
