@@ -89,7 +89,7 @@ class _SoftDTW(torch.autograd.Function):
             least.sub_(total.log_())
             torch.add(least, here, alpha=1 / gamma, out=here)
         ctx.save_for_backward(shares, rows, columns)
-        ctx.shape, ctx.dtype = cost.shape, cost.dtype
+        ctx.shape = cost.shape
         return gamma * table[rows + columns, rows, torch.arange(batch, device=cost.device)]
 
     @staticmethod
@@ -106,7 +106,7 @@ class _SoftDTW(torch.autograd.Function):
             expected[d - 2, low - 1 : high - 1].addcmul_(here, share[0])
             expected[d - 1, low - 1 : high - 1].addcmul_(here, share[1])
             expected[d - 1, low:high].addcmul_(here, share[2])
-        return _cells(expected, n, m).to(ctx.dtype), None, None, None
+        return _cells(expected, n, m), None, None, None
 
 
 def _cells(table: Tensor, n: int, m: int) -> Tensor:

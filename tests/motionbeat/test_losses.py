@@ -314,16 +314,21 @@ def test_gradient_of_bar_emd_passes_gradcheck(positions):
     assert torch.autograd.gradcheck(bar_emd, (p, q))
 
 
-def test_gradient_of_bar_emd_between_points_is_a_subgradient():
+def test_gradient_of_bar_emd_between_points_is_a_subgradient_that_turns_with_the_bar():
     """Many positions tie with the median here; distance is convex in normalised masses."""
-    p, q = point(0, 12), point(3, 12)
-    p.requires_grad_()
-    value = bar_emd(p, q)
-    (gradient,) = torch.autograd.grad(value, p)
-    assert gradient.abs().max() > 0
-    for step in rand(200, 12):
-        other = step / step.sum()
-        assert bar_emd(other, q) >= value + (gradient * (other - p)).sum() - 1e-12
+    gradients = []
+    for turn in range(12):
+        p, q = point(turn, 12).requires_grad_(), point((turn + 3) % 12, 12)
+        value = bar_emd(p, q)
+        (gradient,) = torch.autograd.grad(value, p)
+        for other in torch.lerp(p.detach(), torch.eye(12).double(), 0.01):
+            assert bar_emd(other, q) >= value + (gradient * (other - p)).sum() - 1e-12
+        gradients.append(gradient.roll(-turn))
+    # Up to position 3 each step is a twelfth nearer.
+    near = torch.tensor([0, -1, -2, -3]).double() / 12
+    for gradient in gradients:
+        torch.testing.assert_close(gradient[:4], near)
+        torch.testing.assert_close(gradient, gradients[0])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
