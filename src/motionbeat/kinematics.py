@@ -30,6 +30,7 @@ _SMOOTH = 0.035  # s; against the noise of motion capture, which fakes landings 
 _FLOOR_WINDOW = 8.0  # s; a floor may slope, and a dancer crosses a room in about that time
 _LOW, _LOW_EDGE = 0.022, 0.005  # height above the floor, as a fraction of stature
 _SLOW, _SLOW_EDGE = 0.14, 0.035  # m/s; a foot brakes so late that more would be too early
+_AT_REST = 20  # percentile of the speed of a foot; captured feet creep along even on the floor
 _ONE_LANDING = 0.1  # s; heel and toe of one foot within this time are one landing
 _LOOK_BACK, _LOOK_AHEAD = 0.3, 0.15  # s about a landing in which the foot was up, and is down
 _PULSE = 0.03  # s
@@ -214,7 +215,8 @@ class _Body:
         window = min(round(_FLOOR_WINDOW * RATE), 2 * len(heights))
         floor = percentile_filter(heights, 10, size=(window, 1), mode="nearest")
         low = expit((_LOW - heights + floor) / _LOW_EDGE)
-        slow = expit((_SLOW - np.linalg.norm(self.velocity[:, FEET], axis=2)) / _SLOW_EDGE)
+        speed = np.linalg.norm(self.velocity[:, FEET], axis=2)
+        slow = expit((_SLOW - speed + np.percentile(speed, _AT_REST, axis=0)) / _SLOW_EDGE)
         contacts: Floats = low * slow
         return contacts
 
