@@ -1,4 +1,4 @@
-"""The command line: ``motionbeat bench | embed | leaderboard | regression | list``."""
+"""The command line: ``motionbeat bench | embed | leaderboard | regression | pretrain | list``."""
 
 import os
 import sys
@@ -8,12 +8,14 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, auto_cli
 
 from motionbeat.errors import MotionBeatError
+from motionbeat.pretraining.settings import Architecture, Objective, Training
 
 CACHE = Path(os.environ.get("MOTIONBEAT_CACHE", ".cache/motionbeat"))
 DATA = Path(os.environ["MOTIONBEAT_DATA"]) if os.environ.get("MOTIONBEAT_DATA") else None
 ENCODERS = "logmel,mfcc_chroma,random,musicnn"
 LEARNING_RATES = (0.0003, 0.001, 0.003, 0.01, 0.03)
 SEEDS = 3
+_ARCHITECTURE, _OBJECTIVE, _TRAINING = Architecture(), Objective(), Training()
 
 
 def split(names: str) -> list[str]:
@@ -131,6 +133,42 @@ def regression(update: bool = False, cache: Path = CACHE) -> None:
         Console().print(regression.gate(encoders, cache))
 
 
+def pretrain(
+    output: Path = Path("pretrained"),
+    datasets: dict[str, dict[str, int | float | str | list[str]]] = {"groovebox": {}},  # noqa: B006
+    validation: str = "groovebox",
+    architecture: Architecture = _ARCHITECTURE,
+    objective: Objective = _OBJECTIVE,
+    training: Training = _TRAINING,
+    cache: Path = CACHE,
+    data: Path | None = DATA,
+) -> None:
+    """Train MotionBeat on pairs of music and dance; again after an interruption, to go on.
+
+    Args:
+        output: folder for checkpoints, logs and weights.
+        datasets: names of datasets with dances, each with its options.
+        validation: which of them the checkpoint is chosen by.
+        architecture: what is trained.
+        objective: the losses.
+        training: how it is trained.
+        cache: folder for generated data and features (MOTIONBEAT_CACHE).
+        data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
+    """
+    from benchmarks.pretraining import pretrain as run
+    from benchmarks.runner import Folders
+
+    run(
+        Folders(cache, Path(), data),
+        output,
+        datasets,
+        validation,
+        architecture,
+        objective,
+        training,
+    )
+
+
 def list_names(kind: Literal["encoders", "datasets", "tasks"]) -> None:
     """Show what there is by name.
 
@@ -186,6 +224,7 @@ def main() -> None:
                 "embed": embed,
                 "leaderboard": leaderboard,
                 "regression": regression,
+                "pretrain": pretrain,
                 "list": list_names,
             },
             parser_class=Parser,

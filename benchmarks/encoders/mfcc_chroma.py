@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.encoders.logmel import AmplitudeSpectrum
 from motionbeat.encoder import Encoder, EncoderCard
+from motionbeat.spectrum import AmplitudeSpectrum
 
 _SAMPLE_RATE = 24_000
 _HOP = 480

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.encoders.logmel import AmplitudeSpectrum
 from benchmarks.encoders.tf_checkpoint import read_checkpoint
 from motionbeat.encoder import Encoder, EncoderCard
 from motionbeat.errors import MotionBeatError
+from motionbeat.spectrum import AmplitudeSpectrum
 
 _SAMPLE_RATE = 16_000
 _HOP = 256

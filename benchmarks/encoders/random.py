@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.encoders.logmel import LogMelSpectrum
 from motionbeat.encoder import Encoder, EncoderCard
+from motionbeat.spectrum import LogMelSpectrum
 
 _SAMPLE_RATE = 24_000
 _HOP = 480

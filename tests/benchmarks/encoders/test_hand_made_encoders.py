@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
-from benchmarks.encoders.logmel import AmplitudeSpectrum, LogMel
+from benchmarks.encoders.logmel import LogMel
 from benchmarks.encoders.mfcc_chroma import MfccChroma
+from motionbeat.spectrum import AmplitudeSpectrum
 
 
 def tone(frequency: float, amplitude: float = 0.3, seconds: float = 2.0) -> torch.Tensor:

@@ -1,0 +1,206 @@
+"""Layers of MotionBeat's towers: phase rotation, and attention that rotates and is guided.
+
+A tower works in the *local frame* of each token. Before attention, queries, keys and values turn
+by multiples of their token's bar phase; what attention gives turns back. Only differences of phase
+are left, so a tower's states are the same wherever the bar is said to begin, and the states turned
+once more, :class:`PhaseRotation` of them, are the bar-equivariant representation: a shift of the
+bar phase by δ rotates each pair of channels by kδ and does nothing else. (MotionBeat,
+arXiv:2510.13244, names phase rotation and contact guidance; the equations are this project's.)
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+BAR_HARMONICS = (1, 2, 3)
+BEAT_HARMONICS = (1, 2, 3, 4, 5, 6, 7, 8, 9)
+_REACH = 16  # beats; farther tokens are equally far
+_NEVER = -1e4  # finite, or a window of padding alone would be NaN
+
+
+class PhaseRotation(nn.Module):
+    """Turns pairs of channels by harmonics of the bar phase φ.
+
+    Channel ``c`` of the first half and channel ``c`` of the second are a pair. One half of the
+    pairs, at least, never turn (k = 0). The others turn by kφ, where k goes round the harmonics of
+    the bar, 1, 2, 3, and of the beat, beats_per_bar · (1, 2, …, 9), so that a beat means the same
+    angle in any metre.
+
+    Args:
+        width: number of channels, even.
+        bar: harmonics of the bar.
+        beat: harmonics of the beat.
+
+    Raises:
+        ValueError: an odd width.
+    """
+
+    bar: Tensor
+    beat: Tensor
+
+    def __init__(
+        self,
+        width: int,
+        bar: tuple[int, ...] = BAR_HARMONICS,
+        beat: tuple[int, ...] = BEAT_HARMONICS,
+    ) -> None:
+        super().__init__()
+        if width % 2:
+            raise ValueError(f"phase rotation of {width} channels; give an even number")
+        still = (width // 2 + 1) // 2
+        turning = [
+            (*bar, *beat)[index % (len(bar) + len(beat))] for index in range(width // 2 - still)
+        ]
+        of_beat = [index % (len(bar) + len(beat)) >= len(bar) for index in range(len(turning))]
+        bars = [0 if beaten else k for k, beaten in zip(turning, of_beat, strict=True)]
+        beats = [k if beaten else 0 for k, beaten in zip(turning, of_beat, strict=True)]
+        self.register_buffer("bar", torch.tensor([0] * still + bars).float(), persistent=False)
+        self.register_buffer("beat", torch.tensor([0] * still + beats).float(), persistent=False)
+
+    def harmonics(self, beats_per_bar: Tensor) -> Tensor:
+        """Harmonic k of each pair: (..., 1) beats a bar to (..., width / 2)."""
+        return self.bar + self.beat * beats_per_bar
+
+    def forward(
+        self, x: Tensor, phase: Tensor, beats_per_bar: Tensor, inverse: bool = False
+    ) -> Tensor:
+        """Turn tokens.
+
+        Args:
+            x: (..., width).
+            phase: (...) bar phase in radians; whole bars change nothing.
+            beats_per_bar: broadcasts with ``phase``.
+            inverse: turn back.
+
+        Returns:
+            (..., width).
+        """
+        turn = torch.remainder(phase, 2 * math.pi).unsqueeze(-1)
+        angle = turn * self.harmonics(beats_per_bar.unsqueeze(-1))
+        cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+        if inverse:
+            sin = -sin
+        first, second = x.chunk(2, dim=-1)
+        return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+
+
+class PhaseAttention(nn.Module):
+    """Multi-head self-attention between tokens turned by their bar phase.
+
+    Logits also have a learned bias for the distance of two tokens in beats, which knows nothing of
+    the bar.
+
+    Args:
+        width: channels of a token.
+        heads: number of heads; they divide the width into even parts.
+        rotate: False leaves the rotation out, for comparison.
+    """
+
+    def __init__(self, width: int, heads: int, rotate: bool = True) -> None:
+        super().__init__()
+        self.heads = heads
+        self.inner = nn.Linear(width, 3 * width)
+        self.outer = nn.Linear(width, width)
+        self.rotation = PhaseRotation(width // heads, beat=()) if rotate else None
+        self.distance = nn.Parameter(torch.zeros(2 * _REACH + 1, heads))
+
+    def forward(self, x: Tensor, phase: Tensor, beats_per_bar: Tensor, mask: Tensor) -> Tensor:
+        """Attend.
+
+        Args:
+            x: (B, n, width).
+            phase: (B, n) bar phase in radians.
+            beats_per_bar: (B,).
+            mask: (B, n) True for real tokens.
+
+        Returns:
+            (B, n, width).
+        """
+        return self._attend(x, phase, beats_per_bar, self._bias(mask))
+
+    def _bias(self, mask: Tensor) -> Tensor:
+        """(B, heads, n, n) bias of the logits of the beats' distance; far below 0 for padding."""
+        place = torch.arange(mask.shape[1], device=mask.device)
+        apart = (place[:, None] - place).clamp(-_REACH, _REACH) + _REACH
+        bias = self.distance[apart].permute(2, 0, 1)
+        return bias.masked_fill(~mask[:, None, None], _NEVER)
+
+    def _attend(self, x: Tensor, phase: Tensor, beats_per_bar: Tensor, bias: Tensor) -> Tensor:
+        size = (*x.shape[:2], self.heads, -1)
+        query, key, value = (part.reshape(size) for part in self.inner(x).chunk(3, dim=-1))
+        clock = phase[:, :, None], beats_per_bar[:, None, None]
+        if self.rotation is not None:
+            query, key, value = (self.rotation(part, *clock) for part in (query, key, value))
+        query, key, value = (part.transpose(1, 2) for part in (query, key, value))
+        heard = functional.scaled_dot_product_attention(query, key, value, bias.to(query.dtype))
+        heard = heard.transpose(1, 2)
+        if self.rotation is not None:
+            heard = self.rotation(heard, *clock, inverse=True)
+        attended: Tensor = self.outer(heard.flatten(2))
+        return attended
+
+
+class ContactGuidedAttention(PhaseAttention):
+    """Phase-rotated attention that leans towards moments at which feet strike the floor.
+
+    The logit of each attended token gets ``scale · contact``, with a positive learned scale a head:
+    it grows with the contact strength and vanishes without contact.
+
+    Args:
+        width: channels of a token.
+        heads: number of heads.
+        rotate: False leaves the rotation out, for comparison.
+    """
+
+    def __init__(self, width: int, heads: int, rotate: bool = True) -> None:
+        super().__init__(width, heads, rotate)
+        self.guidance = nn.Parameter(torch.zeros(heads))
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, phase: Tensor, beats_per_bar: Tensor, mask: Tensor, contact: Tensor
+    ) -> Tensor:
+        """Attend.
+
+        Args:
+            x: (B, n, width).
+            phase: (B, n) bar phase in radians.
+            beats_per_bar: (B,).
+            mask: (B, n) True for real tokens.
+            contact: (B, n) contact strength of each token, 0 or more.
+
+        Returns:
+            (B, n, width).
+        """
+        scale = functional.softplus(self.guidance)[:, None, None]
+        guided = self._bias(mask) + scale * contact[:, None, None]
+        return self._attend(x, phase, beats_per_bar, guided)
+
+
+class Block(nn.Module):
+    """Attention and a feed-forward layer, each with a normalisation before and a way around it.
+
+    Args:
+        attention: the attention.
+        width: channels of a token.
+        dropout: in the feed-forward layer.
+    """
+
+    def __init__(self, attention: PhaseAttention, width: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = attention
+        self.before = nn.LayerNorm(width)
+        self.forth = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, 4 * width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(4 * width, width),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, x: Tensor, *clock: Tensor) -> Tensor:
+        """Map (B, n, width) tokens to the same shape; ``clock`` is passed to the attention."""
+        x = x + self.attention(self.before(x), *clock)
+        return x + self.forth(x)

@@ -1,0 +1,1 @@
+"""Training MotionBeat's two towers on music and the dances to it."""

@@ -1,0 +1,130 @@
+"""How well two towers know which dance belongs to which music, on clips never trained on.
+
+Clips are cut before anything is heard or seen in them: the beats of each come from its own few
+seconds, those of the motion from the motion alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from motionbeat.console import bar
+from motionbeat.model import SAMPLE_RATE, WHEN_RATE, MotionBeat
+from motionbeat.pretraining.batches import SAME_TEMPO, Batch
+from motionbeat.pretraining.pairs import Pair, cut_motion, cut_music, excerpt, listen, load_pair
+
+CLIP_SECONDS = 5.0
+"""Length of the clips that are compared."""
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """Clips to compare, and what is known of them.
+
+    Attributes:
+        batch: N clips.
+        piece: (N,) number of the pair each one is cut from.
+        tempo: (N,) beats a minute.
+    """
+
+    batch: Batch
+    piece: NDArray[np.int64]
+    tempo: Numbers
+
+
+def clips(
+    pairs: Sequence[Pair], cache: Path, each: int | None = None, seconds: float = CLIP_SECONDS
+) -> Clips:
+    """Cut pairs into clips that follow each other, what is left at the end aside.
+
+    Args:
+        pairs: the pairs.
+        cache: folder of the features.
+        each: clips of a pair at most, from its middle; None for all.
+        seconds: length of a clip.
+    """
+    found, piece = [], []
+    with bar("pairs") as progress:
+        for number, pair in enumerate(progress.track(pairs, description="clips")):
+            waveform, motion = load_pair(pair)
+            count = int(min(len(waveform) / SAMPLE_RATE, motion.duration) / seconds)
+            taken = range(count) if each is None else range((count - each) // 2, count)[:each]
+            beats = np.array(pair.beats or listen(waveform)[2].times)
+            for start in (float(index * seconds) for index in taken):
+                near = np.abs(beats[:-1] - start - seconds / 2).argsort()[:4]
+                period = float(np.median(np.diff(beats)[near]))
+                shifts = (0.0, -period, period)
+                found.append([excerpt(pair, start, seconds, shift, cache) for shift in shifts])
+                piece.append(number)
+    nothing = [0.0] * len(found)
+    columns = list(zip(*found, strict=True))
+    batch = Batch(
+        cut_music(columns[0], nothing, seconds),
+        cut_motion([one for column in columns for one in column], nothing * 3, seconds),
+        seconds,
+    )
+    return Clips(batch, np.array(piece), np.array([one.tempo for one in columns[0]]))
+
+
+def moments(seconds: float) -> Tensor:
+    """(F,) moments of a clip at which embeddings are compared."""
+    return torch.arange(int(seconds * WHEN_RATE + 1e-6)) / WHEN_RATE
+
+
+def embed(model: MotionBeat, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Embeddings (N, d) of the music and (3 N, d) of the motions of a batch."""
+    heard, seen = batch.heard, batch.seen
+    when = moments(batch.seconds).to(heard.log_mel.device)
+    audio = model.audio(heard.log_mel, heard.lengths, heard.clock)[-1]
+    motion = model.motion(seen.features, seen.clock)[-1]
+    return (
+        model.audio.embed(audio, heard.clock, when.expand(len(audio), -1)),
+        model.motion.embed(motion, seen.clock, when.expand(len(motion), -1)),
+    )
+
+
+def compare(audio: Tensor, motion: Tensor, known: Clips) -> dict[str, float]:
+    """Retrieval and rhythm discrimination.
+
+    Args:
+        audio: (N, d) embeddings of the music.
+        motion: (3 N, d) embeddings of the true motions, the earlier ones, the later ones.
+        known: the clips.
+
+    Returns:
+        ``music_to_motion_r1``, ``_r10`` and the way back: share of clips whose own partner, the
+        same moment of the same piece, is among the nearest 1 and 10 of all N; ``shift``: share of
+        comparisons in which the true motion is nearer than itself a beat earlier or later;
+        ``impostor``: than the motion to another piece of the same tempo; ``discrimination``: the
+        mean of the two. Chance is 1 / N, 10 / N and 1/2.
+    """
+    true, earlier, later = motion.chunk(3)
+    nearness = audio @ true.T
+    own = nearness.diagonal()
+    found = {}
+    for name, table in (("music_to_motion", nearness), ("motion_to_music", nearness.T)):
+        rank = (table >= table.diagonal()[:, None]).sum(dim=1) - 1  # ties count against
+        for depth in (1, 10):
+            found[f"{name}_r{depth}"] = float((rank < depth).double().mean())
+    shifted = torch.stack([(audio * other).sum(dim=1) for other in (earlier, later)])
+    found["shift"] = float((own > shifted).double().mean())
+    rows, others = impostors(known)
+    found["impostor"] = float((own[rows] > nearness[rows, others]).double().mean())
+    found["discrimination"] = (found["shift"] + found["impostor"]) / 2
+    return found
+
+
+def impostors(known: Clips) -> tuple[Tensor, Tensor]:
+    """Clips that have one, and their impostors: of another piece, nearest in tempo, within 4 %."""
+    apart = np.abs(np.log(known.tempo[:, None] / known.tempo))
+    apart[known.piece[:, None] == known.piece] = np.inf
+    nearest = apart.argmin(axis=1)
+    rows = np.flatnonzero(apart.min(axis=1) <= np.log1p(SAME_TEMPO))
+    return torch.from_numpy(rows), torch.from_numpy(nearest[rows])

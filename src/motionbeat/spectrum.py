@@ -1,0 +1,64 @@
+"""Short-time spectra without statistics of the input."""
+
+import torch
+from torch import Tensor, nn
+
+_COMPRESSION = 1000.0  # puts the knee of the logarithm 60 dB below full scale
+
+
+class AmplitudeSpectrum(nn.Module):
+    """Centred short-time Fourier magnitudes in which a full-scale sine has the height 1.
+
+    The signal is padded with zeros, so a file's first and last frames see silence beyond its ends
+    and an input of a single sample still gives a frame.
+
+    Args:
+        fft_size: length of the transform and of its Hann window, in samples.
+        hop: distance of frames in samples.
+    """
+
+    window: Tensor
+
+    def __init__(self, fft_size: int, hop: int) -> None:
+        super().__init__()
+        self.fft_size, self.hop = fft_size, hop
+        self.register_buffer("window", torch.hann_window(fft_size))
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map (B, T) samples to (B, frames, fft_size / 2 + 1) with frame ``i`` at ``i * hop``."""
+        spectrum = torch.stft(
+            waveform,
+            self.fft_size,
+            self.hop,
+            window=self.window,
+            pad_mode="constant",
+            return_complex=True,
+        )
+        return spectrum.abs().mT * (2 / self.window.sum())
+
+
+class LogMelSpectrum(nn.Module):
+    """Mel-band amplitudes under ``log(1 + 1000 x)``, free of any statistics of the input.
+
+    Args:
+        sample_rate: of the waveform, in Hz; the bands reach up to its half.
+        hop: distance of frames in samples.
+        bands: number of mel bands (Slaney's scale).
+        fft_size: length of the analysis window in samples.
+    """
+
+    filters: Tensor
+
+    def __init__(self, sample_rate: int, hop: int, bands: int = 80, fft_size: int = 1024) -> None:
+        super().__init__()
+        from motionbeat._torchaudio import functional
+
+        self.spectrum = AmplitudeSpectrum(fft_size, hop)
+        filters = functional.melscale_fbanks(
+            fft_size // 2 + 1, 0.0, sample_rate / 2, bands, sample_rate, mel_scale="slaney"
+        )
+        self.register_buffer("filters", filters)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map (B, T) samples to (B, frames, bands)."""
+        return torch.log1p(_COMPRESSION * (self.spectrum(waveform) @ self.filters))

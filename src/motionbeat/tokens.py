@@ -1,0 +1,142 @@
+"""Beat-synchronous tokens: frames of any rate, cut at the beats of a grid.
+
+A :class:`Clock` is a batch of beat grids as tensors. Every beat becomes a fixed number of positions
+whatever its length, so tempo changes, pickups and any metre need no special case.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motionbeat.rhythm import BeatGrid
+
+POSITIONS = 12
+"""Positions in a beat: divisible by what beats are divided by, two, three and four."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clock:
+    """Beat grids of a batch of clips.
+
+    Attributes:
+        times: (B, n + 1) float32 seconds; padding goes on counting.
+        positions: (B, n) place of each beat in its bar, 0 on the downbeat.
+        beats_per_bar: (B,).
+        mask: (B, n) True for real beats.
+    """
+
+    times: Tensor
+    positions: Tensor
+    beats_per_bar: Tensor
+    mask: Tensor
+
+    @classmethod
+    def of(cls, grids: Sequence[BeatGrid]) -> "Clock":
+        """Pad grids to the longest."""
+        longest = max(len(grid) for grid in grids)
+        times = np.stack(
+            [
+                np.concatenate([grid.times, grid.times[-1] + np.arange(1, longest - len(grid) + 1)])
+                for grid in grids
+            ]
+        )
+        positions = np.stack([np.pad(grid.positions, (0, longest - len(grid))) for grid in grids])
+        lengths = torch.tensor([len(grid) for grid in grids])
+        return cls(
+            torch.from_numpy(times).float(),
+            torch.from_numpy(positions),
+            torch.tensor([grid.beats_per_bar for grid in grids]),
+            torch.arange(longest) < lengths[:, None],
+        )
+
+    def to(self, device: torch.device | str) -> "Clock":
+        """The same clock on a device."""
+        return Clock(**{name: x.to(device, non_blocking=True) for name, x in vars(self).items()})
+
+    def first(self, count: int) -> "Clock":
+        """The clock of the first clips of the batch."""
+        return Clock(**{name: value[:count] for name, value in vars(self).items()})
+
+    @property
+    def phase(self) -> Tensor:
+        """(B, n) bar phase of the beats in radians."""
+        return 2 * math.pi * self.positions / self.beats_per_bar[:, None]
+
+    @property
+    def periods(self) -> Tensor:
+        """(B, n) length of the beats in seconds."""
+        return self.times.diff(dim=1)
+
+    def moments(self, positions: int = POSITIONS) -> Tensor:
+        """(B, n, positions) seconds of so many positions in each beat, from its first moment on."""
+        part = torch.arange(positions, device=self.times.device) / positions
+        return self.times[:, :-1, None] + part * self.periods[..., None]
+
+    def beat(self, seconds: Tensor) -> Tensor:
+        """(B, F) running number of the beat, with its fraction, at (B, F) seconds."""
+        last = self.mask.sum(dim=1, keepdim=True) - 1
+        index = torch.searchsorted(self.times, seconds.contiguous(), right=True) - 1
+        index = torch.minimum(index.clamp_min(0), last)
+        start, period = self.times.gather(1, index), self.periods.gather(1, index)
+        return index + (seconds - start) / period
+
+    def phase_at(self, seconds: Tensor) -> Tensor:
+        """(B, F) bar phase in radians at (B, F) seconds."""
+        beat = self.beat(seconds)
+        last = self.mask.sum(dim=1, keepdim=True) - 1
+        index = torch.minimum(beat.detach().floor().long().clamp_min(0), last)
+        place = self.positions.gather(1, index) + beat - index
+        return 2 * math.pi * place / self.beats_per_bar[:, None]
+
+    def interpolate(self, states: Tensor, seconds: Tensor) -> Tensor:
+        """States of the beats, thought of at their middles, at any moment.
+
+        Args:
+            states: (B, n, width).
+            seconds: (B, F).
+
+        Returns:
+            (B, F, width); the first and last state go on beyond the ends.
+        """
+        last = (self.mask.sum(dim=1, keepdim=True) - 1).to(seconds.dtype)
+        place = torch.minimum((self.beat(seconds) - 0.5).clamp_min(0), last)
+        low = place.floor()
+        part = (place - low).unsqueeze(-1).to(states.dtype)
+        before = _rows(states, low.long())
+        after = _rows(states, torch.minimum(low + 1, last).long())
+        return before + part * (after - before)
+
+
+def beat_synchronous(frames: Tensor, rate: float, clock: Clock) -> Tensor:
+    """Average frames over the positions of each beat.
+
+    Frame ``i`` stands for the time from (i - 1/2) / rate to (i + 1/2) / rate, and the averages are
+    exact integrals, so positions shorter than a frame are interpolated and none is lost. Beyond
+    the first and last frame everything is 0.
+
+    Args:
+        frames: (B, T, width).
+        rate: frames a second.
+        clock: the beats.
+
+    Returns:
+        (B, n * POSITIONS, width); 0 at padding.
+    """
+    sums = torch.nn.functional.pad(frames.double().cumsum(dim=1), (0, 0, 1, 0))
+    edges = torch.cat([clock.moments().flatten(1), clock.times[:, -1:]], dim=1).double()
+    place = (edges * rate + 0.5).clamp(0, frames.shape[1])
+    low = place.floor().clamp_max(frames.shape[1] - 1).long()
+    below = _rows(sums, low)
+    at_edges = below + (place - low).unsqueeze(-1) * (_rows(sums, low + 1) - below)
+    spans = edges.diff(dim=1).unsqueeze(-1) * rate
+    tokens = (at_edges.diff(dim=1) / spans).to(frames.dtype)
+    return tokens * clock.mask.repeat_interleave(POSITIONS, dim=1).unsqueeze(-1)
+
+
+def _rows(states: Tensor, index: Tensor) -> Tensor:
+    """Rows (B, F) of states (B, n, width)."""
+    return states.gather(1, index.unsqueeze(-1).expand(-1, -1, states.shape[-1]))

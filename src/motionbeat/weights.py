@@ -1,0 +1,82 @@
+"""Weights: written and read as safetensors, found by name inside the package, checked by digest."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from motionbeat.errors import MotionBeatError
+from motionbeat.model import MotionBeat
+
+FOLDER = Path(__file__).parent / "pretrained"
+"""The shipped weights, each with a model card beside it."""
+
+_CONFIGURATION = "motionbeat"
+
+
+class WeightsError(MotionBeatError):
+    """Weights that cannot be used, with the reason and the remedy."""
+
+
+def save_weights(model: MotionBeat, architecture: dict[str, Any], path: Path) -> None:
+    """Write a model's weights with the architecture they belong to."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
+    save_file(state, path, {_CONFIGURATION: json.dumps(architecture, sort_keys=True)})
+
+
+def load_model(name: str | Path) -> MotionBeat:
+    """The towers of shipped weights, or of a file.
+
+    Args:
+        name: ``motionbeat-small``, or a ``.safetensors`` file that ``motionbeat pretrain`` wrote.
+
+    Returns:
+        The model in evaluation mode, its weights frozen.
+
+    Raises:
+        WeightsError: no such weights; a file of another kind, which is never unpickled; a digest
+            that differs from the published one; a file that is damaged, or holds another model.
+    """
+    known = json.loads((FOLDER / "sha256.json").read_text())
+    path = Path(name)
+    if str(name) in known:
+        path = FOLDER / f"{name}.safetensors"
+    elif path.suffix != ".safetensors":
+        raise WeightsError(
+            f"no weights '{name}'; give {' or '.join(known)}, or a .safetensors file written by "
+            "motionbeat pretrain (other kinds of checkpoints may run code and are not read)"
+        )
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; check the path or install motionbeat again")
+    if str(name) in known:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != known[str(name)]:
+            raise WeightsError(
+                f"{path}: its SHA-256 is {digest[:12]}..., not the published "
+                f"{known[str(name)][:12]}...; install motionbeat again"
+            )
+    try:
+        with safe_open(path, framework="pt") as file:
+            architecture = json.loads((file.metadata() or {})[_CONFIGURATION])
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        model = MotionBeat(**architecture)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: holds no MotionBeat weights ({error}); write it by motionbeat pretrain"
+        ) from error
+    expected = model.state_dict()
+    if wrong := [
+        key for key in expected.keys() | state.keys()
+        if key not in expected or key not in state or expected[key].shape != state[key].shape
+    ]:  # fmt: skip
+        raise WeightsError(
+            f"{path}: {len(wrong)} tensors, such as {min(wrong)}, do not fit the size "
+            f"{architecture.get('size')} it claims to be; write it by motionbeat pretrain"
+        )
+    model.load_state_dict(state)
+    return model.eval().requires_grad_(False)
