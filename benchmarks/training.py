@@ -1,11 +1,8 @@
 """Training the probes of a task with Lightning, each member kept at its best epoch."""
 
 import copy
-import logging
 import math
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +10,12 @@ import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from numpy.typing import NDArray
-from rich.progress import Progress
 from torch.utils.data import Dataset
 
 from data_modules.base import DataModule, Split, Track
 from motionbeat.console import bar
 from motionbeat.errors import MotionBeatError
+from motionbeat.progress import StepBar, quiet
 from tasks.base import Decoder, Outputs, Task
 from tasks.features import FeatureSource, Windows, collate
 from tasks.probe import Member, Probe
@@ -76,26 +73,6 @@ class KeepBest(Callback):
         for probe, state in zip(pl_module.trained, self.states, strict=True):
             if state:
                 probe.load_state_dict(state)
-
-
-class StepBar(Callback):
-    """Advance a progress bar by one for each training step."""
-
-    def __init__(self, progress: Progress, label: str) -> None:
-        self.progress = progress
-        self.label = label
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the bar."""
-        self.id = self.progress.add_task(self.label, total=trainer.max_steps)
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
-        """Advance it."""
-        self.progress.advance(self.id)
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take it away."""
-        self.progress.remove_task(self.id)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,16 +158,6 @@ def train(
         Trained(one, monitor, task.decoder(one), outputs)
         for one, monitor, outputs in zip(task.typed_probes, best.best, task.outputs, strict=True)
     ]
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence Lightning's advice on choices made here on purpose."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        yield
 
 
 def feature_statistics(

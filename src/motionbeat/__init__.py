@@ -1,3 +1,18 @@
 """MotionBeat: a music encoder that moves with a dancing body."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from motionbeat.weights import from_pretrained
+
 __version__ = "0.1.0"
+__all__ = ["from_pretrained"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the model code on first use, so that importing the package stays quick."""
+    if name == "from_pretrained":
+        from motionbeat.weights import from_pretrained
+
+        return from_pretrained
+    raise AttributeError(f"module 'motionbeat' has no attribute '{name}'")

@@ -203,4 +203,5 @@ class Block(nn.Module):
     def forward(self, x: Tensor, *clock: Tensor) -> Tensor:
         """Map (B, n, width) tokens to the same shape; ``clock`` is passed to the attention."""
         x = x + self.attention(self.before(x), *clock)
-        return x + self.forth(x)
+        update: Tensor = self.forth(x)
+        return x + update

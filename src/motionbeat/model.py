@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from motionbeat.encoder import Encoder, EncoderCard
+from motionbeat.encoder import Encoder
 from motionbeat.kinematics import FEATURES
 from motionbeat.layers import Block, ContactGuidedAttention, PhaseAttention, PhaseRotation
 from motionbeat.rhythm import accent_curve, beat_grid, onset_envelope
@@ -105,7 +105,7 @@ class Tower(nn.Module):
         x = beat_synchronous(frames, rate, clock).mT
         for convolution in self.stem:
             x = functional.gelu(convolution(x)) * mask
-        x = x.mT.unflatten(1, (-1, POSITIONS)).flatten(2)
+        x = x.mT.reshape(len(x), -1, POSITIONS * _STEM)
         periods = clock.periods.clamp(0.1, 3.0).log2().unsqueeze(-1)
         x = self.token(torch.cat([x, periods, extras.expand(-1, x.shape[1], -1)], dim=-1))
         states = [x]
@@ -123,7 +123,9 @@ class Tower(nn.Module):
     def carry(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
         """States (B, n, width) of the beats at (B, F) seconds: (B, F, width)."""
         found = clock.interpolate(states, seconds)
-        return self.rotation(found, clock.phase_at(seconds), clock.beats_per_bar[:, None])
+        phase, metre = clock.phase_at(seconds), clock.beats_per_bar[:, None]
+        carried: Tensor = self.rotation(found, phase, metre)
+        return carried
 
     def embed(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
         """Embedding of clips.
@@ -219,8 +221,8 @@ class MotionTower(Tower):
         """
         metre = (clock.beats_per_bar == 3)[:, None, None].to(features.dtype)
         pulses = features[..., _PULSE_COLUMN:][..., :1]
-        contact = beat_synchronous(pulses, MOTION_RATE, clock)
-        contact = contact.unflatten(1, (-1, POSITIONS)).amax(dim=(2, 3)) if self.guide else None
+        strikes = beat_synchronous(pulses, MOTION_RATE, clock).reshape(len(metre), -1, POSITIONS)
+        contact = strikes.amax(dim=2) if self.guide else None
         return self.encode(features, MOTION_RATE, clock, metre, contact)
 
 
@@ -289,8 +291,9 @@ class _Windows:
         """(B * windows, window, width) back to (B, n, width)."""
         if self.count == 1:
             return x
-        windows = x.unflatten(0, (-1, self.count))
-        return windows[:, self.owner, self.place - self.starts[self.owner]]
+        windows = x.reshape(-1, self.count, *x.shape[1:])
+        joined: Tensor = windows[:, self.owner, self.place - self.starts[self.owner]]
+        return joined
 
 
 class MotionBeatEncoder(Encoder):
@@ -298,15 +301,12 @@ class MotionBeatEncoder(Encoder):
 
     Args:
         model: the towers; only the one that listens is used.
-        card: what a reader must know.
     """
 
-    card: EncoderCard  # type: ignore[misc]
     context = 10.0
 
-    def __init__(self, model: MotionBeat, card: EncoderCard) -> None:
+    def __init__(self, model: MotionBeat) -> None:
         super().__init__()
-        self.card = card
         self.listening = Listening()
         self.tower = model.audio
         self.eval().requires_grad_(False)

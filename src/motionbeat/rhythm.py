@@ -66,7 +66,8 @@ def uniform_grid(duration: float) -> BeatGrid:
     """Beats at 120 BPM in bars of four from 0 s: the grid of what has no beat of its own."""
     period = 60 / UNIFORM_TEMPO
     count = max(1, int(np.ceil(round(duration / period, 6))))
-    return BeatGrid(np.arange(count + 1) * period, np.arange(count) % METRES[0], METRES[0])
+    times = np.arange(count + 1, dtype=np.float64) * period
+    return BeatGrid(times, np.arange(count) % METRES[0], METRES[0])
 
 
 def onset_envelope(log_mel: NDArray[np.float32], rate: float) -> Curve:
@@ -150,8 +151,9 @@ def _rises(log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
     return rises
 
 
-def _standardised(curve: NDArray[np.floating]) -> NDArray[np.floating]:
-    return (curve - curve.mean()) / max(float(curve.std()), 1e-6)
+def _standardised(curve: NDArray[np.floating]) -> Times:
+    standardised: Times = (curve - curve.mean()) / max(float(curve.std()), 1e-6)
+    return standardised
 
 
 def _local_periods(envelope: Times, rate: float) -> tuple[Times, float]:

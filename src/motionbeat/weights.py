@@ -8,11 +8,28 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from motionbeat.encoder import EncoderCard
 from motionbeat.errors import MotionBeatError
-from motionbeat.model import MotionBeat
+from motionbeat.model import FRAME_RATE, SAMPLE_RATE, SIZES, MotionBeat, MotionBeatEncoder
 
 FOLDER = Path(__file__).parent / "pretrained"
 """The shipped weights, each with a model card beside it."""
+
+CARDS = {
+    "motionbeat-small": EncoderCard(
+        name="motionbeat-small",
+        revision="1",
+        sample_rate=SAMPLE_RATE,
+        frame_rate=FRAME_RATE,
+        layers=SIZES["small"].audio_blocks + 1,
+        width=SIZES["small"].width,
+        parameters=2_982_646,
+        licence="Apache-2.0",
+        training_data=("groovebox", "groove_midi"),
+        source="MotionBeat Bench, src/motionbeat/pretrained/motionbeat-small.md",
+    )
+}
+"""Cards of the shipped weights."""
 
 _CONFIGURATION = "motionbeat"
 
@@ -26,6 +43,26 @@ def save_weights(model: MotionBeat, architecture: dict[str, Any], path: Path) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
     save_file(state, path, {_CONFIGURATION: json.dumps(architecture, sort_keys=True)})
+
+
+def from_pretrained(name: str | Path = "motionbeat-small") -> MotionBeatEncoder:
+    """The frozen music encoder of shipped weights, or of a file; see :func:`load_model`."""
+    model = load_model(name)
+    card = CARDS.get(str(name)) or EncoderCard(
+        name=Path(name).stem,
+        revision=_digest(Path(name))[:12],
+        sample_rate=SAMPLE_RATE,
+        frame_rate=FRAME_RATE,
+        layers=len(model.audio.blocks) + 1,
+        width=model.audio.token.out_features,
+        parameters=sum(weight.numel() for weight in model.audio.parameters()),
+        licence="unknown",
+        training_data=(),
+        source=str(name),
+    )
+    kind = type("PretrainedMotionBeat", (MotionBeatEncoder,), {"card": card})
+    encoder: MotionBeatEncoder = kind(model)
+    return encoder
 
 
 def load_model(name: str | Path) -> MotionBeat:
@@ -53,8 +90,7 @@ def load_model(name: str | Path) -> MotionBeat:
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; check the path or install motionbeat again")
     if str(name) in known:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = _digest(path)
         if digest != known[str(name)]:
             raise WeightsError(
                 f"{path}: its SHA-256 is {digest[:12]}..., not the published "
@@ -80,3 +116,8 @@ def load_model(name: str | Path) -> MotionBeat:
         )
     model.load_state_dict(state)
     return model.eval().requires_grad_(False)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

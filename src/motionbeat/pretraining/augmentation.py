@@ -70,7 +70,7 @@ def change_body(motion: Motion, factor: float, rng: np.random.Generator) -> Moti
         rng: draws mirroring, bone lengths, rate and noise of the capture.
 
     Returns:
-        The dance without contacts, at 25 frames a second or more.
+        The dance without contacts, at no fewer than 25 frames a second if it has them.
     """
     positions = motion.positions.astype(np.float64)
     if rng.random() < 0.5:

@@ -101,7 +101,7 @@ class PairDataset(Dataset[tuple[Features, Draw]]):
         self.pairs = pairs
         self.cache = cache
 
-    def __getitem__(self, draw: Draw) -> tuple[Features, Draw]:  # type: ignore[override]
+    def __getitem__(self, draw: Draw) -> tuple[Features, Draw]:
         """Features of the pair and variant of a draw."""
         return features(self.pairs[draw.pair], draw.variant, self.cache), draw
 

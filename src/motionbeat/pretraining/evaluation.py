@@ -16,7 +16,15 @@ from torch import Tensor
 from motionbeat.console import bar
 from motionbeat.model import SAMPLE_RATE, WHEN_RATE, MotionBeat
 from motionbeat.pretraining.batches import SAME_TEMPO, Batch
-from motionbeat.pretraining.pairs import Pair, cut_motion, cut_music, excerpt, listen, load_pair
+from motionbeat.pretraining.pairs import (
+    Pair,
+    PairError,
+    cut_motion,
+    cut_music,
+    excerpt,
+    listen,
+    load_pair,
+)
 
 CLIP_SECONDS = 5.0
 """Length of the clips that are compared."""
@@ -49,20 +57,28 @@ def clips(
         cache: folder of the features.
         each: clips of a pair at most, from its middle; None for all.
         seconds: length of a clip.
+
+    Raises:
+        PairError: no pair is as long as a clip.
+        AudioError, MotionError: a pair cannot be used.
     """
     found, piece = [], []
     with bar("pairs") as progress:
         for number, pair in enumerate(progress.track(pairs, description="clips")):
             waveform, motion = load_pair(pair)
             count = int(min(len(waveform) / SAMPLE_RATE, motion.duration) / seconds)
-            taken = range(count) if each is None else range((count - each) // 2, count)[:each]
-            beats = np.array(pair.beats or listen(waveform)[2].times)
+            spare = 0 if each is None else max(count - each, 0)
+            taken = range(count)[spare // 2 :][:each]
+            known = pair.beats is not None and len(pair.beats) > 1
+            beats = np.array(pair.beats if known else listen(waveform)[2].times)
             for start in (float(index * seconds) for index in taken):
                 near = np.abs(beats[:-1] - start - seconds / 2).argsort()[:4]
                 period = float(np.median(np.diff(beats)[near]))
                 shifts = (0.0, -period, period)
                 found.append([excerpt(pair, start, seconds, shift, cache) for shift in shifts])
                 piece.append(number)
+    if not found:
+        raise PairError(f"no pair to validate on has {seconds:g} s; choose longer ones")
     nothing = [0.0] * len(found)
     columns = list(zip(*found, strict=True))
     batch = Batch(
@@ -110,7 +126,8 @@ def compare(audio: Tensor, motion: Tensor, known: Clips) -> dict[str, float]:
     own = nearness.diagonal()
     found = {}
     for name, table in (("music_to_motion", nearness), ("motion_to_music", nearness.T)):
-        rank = (table >= table.diagonal()[:, None]).sum(dim=1) - 1  # ties count against
+        nearer = ~(table < table.diagonal()[:, None])  # ties count against, and so does NaN
+        rank = nearer.sum(dim=1) - 1
         for depth in (1, 10):
             found[f"{name}_r{depth}"] = float((rank < depth).double().mean())
     shifted = torch.stack([(audio * other).sum(dim=1) for other in (earlier, later)])

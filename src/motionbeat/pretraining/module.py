@@ -112,12 +112,10 @@ class Pretraining(LightningModule):
                 zip(curves, (onsets, contacts), (AUDIO_RATE, MOTION_RATE), strict=True)
             )
         ]
-        pulses = [
-            logits.sigmoid().unflatten(1, grid.shape[1:]).movedim(-1, 0).flatten(0, 1)
-            for logits in curves
-        ]
+        pulses = [logits.sigmoid().movedim(-1, 0).reshape(-1, *grid.shape[1:]) for logits in curves]
         structure = structural_rhythm_alignment_loss(
-            *pulses,
+            pulses[0],
+            pulses[1],
             clock.mask.repeat(2, 1),
             clock.positions.repeat(2, 1),
             clock.beats_per_bar.repeat(2),
@@ -140,10 +138,12 @@ class Pretraining(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; only matrices decay."""
-        matrices = [p for p in self.parameters() if p.ndim > 1]
-        others = [p for p in self.parameters() if p.ndim <= 1]
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in self.parameters() if p.ndim > 1]},
+            {"params": [p for p in self.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        ]
         optimizer = torch.optim.AdamW(
-            [{"params": matrices}, {"params": others, "weight_decay": 0.0}],
+            groups,
             lr=self.learning_rate,
             weight_decay=self.weight_decay,
         )

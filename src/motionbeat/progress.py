@@ -1,0 +1,40 @@
+"""What people see of a training by Lightning: a progress bar, and no advice."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lightning import Callback, LightningModule, Trainer
+from rich.progress import Progress
+
+
+class StepBar(Callback):
+    """Advance a progress bar by one for each training step."""
+
+    def __init__(self, progress: Progress, label: str) -> None:
+        self.progress = progress
+        self.label = label
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the bar; after an interruption, from where training goes on."""
+        total = trainer.estimated_stepping_batches
+        self.id = self.progress.add_task(self.label, total=total, completed=trainer.global_step)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        """Advance it."""
+        self.progress.advance(self.id)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take it away."""
+        self.progress.remove_task(self.id)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence Lightning's advice on choices made here on purpose."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        yield
