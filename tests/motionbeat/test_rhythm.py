@@ -1,0 +1,282 @@
+"""Beats and bars heard in click tracks whose beats and bars are known."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from motionbeat.model import AUDIO_RATE, HOP, SAMPLE_RATE, Listening
+from motionbeat.rhythm import (
+    FASTEST,
+    METRES,
+    SLOWEST,
+    accent_curve,
+    beat_grid,
+    onset_envelope,
+    sharpened,
+    uniform_grid,
+)
+
+TOLERANCE = 0.035
+SECONDS = 20.0
+FRAME = 1 / AUDIO_RATE
+
+
+def accented_clicks(times, accented, kind="kick", seconds=SECONDS, seed=0):
+    """Hisses over faint noise; the accented ones with a kick, louder, or replaced by a beep."""
+    rng = np.random.default_rng(seed)
+    waveform = 0.003 * rng.standard_normal(round(seconds * SAMPLE_RATE))
+    n = np.arange(SAMPLE_RATE // 20)
+    decay = np.exp(-n / (SAMPLE_RATE / 100))
+    for time, accent in zip(times, accented, strict=True):
+        piece = hiss = np.diff(0.15 * rng.standard_normal(len(n)) * decay, prepend=0)
+        if accent:
+            piece = {
+                "kick": hiss + 0.6 * np.sin(2 * np.pi * 80 * n / SAMPLE_RATE) * decay,
+                "louder": 4 * hiss,
+                "beep": 0.5 * np.sin(2 * np.pi * 3000 * n / SAMPLE_RATE) * decay,
+            }[kind]
+        start = round(time * SAMPLE_RATE)
+        waveform[start : start + len(n)] += piece[: len(waveform) - start]
+    return waveform
+
+
+def hear(waveform):
+    with torch.inference_mode():
+        log_mel = Listening().spectrum(torch.from_numpy(waveform).float()[None])[0].numpy()
+    envelope = onset_envelope(log_mel, AUDIO_RATE)
+    return beat_grid(envelope, accent_curve(log_mel, AUDIO_RATE), AUDIO_RATE)
+
+
+def steady(bpm, start=0.4, seconds=SECONDS):
+    return np.arange(start, seconds - 0.1, 60 / bpm)
+
+
+def assert_heard(grid, times, positions, metre):
+    """A beat at each time, none between them, with its place in the bar."""
+    away = np.abs(grid.times[:, None] - times)
+    nearest = away.argmin(axis=0)
+    assert away.min(axis=0).max() < TOLERANCE
+    assert (np.diff(nearest) == 1).all()
+    assert grid.beats_per_bar == metre
+    assert np.array_equal(grid.positions[nearest], positions)
+
+
+def assert_covers(grid, duration):
+    assert grid.times.shape == (len(grid) + 1,)
+    assert (np.diff(grid.times) > 0).all()
+    assert grid.times[0] <= 1e-5
+    assert grid.times[-1] >= duration - 1e-5
+    assert grid.beats_per_bar in METRES
+    assert (grid.positions >= 0).all()
+    assert (grid.positions < grid.beats_per_bar).all()
+    assert (np.diff(grid.positions) % grid.beats_per_bar == 1).all()
+
+
+def assert_uniform(grid, duration):
+    assert_covers(grid, duration)
+    assert np.array_equal(grid.times, np.arange(len(grid) + 1) * 0.5)
+    assert np.array_equal(grid.positions, np.arange(len(grid)) % 4)
+    assert grid.times[-1] - duration < 0.5 + FRAME or len(grid) == 1
+
+
+@pytest.mark.parametrize("kind", ["kick", "louder", "beep"])
+@pytest.mark.parametrize("metre", METRES)
+@pytest.mark.parametrize("bpm", [52, 60, 75, 100, 126, 140, 160])
+def test_steady_clicks_are_beats_and_accents_are_downbeats(bpm, metre, kind):
+    times = steady(bpm)
+    positions = (np.arange(len(times)) + bpm) % metre  # starts somewhere in the bar
+    grid = hear(accented_clicks(times, positions == 0, kind))
+    assert_heard(grid, times, positions, metre)
+    assert_covers(grid, SECONDS)
+
+
+@pytest.mark.parametrize(("first", "last"), [(100, 130), (140, 100), (90, 160), (160, 120)])
+def test_gradual_change_of_tempo_is_followed(first, last):
+    times = [0.4]
+    while times[-1] < 29:
+        times.append(times[-1] + 60 / (first + (last - first) * times[-1] / 30))
+    positions = np.arange(len(times)) % 4
+    grid = hear(accented_clicks(times, positions == 0, seconds=30.0))
+    assert_heard(grid, np.array(times), positions, 4)
+
+
+def test_silence_before_the_first_click_is_counted_through():
+    times = np.arange(5.3, 24, 0.5)
+    positions = np.arange(len(times)) % 4
+    grid = hear(accented_clicks(times, positions == 0, seconds=25.0))
+    assert_heard(grid, times, positions, 4)
+    before = grid.times[grid.times < 5.2]
+    assert len(before) == 11
+    assert np.diff(before) == pytest.approx(0.5, abs=0.03)
+
+
+def test_beats_go_on_where_clicks_are_missing():
+    times = np.arange(0.3, 24, 0.55)
+    positions, heard = np.arange(len(times)) % 4, np.arange(len(times)) % 7 != 5
+    grid = hear(accented_clicks(times[heard], positions[heard] == 0, seconds=25.0))
+    assert_heard(grid, times, positions, 4)
+
+
+def test_a_silent_middle_is_counted_through():
+    times = np.arange(0.3, 24, 0.55)
+    positions, early, late = np.arange(len(times)) % 4, times < 8, times > 14
+    heard = early | late
+    grid = hear(accented_clicks(times[heard], positions[heard] == 0, seconds=25.0))
+    assert_heard(grid, times[early], positions[early], 4)
+    assert_heard(grid, times[late], positions[late], 4)
+    assert np.diff(grid.times).max() < 1.2 * 0.55
+
+
+@pytest.mark.parametrize("bpm", [30, 42, 185, 205, 230, 280])
+def test_tempo_outside_the_range_or_at_its_fast_end_is_heard_at_its_double_or_half(bpm):
+    times = steady(bpm)
+    grid = hear(accented_clicks(times, np.zeros(len(times), bool)))
+    heard = 60 / np.median(np.diff(grid.times))
+    multiple = 2.0 ** np.round(np.log2(heard / bpm))
+    assert heard == pytest.approx(multiple * bpm, rel=0.01)
+    assert SLOWEST <= heard <= FASTEST
+    assert multiple in ({2} if bpm < SLOWEST else {0.5} if bpm > FASTEST else {0.5, 1})
+    inner = grid.times[(grid.times > times[0] - 0.1) & (grid.times < times[-1] + 0.1)]
+    rare, often = (inner, times) if multiple <= 1 else (times, inner)
+    assert np.abs(rare[:, None] - often).min(axis=1).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("frames", [1, 13, 37, 150])
+def test_delayed_audio_has_delayed_beats(frames):
+    times = steady(110)
+    positions = np.arange(len(times)) % 4
+    delay = frames * HOP / SAMPLE_RATE
+    waveform = accented_clicks(times, positions == 0)
+    late = hear(np.concatenate([waveform[: frames * HOP], waveform]))
+    assert_heard(late, times + delay, positions, 4)
+    early = hear(waveform)
+    away = np.abs(late.times[:, None] - (early.times + delay)).min(axis=0)
+    # continuing beats at the start stand on the first two heard, later ones on the same onsets
+    assert away[early.times > 0].max() < 2 * FRAME
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seconds", [6.0, 20.0])
+def test_white_noise_has_the_uniform_grid(seconds, seed):
+    noise = np.random.default_rng(seed).uniform(-0.5, 0.5, round(seconds * SAMPLE_RATE))
+    assert_uniform(hear(noise), seconds)
+
+
+@pytest.mark.parametrize("seconds", [1e-4, 0.3, 2.0, 12.0])
+@pytest.mark.parametrize("amplitude", [0.0, 0.5])
+def test_silence_and_a_steady_tone_have_the_uniform_grid(seconds, amplitude):
+    times = np.arange(max(1, round(seconds * SAMPLE_RATE))) / SAMPLE_RATE
+    assert_uniform(hear(amplitude * np.sin(2 * np.pi * 440 * times)), seconds)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.4, 1.0, 1.9])
+def test_what_is_too_short_to_repeat_has_the_uniform_grid(seconds):
+    times = np.arange(0.05, seconds, 0.4)
+    clicks = accented_clicks(times, times < 0.1, seconds=seconds)
+    assert_uniform(hear(clicks), seconds)
+
+
+@st.composite
+def curves(draw):
+    frames = draw(st.one_of(st.integers(0, 3), st.integers(0, 900)))
+    rate = draw(st.sampled_from([30.0, 60.0, AUDIO_RATE]))
+    rng = np.random.default_rng(draw(st.integers(0, 999)))
+    kind = draw(st.sampled_from(["uniform", "sparse", "heavy", "pulses", "zero", "constant"]))
+    envelope = {
+        "uniform": lambda: rng.uniform(0, 1, frames),
+        "sparse": lambda: rng.uniform(0, 9, frames) * (rng.uniform(0, 1, frames) < 0.03),
+        "heavy": lambda: np.exp(4 * rng.standard_normal(frames)),
+        "pulses": lambda: 1.0 * (np.arange(frames) % rng.integers(1, 100) == 0),
+        "zero": lambda: np.zeros(frames),
+        "constant": lambda: np.full(frames, 0.7),
+    }[kind]()
+    accents = rng.standard_normal(frames) * draw(st.sampled_from([0.0, 1.0]))
+    return envelope.astype(np.float32), accents.astype(np.float32), rate
+
+
+@given(curves())
+@settings(max_examples=150, deadline=None)
+def test_any_curve_gives_increasing_beats_from_start_to_end(given_curves):
+    envelope, accents, rate = given_curves
+    assert_covers(beat_grid(envelope, accents, rate), len(envelope) / rate)
+
+
+@given(st.floats(0, 4000))
+def test_uniform_grid_is_120_bpm_and_no_longer_than_it_must_be(duration):
+    grid = uniform_grid(duration)
+    assert_uniform(grid, duration)
+    assert grid.beats_per_bar == 4
+
+
+@pytest.mark.parametrize(("duration", "beats"), [(0, 1), (0.5, 1), (0.51, 2), (2, 4), (2.1, 5)])
+def test_uniform_grid_by_hand(duration, beats):
+    assert len(uniform_grid(duration)) == beats
+
+
+def test_beat_numbers_moments():
+    grid = hear(accented_clicks(steady(110), np.arange(len(steady(110))) % 4 == 0))
+    halves = (grid.times[:-1] + grid.times[1:]) / 2
+    assert np.array_equal(grid.beat(grid.times), np.arange(len(grid) + 1))
+    assert grid.beat(halves) == pytest.approx(np.arange(len(grid)) + 0.5)
+    assert grid.beat(grid.times[[0, -1]] + [-9, 9]).tolist() == [0, len(grid)]
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
+def test_sharpened_has_unit_deviation_and_no_constant(scale):
+    rng = np.random.default_rng(0)
+    envelope = rng.uniform(0, 1, 500)
+    found = sharpened(scale * envelope + 7, 100.0)
+    assert found.min() == 0
+    assert found.std() == pytest.approx(1, abs=1e-4)
+    assert found == pytest.approx(sharpened(envelope, 100.0), abs=1e-3)
+    assert not sharpened(np.full(500, scale), 100.0).any()
+
+
+def bands_that(change):
+    """A band that sounds from the start, and from frame 100 on as ``change`` says."""
+    log_mel = np.zeros((200, 40), np.float32)
+    log_mel[:, 20] = 3
+    change(log_mel[100:])
+    return onset_envelope(log_mel, AUDIO_RATE)
+
+
+def test_a_sound_that_sets_in_is_an_onset_at_its_frame_and_the_next():
+    def enter(log_mel):
+        log_mel[:, 5] = 3
+
+    assert np.flatnonzero(bands_that(enter)).tolist() == [100, 101]
+
+
+def test_a_sound_that_ends_or_slides_to_the_next_band_is_no_onset():
+    def end(log_mel):
+        log_mel[:] = 0
+
+    def slide(log_mel):
+        log_mel[:, 21], log_mel[:, 20] = 3, 0
+
+    def leap(log_mel):
+        log_mel[:, 22], log_mel[:, 20] = 3, 0
+
+    assert not bands_that(end).any()
+    assert not bands_that(slide).any()
+    assert bands_that(leap).any()
+
+
+@pytest.mark.parametrize("band", [3, 30])
+def test_low_onsets_weigh_more_than_high_ones(band):
+    log_mel = np.zeros((400, 40), np.float32)
+    log_mel[100:110, 30], log_mel[300:310, band] = 3, 3
+    envelope = onset_envelope(log_mel, AUDIO_RATE)
+    assert envelope[300] >= envelope[100] > 0
+    assert (envelope[300] > 2 * envelope[100]) == (band == 3)
+
+
+def test_accents_are_where_the_sound_changes():
+    log_mel = np.zeros((600, 40), np.float32)
+    log_mel[:200, 10:20], log_mel[200:, 25:35] = 3, 3
+    accents = accent_curve(log_mel, AUDIO_RATE)
+    assert abs(accents.argmax() - 200) <= 1
+    assert accents.mean() == pytest.approx(0, abs=1e-4)
+    assert np.array_equal(accent_curve(np.ones((50, 40), np.float32), AUDIO_RATE), np.zeros(50))

@@ -1,0 +1,227 @@
+"""Clocks and beat-synchronous tokens, against numpy and against fine sampling."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from motionbeat.rhythm import BeatGrid
+from motionbeat.tokens import POSITIONS, Clock, beat_synchronous
+
+RATE = 30.0
+
+
+def grid(beats=9, metre=4, start=-0.3, period=0.5, pickup=0, seed=0):
+    """Beats of uneven length that start anywhere in the bar."""
+    lengths = period * np.random.default_rng(seed).uniform(0.8, 1.25, beats)
+    times = start + np.concatenate([[0.0], lengths.cumsum()])
+    return BeatGrid(times, (np.arange(beats) + pickup) % metre, metre)
+
+
+def regular(beats, period, start=0.0, metre=4):
+    return BeatGrid(start + period * np.arange(beats + 1), np.arange(beats) % metre, metre)
+
+
+def tokens(frames, rate, *grids):
+    """(B, beats * POSITIONS, width) of (T, width) frames for each grid."""
+    frames = torch.as_tensor(np.asarray(frames), dtype=torch.float32)
+    return beat_synchronous(frames.expand(len(grids), -1, -1), rate, Clock.of(grids)).numpy()
+
+
+def noise(frames, width=3, seed=0):
+    return np.random.default_rng(seed).standard_normal((frames, width)).astype(np.float32)
+
+
+def held(frames, rate, seconds):
+    """The frame that stands for each moment, 0 beyond the ends."""
+    index = np.floor(seconds * rate + 0.5).astype(int)
+    inside = (index >= 0) & (index < len(frames))
+    return np.where(inside[:, None], frames[index.clip(0, len(frames) - 1)], 0.0)
+
+
+@pytest.mark.parametrize(("rate", "period"), [(30.0, 0.5), (100.0, 0.9), (5.0, 0.4), (50.0, 0.28)])
+def test_tokens_are_the_means_of_finely_sampled_frames(rate, period):
+    one, frames, fine = grid(period=period), noise(round(3 * rate)), 2000
+    edges = np.concatenate(
+        [np.linspace(a, b, POSITIONS, endpoint=False)
+         for a, b in zip(one.times, one.times[1:], strict=False)]
+    )  # fmt: skip
+    spans = np.diff(one.times).repeat(POSITIONS) / POSITIONS
+    moments = edges[:, None] + (np.arange(fine) + 0.5) / fine * spans[:, None]
+    means = held(frames, rate, moments.ravel()).reshape(*moments.shape, -1).mean(axis=1)
+    assert tokens(frames, rate, one)[0] == pytest.approx(means, abs=0.01)
+
+
+@pytest.mark.parametrize("rate", [3.0, 30.0, 100.0])
+def test_constant_frames_give_constant_tokens_inside_and_0_outside(rate):
+    frames = np.full((round(4 * rate), 2), 2.5)
+    found = tokens(frames, rate, regular(20, 0.5, start=-3.0))[0, :, 0]
+    edges = -3.0 + np.arange(20 * POSITIONS + 1) * 0.5 / POSITIONS
+    first, last = -0.5 / rate, (len(frames) - 0.5) / rate
+    inside = (edges[:-1] >= first + 1e-4) & (edges[1:] <= last - 1e-4)
+    outside = (edges[1:] <= first - 1e-4) | (edges[:-1] >= last + 1e-4)
+    assert inside.any()
+    assert outside.any()
+    assert found[inside] == pytest.approx(2.5, rel=1e-3)
+    assert not found[outside].any()
+    assert ((found >= 0) & (found <= 2.5 * 1.001)).all()
+
+
+def test_a_ramp_gives_its_means():
+    """Two frames a position: the means of 0 and 1, of 2 and 3, and so on."""
+    found = tokens(np.arange(240.0)[:, None], 24.0, regular(10, 1.0, start=-0.5 / 24))
+    assert found[0, :, 0] == pytest.approx(np.arange(120) * 2 + 0.5, rel=1e-4)
+
+
+def test_positions_shorter_than_a_frame_share_it_and_none_is_lost():
+    """Frames last a beat: twelve equal tokens for each. Half a beat later, six and six."""
+    frames = np.array([[1.0], [5.0], [2.0]])
+    whole = tokens(frames, 1.0, regular(3, 1.0, start=-0.5))[0, :, 0]
+    assert whole == pytest.approx(np.repeat([1, 5, 2], POSITIONS), rel=1e-4)
+    half = tokens(frames, 1.0, regular(3, 1.0))[0, :, 0]
+    assert half == pytest.approx(np.repeat([1, 5, 5, 2, 2, 0], POSITIONS // 2), rel=1e-4, abs=1e-5)
+
+
+def test_a_position_across_two_frames_mixes_them():
+    found = tokens([[0.0], [8.0]], 1.0, regular(1, 9.6, start=-0.1 - 0.8))[0, :3, 0]
+    assert found == pytest.approx([0.0, 8 * 0.2 / 0.8, 8.0], abs=1e-4)
+
+
+@given(st.integers(1, 40), st.floats(2, 120), st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_mass_is_preserved(count, rate, seed):
+    frames = noise(count, seed=seed)
+    one = grid(math.ceil((count / rate + 1) / 0.4), start=-0.5, seed=seed)
+    spans = np.diff(one.times).repeat(POSITIONS)[:, None] / POSITIONS
+    mass = (tokens(frames, rate, one)[0] * spans * rate).sum(axis=0)
+    assert mass == pytest.approx(frames.sum(axis=0), abs=2e-3 * max(1, count**0.5))
+
+
+def test_a_batch_equals_its_clips_and_padding_is_0():
+    grids = [grid(9), grid(4, metre=3, start=0.1, seed=1), grid(13, period=0.2, seed=2)]
+    together = tokens(noise(120), RATE, *grids)
+    for one, found in zip(grids, together, strict=True):
+        alone = tokens(noise(120), RATE, one)[0]
+        assert found[: len(alone)] == pytest.approx(alone, abs=1e-5)
+        assert not found[len(alone) :].any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_tokens_have_the_type_of_the_frames(dtype):
+    found = beat_synchronous(torch.ones(1, 90, 2, dtype=dtype), RATE, Clock.of([grid()]))
+    assert found.dtype == dtype
+
+
+def test_gradient_reaches_every_frame_the_beats_cover():
+    frames = torch.ones(1, 30, 1, requires_grad=True)
+    beat_synchronous(frames, RATE, Clock.of([regular(3, 0.2, start=0.1)])).sum().backward()
+    touched = frames.grad.flatten() > 1e-6
+    assert touched.nonzero().flatten().tolist() == list(range(3, 22))
+
+
+def test_clock_pads_to_the_longest():
+    short, long = grid(4, metre=3, pickup=1), grid(7, seed=1)
+    clock = Clock.of([short, long])
+    assert clock.times.shape == (2, 8)
+    assert clock.times[0, :5].numpy() == pytest.approx(short.times, abs=1e-6)
+    assert clock.times[1].numpy() == pytest.approx(long.times, abs=1e-6)
+    assert (clock.periods > 0).all()
+    assert clock.positions.tolist() == [[1, 2, 0, 1, 0, 0, 0], [0, 1, 2, 3, 0, 1, 2]]
+    assert clock.mask.tolist() == [[True] * 4 + [False] * 3, [True] * 7]
+    assert clock.beats_per_bar.tolist() == [3, 4]
+
+
+def test_moments_divide_each_beat_evenly():
+    clock = Clock.of([BeatGrid(np.array([0.0, 1.0, 3.0]), np.array([0, 1]), 4)])
+    assert clock.moments(4)[0].tolist() == [[0, 0.25, 0.5, 0.75], [1, 1.5, 2, 2.5]]
+    assert clock.moments().shape == (1, 2, POSITIONS)
+
+
+def both(metres=(3, 4)):
+    """Two grids of different length, their clock, and moments before, within and after both."""
+    grids = [grid(8, metres[0], pickup=2), grid(13, metres[1], start=-0.1, seed=3)]
+    seconds = np.random.default_rng(0).uniform(-1, 8, (2, 200))
+    return grids, Clock.of(grids), seconds
+
+
+def true_beats(one, seconds):
+    """np.interp, going on at the first and last period beyond the ends."""
+    first, last = np.diff(one.times)[[0, -1]]
+    count = len(one)
+    times = np.concatenate([one.times[:1] - 20 * first, one.times, one.times[-1:] + 20 * last])
+    return np.interp(seconds, times, np.array([-20, *range(count + 1), count + 20]))
+
+
+def test_beat_is_interpolated_and_goes_on_at_the_ends():
+    grids, clock, seconds = both()
+    found = clock.beat(torch.from_numpy(seconds).float()).numpy()
+    for one, moments, beat in zip(grids, seconds, found, strict=True):
+        assert beat == pytest.approx(true_beats(one, moments), abs=1e-4)
+        within = (moments >= one.times[0]) & (moments <= one.times[-1])
+        assert one.beat(moments[within]) == pytest.approx(beat[within], abs=1e-4)
+
+
+def test_beats_themselves_have_their_numbers_and_phases():
+    one = grid(12, metre=3, pickup=1)
+    clock = Clock.of([one])
+    times = clock.times[:, :-1]
+    assert clock.beat(times)[0].tolist() == list(range(12))
+    torch.testing.assert_close(clock.phase_at(times), clock.phase)
+    assert clock.phase[0, :3].tolist() == pytest.approx([2 * math.pi / 3, 4 * math.pi / 3, 0])
+
+
+@pytest.mark.parametrize("metre", [3, 4])
+def test_phase_goes_once_round_each_bar(metre):
+    """In a regular grid the bar lasts metre * 0.5 s, whatever beat the clip starts on."""
+    seconds = np.linspace(-1, 7, 333)
+    for pickup in range(metre):
+        one = BeatGrid(0.5 * np.arange(13), (np.arange(12) + pickup) % metre, metre)
+        found = Clock.of([one]).phase_at(torch.from_numpy(seconds)[None].float())[0].numpy()
+        true = 2 * np.pi * (seconds / 0.5 + pickup) / metre
+        assert np.abs(np.exp(1j * found) - np.exp(1j * true)).max() < 1e-4
+        within = (seconds >= 0) & (seconds < 6)
+        assert (found[within] >= 0).all()
+        assert (found[within] < 2 * np.pi).all()
+
+
+def test_phase_follows_each_grid_of_a_batch():
+    grids, clock, seconds = both()
+    found = clock.phase_at(torch.from_numpy(seconds).float()).numpy()
+    for one, moments, phase in zip(grids, seconds, found, strict=True):
+        true = 2 * np.pi * (true_beats(one, moments) + one.positions[0]) / one.beats_per_bar
+        assert np.abs(np.exp(1j * phase) - np.exp(1j * true)).max() < 1e-3
+
+
+def test_states_are_interpolated_between_the_middles_of_beats():
+    grids, clock, seconds = both()
+    states = np.random.default_rng(1).standard_normal((2, 13, 5))
+    found = clock.interpolate(
+        torch.from_numpy(states).float(), torch.from_numpy(seconds).float()
+    ).numpy()
+    for one, moments, state, result in zip(grids, seconds, states, found, strict=True):
+        beats = true_beats(one, moments)
+        for channel in range(5):
+            middles = np.arange(len(one)) + 0.5
+            true = np.interp(beats, middles, state[: len(one), channel])
+            assert result[:, channel] == pytest.approx(true, abs=1e-3)
+
+
+def test_padding_has_no_influence_on_what_is_interpolated():
+    _, clock, seconds = both()
+    moments = torch.from_numpy(seconds).float()
+    states = torch.randn(2, 13, 5, generator=torch.Generator().manual_seed(0))
+    spoilt = states.masked_fill(~clock.mask.unsqueeze(-1), torch.nan)
+    assert torch.equal(clock.interpolate(states, moments), clock.interpolate(spoilt, moments))
+
+
+def test_first_clips_and_another_device():
+    _, clock, seconds = both()
+    one = clock.first(1)
+    moments = torch.from_numpy(seconds[:1]).float()
+    assert torch.equal(one.phase_at(moments), clock.phase_at(moments.expand(2, -1))[:1])
+    assert {value.shape[0] for value in vars(one).values()} == {1}
+    assert {value.device.type for value in vars(clock.to("meta")).values()} == {"meta"}
+    assert clock.to("meta").phase_at(moments.expand(2, -1).to("meta")).shape == (2, 200)
