@@ -30,7 +30,11 @@ class MotionBeatRandom(MotionBeatEncoder):
     )
 
     def __init__(self) -> None:
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(0)
-            model = MotionBeat("small")
-        super().__init__(model)
+        super().__init__(untrained())
+
+
+def untrained() -> MotionBeat:
+    """The small model with the same random weights on every call."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        return MotionBeat("small").eval().requires_grad_(False)

@@ -319,14 +319,29 @@ def _beat_divergence(x: Tensor, y: Tensor, beats: Tensor, gamma: float) -> Tenso
     return (xy - (xx + yy) / 2) / beats
 
 
+def accent_mass(pulses: Tensor, bar_position: Tensor, beats_per_bar: int) -> Tensor:
+    """How much of a rhythm curve, or of motion energy, falls on each position of the bar.
+
+    Args:
+        pulses: (B, beats, P) curve at P positions of each beat, 0 at padding.
+        bar_position: (B, beats) integers, where in its bar a beat stands, 0 for a downbeat.
+        beats_per_bar: length of the bar, the same for all clips.
+
+    Returns:
+        (B, beats_per_bar * P), summed over the bars of each clip.
+    """
+    place = bar_position.clamp(0, beats_per_bar - 1)
+    where = functional.one_hot(place, beats_per_bar).to(pulses.dtype)
+    with torch.autocast(pulses.device.type, enabled=False):
+        return torch.einsum("ntk,ntp->nkp", where, pulses).flatten(1)
+
+
 def _bar_distance(x: Tensor, y: Tensor, bar_position: Tensor, beats_per_bar: Tensor) -> Tensor:
-    """:func:`bar_emd`, (B,), of (B, beats, P) pulses, 0 at padding, summed by place in the bar."""
+    """:func:`bar_emd`, (B,), of the accent masses of (B, beats, P) pulses, 0 at padding."""
     distance = x.new_zeros(len(x))
     for metre in set(beats_per_bar.tolist()):
         rows = (beats_per_bar == metre).nonzero()[:, 0]
-        where = functional.one_hot(bar_position[rows].clamp(0, metre - 1), metre).to(x.dtype)
-        with torch.autocast(x.device.type, enabled=False):
-            masses = [torch.einsum("ntk,ntp->nkp", where, z[rows]).flatten(1) for z in (x, y)]
+        masses = [accent_mass(z[rows], bar_position[rows], metre) for z in (x, y)]
         distance = distance.index_add(0, rows, bar_emd(*masses))
     return distance
 

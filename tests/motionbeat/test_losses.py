@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from benchmarks.perf.soft_dtw import both_ways, plain, scalars
 from motionbeat.losses import (
+    accent_mass,
     bar_emd,
     embodied_contrastive_loss,
     soft_dtw,
@@ -725,3 +726,10 @@ def test_alignment_refuses(change, message):
     arguments = dict(zip(names, mixed(), strict=True)) | change
     with pytest.raises(ValueError, match=message):
         structural_rhythm_alignment_loss(*arguments.values())
+
+
+def test_accent_mass_adds_up_what_falls_on_each_position_of_the_bar():
+    pulses = torch.tensor([[[1.0, 0.0], [0.0, 2.0], [3.0, 0.0], [4.0, 5.0], [0.0, 0.0]]])
+    positions = torch.tensor([[2, 0, 1, 2, 0]])  # a pickup, a bar of three, padding
+    expected = torch.tensor([[0.0, 2.0, 3.0, 0.0, 5.0, 5.0]])
+    assert torch.equal(accent_mass(pulses, positions, 3), expected)
