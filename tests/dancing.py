@@ -1,0 +1,101 @@
+"""Click tracks with dances to them, small enough to be made anew by every test."""
+
+import io
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import soundfile
+
+from data_modules.base import Beats, DataModule, DatasetCard, MotionFile, Split, Track
+from data_modules.synthesis.dancer import DANCERS, dance
+from motionbeat.files import write_atomically
+from motionbeat.model import SAMPLE_RATE
+from motionbeat.pretraining.pairs import Pair
+from tests.clicks import click_track
+
+SECONDS = 8.0
+
+
+def beats_at(bpm, seconds=SECONDS, first=0.3):
+    """Times of the beats, and their positions in bars of four."""
+    times = np.arange(first, seconds - 0.1, 60 / bpm)
+    return times, np.arange(len(times)) % 4 + 1
+
+
+def write_dance(path, motion):
+    buffer = io.BytesIO()
+    np.savez(buffer, **motion.arrays())
+    write_atomically(path, buffer.getvalue())
+
+
+def danced(bpm, seconds=SECONDS, dancer=0, seed=0, fps=60.0):
+    times, positions = beats_at(bpm, seconds)
+    return dance(
+        beats=times,
+        positions=positions,
+        accents=np.stack([times, np.where(positions == 1, 1.0, 0.6)], axis=1),
+        style="rock",
+        metre="4/4",
+        duration=seconds,
+        dancer=dancer,
+        seed=seed,
+        fps=fps,
+    )
+
+
+def write_pair(folder, name="pair", bpm=110.0, seconds=SECONDS, seed=0, beats=True):
+    """A click track and a dance to it, in two files."""
+    times, positions = beats_at(bpm, seconds)
+    audio, motion = Path(folder) / f"{name}.wav", Path(folder) / f"{name}.npz"
+    soundfile.write(
+        audio, click_track(times, positions == 1, seconds, SAMPLE_RATE, seed), SAMPLE_RATE
+    )
+    write_dance(motion, danced(bpm, seconds, seed % len(DANCERS), seed))
+    return Pair(name, audio, motion, tuple(times.tolist()) if beats else None)
+
+
+class Dancing(DataModule):
+    """Click tracks in bars of four at several tempi, danced to unless that is left out."""
+
+    card = DatasetCard(
+        name="dancing",
+        revision="1",
+        annotations=(Beats, MotionFile),
+        licence="Apache-2.0",
+        citation="none",
+        size="12 tracks",
+        how_to_get="made by the tests",
+        synthetic=True,
+    )
+    sizes: ClassVar = {"train": 8, "validation": 4, "test": 0}
+
+    def __init__(self, cache, data=None, *, dances: int = 1, seconds: float = SECONDS):
+        super().__init__(cache, data)
+        self.dances, self.seconds = dances, seconds
+
+    @property
+    def folder(self) -> Path:
+        return self.cache / f"dancing-{self.seconds}"
+
+    def prepare_data(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for split in self.sizes:
+            for index, track in enumerate(self.tracks(split)):
+                if not track.audio_path.exists():
+                    write_pair(self.folder, track.id, self._bpm(index), self.seconds, index)
+
+    def tracks(self, split: Split) -> list[Track]:
+        tracks = []
+        for index in range(self.sizes[split]):
+            name = f"{split}{index}"
+            annotations = [Beats(*beats_at(self._bpm(index), self.seconds))]
+            if self.dances:
+                annotations.append(MotionFile(self.folder / f"{name}.npz"))
+            audio = self.folder / f"{name}.wav"
+            tracks.append(Track(name, audio, self.seconds, name, tuple(annotations)))
+        return tracks
+
+    @staticmethod
+    def _bpm(index):
+        return 96.0 + 14 * (index % 4)
