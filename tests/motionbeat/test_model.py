@@ -135,6 +135,11 @@ def test_windows_join_to_what_they_were_cut_from(size):
     assert torch.equal(windows.join(pieces), x)
 
 
+@pytest.mark.parametrize(("size", "count"), [(1, 1), (36, 1), (37, 2), (60, 2), (61, 3), (84, 3)])
+def test_there_are_no_more_windows_than_needed(size, count):
+    assert _Windows(torch.ones(1, size, dtype=torch.bool)).count == count
+
+
 @pytest.mark.parametrize("size", [37, 60, 61, 200])
 def test_windows_answer_for_beats_with_12_neighbours_on_each_side(size):
     place = torch.arange(size).float()[None, :, None]
