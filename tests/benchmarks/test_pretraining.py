@@ -95,16 +95,16 @@ class Crash(BaseException):
 def stop_in(monkeypatch):
     """Stop training in the middle of an epoch, once."""
 
-    def stop(epoch, by):
-        step = Pretraining.training_step
+    def stop(epoch, by, hook="training_step", at=1):
+        step = getattr(Pretraining, hook)
 
         def stopped(self, batch, index):
-            if (self.current_epoch, index) == (epoch, 1):
-                monkeypatch.setattr(Pretraining, "training_step", step)
+            if (self.current_epoch, index) == (epoch, at):
+                monkeypatch.setattr(Pretraining, hook, step)
                 raise by
             return step(self, batch, index)
 
-        monkeypatch.setattr(Pretraining, "training_step", stopped)
+        monkeypatch.setattr(Pretraining, hook, stopped)
 
     handler = signal.getsignal(signal.SIGINT)
     yield stop
@@ -213,6 +213,21 @@ def test_an_interrupted_training_goes_on_exactly(
     for number, moments in wanted["state"].items():
         assert equal(state["state"][number], moments)
     assert kept["lr_schedulers"] == expected["lr_schedulers"]
+
+
+def test_what_was_logged_after_the_checkpoint_is_not_logged_twice(
+    in_one_go, tmp_path, cache, stop_in
+):
+    command = arguments(tmp_path, cache, training__epochs=3, training__variants=2)
+    stop_in(1, Crash(), "validation_step", 0)
+    with pytest.raises(Crash):
+        motionbeat(*command)
+    stopped = Trained(None, tmp_path)
+    assert [int(row["step"]) for row in stopped.log()] == [1, 1, 3]
+    assert stopped.checkpoint()["global_step"] == 2
+    again = Trained(motionbeat(*command), tmp_path)
+    assert again.log() == in_one_go.log()
+    assert equal(again.weights(), in_one_go.weights())
 
 
 def test_an_epoch_that_is_no_better_is_kept_all_the_same(in_one_go):

@@ -31,9 +31,10 @@ def clusters(batch):
     return [pairs[first : first + CLUSTER] for first in range(0, len(pairs), CLUSTER)]
 
 
-def share_a_tempo(tempi):
-    """Whether all are similar to one of them."""
-    return any(max(abs(np.log(tempi / one))) <= np.log1p(SAME_TEMPO) for one in tempi)
+def share_a_tempo(members, tempi):
+    """Whether the tempi of all members are similar to one and the same tempo."""
+    given = np.array([tempi[pair] for pair in members])
+    return any(max(abs(np.log(given / one))) <= np.log1p(SAME_TEMPO) for one in tempi)
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +61,18 @@ def test_clusters_share_a_tempo():
         assert len(batches) == 20
         for batch in batches:
             for members in clusters(batch):
-                assert share_a_tempo(np.array([TEMPI[pair] for pair in members]))
+                assert share_a_tempo(members, TEMPI)
+
+
+def test_clusters_share_a_tempo_among_tempi_close_together():
+    tempi = [80 * 1.01**step for step in range(40)]
+    for batch in sampler(tempi, batch_size=4, steps=300):
+        assert share_a_tempo([draw.pair for draw in batch], tempi)
 
 
 def test_tempo_is_not_looked_at_where_it_shall_not_be():
     apart = [
-        not share_a_tempo(np.array([TEMPI[pair] for pair in members]))
+        not share_a_tempo(members, TEMPI)
         for batch in sampler(similar=False)
         for members in clusters(batch)
     ]
