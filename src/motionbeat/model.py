@@ -106,7 +106,7 @@ class Tower(nn.Module):
         for convolution in self.stem:
             x = functional.gelu(convolution(x)) * mask
         x = x.mT.reshape(len(x), -1, POSITIONS * _STEM)
-        periods = clock.periods.clamp(0.1, 3.0).log2().unsqueeze(-1)
+        periods = clock.periods.clamp(0.1, 3.0).log2().unsqueeze(-1).to(x.dtype)
         x = self.token(torch.cat([x, periods, extras.expand(-1, x.shape[1], -1)], dim=-1))
         states = [x]
         windows = _Windows(clock.mask)

@@ -16,7 +16,8 @@ Curve = NDArray[np.float32]
 Times = NDArray[np.float64]
 
 SLOWEST, FASTEST = 50.0, 220.0
-"""Range of tempi in beats a minute."""
+"""Range of tempi in beats a minute; slower and faster ones are heard at a multiple or a part of
+themselves, and so may be what is faster than about 165 BPM with accents every other beat."""
 
 UNIFORM_TEMPO = 120.0
 """Beats a minute of the grid laid over what has no beat."""
@@ -32,7 +33,7 @@ _WINDOW, _STEP = 8.0, 0.5  # s, of the tempogram
 _INERTIA, _LEAP = 30.0, 6.0  # cost of an octave of tempo change in a step, and the most it can be
 _TIGHTNESS = 100.0  # of the beats around the local period
 _SMOOTHING = 0.015  # s
-_CLEAR = 0.4  # noise reaches 0.2, the least rhythmic of 46 pieces 0.9
+_CLEAR = 0.4  # noise of 5 s and more reaches 0.2, the least rhythmic of 104 pieces 0.9
 _SHORTEST = 2.0  # s; less cannot repeat itself
 _LOW_BANDS = 8
 _LOW_WEIGHT = 0.6

@@ -23,7 +23,7 @@ class Clock:
     """Beat grids of a batch of clips.
 
     Attributes:
-        times: (B, n + 1) float32 seconds; padding goes on counting.
+        times: (B, n + 1) float64 seconds; padding goes on counting.
         positions: (B, n) place of each beat in its bar, 0 on the downbeat.
         beats_per_bar: (B,).
         mask: (B, n) True for real beats.
@@ -47,7 +47,7 @@ class Clock:
         positions = np.stack([np.pad(grid.positions, (0, longest - len(grid))) for grid in grids])
         lengths = torch.tensor([len(grid) for grid in grids])
         return cls(
-            torch.from_numpy(times).float(),
+            torch.from_numpy(times),
             torch.from_numpy(positions),
             torch.tensor([grid.beats_per_bar for grid in grids]),
             torch.arange(longest) < lengths[:, None],
@@ -63,8 +63,8 @@ class Clock:
 
     @property
     def phase(self) -> Tensor:
-        """(B, n) bar phase of the beats in radians."""
-        return 2 * math.pi * self.positions / self.beats_per_bar[:, None]
+        """(B, n) float64 bar phase of the beats in radians."""
+        return 2 * math.pi * self.positions.to(self.times.dtype) / self.beats_per_bar[:, None]
 
     @property
     def periods(self) -> Tensor:
@@ -79,13 +79,14 @@ class Clock:
     def beat(self, seconds: Tensor) -> Tensor:
         """(B, F) running number of the beat, with its fraction, at (B, F) seconds."""
         last = self.mask.sum(dim=1, keepdim=True) - 1
-        index = torch.searchsorted(self.times, seconds.contiguous(), right=True) - 1
+        seconds = seconds.to(self.times.dtype).contiguous()
+        index = torch.searchsorted(self.times, seconds, right=True) - 1
         index = torch.minimum(index.clamp_min(0), last)
         start, period = self.times.gather(1, index), self.periods.gather(1, index)
         return index + (seconds - start) / period
 
     def phase_at(self, seconds: Tensor) -> Tensor:
-        """(B, F) bar phase in radians at (B, F) seconds."""
+        """(B, F) float64 bar phase in radians at (B, F) seconds."""
         beat = self.beat(seconds)
         last = self.mask.sum(dim=1, keepdim=True) - 1
         index = torch.minimum(beat.detach().floor().long().clamp_min(0), last)
@@ -102,7 +103,7 @@ class Clock:
         Returns:
             (B, F, width); the first and last state go on beyond the ends.
         """
-        last = (self.mask.sum(dim=1, keepdim=True) - 1).to(seconds.dtype)
+        last = (self.mask.sum(dim=1, keepdim=True) - 1).to(self.times.dtype)
         place = torch.minimum((self.beat(seconds) - 0.5).clamp_min(0), last)
         low = place.floor()
         part = (place - low).unsqueeze(-1).to(states.dtype)
@@ -127,7 +128,7 @@ def beat_synchronous(frames: Tensor, rate: float, clock: Clock) -> Tensor:
         (B, n * POSITIONS, width); 0 at padding.
     """
     sums = torch.nn.functional.pad(frames.double().cumsum(dim=1), (0, 0, 1, 0))
-    edges = torch.cat([clock.moments().flatten(1), clock.times[:, -1:]], dim=1).double()
+    edges = torch.cat([clock.moments().flatten(1), clock.times[:, -1:]], dim=1)
     place = (edges * rate + 0.5).clamp(0, frames.shape[1])
     low = place.floor().clamp_max(frames.shape[1] - 1).long()
     below = _rows(sums, low)

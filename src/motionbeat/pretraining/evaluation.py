@@ -122,7 +122,8 @@ def compare(audio: Tensor, motion: Tensor, known: Clips) -> dict[str, float]:
         mean of the two. Chance is 1 / N, 10 / N and 1/2.
     """
     true, earlier, later = motion.chunk(3)
-    nearness = audio @ true.T
+    with torch.autocast(audio.device.type, enabled=False):  # half precision would tie
+        nearness = audio @ true.T
     own = nearness.diagonal()
     found = {}
     for name, table in (("music_to_motion", nearness), ("motion_to_music", nearness.T)):

@@ -129,7 +129,7 @@ class Pretraining(LightningModule):
         """Retrieval and discrimination among all clips of the validation batch."""
         scores = compare(*embed(self.model, batch), self.validation)
         self.log_dict(
-            {f"validation/{name}": value for name, value in scores.items()},
+            {f"validation/{name}": value for name, value in scores.items() if value == value},
             batch_size=len(batch),
             sync_dist=True,
         )
