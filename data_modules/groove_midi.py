@@ -21,13 +21,12 @@ import math
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,11 +47,11 @@ from data_modules.base import (
 )
 from data_modules.synthesis import library
 from data_modules.synthesis.affect import Cues
-from data_modules.synthesis.arranger import Score, Voice
+from data_modules.synthesis.arranger import Score, Voice, gather_accents, within
 from data_modules.synthesis.library import Piece, Recipe
-from data_modules.synthesis.render import Note, Part, write_audio
+from data_modules.synthesis.render import Note, Part
+from data_modules.synthesis.sources import content, readable
 from data_modules.synthesis.styles import KITS, PROGRAMS, PROGRESSIONS, SCALES
-from motionbeat.files import write_atomically
 
 _FOLDER = "groove"
 _ARCHIVES = ("groove_midi.zip", "groove-v1.0.0-midionly.zip")
@@ -75,7 +74,6 @@ _GENERAL_MIDI = {22: 42, 26: 46, 58: 43}
 _KITS = ("acoustic", "electronic")  # the snare of the jazz kits' brush is lost among their toms
 _RING = 0.5  # seconds from a stroke to its release
 _LOUD = {36: 1.0, 37: 0.8, 38: 0.8, 40: 0.8}  # share of a stroke in an accent
-_TOGETHER = 0.03  # seconds within which strokes are one accent
 
 _MODES = ("major", "mixolydian", "dorian", "minor")
 _CHORD_FAMILIES = ("piano", "organ", "guitar", "mallet", "strings", "free_reed")
@@ -303,7 +301,7 @@ def read_info(source: Path) -> list[Recording]:
         DatasetError: the table is missing or unsound, or a MIDI file of it is missing.
     """
     table = f"{source}: {_FOLDER}/info.csv"
-    text = _content(source, "info.csv").decode("utf-8", errors="replace")
+    text = content(source, _FOLDER, "info.csv", _LARGEST).decode("utf-8", errors="replace")
     rows = csv.DictReader(io.StringIO(text))
     if absent := [name for name in _COLUMNS if name not in (rows.fieldnames or ())]:
         raise DatasetError(f"{table} has no column {', '.join(absent)}; get the dataset again")
@@ -347,9 +345,9 @@ def read_drumming(source: Path, recording: Recording) -> Drumming:
     """
     import mido
 
-    content = _content(source, recording.midi)
+    midi = content(source, _FOLDER, recording.midi, _LARGEST)
     try:
-        file = mido.MidiFile(file=io.BytesIO(content))
+        file = mido.MidiFile(file=io.BytesIO(midi))
         ticks, tempos, strokes = 0, set(), []
         for message in mido.merge_tracks(file.tracks):
             ticks += message.time
@@ -422,7 +420,10 @@ def arrange(id: str, recording: Recording, drumming: Drumming, start: int, bars:
         duration=math.floor((at(end) + _TAIL) * 100) / 100,
         beats=np.array([at(beat) for beat in range(first, end)]),
         positions=np.arange(first, end) % per_bar + 1,
-        accents=_accents(strokes),
+        accents=gather_accents(
+            (stroke.start, _LOUD.get(stroke.pitch, 0.3) * stroke.velocity / 127)
+            for stroke in strokes
+        ),
         voices=tuple(voices),
         # The mix reads dynamics and timbre; nothing here is rated for emotion.
         cues=Cues(0.0, 0.0, 0.0, rng.uniform(-1, 1), 0.0, rng.uniform(-1, 1)),
@@ -460,8 +461,8 @@ def _accompany(
     for bar in range(beats.start // per_bar, (beats.stop - 1) // per_bar + 1):
         degree = int(progression[bar % len(progression)]) - 1
         root, third, fifth = (key + SCALES[mode][(degree + step) % 7] for step in (0, 2, 4))
-        low = [_from(_BASS_LOWEST, fifth if place == half else root) for place in bass_row]
-        voicing = [_from(_CHORDS_LOWEST, tone) for tone in (root, third, fifth)]
+        low = [within(_BASS_LOWEST, fifth if place == half else root) for place in bass_row]
+        voicing = [within(_CHORDS_LOWEST, tone) for tone in (root, third, fifth)]
         play(bass, bass_row, bar, [[pitch] for pitch in low])
         play(chords, chord_row, bar, [voicing for _ in chord_row])
     programs = [int(rng.choice(PROGRAMS[name][split])) for name in ("bass", family)]
@@ -471,65 +472,18 @@ def _accompany(
     ]
 
 
-def _from(lowest: int, pitch: int) -> int:
-    """The pitch of the same name in the octave from the lowest up."""
-    return lowest + (pitch - lowest) % 12
-
-
-def _accents(strokes: tuple[Note, ...]) -> NDArray[np.float64]:
-    """(k, 2) time and strength of what sounds together; the strongest moment has strength 1."""
-    moments: list[list[float]] = []
-    for stroke in strokes:
-        strength = _LOUD.get(stroke.pitch, 0.3) * stroke.velocity / 127
-        if moments and stroke.start - moments[-1][0] < _TOGETHER:
-            moments[-1][1] += strength
-        else:
-            moments.append([stroke.start, strength])
-    accents = np.array(moments)
-    accents[:, 1] /= accents[:, 1].max()
-    return accents
-
-
 def _make(
     id: str, recording: Recording, source: Path, start: int, bars: int, folder: Path
 ) -> Piece:
     """Arrange, render and dance one excerpt; write its audio and its motion."""
-    from data_modules.synthesis.dancer import DANCERS, dance
-    from data_modules.synthesis.mixing import mix
+    from data_modules.synthesis.performance import perform
 
     score = arrange(id, recording, read_drumming(source, recording), start, bars)
-    write_audio(folder / f"{id}.flac", mix(score, _generator(id, 2)))
-
-    rng = _generator(id, 3)
     primary = recording.style.partition("/")[0]
-    dancer = int(rng.integers(len(DANCERS)))
-    danced = dance(
-        beats=score.beats,
-        positions=score.positions,
-        accents=score.accents,
-        style=_DANCES.get(recording.style, _DANCES.get(primary, primary)),
-        metre=score.metre,
-        duration=score.duration,
-        dancer=dancer,
-        seed=int(rng.integers(2**31)),
-    )
-    buffer = io.BytesIO()
-    np.savez(buffer, **danced.arrays())  # type: ignore[arg-type]
-    write_atomically(folder / f"{id}.npz", buffer.getvalue())
-    labels: dict[str, Any] = {
-        "recording": recording.id,
-        "split": recording.split,
-        "style": score.style,
-        "metre": score.metre,
-        "bpm": score.bpm,
-        "duration": score.duration,
-        "beats": score.beats.tolist(),
-        "positions": score.positions.tolist(),
-        "bar": start,
-        "dancer": dancer,
-        "used": score.used,
-    }
-    return Piece((f"{id}.flac", f"{id}.npz"), labels)
+    style = _DANCES.get(recording.style, _DANCES.get(primary, primary))
+    piece = perform(folder, id, score, style, _generator(id, 2), _generator(id, 3))
+    more = {"recording": recording.id, "split": recording.split, "bar": start}
+    return Piece(piece.files, piece.labels | more)
 
 
 def _generator(id: str, stage: int) -> np.random.Generator:
@@ -540,31 +494,7 @@ def _names(source: Path) -> frozenset[str]:
     """Names of the files below the dataset's folder; no other name is ever opened."""
     if source.is_dir():
         return frozenset(path.relative_to(source).as_posix() for path in source.rglob("*.mid"))
-    with _readable(source), zipfile.ZipFile(source) as archive:
+    with readable(source), zipfile.ZipFile(source) as archive:
         names = archive.namelist()
     start = f"{_FOLDER}/"
     return frozenset(name.removeprefix(start) for name in names if name.startswith(start))
-
-
-def _content(source: Path, name: str) -> bytes:
-    """The bytes of one file of the dataset; nothing is unpacked to disk."""
-    with _readable(source, name):
-        if source.is_dir():
-            return (source / name).read_bytes()
-        with zipfile.ZipFile(source) as archive:
-            member = archive.getinfo(f"{_FOLDER}/{name}")
-            if member.file_size > _LARGEST:
-                raise ValueError(f"{member.file_size} bytes when unpacked")
-            return archive.read(member)
-
-
-@contextmanager
-def _readable(source: Path, name: str = "") -> Iterator[None]:
-    """Turn what may be wrong with an archive or a file into one line with its remedy."""
-    what = f"{source}: {_FOLDER}/{name}" if name else str(source)
-    try:
-        yield
-    except KeyError as error:
-        raise DatasetError(f"{what} is missing; get the dataset again") from error
-    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DatasetError(f"{what} cannot be read ({error}); get the dataset again") from error

@@ -1,11 +1,9 @@
 """groovebox: music arranged, performed and danced to by this project, with exact labels."""
 
-import io
 import zlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,7 +26,6 @@ from data_modules.base import (
 from data_modules.synthesis import library
 from data_modules.synthesis.library import Piece, Recipe
 from data_modules.synthesis.styles import STYLES
-from motionbeat.files import write_atomically
 
 
 class GrooveBox(DataModule):
@@ -160,43 +157,16 @@ def _make(
     """Arrange, render and dance one piece; write its audio and its motion."""
     from data_modules.synthesis.affect import affect
     from data_modules.synthesis.arranger import compose, generator
-    from data_modules.synthesis.dancer import DANCERS, dance
-    from data_modules.synthesis.mixing import mix
-    from data_modules.synthesis.render import write_audio
+    from data_modules.synthesis.performance import perform
 
     score = compose(style, split, index, seed, seconds)
-    audio, motion = (f"{_id(split, style, index)}.{suffix}" for suffix in ("flac", "npz"))
-    write_audio(folder / audio, mix(score, generator(seed, split, style, index, 1)))
-
-    rng = generator(seed, split, style, index, 2)
-    dancer = int(rng.integers(len(DANCERS)))
-    danced = dance(
-        beats=score.beats,
-        positions=score.positions,
-        accents=score.accents,
-        style=style,
-        metre=score.metre,
-        duration=score.duration,
-        dancer=dancer,
-        seed=int(rng.integers(2**31)),
-    )
-    buffer = io.BytesIO()
-    np.savez(buffer, **danced.arrays())  # type: ignore[arg-type]
-    write_atomically(folder / motion, buffer.getvalue())
-
+    mixing, dancing = (generator(seed, split, style, index, stage) for stage in (1, 2))
+    piece = perform(folder, _id(split, style, index), score, style, mixing, dancing)
     valence, arousal = affect(score.cues)
-    labels: dict[str, Any] = {
-        "style": style,
-        "metre": score.metre,
-        "bpm": score.bpm,
-        "duration": score.duration,
-        "beats": score.beats.tolist(),
-        "positions": score.positions.tolist(),
+    more = {
         "instruments": sorted({voice.family for voice in score.voices}),
         "tags": sorted(score.tags),
         "valence": valence,
         "arousal": arousal,
-        "dancer": dancer,
-        "used": score.used,
     }
-    return Piece((audio, motion), labels)
+    return Piece(piece.files, piece.labels | more)

@@ -2,7 +2,7 @@
 
 import itertools
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from data_modules.synthesis.styles import (
     DRUMS,
     GROOVES,
     KITS,
+    LOUDNESS,
     PROGRAMS,
     PROGRESSIONS,
     RHYTHMS,
@@ -26,7 +27,7 @@ from data_modules.synthesis.styles import (
 )
 
 _TICKS = 24  # a beat, of the tempo curve
-_LOUDNESS = {"X": 112, "x": 92, "o": 52, "=": 88}
+_TOGETHER = 0.03  # seconds within which onsets are one accent
 _VELOCITY = 96  # of notes written as digits
 _BRIGHT_MODES = {"major": 1.0, "mixolydian": 0.6, "blues": 0.3, "dorian": -0.5, "minor": -1.0}
 _BACKBEAT = ("snare", "clap", "stick")
@@ -105,6 +106,31 @@ def compose(style: str, split: Split, index: int, seed: int, seconds: float = 24
         seconds: about how long; the piece has a whole number of bars.
     """
     return _Arranger(style, split, index, generator(seed, split, style, index, 0), seconds).score()
+
+
+def gather_accents(onsets: Iterable[tuple[float, float]]) -> NDArray[np.float64]:
+    """What sounds together counts together; the strongest moment has strength 1.
+
+    Args:
+        onsets: time in seconds and strength of at least one onset, in the order of their times.
+
+    Returns:
+        (k, 2) times and strengths.
+    """
+    moments: list[list[float]] = []
+    for time, strength in onsets:
+        if moments and time - moments[-1][0] < _TOGETHER:
+            moments[-1][1] += strength
+        else:
+            moments.append([time, strength])
+    merged = np.array(moments)
+    merged[:, 1] /= merged[:, 1].max()
+    return merged
+
+
+def within(lowest: int, pitch: int) -> int:
+    """The pitch of the same name in the octave from the lowest up."""
+    return lowest + (pitch - lowest) % 12
 
 
 @dataclass(frozen=True)
@@ -303,7 +329,7 @@ class _Arranger:
             for drum, row in playing.items():
                 for step, _, sign in self._strokes(row, bar):
                     if step < self.style.steps - length:
-                        yield self._stroke(drum, self._beat(bar, step), _LOUDNESS[sign])
+                        yield self._stroke(drum, self._beat(bar, step), LOUDNESS[sign])
             if fill:
                 yield from self._fill(bar, length)
 
@@ -329,12 +355,12 @@ class _Arranger:
                 yield self._event("bass", self._beat(bar, step), length, pitch, _VELOCITY)
 
     def _bass_root(self, bar: int) -> int:
-        return _within(_BASS_LOWEST, self.key + self.chords[bar][0])
+        return within(_BASS_LOWEST, self.key + self.chords[bar][0])
 
     def _voicing(self, bar: int) -> list[int]:
         tones = self.chords[bar][: 4 if self.style.sevenths else 3]
         lowest = _CHORDS_LOWEST + self.high
-        return sorted(_within(lowest, self.key + tone) for tone in tones)
+        return sorted(within(lowest, self.key + tone) for tone in tones)
 
     def _harmony(self) -> Iterator[_Event]:
         row = self.rows["chord"]
@@ -350,7 +376,7 @@ class _Arranger:
                     continue
                 length = steps * 0.95 if sign == "=" else min(steps, self.per_beat) * self.gate
                 for pitch in voicing:
-                    yield self._event("chords", beat, length, pitch, _LOUDNESS[sign])
+                    yield self._event("chords", beat, length, pitch, LOUDNESS[sign])
 
     def _pads(self) -> Iterator[_Event]:
         if "pad" not in self.families:
@@ -384,7 +410,7 @@ class _Arranger:
         return next((at for at in near if self._lead_pitch(at) % 12 in tones), place)
 
     def _lead_pitch(self, place: int) -> int:
-        tonic = _within(_LEAD_LOWEST + self.high, self.key)
+        tonic = within(_LEAD_LOWEST + self.high, self.key)
         return tonic + SCALES[self.mode][place % 7] + 12 * (place // 7)
 
     def _pickup(self) -> Iterator[_Event]:
@@ -462,11 +488,6 @@ def _tags(style: Style, bpm: float, swing: float | None, cues: Cues, drums: bool
         *({"bright"} if cues.timbre > 0.4 else set()),
         *({"dark"} if cues.timbre < -0.4 else set()),
     })  # fmt: skip
-
-
-def _within(lowest: int, pitch: int) -> int:
-    """The pitch of the same name in the octave from the lowest up."""
-    return lowest + (pitch - lowest) % 12
 
 
 def _unit(value: float) -> float:

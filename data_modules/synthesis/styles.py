@@ -56,6 +56,9 @@ BEATS_A_BAR = {"4/4": 4, "3/4": 3, "6/8": 2, "12/8": 4}
 GROOVES: Mapping[Split, tuple[int, ...]] = {"train": (0, 1), "validation": (2,), "test": (3,)}
 """Which of a style's grooves a split uses."""
 
+LOUDNESS = {"X": 112, "x": 92, "o": 52, "=": 88}
+"""MIDI velocities of the signs in the rows of a groove."""
+
 DRUMS = {
     "kick": 36, "snare": 38, "stick": 37, "clap": 39, "hat": 42, "pedal": 44, "open": 46,
     "ride": 51, "bell": 53, "crash": 49, "high_tom": 48, "tom": 45, "floor": 41, "tamb": 54,
