@@ -18,9 +18,9 @@ bars only, begins on a downbeat, and is taken where the notes confirm the annota
 
 Songs without such a place are left out; in most of them the downbeats are a beat late or early.
 
-There is no official split. A song's split follows from the CRC-32 of its number: about 80 % train, 10 %
-validation, 10 % test. Three songs stand twice in the dataset; both versions are in one split. The
-dataset's archive tells no artists, so an artist may be heard in all splits.
+There is no official split. A song's split follows from the CRC-32 of its number: about 80 % train,
+10 % validation, 10 % test. Three songs stand twice in the dataset; both versions are in one split.
+The dataset's archive tells no artists, so an artist may be heard in all splits.
 """
 
 import io
