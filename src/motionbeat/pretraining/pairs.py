@@ -185,8 +185,9 @@ def excerpt(pair: Pair, start: float, seconds: float, shift: float, cache: Path)
 
 
 def _kept(cache: Path, pair: Pair, part: list[float], work_out: Callable[[], Features]) -> Features:
-    stamps = [[f.name, f.stat().st_size] for f in (pair.audio, pair.motion) if f.is_file()]
-    made_of = json.dumps([FORMAT, pair.id, stamps, part])
+    files = [file.stat() for file in (pair.audio, pair.motion) if file.is_file()]
+    stamps = [[file.st_size, file.st_mtime_ns] for file in files]
+    made_of = json.dumps([FORMAT, pair.id, pair.beats, stamps, part])
     path = cache / f"{hashlib.sha256(made_of.encode()).hexdigest()[:32]}.safetensors"
     try:
         return Features(**load_file(path))
