@@ -12,7 +12,7 @@ from motionbeat.pretraining.settings import Architecture, Objective, Training
 
 CACHE = Path(os.environ.get("MOTIONBEAT_CACHE", ".cache/motionbeat"))
 DATA = Path(os.environ["MOTIONBEAT_DATA"]) if os.environ.get("MOTIONBEAT_DATA") else None
-ENCODERS = "logmel,mfcc_chroma,random,musicnn"
+ENCODERS = "logmel,mfcc_chroma,random,musicnn,beatgrid,motionbeat-random,motionbeat-small"
 LEARNING_RATES = (0.0003, 0.001, 0.003, 0.01, 0.03)
 SEEDS = 3
 _ARCHITECTURE, _OBJECTIVE, _TRAINING = Architecture(), Objective(), Training()

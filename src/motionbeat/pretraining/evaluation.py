@@ -107,7 +107,13 @@ def embed(model: MotionBeat, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def compare(audio: Tensor, motion: Tensor, known: Clips) -> dict[str, float]:
-    """Retrieval and rhythm discrimination.
+    """Means of :func:`judge` over the clips, and ``discrimination``, the mean of its two kinds."""
+    found = {name: float(values.nanmean()) for name, values in judge(audio, motion, known).items()}
+    return found | {"discrimination": (found["shift"] + found["impostor"]) / 2}
+
+
+def judge(audio: Tensor, motion: Tensor, known: Clips) -> dict[str, Tensor]:
+    """Retrieval and rhythm discrimination, clip by clip.
 
     Args:
         audio: (N, d) embeddings of the music.
@@ -115,11 +121,11 @@ def compare(audio: Tensor, motion: Tensor, known: Clips) -> dict[str, float]:
         known: the clips.
 
     Returns:
-        ``music_to_motion_r1``, ``_r10`` and the way back: share of clips whose own partner, the
-        same moment of the same piece, is among the nearest 1 and 10 of all N; ``shift``: share of
-        comparisons in which the true motion is nearer than itself a beat earlier or later;
-        ``impostor``: than the motion to another piece of the same tempo; ``discrimination``: the
-        mean of the two. Chance is 1 / N, 10 / N and 1/2.
+        (N,) float64 each. ``music_to_motion_r1``, ``_r10`` and the way back: whether a clip's own
+        partner, the same moment of the same piece, is among the nearest 1 and 10 of all N;
+        ``shift``: share of comparisons in which the true motion is nearer than itself a beat
+        earlier and later; ``impostor``: whether it is nearer than the motion to another piece of
+        the same tempo, NaN where there is none. Chance is 1 / N, 10 / N and 1/2.
     """
     true, earlier, later = motion.chunk(3)
     with torch.autocast(audio.device.type, enabled=False):  # half precision would tie
@@ -130,12 +136,12 @@ def compare(audio: Tensor, motion: Tensor, known: Clips) -> dict[str, float]:
         nearer = ~(table < table.diagonal()[:, None])  # ties count against, and so does NaN
         rank = nearer.sum(dim=1) - 1
         for depth in (1, 10):
-            found[f"{name}_r{depth}"] = float((rank < depth).double().mean())
+            found[f"{name}_r{depth}"] = (rank < depth).double()
     shifted = torch.stack([(audio * other).sum(dim=1) for other in (earlier, later)])
-    found["shift"] = float((own > shifted).double().mean())
+    found["shift"] = (own > shifted).double().mean(dim=0)
     rows, others = impostors(known)
-    found["impostor"] = float((own[rows] > nearness[rows, others]).double().mean())
-    found["discrimination"] = (found["shift"] + found["impostor"]) / 2
+    found["impostor"] = torch.full_like(own, torch.nan, dtype=torch.float64)
+    found["impostor"][rows] = (own[rows] > nearness[rows, others]).double()
     return found
 
 
