@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import torch
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -43,3 +44,76 @@ def test_encoder_example_meets_the_contract(tmp_path):
     features = encode(encoder, waveform.numpy())
     assert features.shape[1:] == (1, 1)
     assert abs(features[:, 0, 0].argmax() - 50) <= 1
+
+
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+@pytest.mark.parametrize("name", ["retrieval", "matching", "ablation"])
+def test_tables_of_motionbeat_show_the_committed_results(name):
+    shown = README.split(f"<!-- table: results/{name}.csv -->")[1].split("<!--")[0]
+    assert shown.strip() == TABLES[name](pd.read_csv(RESULTS / f"{name}.csv")).strip()
+
+
+def retrieval_table(found):
+    columns = {
+        "music_to_motion_r1": "music → motion R@1",
+        "music_to_motion_r10": "R@10",
+        "motion_to_music_r10": "motion → music R@10",
+        "shift": "true or shifted by a beat",
+        "impostor": "true or same tempo",
+        "discrimination": "mean of both",
+    }
+
+    def cell(row, name):
+        low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+        interval = f" [{low:.3f}, {high:.3f}]" if pd.notna(low) else ""
+        return f"{row[name]:.3f}{interval}"
+
+    return markdown(
+        ["model", *columns.values()],
+        [[row["model"], *(cell(row, name) for name in columns)] for _, row in found.iterrows()],
+    )
+
+
+def matching_table(found):
+    return markdown(
+        ["model", "own moment, not a shifted one", "p", "own song, not another", "p"],
+        [
+            [
+                row.model,
+                f"{row.shifted:.3f}",
+                f"{row.shifted_p:.4f}",
+                f"{row.other_song:.3f}",
+                f"{row.other_song_p:.4f}",
+            ]
+            for row in found.itertuples()
+        ],
+    )
+
+
+def ablation_table(found):
+    columns = {
+        "music_to_motion_r1": "music → motion R@1",
+        "music_to_motion_r10": "R@10",
+        "motion_to_music_r1": "motion → music R@1",
+        "motion_to_music_r10": "R@10",
+        "discrimination": "discrimination",
+        "beat_f_measure": "beat F",
+        "downbeat_f_measure": "downbeat F",
+    }
+    return markdown(
+        ["model", *columns.values()],
+        [
+            [row["variant"], *(f"{row[name]:.3f} ±{row[f'{name}_std']:.3f}" for name in columns)]
+            for _, row in found.iterrows()
+        ],
+    )
+
+
+def markdown(header, rows):
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+TABLES = {"retrieval": retrieval_table, "matching": matching_table, "ablation": ablation_table}
