@@ -205,3 +205,20 @@ def test_a_file_becomes_a_frozen_encoder_whose_card_tells_it_from_others(file, t
     other = from_pretrained(tmp_path / "weights.safetensors")
     assert other.card.revision != encoder.card.revision
     assert not torch.equal(other(waveform), states)
+
+
+def test_shipped_weights_are_known_by_name_small_and_trained():
+    file = weights.FOLDER / "motionbeat-small.safetensors"
+    assert file.stat().st_size <= 25_000_000
+    assert file.with_suffix(".md").is_file()
+    encoder = from_pretrained("motionbeat-small")
+    assert encoder.card.name == "motionbeat-small"
+    waveform = torch.rand(1, 22_050, generator=torch.Generator().manual_seed(0)) - 0.5
+    states = encoder(waveform)
+    assert states.shape == (1, encoder.card.layers, 51, encoder.card.width)
+    untrained = MotionBeat("small").audio.state_dict()
+    assert all(
+        not torch.equal(value, untrained[name])
+        for name, value in encoder.tower.state_dict().items()
+        if name.endswith("weight")
+    )
