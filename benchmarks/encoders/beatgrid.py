@@ -68,4 +68,4 @@ class BeatGridEncoder(Encoder):
             *(torch.exp(-0.5 * (away / _PULSE) ** 2) for away in (from_beat, from_bar)),
             *(turn(angle) for angle in angles for turn in (torch.cos, torch.sin)),
         ]
-        return torch.stack(features, dim=-1).unsqueeze(1)
+        return torch.stack(features, dim=-1).unsqueeze(1).to(waveform.dtype)
