@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from motionbeat.encoder import Encoder
-from motionbeat.kinematics import FEATURES
+from motionbeat.kinematics import FEATURES, PULSES
 from motionbeat.layers import Block, ContactGuidedAttention, PhaseAttention, PhaseRotation
 from motionbeat.rhythm import accent_curve, beat_grid, onset_envelope
 from motionbeat.spectrum import LogMelSpectrum
@@ -41,7 +41,6 @@ _STEM = 64
 _WINDOW, _MARGIN = 48, 12  # beats that attend to each other, and those of them on each side that
 # another window answers for
 _COLOURLESS = 0.3  # share of training clips whose average spectrum is hidden
-_PULSE_COLUMN = -2  # of the motion features
 
 
 @dataclass(frozen=True)
@@ -220,14 +219,14 @@ class MotionTower(Tower):
             States (B, n, width): the tokens', then each block's.
         """
         metre = (clock.beats_per_bar == 3)[:, None, None].to(features.dtype)
-        pulses = features[..., _PULSE_COLUMN:][..., :1]
+        pulses = features[..., PULSES : PULSES + 1]
         strikes = beat_synchronous(pulses, MOTION_RATE, clock).reshape(len(metre), -1, POSITIONS)
         contact = strikes.amax(dim=2) if self.guide else None
         return self.encode(features, MOTION_RATE, clock, metre, contact)
 
 
 class MotionBeat(nn.Module):
-    """Both towers and the temperature of their comparison.
+    """Both towers.
 
     Args:
         size: name in ``SIZES``.

@@ -19,6 +19,7 @@ from motionbeat.pretraining.batches import SAME_TEMPO, Batch
 from motionbeat.pretraining.pairs import (
     Pair,
     PairError,
+    beat_period,
     cut_motion,
     cut_music,
     excerpt,
@@ -72,8 +73,7 @@ def clips(
             known = pair.beats is not None and len(pair.beats) > 1
             beats = np.array(pair.beats if known else listen(waveform)[2].times)
             for start in (float(index * seconds) for index in taken):
-                near = np.abs(beats[:-1] - start - seconds / 2).argsort()[:4]
-                period = float(np.median(np.diff(beats)[near]))
+                period = beat_period(beats, start + seconds / 2)
                 shifts = (0.0, -period, period)
                 found.append([excerpt(pair, start, seconds, shift, cache) for shift in shifts])
                 piece.append(number)

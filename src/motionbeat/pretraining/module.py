@@ -9,13 +9,12 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
 
+from motionbeat.kinematics import PULSES
 from motionbeat.losses import embodied_contrastive_loss, structural_rhythm_alignment_loss
 from motionbeat.model import AUDIO_RATE, MOTION_RATE, MotionBeat
 from motionbeat.pretraining.batches import Batch, mates
 from motionbeat.pretraining.evaluation import Clips, compare, embed, moments
 from motionbeat.pretraining.settings import Objective
-
-_PULSE_COLUMN = -2
 
 
 class Pretraining(LightningModule):
@@ -101,7 +100,7 @@ class Pretraining(LightningModule):
             self.model.motion.rhythms(motion, watched, when).float(),
         ]
         onsets = functional.max_pool1d(heard.onsets, 5, stride=1, padding=2)
-        contacts = batch.seen.features[:size, :, _PULSE_COLUMN]
+        contacts = batch.seen.features[:size, :, PULSES]
         real = clock.mask.repeat_interleave(grid.shape[2], dim=1)
         inside = real & (when >= 0) & (when < batch.seconds)
         anchors = [

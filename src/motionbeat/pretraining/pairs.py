@@ -94,10 +94,13 @@ class Features:
 
     def period(self, moment: float) -> float:
         """Length of a beat near a moment, in seconds."""
-        if len(self.beats) < 2:
-            return 0.5
-        near = np.argsort(np.abs(self.beats[:-1] - moment))[:4]
-        return float(np.median(np.diff(self.beats)[near]))
+        return beat_period(self.beats, moment) if len(self.beats) > 1 else 0.5
+
+
+def beat_period(beats: NDArray[np.float64], moment: float) -> float:
+    """Median length in seconds of the four beats nearest to a moment, of two beats or more."""
+    near = np.abs(beats[:-1] - moment).argsort()[:4]
+    return float(np.median(np.diff(beats)[near]))
 
 
 def listen(

@@ -40,9 +40,9 @@ class Training:
         workers: processes that load, render and augment.
     """
 
-    epochs: int = 40
+    epochs: int = 26
     steps: int = 100
-    batch_size: int = 64
+    batch_size: int = 32
     seconds: tuple[float, float] = (5.0, 12.0)
     variants: int = 3
     learning_rate: float = 1e-3
