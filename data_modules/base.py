@@ -36,6 +36,9 @@ class DatasetCard:
         citation: what to cite.
         size: in words (tracks, duration, bytes).
         how_to_get: the steps that put it in place, in one line.
+        source: page where it is published; empty for what is made here.
+        splits: where the splits come from.
+        when_gone: what to do when the official link is dead.
         synthetic: True when the music was made by a program; said wherever its numbers stand.
         trained_on: for a test-only dataset, the dataset whose train and validation splits the
             probes learn from.
@@ -48,6 +51,9 @@ class DatasetCard:
     citation: str
     size: str
     how_to_get: str
+    source: str = ""
+    splits: str = ""
+    when_gone: str = ""
     synthetic: bool = False
     trained_on: str | None = None
 
@@ -116,11 +122,26 @@ class Genre(Label):
     """Musical genre or dance style."""
 
 
+class Instrument(Label):
+    """The one instrument heard."""
+
+
+class Pitch(Label):
+    """The one note heard, as a MIDI number."""
+
+
 @dataclass(frozen=True)
 class Labels(Annotation):
-    """Any number of classes out of many."""
+    """Any number of classes out of many.
+
+    Attributes:
+        names: classes that hold.
+        unknown: classes of which nobody knows whether they hold; they are neither learned from nor
+            scored.
+    """
 
     names: frozenset[str]
+    unknown: frozenset[str] = frozenset()
 
 
 class Tags(Labels):
@@ -129,6 +150,10 @@ class Tags(Labels):
 
 class Instruments(Labels):
     """Instruments heard."""
+
+
+class Moods(Labels):
+    """Emotions felt or perceived."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +234,8 @@ class DataModule(LightningDataModule):
     """
 
     card: ClassVar[DatasetCard]
+    partial: bool = False
+    """Whether an incomplete copy was accepted; said wherever its numbers stand."""
 
     def __init__(self, cache: Path, data: Path | None = None) -> None:
         super().__init__()
@@ -219,6 +246,14 @@ class DataModule(LightningDataModule):
     def revision(self) -> str:
         """The card's revision, and the options that change the content."""
         return self.card.revision
+
+    def status(self) -> str:
+        """``present``, ``absent`` or ``partial (n of m)``, without making or reading much."""
+        try:
+            self.tracks("test")
+        except DatasetError:
+            return "absent"
+        return "present"
 
     @abstractmethod
     def tracks(self, split: Split) -> list[Track]:
