@@ -106,10 +106,10 @@ def measured(weights: Path, folders: Folders, kept: Path) -> dict[str, float]:
 
 def beat_scores(encoder: MotionBeatEncoder, groovebox: Any, folders: Folders) -> dict[str, float]:
     """F-measures of beats and downbeats by a linear probe."""
-    run = Run(BeatTask, groovebox, Protocol(learning_rates=LEARNING_RATES, seeds=(0,)), folders)
+    run = Run(BeatTask, [groovebox], Protocol(learning_rates=LEARNING_RATES, seeds=(0,)), folders)
     source = run.embed([encoder])[encoder.card.name]
-    statistics = feature_statistics(source, run.split_tracks["train"])
-    found = run.probe(source, "linear", statistics, "ablation").scores
+    statistics = feature_statistics(source, run.folds[0].tracks["train"])
+    found = run.probe(source, "linear", [statistics], "ablation").scores
     return {name: found[name].mean for name in ("beat_f_measure", "downbeat_f_measure")}
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``motionbeat bench | embed | leaderboard | regression | pretrain | list``."""
+"""The command line, one entry point ``motionbeat`` with a command for each thing to do."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ def bench(
     task: str = "beat",
     dataset: str = "groovebox",
     encoder: str = ENCODERS,
-    dataset_options: dict[str, int | float | str | list[str]] | None = None,
+    dataset_options: dict[str, bool | int | float | str | list[str]] | None = None,
     seeds: int = SEEDS,
     learning_rates: tuple[float, ...] = LEARNING_RATES,
     cache: Path = CACHE,
@@ -68,7 +68,7 @@ def bench(
 def embed(
     dataset: str = "groovebox",
     encoder: str = ENCODERS,
-    dataset_options: dict[str, int | float | str | list[str]] | None = None,
+    dataset_options: dict[str, bool | int | float | str | list[str]] | None = None,
     pooling: float | None = None,
     cache: Path = CACHE,
     data: Path | None = DATA,
@@ -169,17 +169,23 @@ def pretrain(
     )
 
 
-def list_names(kind: Literal["encoders", "datasets", "tasks"]) -> None:
-    """Show what there is by name.
+def list_names(
+    kind: Literal["encoders", "datasets", "tasks"],
+    cache: Path = CACHE,
+    data: Path | None = DATA,
+) -> None:
+    """Show what there is by name, and of the datasets which are here.
 
     Args:
         kind: what to show.
+        cache: folder for generated and fetched data (MOTIONBEAT_CACHE).
+        data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
     """
     from rich.console import Console
     from rich.table import Table
 
     from benchmarks import registry
-    from benchmarks.runner import serves
+    from benchmarks.runner import Folders, serves
 
     grid = Table()
     if kind == "encoders":
@@ -190,12 +196,20 @@ def list_names(kind: Literal["encoders", "datasets", "tasks"]) -> None:
             facts = (card.sample_rate, card.frame_rate, card.layers, card.width, card.parameters)
             grid.add_row(name, *map(str, facts), card.licence)
     elif kind == "datasets":
-        for column in ("name", "tasks", "size", "licence", "how to get it"):
+        for column in ("name", "here", "tasks", "size", "licence", "how to get it"):
             grid.add_column(column)
+        folders = Folders(cache, Path(), data)
         for name, dataset in sorted(registry.DATASETS.classes.items()):
             about = dataset.card
             serving = [one for one, task in registry.TASKS.classes.items() if serves(dataset, task)]
-            grid.add_row(name, ", ".join(serving), about.size, about.licence, about.how_to_get)
+            grid.add_row(
+                name,
+                folders.datamodule(name).status(),
+                ", ".join(serving),
+                about.size,
+                about.licence,
+                about.how_to_get,
+            )
     else:
         for column in ("name", "version", "primary metric", "needs"):
             grid.add_column(column)
@@ -203,6 +217,33 @@ def list_names(kind: Literal["encoders", "datasets", "tasks"]) -> None:
             needs = ", ".join(annotation.__name__ for annotation in task.needs)
             grid.add_row(name, str(task.version), task.primary, needs)
     Console().print(grid)
+
+
+def data_get(
+    name: str,
+    cache: Path = CACHE,
+    data: Path | None = DATA,
+) -> None:
+    """Fetch datasets that need no login, going on where it was cut short; then check them.
+
+    Args:
+        name: one or several names, separated by commas.
+        cache: folder for what is fetched (MOTIONBEAT_CACHE).
+        data: folder with datasets put in place by hand (MOTIONBEAT_DATA); a dataset that has a
+            folder there is completed there.
+    """
+    from benchmarks.registry import DATASETS
+    from benchmarks.runner import Folders
+    from data_modules.published import Published
+    from motionbeat.console import say
+
+    for one in split(name):
+        DATASETS.get(one)
+        module = Folders(cache, Path(), data).datamodule(one)
+        if isinstance(module, Published):
+            module.fetch()
+        module.prepare_data()
+        say(f"{one}: {module.status()}")
 
 
 class Parser(ArgumentParser):
@@ -225,6 +266,7 @@ def main() -> None:
                 "leaderboard": leaderboard,
                 "regression": regression,
                 "pretrain": pretrain,
+                "data": {"get": data_get},
                 "list": list_names,
             },
             parser_class=Parser,

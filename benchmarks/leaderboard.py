@@ -6,6 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
@@ -17,9 +18,17 @@ from motionbeat.console import say
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
 from tasks.base import Task
+from tasks.clip import SingleLabelTask
 
 ORDER = {"ceiling": 0, "specialist": 1, "encoder": 2, "floor": 3}
 PLAIN_WIDTH = 180
+_STYLES = {
+    "linear": ("o", "tab:blue"),
+    "mlp": ("s", "tab:orange"),
+    "knn": ("^", "tab:green"),
+    "reference": ("D", "gray"),
+}
+_NAMED_CLASSES = 40  # more names than that cannot be read
 
 
 def read_records(results: Path) -> list[RunRecord]:
@@ -86,12 +95,14 @@ def row(
         "dataset": record.dataset,
         "dataset_revision": record.dataset_revision,
         "synthetic": record.synthetic,
+        "partial": record.partial,
         "trained_on": record.trained_on or record.dataset,
         "kind": record.kind,
         "name": record.name,
         "probe": probe,
         "tracks": len(record.tracks),
-        "seeds": len(record.protocol.seeds) if record.kind in ("encoder", "floor") else 1,
+        "folds": record.folds,
+        "seeds": len(next(iter(one.evidence.values()))),
         "learning_rate": one.learning_rate,
     }
     for metric in task.headline:
@@ -130,11 +141,18 @@ def write_leaderboards(results: Path) -> dict[str, pd.DataFrame]:
     records = read_records(results)
     tables = {}
     for name, group in groupby(records, key=lambda record: record.task):
-        datasets = groupby(group, key=lambda record: (record.dataset, record.dataset_revision))
-        lines = [line for _, members in datasets for line in rows(list(members))]
-        tables[name] = pd.DataFrame(lines)
+        datasets = [
+            list(members)
+            for _, members in groupby(
+                group, key=lambda record: (record.dataset, record.dataset_revision)
+            )
+        ]
+        task = TASKS.get(name)
+        tables[name] = pd.DataFrame([line for members in datasets for line in rows(members)])
         write_csv(results / f"leaderboard_{name}.csv", tables[name], index=False)
-        draw(tables[name], TASKS.get(name), results / f"leaderboard_{name}.png")
+        draw(tables[name], task, results / f"leaderboard_{name}.png")
+        if issubclass(task, SingleLabelTask):
+            draw_confusions(datasets, task, results / f"confusion_{name}.png")
     if tables:
         write_csv(results / "leaderboard.csv", overview(tables))
     return tables
@@ -150,7 +168,8 @@ def by_dataset(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     revisions = table.groupby("dataset")["dataset_revision"].nunique()
     for (name, revision), part in table.groupby(["dataset", "dataset_revision"], sort=False):
         label = f"{name} {revision}" if revisions[str(name)] > 1 else str(name)
-        yield label + (" (synthetic)" if part["synthetic"].any() else ""), part
+        marks = [mark for mark in ("synthetic", "partial") if part[mark].any()]
+        yield label + (f" ({', '.join(marks)})" if marks else ""), part
 
 
 def overview(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -175,11 +194,11 @@ def draw(table: pd.DataFrame, task: type[Task], path: Path) -> None:
         figsize=(1.5 + 3.4 * len(datasets), 1.2 + 0.36 * len(names)), layout="constrained"
     )
     panels = figure.subplots(1, len(datasets), sharey=True, squeeze=False)[0]
-    styles = {"linear": ("o", "tab:blue"), "mlp": ("s", "tab:orange"), "reference": ("D", "gray")}
+    probes = [probe for probe in _STYLES if (table["probe"] == probe).any()]
+    probes += sorted(set(table["probe"]) - set(probes))
     for panel, (label, here) in zip(panels, datasets, strict=True):
-        for shift, (probe, (marker, colour)) in zip(
-            (0.12, -0.12, 0.0), styles.items(), strict=True
-        ):
+        for shift, probe in zip(np.linspace(0.2, -0.2, len(probes)), probes, strict=True):
+            marker, colour = _STYLES.get(probe, ("v", "tab:red"))
             part = here[here["probe"] == probe]
             value = part[task.primary]
             panel.errorbar(
@@ -197,10 +216,44 @@ def draw(table: pd.DataFrame, task: type[Task], path: Path) -> None:
             )
         panel.set_title(f"{label}, {here['tracks'].iloc[0]} tracks", fontsize=10)
         panel.set_yticks(range(len(names)), names)
-        panel.set_xlim(-0.02, 1.02)
+        panel.set_xlim(np.clip(panel.get_xlim()[0], -1, -0.02), 1.02)
         panel.grid(axis="x", alpha=0.3)
         panel.set_xlabel(task.primary.replace("_", " "))
     panels[0].legend(fontsize=8, loc="lower right")
+    figure.savefig(path, dpi=130, metadata={"Software": None})
+
+
+def draw_confusions(
+    datasets: Sequence[Sequence[RunRecord]], task: type[SingleLabelTask], path: Path
+) -> None:
+    """Draw what the best encoder's linear probe takes for what, one panel a dataset."""
+    from matplotlib.figure import Figure
+
+    best = [
+        max(encoders, key=lambda record: record.results["linear"].scores[task.primary].mean)
+        for members in datasets
+        if (
+            encoders := [
+                one for one in members if one.kind == "encoder" and "linear" in one.results
+            ]
+        )
+    ]
+    if not best:
+        return
+    sizes = [3.0 + 0.16 * min(len(record.vocabulary), _NAMED_CLASSES) for record in best]
+    figure = Figure(figsize=(sum(sizes), max(sizes)), layout="constrained")
+    panels = figure.subplots(1, len(best), squeeze=False, width_ratios=sizes)[0]
+    for panel, record in zip(panels, best, strict=True):
+        classes = len(record.vocabulary)
+        evidence = record.results["linear"].arrays()
+        panel.imshow(task.confusion(evidence, classes), cmap="Blues", vmin=0, vmax=1)
+        panel.set_title(f"{record.dataset}: {record.name}", fontsize=9)
+        panel.set_xlabel("taken for", fontsize=8)
+        panel.set_ylabel("is", fontsize=8)
+        named = range(classes if classes <= _NAMED_CLASSES else 0)
+        names = [record.vocabulary[index] for index in named]
+        panel.set_xticks(named, names, rotation=90, fontsize=6)
+        panel.set_yticks(named, names, fontsize=6)
     figure.savefig(path, dpi=130, metadata={"Software": None})
 
 

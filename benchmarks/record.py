@@ -73,10 +73,11 @@ class Result(_Strict):
     """What one probe, or one reference row, came to.
 
     Attributes:
-        learning_rate: chosen on the validation split; None for a reference row.
-        sweep: monitor of the first seed by learning rate.
-        monitor: monitor of each seed at its best epoch.
-        layer_weights: softmax weights of the encoder's layers for each seed.
+        learning_rate: chosen on the validation split, the median of the choices where there are
+            folds; None where nothing is trained.
+        sweep: monitor of the first seed by learning rate, mean over the folds.
+        monitor: monitor of each seed at its best epoch, mean over the folds.
+        layer_weights: softmax weights of the encoder's layers for each seed, mean over the folds.
         evidence: by metric, for each seed, one value a test track.
         scores: summaries of the evidence.
         seconds: wall time of training, decoding and scoring.
@@ -125,6 +126,9 @@ class RunRecord(_Strict):
         kind: ``encoder``, or a reference row: ``floor``, ``ceiling`` or ``specialist``.
         name: of the encoder or reference.
         revision: of the encoder.
+        partial: whether the dataset's copy was incomplete.
+        folds: over which the test tracks were gone through, each in the test split once.
+        vocabulary: names of what is predicted, where the evidence counts them by number.
         tracks: ids of the test tracks, in the order of the evidence.
         results: by probe (``linear``, ``mlp``), or ``reference``.
         seconds: wall time of the embedding, as far as it was not in the store already.
@@ -138,6 +142,9 @@ class RunRecord(_Strict):
     dataset_revision: str
     trained_on: str | None
     synthetic: bool
+    partial: bool = False
+    folds: int = 1
+    vocabulary: tuple[str, ...] = ()
     kind: Literal["encoder", "floor", "ceiling", "specialist"]
     name: str
     revision: str

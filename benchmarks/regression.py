@@ -18,6 +18,7 @@ from scipy.stats import t as student
 
 from benchmarks.record import Protocol
 from benchmarks.runner import Folders, Run
+from benchmarks.statistics import once
 from benchmarks.store import StoredFeatures
 from benchmarks.training import feature_statistics
 from data_modules.base import Track
@@ -122,7 +123,7 @@ def fixed_run(cache: Path, scratch: Path, seeds: int) -> Run:
     """
     dataset = GrooveBox(cache / "data", train=2, validation=1, test=2, seconds=12)
     protocol = Protocol(learning_rates=(LEARNING_RATE,), seeds=tuple(range(seeds)))
-    return Run(BeatTask, dataset, protocol, Folders(scratch, scratch, None))
+    return Run(BeatTask, [dataset], protocol, Folders(scratch, scratch, None))
 
 
 def measure(run: Run, encoders: Sequence[Encoder]) -> Numbers:
@@ -145,10 +146,10 @@ def measure(run: Run, encoders: Sequence[Encoder]) -> Numbers:
 
 
 def _measure_one(run: Run, encoder: Encoder, source: StoredFeatures) -> Measurement:
-    mean, std = feature_statistics(source, run.split_tracks["train"])
-    result = run.probe(source, "linear", (mean, std), f"regression · {encoder.card.name}")
-    metrics = run.task.summarise(result.arrays())
-    timing = _timing(source, run.split_tracks["train"], mean, _scale(std))
+    mean, std = feature_statistics(source, run.folds[0].tracks["train"])
+    result = run.probe(source, "linear", [(mean, std)], f"regression · {encoder.card.name}")
+    metrics = once(result.arrays(), run.task.summarise)
+    timing = _timing(source, run.folds[0].tracks["train"], mean, _scale(std))
     return Measurement(
         revision=encoder.card.revision,
         fingerprint=Fingerprint(

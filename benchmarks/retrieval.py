@@ -78,12 +78,13 @@ def row(judged: Mapping[str, Tensor], piece: NDArray[np.int64]) -> dict[str, flo
     return found
 
 
-def _means(evidence: Evidence) -> Evidence:
-    means = {
-        name: values.sum(axis=-1) / evidence[f"{name}_count"].sum(axis=-1)
-        for name, values in evidence.items()
-        if not name.endswith("_count")
-    }
+def _means(evidence: Evidence, weights: NDArray[np.float64]) -> Evidence:
+    with np.errstate(invalid="ignore"):  # no two pieces may share a tempo
+        means = {
+            name: values @ weights.T / (evidence[f"{name}_count"] @ weights.T)
+            for name, values in evidence.items()
+            if not name.endswith("_count")
+        }
     return means | {"discrimination": (means["shift"] + means["impostor"]) / 2}
 
 

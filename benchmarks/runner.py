@@ -5,9 +5,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from benchmarks.registry import DATASETS, ENCODERS, TASKS
 from benchmarks.statistics import scores
 from benchmarks.store import EmbeddingStore, StoredFeatures, extract
 from benchmarks.training import Trained, feature_statistics, train
-from data_modules.base import SPLITS, DataModule, DatasetError, Track, check_splits
+from data_modules.base import SPLITS, DataModule, DatasetError, Split, Track, check_splits
 from motionbeat.console import bar, say
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
@@ -39,6 +39,9 @@ from tasks.features import FeatureSource
 from tasks.probe import Member
 
 LENGTH_SLACK = 0.5
+
+Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Mean and deviation (layers, width) of the features of a training split."""
 
 
 class ProtocolError(MotionBeatError):
@@ -92,29 +95,21 @@ class Folders:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """One task on one dataset: all its rows share what is loaded and computed here.
+class Fold:
+    """Train, validation and test splits that belong together.
 
     Attributes:
         task: the task.
+        teacher: the dataset whose train and validation splits the probes learn from.
         examined: the dataset whose test split is scored.
-        protocol: learning rates and seeds.
-        folders: where things lie.
     """
 
     task: type[Task]
+    teacher: DataModule
     examined: DataModule
-    protocol: Protocol
-    folders: Folders
 
     @cached_property
-    def teacher(self) -> DataModule:
-        """The dataset whose train and validation splits the probes learn from."""
-        name = self.examined.card.trained_on
-        return self.examined if name is None else self.folders.datamodule(name)
-
-    @cached_property
-    def split_tracks(self) -> dict[str, list[Track]]:
+    def tracks(self) -> dict[Split, list[Track]]:
         """The tracks of the three splits, checked.
 
         Raises:
@@ -126,7 +121,7 @@ class Run:
         }.values():
             datamodule.prepare_data()
             check_splits([datamodule.tracks(split) for split in SPLITS])
-        tracks = {
+        tracks: dict[Split, list[Track]] = {
             "train": self.teacher.tracks("train"),
             "validation": self.teacher.tracks("validation"),
             "test": self.examined.tracks("test"),
@@ -142,14 +137,64 @@ class Run:
                 check_annotations(track)
         return tracks
 
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One task on one dataset: all its rows share what is loaded and computed here.
+
+    Attributes:
+        task: the task.
+        modules: the dataset whose test split is scored, once for each of its folds.
+        protocol: learning rates and seeds.
+        folders: where things lie.
+    """
+
+    task: type[Task]
+    modules: Sequence[DataModule]
+    protocol: Protocol
+    folders: Folders
+
+    @property
+    def examined(self) -> DataModule:
+        """The dataset, in the first of its folds."""
+        return self.modules[0]
+
+    @cached_property
+    def folds(self) -> list[Fold]:
+        """The folds, one where the dataset has but one partition."""
+        name = self.examined.card.trained_on
+        if name is None:
+            return [Fold(self.task, module, module) for module in self.modules]
+        teacher = self.folders.datamodule(name)
+        return [Fold(self.task, teacher, module) for module in self.modules]
+
+    @cached_property
+    def test_tracks(self) -> list[Track]:
+        """The test tracks, fold after fold.
+
+        Raises:
+            DatasetError: a track is tested on twice.
+        """
+        tracks = [track for fold in self.folds for track in fold.tracks["test"]]
+        if len({track.id for track in tracks}) < len(tracks):
+            raise DatasetError(f"{self.examined.card.name}: a track is in two test splits")
+        return tracks
+
+    @property
+    def revision(self) -> str:
+        """The dataset's revision and the number of its folds where there are several."""
+        folds = f"-{len(self.modules)}folds" if len(self.modules) > 1 else ""
+        return self.examined.revision + folds
+
     def key(self, name: str, revision: str, protocol: object) -> str:
         """Digest of all that decides the scores of a row."""
+        trained_on = self.examined.card.trained_on
         return digest(
             task=self.task.name,
             version=self.task.version,
             dataset=self.examined.card.name,
-            dataset_revision=self.examined.revision,
-            teacher_revision=self.teacher.revision,
+            dataset_revision=self.revision,
+            teacher_revision=self.folds[0].teacher.revision if trained_on else self.revision,
             row=name,
             revision=revision,
             protocol=protocol,
@@ -174,11 +219,14 @@ class Run:
             "task": self.task.name,
             "task_version": self.task.version,
             "dataset": self.examined.card.name,
-            "dataset_revision": self.examined.revision,
+            "dataset_revision": self.revision,
             "trained_on": self.examined.card.trained_on,
             "synthetic": self.examined.card.synthetic,
+            "partial": self.examined.partial,
+            "folds": len(self.modules),
+            "vocabulary": tuple(self.task.vocabulary(self.folds[0].tracks["train"])),
             "protocol": self.protocol,
-            "tracks": tuple(track.id for track in self.split_tracks["test"]),
+            "tracks": tuple(track.id for track in self.test_tracks),
             **provenance(),
         }
 
@@ -201,9 +249,21 @@ class Run:
         return record
 
     def embed(self, encoders: Sequence[Encoder]) -> dict[str, StoredFeatures]:
-        """Features of all tracks by encoder name, extracted where the store lacks them."""
-        tracks = list(chain.from_iterable(self.split_tracks.values()))
-        features = embed(encoders, tracks, self.folders.cache, self.task.pooling)
+        """Features of all tracks by encoder name, extracted where the store lacks them.
+
+        Where the dataset serves a task on frames too, frames are kept, and what is pooled is made
+        of them: one extraction is enough for all tasks.
+        """
+        every = {
+            track.audio_path: track
+            for fold in self.folds
+            for track in chain.from_iterable(fold.tracks.values())
+        }
+        tracks = list(every.values())
+        frames = any(
+            task.pooling is None and serves(self.examined, task) for task in TASKS.classes.values()
+        )
+        features = embed(encoders, tracks, self.folders.cache, self.task.pooling, frames)
         for source in features.values():
             for track in tracks:
                 check_length(track, source)
@@ -213,23 +273,29 @@ class Run:
         """Probe an encoder; a probe finished before the run was cut short is not trained again."""
         key = self.encoder_key(type(encoder))
         results = {}
-        statistics: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        statistics: list[Statistics] = []
         for name in self.task.probes:
             part = self.folders.finished(key, f".{name}")
             if (known := recollect(part, Result)) is not None:
                 results[name] = known
                 say(f"reused: {encoder.card.name} · {name} probe")
                 continue
-            statistics = statistics or feature_statistics(source, self.split_tracks["train"])
-            results[name] = self.probe(
-                source, name, statistics, f"{self.task.name} · {encoder.card.name} · {name}"
-            )
+            statistics = statistics or [
+                feature_statistics(source, fold.tracks["train"]) for fold in self.folds
+            ]
+            label = f"{self.task.name} · {encoder.card.name} · {name}"
+            results[name] = self.probe(source, name, statistics, label)
             write_model(part, results[name])
             score = results[name].scores[self.task.primary]
             say(
                 f"{self.task.name} · {self.examined.card.name} · {encoder.card.name} · {name}: "
                 f"{self.task.primary} {score.mean:.3f} ±{score.std:.3f}, "
-                f"learning rate {results[name].learning_rate:g}, {results[name].seconds:.0f} s"
+                f"{results[name].seconds:.0f} s"
+            )
+        if unscored := self.task.unscored(next(iter(results.values())).arrays()):
+            say(
+                f"{self.task.name} · {self.examined.card.name}: {len(unscored)} classes are not "
+                f"scored, no test track has them or all do: {', '.join(unscored)}"
             )
         record = RunRecord(
             key=key,
@@ -246,14 +312,47 @@ class Run:
         return self.finish(record)
 
     def probe(
+        self, source: StoredFeatures, probe: str, statistics: Sequence[Statistics], label: str
+    ) -> Result:
+        """Predict the test split of every fold with probes trained in that fold, and score them."""
+        started = time.perf_counter()
+        if probe == "knn":
+            return self.result(
+                [
+                    [self.neighbours(source, *pair)]
+                    for pair in zip(self.folds, statistics, strict=True)
+                ],
+                started,
+            )
+        parts = [
+            self.probe_fold(source, probe, *pair, label + f" {number}" * (len(self.folds) > 1))
+            for number, pair in enumerate(zip(self.folds, statistics, strict=True))
+        ]
+        chosen = [part.chosen for part in parts]
+        rates = [part.learning_rate for part in parts]
+        return self.result(
+            [part.predictions for part in parts],
+            started,
+            learning_rate=float(np.median(rates)),
+            sweep={
+                f"{rate:g}": float(np.mean([part.sweep[rate] for part in parts]))
+                for rate in self.protocol.learning_rates
+            },
+            monitor=tuple(np.mean([[one.monitor for one in seeds] for seeds in chosen], axis=0)),
+            layer_weights=tuple(
+                map(tuple, np.mean([[weights(one) for one in seeds] for seeds in chosen], axis=0))
+            ),
+        )
+
+    def probe_fold(
         self,
         source: StoredFeatures,
         probe: str,
-        statistics: tuple[NDArray[np.float64], NDArray[np.float64]],
+        fold: Fold,
+        statistics: Statistics,
         label: str,
-    ) -> Result:
+    ) -> "Probed":
         """Sweep learning rates with the first seed, then train the other seeds at the best one."""
-        started = time.perf_counter()
         first, *others = self.protocol.seeds
         rates = self.protocol.learning_rates
 
@@ -261,8 +360,8 @@ class Run:
             return train(
                 self.task,
                 source,
-                self.teacher,
-                self.examined,
+                fold.teacher,
+                fold.examined,
                 probe=probe,
                 members=members,
                 statistics=statistics,
@@ -275,33 +374,52 @@ class Run:
         chosen = [sweep[best]]
         if others:
             chosen += fit([Member(seed, rates[best]) for seed in others], "seeds")
-        predictions = in_parallel(
-            f"{label} · decoding",
-            [
-                delayed(trained.decoder)(outputs, visible(self.task, track))
-                for trained in chosen
-                for outputs, track in zip(trained.outputs, self.split_tracks["test"], strict=True)
-            ],
+        predictions = iter(
+            in_parallel(
+                f"{label} · decoding",
+                [
+                    delayed(trained.decoder)(outputs, visible(self.task, track))
+                    for trained in chosen
+                    for outputs, track in zip(trained.outputs, fold.tracks["test"], strict=True)
+                ],
+            )
         )
-        return self.result(
-            predictions,
-            started,
-            learning_rate=rates[best],
-            sweep={f"{rate:g}": monitor for rate, monitor in zip(rates, monitors, strict=True)},
-            monitor=tuple(trained.monitor for trained in chosen),
-            layer_weights=tuple(tuple(trained.probe.layer_weights.tolist()) for trained in chosen),
+        return Probed(
+            [list(islice(predictions, len(fold.tracks["test"]))) for _ in chosen],
+            chosen,
+            rates[best],
+            dict(zip(rates, monitors, strict=True)),
         )
 
-    def result(self, predictions: Sequence[Any], started: float, **chosen: Any) -> Result:
-        """Score predictions of the test tracks, seed after seed, and summarise the scores."""
-        tracks = self.split_tracks["test"]
+    def neighbours(self, source: StoredFeatures, fold: Fold, statistics: Statistics) -> list[Any]:
+        """Predict the test split of a fold by its nearest neighbours in the training split.
+
+        A track is the mean over its steps and layers of the standardised features.
+        """
+        mean, std = statistics
+
+        def whole(track: Track) -> NDArray[np.floating]:
+            steps = source.read(track, 0, source.length(track)).astype(np.float32)
+            scaled = (steps.mean(axis=0) - mean) / np.where(std > 1e-6, std, 1)
+            standardised: NDArray[np.floating] = scaled.mean(axis=0)
+            return standardised
+
+        known, asked = (
+            np.stack([whole(track) for track in fold.tracks[split]]) for split in ("train", "test")
+        )
+        return self.task.neighbours(known, fold.tracks["train"], asked)
+
+    def result(
+        self, predictions: Sequence[Sequence[Sequence[Any]]], started: float, **chosen: Any
+    ) -> Result:
+        """Score predictions [fold][seed][track] of the test tracks and summarise the scores."""
         rows = [
-            row
-            for first in range(0, len(predictions), len(tracks))
-            for row in self.task.score_split(predictions[first : first + len(tracks)], tracks)
+            [self.task.score_split(one, fold.tracks["test"]) for one in seeds]
+            for fold, seeds in zip(self.folds, predictions, strict=True)
         ]
+        seeds = [list(chain.from_iterable(folds)) for folds in zip(*rows, strict=True)]
         evidence: Evidence = {
-            name: np.array([row[name] for row in rows]).reshape(-1, len(tracks)) for name in rows[0]
+            name: np.array([[row[name] for row in seed] for seed in seeds]) for name in seeds[0][0]
         }
         return Result(
             **({"learning_rate": None, "sweep": {}, "monitor": (), "layer_weights": ()} | chosen),
@@ -318,16 +436,22 @@ class Run:
     def run_reference(self, reference: Reference) -> RunRecord:
         """Score a floor, ceiling or specialist on the test split."""
         started = time.perf_counter()
-        reference.fit(self.split_tracks["train"])
         seeds = self.seeds(reference)
-        predictions = in_parallel(
-            f"{self.task.name} · {reference.name}",
-            [
-                delayed(reference.predict)(visible(self.task, track, reference.kind), seed)
-                for seed in seeds
-                for track in self.split_tracks["test"]
-            ],
-        )
+        predictions = []
+        for fold in self.folds:
+            reference.fit(fold.tracks["train"])
+            tracks = fold.tracks["test"]
+            found = iter(
+                in_parallel(
+                    f"{self.task.name} · {reference.name}",
+                    [
+                        delayed(reference.predict)(visible(self.task, track, reference.kind), seed)
+                        for seed in seeds
+                        for track in tracks
+                    ],
+                )
+            )
+            predictions.append([list(islice(found, len(tracks))) for _ in seeds])
         record = RunRecord(
             key=self.reference_key(reference),
             kind=reference.kind,
@@ -341,6 +465,28 @@ class Run:
             **self.base_record(),
         )
         return self.finish(record)
+
+
+class Probed(NamedTuple):
+    """What probes came to in one fold.
+
+    Attributes:
+        predictions: [seed][test track].
+        chosen: the probe of each seed.
+        learning_rate: of all of them.
+        sweep: monitor of the first seed by learning rate.
+    """
+
+    predictions: list[list[Any]]
+    chosen: list[Trained]
+    learning_rate: float
+    sweep: dict[float, float]
+
+
+def weights(trained: Trained) -> list[float]:
+    """Layer weights of a probe."""
+    found: list[float] = trained.probe.layer_weights.tolist()
+    return found
 
 
 def serves(dataset: DataModule | type[DataModule], task: type[Task]) -> bool:
@@ -401,7 +547,11 @@ def check_length(track: Track, source: FeatureSource) -> None:
 
 
 def embed(
-    encoders: Sequence[Encoder], tracks: Sequence[Track], cache: Path, pooling: float | None
+    encoders: Sequence[Encoder],
+    tracks: Sequence[Track],
+    cache: Path,
+    pooling: float | None,
+    keep_frames: bool = False,
 ) -> dict[str, StoredFeatures]:
     """Fill the store with what encoders say of tracks, with a progress bar."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -415,7 +565,16 @@ def embed(
             pooling,
             lambda _: progress.advance(bar_id),
             device,
+            keep_frames,
         )
+
+
+def folds(name: str, options: Mapping[str, Any], folders: Folders) -> list[DataModule]:
+    """A dataset in each of its folds, or in the one that the options name."""
+    kind = DATASETS.get(name)
+    if kind.folds == 1 or "fold" in options:
+        return [folders.datamodule(name, options)]
+    return [folders.datamodule(name, {**options, "fold": fold}) for fold in range(kind.folds)]
 
 
 def bench(
@@ -449,11 +608,13 @@ def bench(
     if not protocol.seeds or not protocol.learning_rates:
         raise ProtocolError("no seed or no learning rate given; give at least one of each")
     classes = [ENCODERS.get(name) for name in encoders]
-    run = Run(kind, folders.datamodule(dataset, dataset_options), protocol, folders)
+    run = Run(kind, folds(dataset, dataset_options or {}, folders), protocol, folders)
     if not serves(run.examined, kind):
         able = [name for name, other in DATASETS.classes.items() if serves(other, kind)]
+        its = [name for name, other in TASKS.classes.items() if serves(run.examined, other)]
         raise ProtocolError(
-            f"dataset '{dataset}' has nothing for {kind.name}; "
+            f"dataset '{dataset}' has nothing for {kind.name} (its tasks: "
+            f"{', '.join(sorted(its)) or 'none'}); "
             f"try {' or '.join(sorted(able)) or 'one whose card names it'}"
         )
     records: dict[str, RunRecord] = {}

@@ -10,8 +10,10 @@ from tasks.base import Evidence
 
 RESAMPLES = 1000
 LEVEL = 0.95
+_AT_ONCE = 250  # samples whose weights are in memory together
 
-Summarise = Callable[[Evidence], Evidence]
+Summarise = Callable[[Evidence, NDArray[np.float64]], Evidence]
+"""Metrics (seeds, samples) of evidence (seeds, tracks) and weights (samples, tracks)."""
 
 
 class Score(NamedTuple):
@@ -26,20 +28,34 @@ class Score(NamedTuple):
 def resample(evidence: Evidence, summarise: Summarise) -> Evidence:
     """Metrics on bootstrap samples of the tracks, averaged over seeds.
 
-    The samples depend on the number of tracks alone, so two rows scored on the same tracks are
-    resampled alike and their difference is a paired one.
+    A sample is how often each track was drawn. The samples depend on the number of tracks alone, so
+    two rows scored on the same tracks are resampled alike and their difference is a paired one.
 
     Args:
         evidence: by name, (seeds, tracks).
-        summarise: metrics of evidence (..., tracks).
+        summarise: metrics of evidence and weights of its tracks.
 
     Returns:
         By metric, (``RESAMPLES``,).
     """
     tracks = next(iter(evidence.values())).shape[-1]
     draws = np.random.default_rng(0).integers(tracks, size=(RESAMPLES, tracks))
-    samples = summarise({name: values[:, draws] for name, values in evidence.items()})
-    return {metric: values.mean(axis=0) for metric, values in samples.items()}
+    weights = np.stack([np.bincount(draw, minlength=tracks) for draw in draws]).astype(np.float64)
+    parts = [
+        summarise(evidence, weights[at : at + _AT_ONCE]) for at in range(0, RESAMPLES, _AT_ONCE)
+    ]
+    return {
+        metric: np.concatenate([part[metric] for part in parts], axis=-1).mean(axis=0)
+        for metric in parts[0]
+    }
+
+
+def once(evidence: Evidence, summarise: Summarise) -> Evidence:
+    """Metrics (seeds,) of evidence (seeds, tracks) with every track counted once."""
+    tracks = next(iter(evidence.values())).shape[-1]
+    return {
+        name: values[:, 0] for name, values in summarise(evidence, np.ones((1, tracks))).items()
+    }
 
 
 def scores(evidence: Evidence, summarise: Summarise) -> dict[str, Score]:
@@ -47,7 +63,7 @@ def scores(evidence: Evidence, summarise: Summarise) -> dict[str, Score]:
 
     Args:
         evidence: by name, (seeds, tracks).
-        summarise: metrics of evidence (..., tracks).
+        summarise: metrics of evidence and weights of its tracks.
     """
     samples = resample(evidence, summarise)
     return {
@@ -56,7 +72,7 @@ def scores(evidence: Evidence, summarise: Summarise) -> dict[str, Score]:
             float(seeds.std(ddof=1)) if len(seeds) > 1 else 0.0,
             *interval(samples[metric]),
         )
-        for metric, seeds in summarise(evidence).items()
+        for metric, seeds in once(evidence, summarise).items()
     }
 
 
@@ -80,7 +96,7 @@ def paired_p_value(ours: Evidence, theirs: Evidence, summarise: Summarise, metri
     Args:
         ours: by name, (seeds, tracks).
         theirs: the same for the other row, tracks in the same order.
-        summarise: metrics of evidence (..., tracks).
+        summarise: metrics of evidence and weights of its tracks.
         metric: the metric compared.
     """
     difference = resample(ours, summarise)[metric] - resample(theirs, summarise)[metric]

@@ -28,8 +28,10 @@ Item = TypeVar("Item")
 Done = TypeVar("Done")
 
 FORMAT = 1
+POOLED_FORMAT = 2
 CHUNK_SECONDS = 60.0
 LOOK_AHEAD = 2
+IN_MEMORY = 2 << 30
 
 Features = NDArray[np.floating]
 
@@ -48,7 +50,7 @@ def segment(rate: float, seconds: float) -> int:
 
 
 def pool(frames: Features, rate: float, seconds: float) -> NDArray[np.float32]:
-    """Average frames over consecutive segments; the last one may be shorter and counts as well.
+    """Average frames over segments of about so many seconds, all of about the same length.
 
     Args:
         frames: (frames, layers, width).
@@ -56,13 +58,12 @@ def pool(frames: Features, rate: float, seconds: float) -> NDArray[np.float32]:
         seconds: length of a segment.
 
     Returns:
-        (segments, layers, width) float32.
+        (segments, layers, width) float32; every frame is in one segment.
     """
-    step = segment(rate, seconds)
-    starts = np.arange(0, len(frames), step)
-    sums = np.add.reduceat(frames, starts, axis=0, dtype=np.float32)
-    lengths = np.diff(starts, append=len(frames)).astype(np.float32)
-    return np.asarray(sums / lengths[:, None, None], np.float32)
+    count = max(1, round(len(frames) / segment(rate, seconds)))
+    edges = np.linspace(0, len(frames), count + 1).round().astype(np.int64)
+    sums = np.add.reduceat(frames, edges[:-1], axis=0, dtype=np.float32)
+    return np.asarray(sums / np.diff(edges).astype(np.float32)[:, None, None], np.float32)
 
 
 class EmbeddingStore:
@@ -81,7 +82,9 @@ class EmbeddingStore:
 
     def path(self, card: EncoderCard, audio: str, pooling: float | None) -> Path:
         """Where the embedding of an audio digest lies."""
-        address = json.dumps([FORMAT, card.name, card.revision, audio, pooling])
+        address = json.dumps(
+            [FORMAT if pooling is None else POOLED_FORMAT, card.name, card.revision, audio, pooling]
+        )
         digest = hashlib.sha256(address.encode()).hexdigest()
         return self.root / card.name / digest[:2] / f"{digest}.safetensors"
 
@@ -135,6 +138,9 @@ def intact(path: Path) -> bool:
 class StoredFeatures:
     """Features of the tracks of a dataset in a store, read window by window from mapped files.
 
+    Pooled features are small, so they are kept in memory as far as they fit into
+    ``IN_MEMORY`` bytes.
+
     Args:
         card: of the encoder.
         pooling: seconds averaged into a step, None for frames.
@@ -148,15 +154,26 @@ class StoredFeatures:
         self.layers = card.layers
         self.width = card.width
         self.paths = paths
+        self._kept: dict[Path, Features] = {}
+        self._room = 0 if pooling is None else IN_MEMORY
 
     def length(self, track: Track) -> int:
         """Number of steps of a track."""
+        if track.audio_path in self._kept:
+            return len(self._kept[track.audio_path])
         with safe_open(self.paths[track.audio_path], framework="numpy") as entry:
             return int(entry.get_slice("features").get_shape()[0])
 
     def read(self, track: Track, start: int, stop: int) -> Features:
         """Steps of a track, (stop - start, layers, width)."""
+        if (kept := self._kept.get(track.audio_path)) is not None:
+            return kept[start:stop]
         with safe_open(self.paths[track.audio_path], framework="numpy") as entry:
+            if self._room > 0:
+                whole: Features = entry.get_tensor("features")
+                self._kept[track.audio_path] = whole
+                self._room -= whole.nbytes
+                return whole[start:stop]
             features: Features = entry.get_slice("features")[start:stop]
             return features
 
@@ -232,6 +249,7 @@ def extract(
     pooling: float | None,
     advance: Callable[[Track], None],
     device: torch.device | str = "cpu",
+    keep_frames: bool = False,
 ) -> dict[str, StoredFeatures]:
     """Fill a store with what encoders say of tracks; each file is decoded once for all of them.
 
@@ -242,6 +260,7 @@ def extract(
         pooling: seconds averaged into a step, None for frames.
         advance: called with each track when it is done.
         device: where the encoders shall run.
+        keep_frames: store frames as well as what is pooled of them, for tasks that need frames.
 
     Returns:
         The features by encoder name.
@@ -276,6 +295,8 @@ def extract(
             for encoder in missing:
                 features = encode(encoder, waveforms[encoder.card.sample_rate], device)
                 if pooling is not None:
+                    if keep_frames:
+                        store.write(store.path(encoder.card, digest, None), features)
                     features = pool(halved(features), encoder.card.frame_rate, pooling)
                 path = store.path(encoder.card, digest, pooling)
                 store.write(path, features)

@@ -132,11 +132,12 @@ def train(
     for datamodule in {id(teacher): teacher, id(examined): examined}.values():
         datamodule.serve(Examples(task, source), collate, task.batch_size, seed=members[0].seed)
     best = KeepBest()
+    an_epoch = task.epochs and len(teacher.train_dataloader())
     with bar("steps") as progress, quiet():
         trainer = Trainer(
             max_epochs=-1,
-            max_steps=task.max_steps,
-            val_check_interval=task.check_every,
+            max_steps=max(task.max_steps, task.epochs * an_epoch),
+            val_check_interval=max(task.check_every, an_epoch),
             check_val_every_n_epoch=None,
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,

@@ -236,6 +236,8 @@ class DataModule(LightningDataModule):
     card: ClassVar[DatasetCard]
     partial: bool = False
     """Whether an incomplete copy was accepted; said wherever its numbers stand."""
+    folds: ClassVar[int] = 1
+    """Partitions in which each track is tested on once; the option ``fold`` names one."""
 
     def __init__(self, cache: Path, data: Path | None = None) -> None:
         super().__init__()

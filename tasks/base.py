@@ -21,6 +21,16 @@ Decoder = Callable[[Outputs, Track], Any]
 """Turns outputs (steps, ...) on a track, left with its shown annotations, into a prediction."""
 
 
+def weighted_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means (seeds, samples) of the values (seeds, tracks) that are no NaN."""
+    defined = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        means: NDArray[np.float64] = (
+            np.where(defined, values, 0) @ weights.T / (defined @ weights.T)
+        )
+    return means
+
+
 class Reference:
     """A row of the table that is no frozen encoder: a floor, a ceiling or a specialist.
 
@@ -58,7 +68,7 @@ class Task(LightningModule):
         version: changes whenever the same features would be scored otherwise.
         needs: annotations a track must have.
         shown: those of them that a predictor may see on test tracks too, as :meth:`inputs`.
-        probes: kinds of probe, by the names :meth:`configure_probe` knows.
+        probes: kinds of probe, by the names :meth:`configure_probe` knows; ``knn`` is not trained.
         primary: the metric that tables are sorted by; larger is better.
         headline: metrics that tables show and their column titles, ``primary`` first.
         monitor: what :meth:`validate` returns, by name; best epoch and learning rate follow it.
@@ -66,7 +76,8 @@ class Task(LightningModule):
         pooling: seconds averaged into one step, None for the encoder's own frames.
         window: seconds of one training example.
         batch_size: examples a training step.
-        max_steps: training steps at most, the same for every encoder and dataset.
+        max_steps: training steps at most, the same for every encoder.
+        epochs: passes over the training examples that are granted even where they take more steps.
         check_every: steps from one validation to the next.
         patience: validations without an improvement of any member before training stops.
 
@@ -90,6 +101,7 @@ class Task(LightningModule):
     window: ClassVar[float]
     batch_size: ClassVar[int] = 8
     max_steps: ClassVar[int] = 400
+    epochs: ClassVar[int] = 0
     check_every: ClassVar[int] = 80
     patience: ClassVar[int] = 2
 
@@ -121,6 +133,11 @@ class Task(LightningModule):
 
     def prepare(self, tracks: Sequence[Track]) -> None:
         """Learn vocabularies or class weights from the training split."""
+
+    @classmethod
+    def vocabulary(cls, tracks: Sequence[Track]) -> list[str]:
+        """Names of what is predicted, learned from the training split; mostly nothing."""
+        return []
 
     @abstractmethod
     def configure_probe(self, layers: int, width: int, kind: str, seed: int) -> Probe:
@@ -174,20 +191,38 @@ class Task(LightningModule):
         return [cls.score(*pair) for pair in zip(predictions, tracks, strict=True)]
 
     @classmethod
-    def summarise(cls, evidence: Evidence) -> Evidence:
-        """Metrics of a split from the evidence of its tracks: the means by default.
+    def summarise(cls, evidence: Evidence, weights: NDArray[np.float64]) -> Evidence:
+        """Metrics of a split from the evidence of its tracks: weighted means by default.
 
         Args:
-            evidence: by name, (..., tracks); NaN marks what is undefined on a track.
+            evidence: by name, (seeds, tracks); NaN marks what is undefined on a track.
+            weights: (samples, tracks) how often each track counts.
 
         Returns:
-            By metric, (...); NaN where it is undefined on all tracks.
+            By metric, (seeds, samples); NaN where it is undefined on all tracks.
         """
-        with np.errstate(invalid="ignore"):
-            return {
-                name: np.nansum(values, axis=-1) / np.isfinite(values).sum(axis=-1)
-                for name, values in evidence.items()
-            }
+        return {name: weighted_mean(values, weights) for name, values in evidence.items()}
+
+    @classmethod
+    def unscored(cls, evidence: Evidence) -> list[str]:
+        """Names for which no metric is defined on these tracks; mostly nothing."""
+        return []
+
+    @classmethod
+    def neighbours(
+        cls,
+        known: NDArray[np.floating],
+        tracks: Sequence[Track],
+        asked: NDArray[np.floating],
+    ) -> list[Any]:
+        """Predictions without any training; for tasks that have the probe ``knn``.
+
+        Args:
+            known: (n, width) features of the training tracks.
+            tracks: the training tracks.
+            asked: (m, width) features of the test tracks.
+        """
+        raise TypeError(f"{cls.name} has no nearest neighbours")
 
     @classmethod
     def references(cls) -> Sequence[Reference]:

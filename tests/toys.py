@@ -171,14 +171,15 @@ class ToyGenre(Task):
         return {"predicted": number(prediction), "true": number(track.get(Genre).name)}
 
     @classmethod
-    def summarise(cls, evidence):
+    def summarise(cls, evidence, weights):
         predicted, true = evidence["predicted"], evidence["true"]
         f1 = []
         for number in range(len(Tones.genres)):
-            both = np.sum((predicted == number) & (true == number), axis=-1)
-            either = np.sum(predicted == number, axis=-1) + np.sum(true == number, axis=-1)
+            both = ((predicted == number) & (true == number)) @ weights.T
+            either = (predicted == number) @ weights.T + (true == number) @ weights.T
             f1.append(2 * both / np.maximum(either, 1))
-        return {"accuracy": np.mean(predicted == true, axis=-1), "macro_f1": np.mean(f1, axis=0)}
+        accuracy = (predicted == true) @ weights.T / weights.sum(axis=-1)
+        return {"accuracy": accuracy, "macro_f1": np.mean(f1, axis=0)}
 
     @classmethod
     def references(cls):
@@ -237,12 +238,13 @@ class ToyEmotion(Task):
         }
 
     @classmethod
-    def summarise(cls, evidence):
+    def summarise(cls, evidence, weights):
         metrics = {}
+        share = weights.T / weights.sum(axis=-1)
         for axis in ("valence", "arousal"):
             true, predicted = evidence[f"{axis}_true"], evidence[f"{axis}_predicted"]
-            error = np.mean((true - predicted) ** 2, axis=-1)
-            metrics[f"{axis}_r2"] = 1 - error / true.var(axis=-1)
+            error = (true - predicted) ** 2 @ share
+            metrics[f"{axis}_r2"] = 1 - error / (true**2 @ share - (true @ share) ** 2)
         return metrics
 
 

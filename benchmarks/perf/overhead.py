@@ -66,10 +66,10 @@ def probing(run: runner.Run, source: store.StoredFeatures, probe: str) -> tuple[
         spent += time.perf_counter() - begun
         return trained
 
-    statistics = feature_statistics(source, run.split_tracks["train"])
+    statistics = feature_statistics(source, run.folds[0].tracks["train"])
     spent += time.perf_counter() - started
     with mock.patch.object(runner, "train", timed):
-        run.probe(source, probe, statistics, "overhead")
+        run.probe(source, probe, [statistics], "overhead")
     return time.perf_counter() - started, spent
 
 
@@ -83,8 +83,8 @@ def main(tracks: int = 40, repeats: int = 5, cache: Path = CACHE) -> None:
     """
     protocol = Protocol(learning_rates=LEARNING_RATES, seeds=tuple(range(SEEDS)))
     dataset = GrooveBox(cache / "data")
-    run = runner.Run(BeatTask, dataset, protocol, runner.Folders(cache, cache, None))
-    everything = list(chain.from_iterable(run.split_tracks.values()))
+    run = runner.Run(BeatTask, [dataset], protocol, runner.Folders(cache, cache, None))
+    everything = list(chain.from_iterable(run.folds[0].tracks.values()))
     some = everything[:tracks]
     encoder = Musicnn()
 

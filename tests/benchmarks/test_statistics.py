@@ -74,8 +74,9 @@ def test_chance_alone_is_rarely_significant():
 
 
 def test_metrics_of_a_corpus_are_computed_anew_for_every_sample():
-    def spread(evidence):
-        return {"metric": evidence["metric"].std(axis=-1)}
+    def spread(evidence, weights):
+        share, values = weights.T / weights.sum(axis=-1), evidence["metric"]
+        return {"metric": np.sqrt(values**2 @ share - (values @ share) ** 2)}
 
     values = np.random.default_rng(0).standard_normal((2, 200))
     one = scores(evidence(values), spread)["metric"]

@@ -1,0 +1,42 @@
+"""Emotion of a track: a point on the plane of arousal and valence, or moods by name."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_modules.base import Emotion, Moods, Track
+from tasks.clip import MultiLabelTask, RegressionTask
+
+
+class EmotionTask(RegressionTask):
+    """How aroused, and how pleasant?"""
+
+    name = "emotion"
+    version = 1
+    needs = (Emotion,)
+    numbers = ("arousal", "valence")
+    headline: ClassVar = {
+        "r2": "mean R²",
+        "r2_arousal": "R² arousal",
+        "r2_valence": "R² valence",
+        "pearson_arousal": "r arousal",
+        "pearson_valence": "r valence",
+        "ccc_arousal": "CCC arousal",
+        "ccc_valence": "CCC valence",
+    }
+
+    @classmethod
+    def target(cls, track: Track, names: Sequence[str]) -> NDArray[np.float64]:
+        """Arousal and valence."""
+        emotion = track.get(Emotion)
+        return np.array([emotion.arousal, emotion.valence])
+
+
+class MoodTask(MultiLabelTask):
+    """Which emotions, by name?"""
+
+    name = "mood"
+    version = 1
+    needs = (Moods,)

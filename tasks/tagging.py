@@ -1,0 +1,12 @@
+"""Free tags of a track."""
+
+from data_modules.base import Tags
+from tasks.clip import MultiLabelTask
+
+
+class TaggingTask(MultiLabelTask):
+    """Which tags would people give it?"""
+
+    name = "tagging"
+    version = 1
+    needs = (Tags,)
