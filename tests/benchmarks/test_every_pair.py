@@ -1,0 +1,55 @@
+"""Every task on every published dataset that serves it, through the real command line."""
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.registry import DATASETS, TASKS
+from benchmarks.runner import serves
+from tasks.beat import BeatTask
+from tasks.beat_references import Chance
+from tasks.clip import ClipTask
+from tests import lookalikes
+from tests.command import motionbeat
+from tests.conftest import QUICK, record
+
+PAIRS = [
+    (module, name, task)
+    for module in lookalikes.MODULES.values()
+    for name in module.COUNTS
+    for task in TASKS.classes
+    if serves(DATASETS.get(name), TASKS.get(task))
+]
+
+
+@pytest.mark.usefixtures("short_training")
+@pytest.mark.parametrize(("module", "name", "task"), PAIRS, ids=[f"{t}-{n}" for _, n, t in PAIRS])
+def test_a_task_runs_on_a_copy_of_the_dataset(module, name, task, tmp_path, monkeypatch):
+    kind = DATASETS.get(name)
+    monkeypatch.setattr(kind, "count", module.COUNTS[name])
+    for target, attribute, value in module.PATCHES:
+        monkeypatch.setattr(target, attribute, value)
+    if kind.card.trained_on:
+        monkeypatch.setattr(kind, "card", replace(kind.card, trained_on="tests.clicks:Clicks"))
+    monkeypatch.setattr(ClipTask, "max_steps", 10)
+    monkeypatch.setattr(ClipTask, "epochs", 0)
+    monkeypatch.setattr(ClipTask, "check_every", 5)
+    monkeypatch.setattr(BeatTask, "references", classmethod(lambda cls: (Chance(),)))
+    (tmp_path / "data" / module.HOME).mkdir(parents=True)
+    module.write(tmp_path / "data" / module.HOME)
+    places = [
+        f"--{place}={tmp_path / place}" for place in ("cache", "data", "results")
+    ]  # fmt: skip
+    ended = motionbeat(
+        "bench", "--task", task, "--dataset", name, "--encoder", "tests.toys:Tiny", *QUICK, *places
+    )
+    assert ended.code == 0, ended.said
+    assert TASKS.get(task).primary in ended.said
+    found = record(tmp_path, "tiny")
+    assert set(found.results) == set(TASKS.get(task).probes)
+    assert len(found.tracks) > 0
+    assert record(tmp_path, "chance").tracks == found.tracks
+
+
+def test_all_tasks_but_beats_have_a_published_dataset():
+    assert {task for _, _, task in PAIRS} >= set(TASKS.classes) - {"toy"}
