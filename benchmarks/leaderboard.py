@@ -62,7 +62,11 @@ def rows(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
             row(task, record, probe, one, rivals(record, probe, listed))
             for record, probe, one in listed
         ),
-        key=lambda entry: (ORDER[entry["kind"]], entry["probe"], -entry[task.primary]),
+        key=lambda entry: (
+            ORDER[entry["kind"]],
+            task.probes.index(entry["probe"]) if entry["kind"] == "encoder" else 0,
+            -entry[task.primary],
+        ),
     )
 
 

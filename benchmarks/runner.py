@@ -382,6 +382,7 @@ class Run:
                     for trained in chosen
                     for outputs, track in zip(trained.outputs, fold.tracks["test"], strict=True)
                 ],
+                self.task.heavy_decoding,
             )
         )
         return Probed(
@@ -449,6 +450,7 @@ class Run:
                         for seed in seeds
                         for track in tracks
                     ],
+                    self.task.heavy_decoding,
                 )
             )
             predictions.append([list(islice(found, len(tracks))) for _ in seeds])
@@ -510,10 +512,10 @@ def visible(task: type[Task], track: Track, kind: str = "encoder") -> Track:
     return track if kind == "ceiling" else track.blind(task.shown)
 
 
-def in_parallel(label: str, jobs: Sequence[Any]) -> list[Any]:
-    """Results of delayed calls in order, from one process a core, with a progress bar."""
+def in_parallel(label: str, jobs: Sequence[Any], heavy: bool) -> list[Any]:
+    """Results of delayed calls in order, from one process a core if heavy, with a progress bar."""
     with bar("tracks") as progress:
-        done = Parallel(n_jobs=-1, return_as="generator")(jobs)
+        done = Parallel(n_jobs=-1 if heavy else 1, return_as="generator")(jobs)
         return list(progress.track(done, total=len(jobs), description=label))
 
 

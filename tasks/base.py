@@ -79,6 +79,7 @@ class Task(LightningModule):
         max_steps: training steps at most, the same for every encoder.
         epochs: passes over the training examples that are granted even where they take more steps.
         check_every: steps from one validation to the next.
+        heavy_decoding: whether decoding a track takes longer than handing it to another process.
         patience: validations without an improvement of any member before training stops.
 
     Args:
@@ -104,6 +105,7 @@ class Task(LightningModule):
     epochs: ClassVar[int] = 0
     check_every: ClassVar[int] = 80
     patience: ClassVar[int] = 2
+    heavy_decoding: ClassVar[bool] = True
 
     mean: Tensor
     std: Tensor

@@ -90,6 +90,7 @@ class ClipTask(Task):
     epochs = 20
     check_every = 40
     patience = 3
+    heavy_decoding = False
 
     def prepare(self, tracks: Sequence[Track]) -> None:
         """Learn the names, and the targets' means and deviations."""

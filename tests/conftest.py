@@ -50,7 +50,7 @@ def short_training(monkeypatch):
     train_shortly(monkeypatch)
 
 
-def one_by_one(label, jobs):
+def one_by_one(label, jobs, heavy):
     """Jobs in this process, where the patches of a test are in force."""
     return [call(*arguments, **options) for call, arguments, options in jobs]
 
