@@ -34,7 +34,7 @@ from data_modules.base import SPLITS, DataModule, DatasetError, Split, Track, ch
 from motionbeat.console import bar, say
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
-from tasks.base import Evidence, Reference, Task
+from tasks.base import FOLD, Evidence, Reference, Task
 from tasks.features import FeatureSource
 from tasks.probe import Member
 
@@ -422,6 +422,10 @@ class Run:
         evidence: Evidence = {
             name: np.array([[row[name] for row in seed] for seed in seeds]) for name in seeds[0][0]
         }
+        if len(self.folds) > 1:
+            sizes = [len(fold.tracks["test"]) for fold in self.folds]
+            evidence[FOLD] = np.tile(np.repeat(np.arange(len(sizes), dtype=float), sizes),
+                                     (len(seeds), 1))  # fmt: skip
         return Result(
             **({"learning_rate": None, "sweep": {}, "monitor": (), "layer_weights": ()} | chosen),
             evidence={

@@ -17,6 +17,9 @@ from tasks.probe import Member, Probe
 Outputs = NDArray[np.float32]
 Scores = dict[str, float]
 Evidence = dict[str, NDArray[np.float64]]
+FOLD = "fold"
+"""Name of the evidence that says in which fold a track was tested, where there are several."""
+
 Decoder = Callable[[Outputs, Track], Any]
 """Turns outputs (steps, ...) on a track, left with its shown annotations, into a prediction."""
 
@@ -203,7 +206,11 @@ class Task(LightningModule):
         Returns:
             By metric, (seeds, samples); NaN where it is undefined on all tracks.
         """
-        return {name: weighted_mean(values, weights) for name, values in evidence.items()}
+        return {
+            name: weighted_mean(values, weights)
+            for name, values in evidence.items()
+            if name != FOLD
+        }
 
     @classmethod
     def unscored(cls, evidence: Evidence) -> list[str]:

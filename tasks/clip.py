@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from data_modules.base import DatasetError, Label, Labels, Track
-from tasks.base import Decoder, Evidence, Outputs, Reference, Scores, Task
+from tasks.base import FOLD, Decoder, Evidence, Outputs, Reference, Scores, Task
 from tasks.features import Batch, Targets
 from tasks.metrics.clip import (
     Floats,
@@ -238,6 +238,8 @@ class MultiLabelTask(ClipTask):
     (``true/...``, NaN where nobody knows). Area under the ROC curve and average precision of each
     class over the tracks, and their means over the classes. A class without a positive or without a
     negative has neither; it is left out of the means, and ``classes`` says how many are in them.
+    Where there are folds, both metrics are those of each fold, averaged: probabilities of probes
+    that were trained on different tracks do not compare.
     """
 
     primary = "roc_auc"
@@ -291,10 +293,24 @@ class MultiLabelTask(ClipTask):
     def summarise(cls, evidence: Evidence, weights: Floats) -> Evidence:
         """Both metrics of each class, and their means over the classes."""
         names = [key.removeprefix("true/") for key in evidence if key.startswith("true/")]
+        fold = evidence.get(FOLD, np.zeros((1, weights.shape[1])))[0]
+        parts = [fold == number for number in np.unique(fold)]
         metrics: Evidence = {}
         for metric, of in (("roc_auc", roc_auc), ("average_precision", average_precision)):
             each = {
-                name: over_seeds(of, evidence[f"true/{name}"], evidence[f"score/{name}"], weights)
+                name: macro(
+                    np.stack(
+                        [
+                            over_seeds(
+                                of,
+                                evidence[f"true/{name}"][:, part],
+                                evidence[f"score/{name}"][:, part],
+                                weights[:, part],
+                            )
+                            for part in parts
+                        ]
+                    )
+                )
                 for name in names
             }
             if metric == "roc_auc":

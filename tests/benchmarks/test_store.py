@@ -116,9 +116,11 @@ def test_nothing_is_encoded_twice(store, tracks):
     assert encoder.asked == len(tracks)
 
 
-def test_pooling_by_hand_counts_the_last_partial_segment():
-    frames = np.arange(5, dtype=np.float32).reshape(5, 1, 1)
-    assert pool(frames, rate=10.0, seconds=0.2).flatten().tolist() == [0.5, 2.5, 4]
+def test_pooling_by_hand_counts_every_frame_in_segments_of_like_length():
+    frames = np.arange(6, dtype=np.float32).reshape(6, 1, 1)
+    assert pool(frames, rate=10.0, seconds=0.2).flatten().tolist() == [0.5, 2.5, 4.5]
+    assert pool(frames[:5], rate=10.0, seconds=0.2).flatten().tolist() == [0.5, 3.0]
+    assert pool(frames[:1], rate=10.0, seconds=0.2).flatten().tolist() == [0.0]
 
 
 def test_pooled_features_come_from_stored_frames(store, tracks, tmp_path):

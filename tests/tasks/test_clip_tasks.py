@@ -114,6 +114,17 @@ def test_tags_without_positives_are_left_out_and_named():
     assert TaggingTask.unscored(evidence) == ["rare"]
 
 
+def test_areas_are_those_of_each_fold_averaged():
+    """Two folds that rank perfectly, one with all its scores below the other's."""
+    evidence = {
+        "true/calm": np.array([[0.0, 1, 0, 1]]),
+        "score/calm": np.array([[0.1, 0.2, 0.8, 0.9]]),
+    }
+    assert once(evidence, TaggingTask.summarise)["roc_auc"][0] == 0.75
+    evidence["fold"] = np.array([[0.0, 0, 1, 1]])
+    assert once(evidence, TaggingTask.summarise)["roc_auc"][0] == 1
+
+
 def test_emotion_is_learned_in_deviations_and_predicted_in_its_own_scale():
     tracks = [track(i, Emotion(valence=0.1 * i, arousal=-0.2 * i)) for i in range(5)]
     one = task(EmotionTask, tracks)
