@@ -1,5 +1,6 @@
 """Toys that meet the contracts: an encoder, a dataset of tones, and tasks on whole clips."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -9,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from benchmarks.store import EmbeddingStore, extract
-from data_modules.base import DataModule, DatasetCard, Emotion, Genre, Split, Track
+from data_modules.base import Beats, DataModule, DatasetCard, Emotion, Genre, Split, Track
 from motionbeat.encoder import Encoder, EncoderCard
 from tasks.base import Reference, Task
 from tasks.probe import Probe
@@ -315,3 +316,36 @@ class ToyMatching(Task):
         similarity = audio @ points.T
         ranks = np.sum(similarity >= np.diag(similarity)[:, None], axis=1)
         return [{"reciprocal_rank": 1 / rank} for rank in ranks]
+
+
+class FoldedTones(Tones):
+    """The tones of all splits gone through in three folds."""
+
+    card = replace(Tones.card, name="folded_tones")
+    folds = 3
+
+    def __init__(self, cache: Path, data: Path | None = None, *, fold: int = 0) -> None:
+        super().__init__(cache, data)
+        self.fold = fold
+
+    def tracks(self, split: Split) -> list[Track]:
+        every = [
+            t
+            for part in ("train", "validation", "test")
+            for t in super(FoldedTones, self).tracks(part)
+        ]
+        place = {"test": 0, "validation": 1, "train": 2}[split]
+        return [t for i, t in enumerate(every) if (i // 3 - self.fold) % self.folds == place]
+
+    def prepare_data(self):
+        Tones(self.cache).prepare_data()
+
+
+class Both(Tones):
+    """Tones with beats, so that a task on frames can be asked of them too."""
+
+    card = replace(Tones.card, name="both", annotations=(*Tones.card.annotations, Beats))
+
+    def tracks(self, split: Split) -> list[Track]:
+        beats = Beats(np.arange(0.1, 0.9, 0.2))
+        return [replace(t, annotations=(*t.annotations, beats)) for t in super().tracks(split)]
