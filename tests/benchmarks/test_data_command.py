@@ -1,0 +1,145 @@
+"""``motionbeat data get`` and ``list datasets``, on a dataset served from this machine."""
+
+import hashlib
+import threading
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from benchmarks.registry import DATASETS
+from data_modules.base import DatasetCard, Genre
+from data_modules.download import Remote
+from data_modules.published import Published, Row
+from tests.command import motionbeat
+from tests.lookalikes import write_audio
+
+
+class Served(Published):
+    """Nine tones in an archive, and a table beside it."""
+
+    card = DatasetCard(
+        name="served",
+        revision="1",
+        annotations=(Genre,),
+        licence="none",
+        citation="none",
+        size="9 tracks",
+        how_to_get="run motionbeat data get served",
+        when_gone="ask the authors",
+    )
+    count = 9
+    links = ()
+
+    @classmethod
+    def remotes(cls):
+        return cls.links
+
+    def rows(self):
+        for row in self.table("table.csv", ["name", "genre", "split"]).itertuples():
+            yield Row(row.split, row.name, f"audio/{row.name}.wav", row.name, (Genre(row.genre),))
+
+
+def md5(path):
+    return f"md5:{hashlib.md5(path.read_bytes()).hexdigest()}"
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    """A folder on the web."""
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    lines = ["name,genre,split"]
+    with zipfile.ZipFile(folder / "audio.zip", "w") as archive:
+        for index in range(9):
+            write_audio(tmp_path / f"{index}.wav", index, 1.0, 8000)
+            archive.write(tmp_path / f"{index}.wav", f"some-master/audio/t{index}.wav")
+            split = ("train", "validation", "test")[index // 3]
+            lines.append(f"t{index},{'ab'[index % 2]},{split}")
+    (folder / "table.csv").write_text("\n".join(lines))
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    Served.links = (
+        Remote((f"{url}/audio.zip",), md5(folder / "audio.zip"), "audio.zip",
+               lifted=("some-master",)),
+        Remote((f"{url}/table.csv",), md5(folder / "table.csv"), "table.csv"),
+    )  # fmt: skip
+    monkeypatch.setitem(DATASETS.classes, "served", Served)
+    yield folder
+    server.shutdown()
+
+
+def get(tmp_path, name="served"):
+    return motionbeat("data", "get", name, "--cache", tmp_path / "cache")
+
+
+def listed(tmp_path):
+    ended = motionbeat("list", "datasets", "--cache", tmp_path / "cache", "--data", tmp_path)
+    return ended.printed
+
+
+def test_a_dataset_is_fetched_checked_and_listed(shelf, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "250")
+    assert "absent" in next(line for line in listed(tmp_path).splitlines() if " served " in line)
+    ended = get(tmp_path)
+    assert ended.code == 0, ended.said
+    assert "served: present" in ended.said
+    assert "present" in next(line for line in listed(tmp_path).splitlines() if " served " in line)
+    audio = tmp_path / "cache" / "data" / "served" / "audio"
+    (audio / "t3.wav").unlink()
+    line = next(line for line in listed(tmp_path).splitlines() if " served " in line)
+    assert "partial (8" in line
+
+
+def test_a_second_get_fetches_nothing(shelf, tmp_path):
+    assert get(tmp_path).code == 0
+    (shelf / "audio.zip").unlink()
+    (shelf / "table.csv").unlink()
+    assert get(tmp_path).code == 0
+
+
+def test_a_dead_link_says_what_to_do(shelf, tmp_path):
+    (shelf / "table.csv").unlink()
+    ended = get(tmp_path)
+    assert ended.code == 1
+    assert "404" in ended.said
+    assert "ask the authors" in ended.said
+    assert ended.said.count("\n") == 1
+
+
+def test_what_needs_a_login_prints_the_steps(shelf, tmp_path):
+    Served.links = ()
+    ended = get(tmp_path)
+    assert ended.code == 1
+    assert "cannot be fetched: run motionbeat data get served" in ended.said
+
+
+def test_an_unknown_name_offers_near_ones(shelf, tmp_path):
+    ended = get(tmp_path, "servd")
+    assert ended.code == 1
+    assert "did you mean served" in ended.said
+
+
+def test_a_partial_copy_is_marked_in_the_table(shelf, tmp_path, monkeypatch):
+    assert get(tmp_path).code == 0
+    (tmp_path / "cache" / "data" / "served" / "audio" / "t8.wav").unlink()
+    bench = (
+        *("bench", "--task", "genre", "--dataset", "served", "--encoder", "tests.toys:Tiny"),
+        *("--seeds", 1, "--learning_rates", "[0.03]"),
+        *("--cache", tmp_path / "cache", "--results", tmp_path / "results"),
+    )
+    refused = motionbeat(*bench)
+    assert refused.code == 1
+    assert "audio/t8.wav" in refused.said
+    assert "--dataset_options '{partial: true}'" in refused.said
+    accepted = motionbeat(*bench, "--dataset_options", "{partial: true}")
+    assert accepted.code == 0, accepted.said
+    assert "served (partial): 2 test tracks" in accepted.printed
+    assert "partial-8of9" in (tmp_path / "results" / "leaderboard_genre.csv").read_text()
