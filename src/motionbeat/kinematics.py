@@ -29,6 +29,9 @@ FEATURES = 6 * len(JOINTS) + 3 + 1 + len(FEET) + 1 + 1
 PULSES = FEATURES - 2
 """The column of :func:`motion_features` that holds :func:`contact_pulses`."""
 
+CONTACTS = slice(PULSES - len(FEET), PULSES + 1)
+"""The columns of :func:`motion_features` that hold :func:`foot_contacts` and the pulses."""
+
 _SMOOTH = 0.035  # s; against the noise of motion capture, which fakes landings otherwise
 _FLOOR_WINDOW = 8.0  # s; a floor may slope, and a dancer crosses a room in about that time
 _LOW, _LOW_EDGE = 0.022, 0.005  # height above the floor, as a fraction of stature

@@ -71,6 +71,30 @@ def uniform_grid(duration: float) -> BeatGrid:
     return BeatGrid(times, np.arange(count) % METRES[0], METRES[0])
 
 
+def mistaken_grid(grid: BeatGrid, rng: np.random.Generator) -> BeatGrid:
+    """A grid with one of the errors of beat trackers: octave, half a beat, place of the bar.
+
+    Args:
+        grid: the beats.
+        rng: draws the error.
+    """
+    times, metre = grid.times, grid.beats_per_bar
+    error = rng.choice(["double", "half", "offbeat", "bar"])
+    middles = (times[:-1] + times[1:]) / 2
+    if error == "double":
+        times = np.sort(np.concatenate([times, middles]))
+    elif error == "half" and len(times) > 4:
+        times = times[int(rng.integers(2)) :: 2]
+        times = np.concatenate([times, [2 * times[-1] - times[-2]]])
+        times = np.concatenate([[2 * times[0] - times[1]], times])
+    elif error == "offbeat" and len(middles) > 1:
+        times = np.concatenate(
+            [[2 * middles[0] - middles[1]], middles, [2 * middles[-1] - middles[-2]]]
+        )
+    positions = (np.arange(len(times) - 1) + int(rng.integers(metre))) % metre
+    return BeatGrid(times, positions, metre)
+
+
 def onset_envelope(log_mel: NDArray[np.float32], rate: float) -> Curve:
     """How strongly something sets in at each frame.
 

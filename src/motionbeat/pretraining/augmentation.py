@@ -10,16 +10,19 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, percentile_filter
 from scipy.signal import fftconvolve
 
 from motionbeat.audio import Waveform, resample
 from motionbeat.model import SAMPLE_RATE
-from motionbeat.motion import JOINTS, PARENTS, Motion
+from motionbeat.motion import FEET, JOINTS, PARENTS, Motion
 
 _SPEEDS = (0.85, 1.18)
 _TILT = 9.0  # dB, deviation of the equaliser's points
 _POINTS = 6  # of the equaliser, evenly spaced in octaves
+_FLOOR_FOUND = 2.0  # s within which the lowest foot is taken to stand on the floor
+_LIMBS = [JOINTS.index(name) for name in ("l_knee", "r_knee", "l_elbow", "r_elbow", "l_wrist",
+                                          "r_wrist", "l_ankle", "r_ankle", "neck")]  # fmt: skip
 _MIRRORED = [
     JOINTS.index({"l": "r", "r": "l"}[name[0]] + name[1:] if name[1] == "_" else name)
     for name in JOINTS
@@ -90,6 +93,95 @@ def change_body(motion: Motion, factor: float, rng: np.random.Generator) -> Moti
     noise = gaussian_filter1d(rng.standard_normal(positions.shape), 1.5, axis=0)
     positions += noise * rng.uniform(0, 0.01)
     return replace(motion, positions=positions.astype(np.float32), fps=fps / step, contacts=None)
+
+
+def let_go(motion: Motion, rng: np.random.Generator) -> Motion:
+    """Dance it larger, and turning, as people do and rule-made dancers hardly do.
+
+    Args:
+        motion: a dance.
+        rng: draws how large, and how the dancer turns about the pelvis.
+
+    Returns:
+        The dance without contacts, at the same frame rate.
+    """
+    positions = motion.positions.astype(np.float64)
+    pelvis = positions[:, :1].copy()
+    pose = positions - pelvis
+    size = np.exp(rng.uniform(-0.1, 0.7))
+    calm = gaussian_filter1d(pose, 2.0 * motion.fps, axis=0, mode="nearest")
+    pose = calm + size * (pose - calm)
+    height = pelvis[..., 1]
+    pelvis[..., 1] = height.mean() + size * (height - height.mean())
+    rate = _wandering(len(pose), motion.fps, rng.uniform(0.1, 0.6), 1, rng)[:, 0]
+    yaw = np.cumsum(rate * rng.uniform(0, 2.2)) / motion.fps
+    cos, sin = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
+    x, y, z = np.moveaxis(pose, -1, 0)
+    turned = pelvis + np.stack([x * cos + z * sin, y, z * cos - x * sin], axis=-1)
+    return replace(motion, positions=turned.astype(np.float32), contacts=None)
+
+
+def capture(motion: Motion, rng: np.random.Generator) -> Motion:
+    """See a dance as portable motion capture sees it, with the faults that come with that.
+
+    Movements are smoothed; limbs wander by centimetres, the more the farther they are from the
+    pelvis; the body creeps over the floor and rises and sinks with the drift of the sensors, until
+    the floor is taken for wherever the lowest foot was; frames are repeated; single frames of a
+    limb jump.
+
+    Args:
+        motion: a dance.
+        rng: draws how bad each fault is.
+
+    Returns:
+        The dance without contacts, at the same frame rate.
+    """
+    positions = motion.positions.astype(np.float64)
+    frames, fps = len(positions), motion.fps
+    positions = gaussian_filter1d(positions, rng.uniform(0.001, 0.06) * fps, axis=0)
+    wander = _wandering(frames, fps, rng.uniform(0.3, 2.0), 3 * len(JOINTS), rng)
+    reach = np.array([_depth(joint) for joint in range(len(JOINTS))]) / _DEEPEST
+    positions += rng.uniform(0, 0.03) * reach[:, None] * wander.reshape(frames, -1, 3)
+    drift = _wandering(frames, fps, rng.uniform(0.1, 0.4), 3, rng)
+    positions += drift[:, None] * rng.uniform(0, 0.15, 3)
+    lowest = positions[:, FEET, 1].min(axis=1)
+    floor = percentile_filter(lowest, 10, size=max(round(_FLOOR_FOUND * fps), 1), mode="nearest")
+    positions[..., 1] -= gaussian_filter1d(floor, 0.25 * _FLOOR_FOUND * fps, mode="nearest")[
+        :, None
+    ]
+    seconds = frames / fps
+    for start in rng.integers(frames, size=rng.poisson(rng.uniform(0, 0.5) * seconds)):
+        positions[start : start + int(rng.integers(2, 9))] = positions[start]
+    for start in rng.integers(frames, size=rng.poisson(rng.uniform(0, 0.3) * seconds)):
+        limb = rng.choice(_LIMBS)
+        positions[start, _below(limb)] += rng.normal(0, 0.15, 3)
+    return replace(motion, positions=positions.astype(np.float32), contacts=None)
+
+
+def _wandering(
+    frames: int, fps: float, hertz: float, channels: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """(frames, channels) noise below about so many hertz, of unit deviation in the long run."""
+    width = fps / (2 * np.pi * hertz)
+    noise = gaussian_filter1d(rng.standard_normal((frames, channels)), width, axis=0, mode="wrap")
+    scaled: NDArray[np.float64] = noise * np.sqrt(2 * np.sqrt(np.pi) * width)
+    return scaled
+
+
+def _depth(joint: int) -> int:
+    return 0 if PARENTS[joint] < 0 else 1 + _depth(PARENTS[joint])
+
+
+def _below(joint: int) -> list[int]:
+    """A joint and what hangs on it."""
+    found = [joint]
+    for child, parent in enumerate(PARENTS):
+        if parent in found:
+            found.append(child)
+    return found
+
+
+_DEEPEST = max(_depth(joint) for joint in range(len(JOINTS)))
 
 
 def _equalised(sound: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:

@@ -95,15 +95,17 @@ class PairDataset(Dataset[tuple[Features, Draw]]):
     Args:
         pairs: the pairs.
         cache: folder of the features.
+        captured: whether augmented dances turn, swing out and are seen as captured ones are.
     """
 
-    def __init__(self, pairs: Sequence[Pair], cache: Path) -> None:
+    def __init__(self, pairs: Sequence[Pair], cache: Path, captured: bool = False) -> None:
         self.pairs = pairs
         self.cache = cache
+        self.captured = captured
 
     def __getitem__(self, draw: Draw) -> tuple[Features, Draw]:
         """Features of the pair and variant of a draw."""
-        return features(self.pairs[draw.pair], draw.variant, self.cache), draw
+        return features(self.pairs[draw.pair], draw.variant, self.cache, self.captured), draw
 
 
 def collate(items: Sequence[tuple[Features, Draw]]) -> Batch:

@@ -49,7 +49,11 @@ class Clips:
 
 
 def clips(
-    pairs: Sequence[Pair], cache: Path, each: int | None = None, seconds: float = CLIP_SECONDS
+    pairs: Sequence[Pair],
+    cache: Path,
+    each: int | None = None,
+    seconds: float = CLIP_SECONDS,
+    captured: bool = False,
 ) -> Clips:
     """Cut pairs into clips that follow each other, what is left at the end aside.
 
@@ -58,6 +62,7 @@ def clips(
         cache: folder of the features.
         each: clips of a pair at most, from its middle; None for all.
         seconds: length of a clip.
+        captured: whether the dances turn, swing out and are seen as captured ones are.
 
     Raises:
         PairError: no pair is as long as a clip.
@@ -75,7 +80,9 @@ def clips(
             for start in (float(index * seconds) for index in taken):
                 period = beat_period(beats, start + seconds / 2)
                 shifts = (0.0, -period, period)
-                found.append([excerpt(pair, start, seconds, shift, cache) for shift in shifts])
+                found.append(
+                    [excerpt(pair, start, seconds, shift, cache, captured) for shift in shifts]
+                )
                 piece.append(number)
     if not found:
         raise PairError(f"no pair to validate on has {seconds:g} s; choose longer ones")

@@ -32,6 +32,7 @@ class Pretraining(LightningModule):
         warm_up: share of the steps over which the learning rate rises; it falls by a cosine after.
         seed: of what is random in a step.
         validation: clips to choose the checkpoint by; they are compared all with all.
+        locked: the audio tower keeps its weights, and so what it says of music.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Pretraining(LightningModule):
         warm_up: float,
         seed: int,
         validation: Clips,
+        locked: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
@@ -51,10 +53,13 @@ class Pretraining(LightningModule):
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.warm_up, self.seed = warm_up, seed
         self.validation = validation
+        self.locked = locked
+        model.audio.requires_grad_(not locked)
 
     def on_train_epoch_start(self) -> None:
         """Make what is random depend on the seed and the epoch alone, also after a restart."""
         torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+        self.model.audio.train(not self.locked)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of a batch, with its parts logged."""
@@ -137,9 +142,10 @@ class Pretraining(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; only matrices decay."""
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         groups: list[dict[str, Any]] = [
-            {"params": [p for p in self.parameters() if p.ndim > 1]},
-            {"params": [p for p in self.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": [p for p in trained if p.ndim > 1]},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(
             groups,

@@ -8,7 +8,7 @@ worked out from its music alone and from its motion alone.
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +21,24 @@ from torch import Tensor
 from motionbeat.audio import load_audio, resample
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
-from motionbeat.kinematics import motion_features, movement_envelope
+from motionbeat.kinematics import CONTACTS, motion_features, movement_envelope
 from motionbeat.model import AUDIO_RATE, BANDS, HOP, MOTION_RATE, SAMPLE_RATE
 from motionbeat.motion import Motion
-from motionbeat.pretraining.augmentation import change_body, change_sound, speed
-from motionbeat.rhythm import BeatGrid, accent_curve, beat_grid, onset_envelope, sharpened
+from motionbeat.pretraining.augmentation import (
+    capture,
+    change_body,
+    change_sound,
+    let_go,
+    speed,
+)
+from motionbeat.rhythm import (
+    BeatGrid,
+    accent_curve,
+    beat_grid,
+    mistaken_grid,
+    onset_envelope,
+    sharpened,
+)
 from motionbeat.spectrum import LogMelSpectrum
 from motionbeat.tokens import Clock
 
@@ -33,6 +46,7 @@ FORMAT = 1
 """Changes whenever the features of the same pair change."""
 
 _APART = 0.25  # s; music and motion may differ by so much in length
+_CONTACTS_LOST, _BEATS_MISTAKEN = 0.5, 0.4  # share of captured dances
 _LOUDEST_ONSET = 4.0  # deviations of the envelope that count as a full onset
 
 
@@ -139,13 +153,14 @@ def load_pair(pair: Pair) -> tuple[NDArray[np.float32], Motion]:
     return waveform, motion
 
 
-def features(pair: Pair, variant: int, cache: Path) -> Features:
+def features(pair: Pair, variant: int, cache: Path, captured: bool = False) -> Features:
     """Features of a variant of a pair, from the cache or worked out and put there.
 
     Args:
         pair: the pair.
         variant: 0 is the pair as it is; others are augmented, each always in the same way.
         cache: folder of the features.
+        captured: whether augmented dances turn, swing out and are seen as captured ones are, too.
 
     Raises:
         PairError, AudioError, MotionError: the pair cannot be used.
@@ -159,12 +174,33 @@ def features(pair: Pair, variant: int, cache: Path) -> Features:
             factor = speed(rng)
             waveform = change_sound(waveform, factor, rng)
             motion, beats = change_body(motion, factor, rng), beats / factor
+            if captured:
+                return doubted(_features(waveform, capture(let_go(motion, rng), rng), beats), rng)
         return _features(waveform, motion, beats)
 
-    return _kept(cache, pair, [variant], work_out)
+    return _kept(cache, pair, [variant, captured] if variant and captured else [variant], work_out)
 
 
-def excerpt(pair: Pair, start: float, seconds: float, shift: float, cache: Path) -> Features:
+def doubted(found: Features, rng: np.random.Generator) -> Features:
+    """Features in which, now and then, contacts are missing and the beats seen are mistaken."""
+    motion = found.motion.copy()
+    if rng.random() < _CONTACTS_LOST:
+        motion[:, CONTACTS] = 0
+    grid = BeatGrid(found.motion_times, found.motion_positions, int(found.motion_metre[0]))
+    if rng.random() < _BEATS_MISTAKEN:
+        grid = mistaken_grid(grid, rng)
+    return replace(
+        found,
+        motion=motion,
+        motion_times=grid.times,
+        motion_positions=grid.positions,
+        motion_metre=np.array([grid.beats_per_bar]),
+    )
+
+
+def excerpt(
+    pair: Pair, start: float, seconds: float, shift: float, cache: Path, captured: bool = False
+) -> Features:
     """Features of a clip that nothing outside it has touched, its motion shifted in time.
 
     Args:
@@ -174,17 +210,23 @@ def excerpt(pair: Pair, start: float, seconds: float, shift: float, cache: Path)
         shift: seconds by which the motion begins later than the music; the nearest frame stands in
             beyond the ends of the dance.
         cache: folder of the features.
+        captured: whether the dance turns, swings out and is seen as captured ones are.
     """
 
     def work_out() -> Features:
         waveform, motion = load_pair(pair)
+        if captured:
+            digest = hashlib.sha256(pair.id.encode()).digest()
+            rng = np.random.default_rng([*digest])
+            motion = capture(let_go(motion, rng), rng)
         first, count = round(start * SAMPLE_RATE), round(seconds * SAMPLE_RATE)
         frames = round((start + shift) * motion.fps) + np.arange(round(seconds * motion.fps))
         seen = motion.positions[frames.clip(0, len(motion.positions) - 1)]
         beats = np.array(pair.beats or (), np.float64) - start
         return _features(waveform[first : first + count], Motion(seen, motion.fps), beats)
 
-    return _kept(cache, pair, [start, seconds, shift], work_out)
+    part = [start, seconds, shift]
+    return _kept(cache, pair, [*part, captured] if captured else part, work_out)
 
 
 def _kept(cache: Path, pair: Pair, part: list[float], work_out: Callable[[], Features]) -> Features:

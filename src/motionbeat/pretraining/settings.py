@@ -28,6 +28,10 @@ class Training:
         batch_size: clips a step, a multiple of 4.
         seconds: shortest and longest clip.
         variants: features of each pair; the first is the pair as it is, the others are augmented.
+        captured: augmented dances, and those to validate on, turn, swing out and are seen as captured
+            ones are.
+        start: weights to begin with, shipped ones or a file; None for random ones.
+        locked: the audio tower keeps the weights it starts with.
         learning_rate: the highest.
         weight_decay: of AdamW.
         warm_up: share of the steps over which the learning rate rises.
@@ -45,6 +49,9 @@ class Training:
     batch_size: int = 32
     seconds: tuple[float, float] = (5.0, 12.0)
     variants: int = 3
+    captured: bool = False
+    start: str | None = None
+    locked: bool = False
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warm_up: float = 0.05

@@ -25,7 +25,7 @@ from motionbeat.pretraining.module import Pretraining
 from motionbeat.pretraining.pairs import Pair
 from motionbeat.pretraining.settings import Architecture, Objective, Training
 from motionbeat.progress import StepBar, quiet
-from motionbeat.weights import save_weights
+from motionbeat.weights import load_model, save_weights
 
 
 class PretrainingError(MotionBeatError):
@@ -69,7 +69,7 @@ class PairData(LightningDataModule):
             self.similar,
         )
         return DataLoader(
-            PairDataset(self.pairs, self.cache),
+            PairDataset(self.pairs, self.cache, settings.captured),
             batch_sampler=sampler,
             collate_fn=collate,
             num_workers=settings.workers,
@@ -119,16 +119,17 @@ def pretrain(
     }
     last = output / "checkpoints" / "last.ckpt"
     done = _steps_done(last, settings) if last.is_file() else None
-    held = clips(validation, cache, each=2)
+    held = clips(validation, cache, each=2, captured=training.captured)
     torch.manual_seed(training.seed)
     module = Pretraining(
-        MotionBeat(**asdict(architecture)),
+        _model(architecture, training.start),
         objective,
         training.learning_rate,
         training.weight_decay,
         training.warm_up,
         training.seed,
         held,
+        training.locked,
     )
     keeper = ModelCheckpoint(
         last.parent, "best", monitor="retrieval", mode="max", enable_version_counter=False
@@ -186,12 +187,31 @@ class _Settings(Callback):
         return self.settings
 
 
+def _model(architecture: Architecture, start: str | None) -> MotionBeat:
+    """A model with random weights, or those to start with."""
+    model = MotionBeat(**asdict(architecture))
+    if start is not None:
+        known = load_model(start).state_dict()
+        if {k: v.shape for k, v in known.items()} != {
+            k: v.shape for k, v in model.state_dict().items()
+        }:
+            raise PretrainingError(
+                f"training.start: {start} is no model of size {architecture.size}; choose its size"
+            )
+        model.load_state_dict(known)
+    return model
+
+
 def _check(architecture: Architecture, training: Training, pairs: int) -> None:
     if architecture.size not in SIZES:
         raise PretrainingError(f"no size {architecture.size}; choose from {', '.join(SIZES)}")
     for name in ("epochs", "steps", "variants"):
         if (value := getattr(training, name)) < 1:
             raise PretrainingError(f"training.{name} is {value}; choose 1 or more")
+    if training.locked and training.start is None:
+        raise PretrainingError(
+            "training.locked keeps the audio tower at random weights; give training.start"
+        )
     if training.batch_size % CLUSTER or not 0 < training.batch_size <= pairs:
         raise PretrainingError(
             f"a batch of {training.batch_size} clips out of {pairs} pairs; choose a multiple "
