@@ -361,3 +361,36 @@ def test_the_bar_goes_on_where_the_training_does(tmp_path, cache, monkeypatch, s
         motionbeat(*arguments(tmp_path, cache))
     assert motionbeat(*arguments(tmp_path, cache)).code == 0
     assert begun == [(0, 4), (2, 4)]
+
+
+def test_a_locked_audio_tower_stays_as_it_was(trained, tmp_path, cache):
+    start = trained.output / "motionbeat.safetensors"
+    ended = motionbeat(
+        *arguments(
+            tmp_path / "output", cache, "--training.locked", training__start=start,
+            training__captured=True, training__variants=2,
+        )
+    )  # fmt: skip
+    assert ended.code == 0, ended.said
+    before, after = trained.weights(), load_file(tmp_path / "output" / "motionbeat.safetensors")
+    parts = {
+        part: {name: value for name, value in before.items() if name.startswith(part)}
+        for part in ("audio.", "motion.")
+    }
+    assert all(torch.equal(after[name], value) for name, value in parts["audio."].items())
+    assert not all(torch.equal(after[name], value) for name, value in parts["motion."].items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"training__locked": True}, "give training.start"),
+        ({"training__start": "motionbeat-small"}, "no model of size tiny"),
+        ({"training__start": "nowhere.safetensors"}, "no such file"),
+    ],
+)
+def test_a_start_that_cannot_be_started_with(tmp_path, cache, changes, named):
+    ended = motionbeat(*arguments(tmp_path / "output", cache, **changes))
+    assert ended.code == 1
+    assert named in ended.said
+    assert ended.said.count("\n") == 1

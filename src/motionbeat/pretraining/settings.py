@@ -28,8 +28,8 @@ class Training:
         batch_size: clips a step, a multiple of 4.
         seconds: shortest and longest clip.
         variants: features of each pair; the first is the pair as it is, the others are augmented.
-        captured: augmented dances, and those to validate on, turn, swing out and are seen as captured
-            ones are.
+        captured: augmented dances, and those to validate on, turn, swing out and are seen as
+            captured ones are.
         start: weights to begin with, shipped ones or a file; None for random ones.
         locked: the audio tower keeps the weights it starts with.
         learning_rate: the highest.
