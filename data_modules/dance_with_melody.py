@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, percentile_filter
 
 from data_modules.base import (
+    SPLITS,
     DataModule,
     DatasetCard,
     DatasetError,
@@ -87,11 +88,22 @@ _STYLES = {"chacha": "cha_cha"}  # to the names that other datasets use
 
 
 class DanceWithMelody(DataModule):
-    """Test set of 30 dances, 33 minutes: waltz, rumba, cha-cha and tango.
+    """30 dances, 33 minutes: waltz, rumba, cha-cha and tango.
 
     The audio is used in place; the converted motion is written to the cache once. No two of the
     recordings are the same, so each is a group of its own.
+
+    Args:
+        cache: folder below which converted motions are kept.
+        data: folder with the dataset.
+        fold: which fifth of the dances, each style dealt out evenly, is the test split; the next
+            one is for validation. None puts all dances into the test split.
+
+    Raises:
+        DatasetError: there is no such fold.
     """
+
+    folds = 5
 
     card = DatasetCard(
         name="dance_with_melody",
@@ -107,6 +119,17 @@ class DanceWithMelody(DataModule):
         ),
     )
 
+    def __init__(self, cache: Path, data: Path | None = None, *, fold: int | None = None) -> None:
+        super().__init__(cache, data)
+        self.fold = fold
+        if fold is not None and not 0 <= fold < self.folds:
+            raise DatasetError(f"{self.card.name} has no fold {fold}; choose 0 to {self.folds - 1}")
+
+    @property
+    def revision(self) -> str:
+        """The card's revision, and the fold where there is one."""
+        return self.card.revision + ("" if self.fold is None else f"-fold{self.fold}")
+
     def prepare_data(self) -> None:
         """Convert the motions that are missing or damaged; verify the others by their checksums.
 
@@ -116,17 +139,17 @@ class DanceWithMelody(DataModule):
         source = self._source / "motion.npz"
         recipes = {id: partial(_convert, id, source) for id in self._styles()}
         library.build(self._folder, recipes, self.card.name)
-        self.tracks("test")
+        for split in SPLITS:
+            self.tracks(split)
 
     def tracks(self, split: Split) -> list[Track]:
-        """The dances, all in the test split.
+        """The dances of a split; of the test split all, where no fold is named.
 
         Raises:
             DatasetError: files are missing or of different lengths, or nothing is converted yet.
         """
-        if split != "test":
-            return []
-        styles, pieces = self._styles(), library.read(self._folder)
+        styles = {id: style for id, style in self._styles().items() if self._split(id) == split}
+        pieces = library.read(self._folder)
         if missing := [id for id in styles if id not in pieces]:
             raise DatasetError(
                 f"{self._folder}: {len(missing)} motions are missing; call prepare_data again"
@@ -141,6 +164,15 @@ class DanceWithMelody(DataModule):
             tracks.append(Track(id, audio, seconds, id, (Genre(style), motion)))
         return tracks
 
+    def _split(self, id: str) -> Split:
+        if self.fold is None:
+            return "test"
+        styles = self._styles()
+        alike = sorted(other for other, style in styles.items() if style == styles[id])
+        starts = {style: n for n, style in enumerate(sorted(set(styles.values())))}
+        place = (alike.index(id) + starts[styles[id]] - self.fold) % self.folds
+        return "test" if place == 0 else "validation" if place == 1 else "train"
+
     @property
     def _source(self) -> Path:
         if self.data is None or not (self.data / self.card.name).is_dir():
@@ -149,7 +181,7 @@ class DanceWithMelody(DataModule):
 
     @property
     def _folder(self) -> Path:
-        return self.cache / self.card.name / self.revision
+        return self.cache / self.card.name / self.card.revision
 
     def _styles(self) -> dict[str, str]:
         """Dance style of every track by its id."""

@@ -1,0 +1,266 @@
+"""Features of a dance that Fréchet distances and diversities are computed from.
+
+Positions are (T, 24, 3) in metres, in the joint order of :data:`motionbeat.motion.JOINTS` (SMPL)
+and with y up, as numpy arrays or torch tensors.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from motionbeat.motion import JOINTS, MotionError
+
+Floats = NDArray[np.float64]
+Positions = NDArray[np.floating[Any]] | Tensor
+
+UP = 1
+"""The vertical axis, y."""
+
+FLAT = [0, 2]
+"""The horizontal axes, x and z."""
+
+PUBLISHED_FPS = 60.0
+"""Frames a second that the published kinetic features take every motion to have."""
+
+_WINDOW = 2  # frames before and after
+_PUBLISHED_RATE = 120.0  # frames a second that the geometric features take every motion to have
+_HUMERUS, _SHOULDERS, _HIPS = 0.256842612, 0.390848378, 0.119246902  # m, of SMPL's mean body
+
+
+def clip(positions: Positions, shortest: int) -> NDArray[np.floating[Any]]:
+    """Positions as an array of their own precision.
+
+    Args:
+        positions: (T, 24, 3).
+        shortest: frames that are needed.
+
+    Raises:
+        MotionError: another shape, fewer frames, or NaN or infinite positions.
+    """
+    joints = positions.detach().cpu().numpy() if isinstance(positions, Tensor) else positions
+    if joints.ndim != 3 or joints.shape[1:] != (len(JOINTS), 3):
+        raise MotionError(
+            f"motion has shape {joints.shape}; expected (frames, {len(JOINTS)}, 3) in SMPL's order"
+        )
+    if len(joints) < shortest:
+        raise MotionError(
+            f"motion has {len(joints)} frames; this metric needs {shortest}, drop the clip"
+        )
+    if not np.isfinite(joints).all():
+        raise MotionError("motion holds NaN or infinite positions; repair or drop the clip")
+    return joints
+
+
+def kinetic_features(
+    positions: Positions,
+    fps: float = PUBLISHED_FPS,
+    variant: Literal["legacy", "fixed"] = "fixed",
+) -> Floats:
+    """How much each joint moves along the floor, up and down, and how much it is accelerated.
+
+    With p the positions, the velocity v[t] is the mean of (p[k] − p[k−1]) / Δt over the frames k
+    from t − 2 to t + 2, the acceleration a[t] that of (p[k+1] − 2 p[k] + p[k−1]) / Δt²; windows are
+    cut at the ends of the clip. For each joint: mean ‖v_xz‖², mean v_y², mean ‖a‖ over the frames
+    from the second on, in m²/s², m²/s² and m/s².
+
+    Source: Onuma, Faloutsos and Hodgins, "FMDistance", 2008, as in fairmotion's
+    ``clustering/features`` and, with SMPL joints, in ``aist_plusplus/features/kinetic.py`` of
+    google/aistplusplus_api (also in Bailando, POPDG and LODGE).
+
+    Faults of the published code, all kept in ``legacy``:
+
+    * a misplaced bracket, p[k] − p[k−1] / Δt for (p[k] − p[k−1]) / Δt in the acceleration, which
+      then is about 3540 ‖p‖ and says where the dancer is. It changes with the origin: Bailando
+      therefore subtracts the pelvis of the first frame from all joints before, FACT does not;
+    * Δt is 1/60 s whatever the frame rate;
+    * LODGE leaves out the last two joints (features 0 to 65).
+
+    Args:
+        positions: (T, 24, 3) metres, y up, SMPL order, T of 5 or more.
+        fps: frames a second; ``legacy`` does not look at it.
+        variant: ``fixed`` has the bracket in its place; it agrees with the published code in which
+            the bracket is moved, at 60 frames a second.
+
+    Returns:
+        (72,) three features of joint 0, three of joint 1, and so on.
+
+    Raises:
+        MotionError: wrong shape, fewer frames than the window, or NaN.
+    """
+    joints = clip(positions, 2 * _WINDOW + 1).astype(np.float64)
+    rate = PUBLISHED_FPS if variant == "legacy" else fps
+    velocity = np.diff(joints, axis=0) * rate
+    if variant == "legacy":
+        change = velocity[1:] - (joints[1:-1] - joints[:-2] * rate)
+    else:
+        change = np.diff(velocity, axis=0)
+    smooth, push = _windowed(velocity, len(velocity)), _windowed(change * rate, len(velocity))
+    features = [
+        np.sum(smooth[..., FLAT] ** 2, axis=2).mean(axis=0),
+        np.mean(smooth[..., UP] ** 2, axis=0),
+        np.linalg.norm(push, axis=2).mean(axis=0),
+    ]
+    return np.stack(features, axis=1).ravel()
+
+
+def _windowed(values: Floats, count: int) -> Floats:
+    """Means over the window about each of ``count`` frames, as far as there are values."""
+    sums = np.concatenate([np.zeros_like(values[:1]), values.cumsum(axis=0)])
+    frames = np.arange(count)
+    first = np.maximum(frames - _WINDOW, 0)
+    last = np.minimum(frames + _WINDOW + 1, len(values))
+    means: Floats = (sums[last] - sums[first]) / (last - first)[:, None, None]
+    return means
+
+
+def geometric_features(positions: Positions) -> Floats:
+    """Shares of the frames, from the second on, in which the body does each of 32 things.
+
+    Source: Müller, Röder and Clausen, "Efficient content-based retrieval of motion capture data",
+    2005; features and thresholds as in fairmotion's ``clustering`` and, with SMPL joints, in
+    ``aist_plusplus/features/manual.py`` of google/aistplusplus_api, whose numbers these are
+    (Bailando's ``manual_new.py`` and POPDG compute the same).
+
+    Thresholds count in lengths of SMPL's mean body, not of the dancer: humerus h = 0.257 m,
+    shoulder width s = 0.391 m, hip width w = 0.119 m. In pairs, right limb before left:
+
+    =====  =========================================================================================
+    0, 1   hand moves forward, out of the plane of neck and hips, faster than 1.8 h/s
+    2, 3   hand is more than 0.2 h above the neck, along the line from chest to neck
+    4, 5   chest moves away from the belly faster than 1.8 h/s
+    6, 7   elbow is bent to less than 110°
+    8      hands are more than 2.5 s apart along the line of the shoulders
+    9      hands come closer faster than 1.4 h/s
+    10, 11 the other hand moves towards the root, seen from this one, faster than 1.4 h/s
+    12, 13 hand is faster than 2.5 h/s
+    14, 15 ankle is more than 0.38 h in front of the plane of root, the other hip and other toes
+    16, 17 ankle is more than 1.2 h above the lowest joint
+    18     ankles are more than 2.1 w apart along the line of the hips
+    19, 20 knee is bent to less than 110°
+    21, 22 ankle is faster than 2.5 h/s
+    23, 24 upper arm is more than 25° off the spine
+    25, 26 thigh is more than 50° off the spine
+    27     root is more than 0.5 h behind the plane of the ankles and the neck
+    28     spine is level, 70° to 110° off the vertical
+    29, 30 hand is less than 1.2 h above the lowest joint
+    31     root is faster than 2.3 h/s
+    =====  =========================================================================================
+
+    Faults of the published code, all kept:
+
+    * a frame lasts 1/120 s in it whatever the frame rate, so that at 60 frames a second every
+      speed counts twice; the features of one dance at two frame rates differ;
+    * the joint that should move in 4 and 5 is never looked at (the fourth argument of its
+      ``f_move``), so that both say the same of the chest; 9 to 11 lose their fourth joint too;
+    * older copies (fairmotion, Bailando's ``manual.py``, the paper of FACT) take the offsets of
+      joints from their parents for positions, and so have other thresholds.
+
+    Args:
+        positions: (T, 24, 3) metres, y up, SMPL order, T of 2 or more; published numbers are at
+            60 frames a second.
+
+    Returns:
+        (32,) in [0, 1].
+
+    Raises:
+        MotionError: wrong shape, fewer frames, or NaN.
+    """
+    joints = clip(positions, 2).astype(np.float64)
+    at = dict(zip(JOINTS, np.moveaxis(joints[1:], 1, 0), strict=True))
+    velocities = np.diff(joints, axis=0) * _PUBLISHED_RATE
+    moving = dict(zip(JOINTS, np.moveaxis(velocities, 1, 0), strict=True))
+    above_ground = joints[1:, :, UP] - joints[1:, :, UP].min(axis=1, keepdims=True)
+    height = dict(zip(JOINTS, above_ground.T, strict=True))
+
+    def line(start: str, end: str) -> Floats:
+        return at[end] - at[start]
+
+    def out_of(a: str, b: str, c: str) -> Floats:
+        """The normal of the plane through three joints."""
+        return np.cross(line(a, c), line(a, b))
+
+    def towards(start: str, end: str, moved: str) -> Floats:
+        """Speed of a joint seen from ``start``, on the way from there to ``end``."""
+        return _along(line(start, end), moving[moved] - moving[start])
+
+    def fast(joint: str) -> Floats:
+        return np.linalg.norm(moving[joint], axis=1)
+
+    sides, h = (("r", "l"), ("l", "r")), _HUMERUS
+    upright = np.broadcast_to(np.eye(3)[UP], at["pelvis"].shape)
+    spine = line("neck", "pelvis")
+    with np.errstate(invalid="ignore", divide="ignore"):  # no plane, no angle: it does not hold
+        held = [
+            *(
+                _along(
+                    out_of("neck", f"{own}_hip", f"{other}_hip"),
+                    moving[f"{own}_wrist"] - moving["neck"],
+                )
+                > 1.8 * h
+                for own, other in sides
+            ),
+            *(
+                _along(line("spine3", "neck"), line("neck", f"{own}_wrist")) > 0.2 * h
+                for own, _ in sides
+            ),
+            *(towards("spine1", "spine3", "spine3") > 1.8 * h for _ in sides),
+            *(_bent(at, own, "elbow", "shoulder", "wrist") for own, _ in sides),
+            _along(line("l_shoulder", "r_shoulder"), line("l_wrist", "r_wrist")) > 2.5 * _SHOULDERS,
+            towards("l_wrist", "r_wrist", "r_wrist") > 1.4 * h,
+            *(
+                towards(f"{own}_wrist", "pelvis", f"{other}_wrist") > 1.4 * h
+                for own, other in sides
+            ),
+            *(fast(f"{own}_wrist") > 2.5 * h for own, _ in sides),
+            *(
+                _along(
+                    out_of("pelvis", f"{other}_hip", f"{other}_foot"),
+                    line("pelvis", f"{own}_ankle"),
+                )
+                > 0.38 * h
+                for own, other in sides
+            ),
+            *(height[f"{own}_ankle"] > 1.2 * h for own, _ in sides),
+            _along(line("l_hip", "r_hip"), line("l_ankle", "r_ankle")) > 2.1 * _HIPS,
+            *(_bent(at, own, "knee", "hip", "ankle") for own, _ in sides),
+            *(fast(f"{own}_ankle") > 2.5 * h for own, _ in sides),
+            *(
+                _between(25, _degrees(spine, line(f"{own}_shoulder", f"{own}_elbow")), 180)
+                for own, _ in sides
+            ),
+            *(
+                _between(50, _degrees(spine, line(f"{own}_hip", f"{own}_knee")), 180)
+                for own, _ in sides
+            ),
+            _along(out_of("r_ankle", "neck", "l_ankle"), line("r_ankle", "pelvis")) > 0.5 * h,
+            _between(70, _degrees(spine, upright), 110),
+            *(height[f"{own}_wrist"] < 1.2 * h for own, _ in sides),
+            fast("pelvis") > 2.3 * h,
+        ]
+    return np.mean(held, axis=1)
+
+
+def _along(direction: Floats, vectors: Floats) -> Floats:
+    """(T,) components of vectors (T, 3) along directions of any length."""
+    components: Floats = np.sum(direction * vectors, axis=1) / np.linalg.norm(direction, axis=1)
+    return components
+
+
+def _degrees(one: Floats, other: Floats) -> Floats:
+    """(T,) angles between vectors (T, 3)."""
+    return np.degrees(np.arccos(_along(one, other) / np.linalg.norm(other, axis=1)))
+
+
+def _between(low: float, values: Floats, high: float) -> NDArray[np.bool_]:
+    held: NDArray[np.bool_] = (low < values) & (values < high)
+    return held
+
+
+def _bent(
+    at: dict[str, Floats], side: str, joint: str, above: str, below: str
+) -> NDArray[np.bool_]:
+    """Whether the angle at a joint is less than 110°."""
+    here = at[f"{side}_{joint}"]
+    return _between(0, _degrees(at[f"{side}_{above}"] - here, at[f"{side}_{below}"] - here), 110)

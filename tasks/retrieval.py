@@ -1,0 +1,337 @@
+"""Music-motion retrieval: which dance belongs to a clip of music, and which music to a dance."""
+
+import zlib
+from collections.abc import Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor, nn
+from torch.nn import functional
+
+from data_modules.base import MotionFile, Track
+from motionbeat.audio import load_audio, resample
+from motionbeat.kinematics import FEATURES, motion_features
+from motionbeat.losses import embodied_contrastive_loss
+from motionbeat.model import SAMPLE_RATE
+from motionbeat.motion import JOINTS, Motion
+from motionbeat.pretraining.batches import SAME_TEMPO
+from motionbeat.pretraining.pairs import beat_period, listen
+from tasks.base import Decoder, Outputs, Reference, Scores, Task
+from tasks.features import Batch, FeatureSource, Targets
+from tasks.metrics.retrieval import ranks
+from tasks.probe import Probe
+
+CLIP = 5.0
+"""Seconds of the clips that are compared."""
+
+RATE = 10.0
+"""Steps a second at which music and motion are compared, about."""
+
+_WHAT, _WHEN = 128, 16  # channels of an embedding: of the whole clip, and of each step of it
+_CHANNELS, _KERNEL = 64, 5  # of the motion tower
+_TEMPERATURE = 0.07
+_SMOOTH = 0.05  # s; against the jitter of poses seen in a picture
+
+Floats = NDArray[np.float64]
+
+
+class ClipEmbeddings(NamedTuple):
+    """Embeddings of unit length of the clips of a track, (clips, d) each.
+
+    Attributes:
+        music: of the music.
+        motion: of the dance to it.
+        earlier: of that dance, begun a beat earlier.
+        later: of that dance, begun a beat later.
+        period: seconds of a beat, as heard in the music.
+    """
+
+    music: Floats
+    motion: Floats
+    earlier: Floats
+    later: Floats
+    period: float
+
+
+class TowerProbe(Probe):
+    """A projection of the features, and a small tower for the motion beside it.
+
+    Args:
+        layers: hidden layers of the encoder.
+        width: features a layer.
+        motion: features of a step of motion.
+        hidden: whether the projection has a hidden layer.
+        seed: of initialisation and dropout.
+    """
+
+    def __init__(self, layers: int, width: int, motion: int, hidden: bool, seed: int) -> None:
+        super().__init__(layers, width, _WHAT + _WHEN, hidden, seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.tower = nn.Sequential(
+                nn.Conv1d(motion, _CHANNELS, _KERNEL, padding="same"),
+                nn.GELU(),
+                nn.Conv1d(_CHANNELS, _CHANNELS, _KERNEL, padding="same"),
+                nn.GELU(),
+                nn.Conv1d(_CHANNELS, _WHAT + _WHEN, 1),
+            )
+
+    def watch(self, motion: Tensor) -> Tensor:
+        """States (B, T, channels) of motion (B, T, features)."""
+        states: Tensor = self.tower(motion.mT).mT
+        return states
+
+
+class RetrievalTask(Task):
+    """Music to motion and motion to music, among all whole clips of 5 s of the test split.
+
+    For every encoder the same is trained, by contrast: a projection of its frozen features and a
+    motion tower. An embedding has two halves of equal weight, what is heard or danced (mean over
+    the clip) and when (step by step, less the mean), so that the cosine of two embeddings is the
+    mean of two cosines. A negative beside the batch is the dance itself, begun a beat earlier and
+    later. The evidence of a track is the mean over its clips: hits among the nearest 1, 5 and 10
+    and the reciprocal rank of the clip's own moment (``m2d`` from music to dance, ``d2m`` back),
+    the same for any clip of its group (``_song``; several dancers may dance to one song), the rank,
+    and rhythm discrimination: whether the true dance is nearer than itself a beat off (``shift``) and
+    than the dance to another piece of the same tempo (``impostor``; undefined where there is none).
+    With one right answer a clip the reciprocal rank is the average precision, and its mean the mAP.
+    ``pool`` is the number of candidates; chance is K / pool, and 1/2 for discrimination.
+    """
+
+    name = "retrieval"
+    version = 1
+    needs = (MotionFile,)
+    shown = (MotionFile,)
+    primary = "r10"
+    headline: ClassVar = {
+        "r10": "R@10, both ways",
+        "m2d_r1": "music→dance R@1",
+        "m2d_r5": "R@5",
+        "m2d_r10": "R@10",
+        "m2d_rank": "rank",
+        "m2d_map": "mAP",
+        "d2m_r1": "dance→music R@1",
+        "d2m_r10": "R@10 ",
+        "m2d_song_r10": "R@10, same song",
+        "discrimination": "discrimination",
+        "pool": "pool",
+    }
+    monitor = "val/r10"
+    pooling = 1 / RATE
+    window = CLIP
+    batch_size = 32
+    max_steps = 300
+    check_every = 50
+    patience = 3
+    heavy_decoding = False
+    motion_width: ClassVar[int] = FEATURES
+
+    def __init__(self, source: FeatureSource, tracks: Sequence[Track], **options: object) -> None:
+        super().__init__(source, tracks, **options)  # type: ignore[arg-type]
+        self.steps = max(1, round(self.window * source.rate))
+
+    def configure_probe(self, layers: int, width: int, kind: str, seed: int) -> TowerProbe:
+        """A projection, linear or with a hidden layer, and a motion tower."""
+        return TowerProbe(layers, width, self.motion_width, kind == "mlp", seed)
+
+    def targets(self, track: Track, steps: int) -> Targets:
+        """Nothing: what belongs together stands together."""
+        return {}
+
+    def inputs(self, track: Track, steps: int) -> Targets:
+        """The dance, and the dance begun a beat earlier and later, (steps, features) each."""
+        motion = track.get(MotionFile).motion
+        period = heard_period(track.audio_path)
+        return {
+            name: torch.from_numpy(
+                _fitted(self.watched(_begun(motion, shift), track, self.rate), steps)
+            )
+            for name, shift in (("motion", 0.0), ("earlier", -period), ("later", period))
+        }
+
+    @classmethod
+    def watched(cls, motion: Motion, track: Track, rate: float) -> NDArray[np.float32]:
+        """Features (steps, ``motion_width``) of a dance in space, so many steps a second."""
+        return motion_features(motion, rate)
+
+    def output(self, probe: Probe, mixed: Tensor, batch: Batch) -> Tensor:
+        """States of music and of the three dances beside each other, (B, T, channels)."""
+        assert isinstance(probe, TowerProbe)
+        seen = [probe.watch(batch.inputs[name]) for name in ("motion", "earlier", "later")]
+        return torch.cat([probe(mixed), *seen], dim=-1)
+
+    def loss(self, probe: Probe, outputs: Tensor, batch: Batch) -> Tensor:
+        """Contrast of the whole clips of a batch, with those a beat off."""
+        whole = batch.mask.all(dim=1) & (batch.mask.shape[1] == self.steps)
+        parts = outputs[whole].chunk(4, dim=-1)
+        music, motion, earlier, later = (_embedding(part) for part in parts)
+        if not len(music):
+            return outputs.sum() * 0
+        off = torch.stack([earlier, later], dim=1)
+        return embodied_contrastive_loss(music, motion, None, off, _TEMPERATURE, symmetric=True)
+
+    def validate(self, probe: Probe, outputs: Sequence[Outputs], tracks: Sequence[Track]) -> float:
+        """Hits among the nearest 10, both ways."""
+        decode = self.decoder(probe)
+        found = [decode(one, track) for one, track in zip(outputs, tracks, strict=True)]
+        return float(np.nanmean([scores["r10"] for scores in self.score_split(found, tracks)]))
+
+    def decoder(self, probe: Probe) -> Decoder:
+        """Embeddings of the whole clips."""
+        return partial(_decode, self.steps)
+
+    @classmethod
+    def score_split(
+        cls, predictions: Sequence[ClipEmbeddings], tracks: Sequence[Track]
+    ) -> list[Scores]:
+        """Rank all clips of the split against each other."""
+        owner = np.repeat(np.arange(len(tracks)), [len(one.music) for one in predictions])
+        if not len(owner):
+            return [dict.fromkeys(_EVIDENCE, np.nan) for _ in tracks]
+        music, motion, earlier, later = (
+            np.concatenate([np.asarray(one[part]) for one in predictions]) for part in range(4)
+        )
+        nearness = music @ motion.T
+        groups = np.array([track.group for track in tracks])[owner]
+        found: dict[str, Floats] = {}
+        for way, table in (("m2d", nearness), ("d2m", nearness.T)):
+            rank = ranks(table, np.eye(len(table), dtype=bool))
+            song = ranks(table, groups[:, None] == groups)
+            for depth in (1, 5, 10):
+                found[f"{way}_r{depth}"] = (rank <= depth).astype(np.float64)
+                found[f"{way}_song_r{depth}"] = (song <= depth).astype(np.float64)
+            found[f"{way}_map"], found[f"{way}_rank"] = 1 / rank, rank.astype(np.float64)
+        found["r10"] = (found["m2d_r10"] + found["d2m_r10"]) / 2
+        own = nearness.diagonal()
+        off = [(music * other).sum(axis=1) for other in (earlier, later)]
+        found["shift"] = np.mean([own > other for other in off], axis=0)
+        tempo = np.array([60 / one.period for one in predictions])[owner]
+        found["impostor"] = _against_impostors(nearness, owner, tempo)
+        found["discrimination"] = (found["shift"] + found["impostor"]) / 2
+        return [
+            {name: _mean(values[owner == index]) for name, values in found.items()}
+            | {"pool": float(len(owner))}
+            for index in range(len(tracks))
+        ]
+
+    @classmethod
+    def references(cls) -> Sequence[Reference]:
+        """Chance."""
+        return (Strangers(),)
+
+
+class Retrieval2DTask(RetrievalTask):
+    """The same with poses as a video shows them: joints in the picture of one camera, no depth.
+
+    The camera stands still at the height of the pelvis, somewhere around the dancer, another place
+    for each track. A step of motion is 24 joints relative to the pelvis and their velocities.
+    """
+
+    name = "retrieval_2d"
+    version = 1
+    motion_width = 4 * len(JOINTS)
+
+    @classmethod
+    def watched(cls, motion: Motion, track: Track, rate: float) -> NDArray[np.float32]:
+        """Places and velocities of the joints in the picture, in units of the torso."""
+        yaw = 2 * np.pi * zlib.crc32(track.id.encode()) / 2**32
+        across = motion.positions @ np.array([np.cos(yaw), 0, np.sin(yaw)])
+        picture = np.stack([across, motion.positions[..., 1]], axis=-1)
+        width = _SMOOTH * motion.fps
+        smooth, speeds = (
+            gaussian_filter1d(picture, width, axis=0, order=order, mode="nearest")
+            for order in (0, 1)
+        )
+        torso = np.median(np.linalg.norm(smooth[:, _NECK] - smooth[:, 0], axis=1))
+        places = smooth - smooth[:, :1]
+        columns = np.concatenate([places, speeds * motion.fps / 3], axis=1)
+        columns = columns.reshape(len(picture), -1) / max(float(torso), 1e-3)
+        moments = np.arange(int(np.ceil(motion.duration * rate - 1e-6))) / rate * motion.fps
+        frames = np.arange(len(picture))
+        return np.stack([np.interp(moments, frames, c) for c in columns.T], axis=1).astype(
+            np.float32
+        )
+
+
+class Strangers(Reference):
+    """Embeddings that know nothing: random directions."""
+
+    name = "chance"
+    kind = "floor"
+
+    def predict(self, track: Track, seed: int) -> ClipEmbeddings:
+        """As many random embeddings as the track has whole clips."""
+        rng = np.random.default_rng([seed, *track.id.encode()])
+        clips = int(round(track.duration * RATE) // round(CLIP * RATE))
+        parts = [rng.standard_normal((clips, _WHAT)) for _ in range(4)]
+        unit = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
+        return ClipEmbeddings(unit[0], unit[1], unit[2], unit[3], heard_period(track.audio_path))
+
+
+@cache
+def heard_period(path: Path) -> float:
+    """Seconds of a beat in the middle of a recording, as heard in it."""
+    grid = listen(resample(*load_audio(path), SAMPLE_RATE))[2]
+    return beat_period(grid.times, float(grid.times[-1]) / 2) if len(grid) > 1 else 0.5
+
+
+def _begun(motion: Motion, shift: float) -> Motion:
+    """The same dance begun so many seconds later; the nearest frame stands in beyond its ends."""
+    frames = np.arange(len(motion.positions)) + round(shift * motion.fps)
+    return Motion(motion.positions[frames.clip(0, len(frames) - 1)], motion.fps)
+
+
+def _fitted(rows: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
+    """Exactly so many rows; the last one stands in for those that lack."""
+    return rows[np.minimum(np.arange(steps), len(rows) - 1)]
+
+
+def _embedding(states: Tensor) -> Tensor:
+    """Embeddings (B, d) of unit length of the states (B, T, channels) of whole clips."""
+    what, when = states[..., :_WHAT].float(), states[..., _WHAT:].float()
+    when = (when - when.mean(dim=1, keepdim=True)).flatten(1)
+    parts = [functional.normalize(part, dim=-1) for part in (what.mean(dim=1), when)]
+    return torch.cat(parts, dim=-1) / 2**0.5
+
+
+def _decode(steps: int, outputs: Outputs, track: Track) -> ClipEmbeddings:
+    clips = len(outputs) // steps
+    cut = torch.from_numpy(outputs[: clips * steps]).reshape(clips, steps, outputs.shape[1])
+    music, motion, earlier, later = (
+        _embedding(part).double().numpy() for part in cut.chunk(4, dim=-1)
+    )
+    return ClipEmbeddings(music, motion, earlier, later, heard_period(track.audio_path))
+
+
+def _against_impostors(nearness: Floats, owner: NDArray[np.int64], tempo: Floats) -> Floats:
+    """Whether the true dance is nearer than that to the piece nearest in tempo, within 4 %."""
+    apart = np.abs(np.log(tempo[:, None] / tempo))
+    apart[owner[:, None] == owner] = np.inf
+    rival = apart.argmin(axis=1)
+    won = nearness.diagonal() > nearness[np.arange(len(rival)), rival]
+    return np.where(apart.min(axis=1) <= np.log1p(SAME_TEMPO), won.astype(np.float64), np.nan)
+
+
+def _mean(values: Floats) -> float:
+    defined = values[np.isfinite(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
+
+
+_NECK = JOINTS.index("neck")
+_EVIDENCE = (
+    *(
+        f"{way}_{name}"
+        for way in ("m2d", "d2m")
+        for name in ("r1", "r5", "r10", "song_r1", "song_r5", "song_r10", "map", "rank")
+    ),
+    "r10",
+    "shift",
+    "impostor",
+    "discrimination",
+    "pool",
+)

@@ -1,0 +1,180 @@
+"""Music-motion retrieval: ranks, embeddings, clips and what a picture shows of a dance."""
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from data_modules.base import MotionFile, Track
+from motionbeat.kinematics import FEATURES
+from motionbeat.model import SAMPLE_RATE
+from motionbeat.motion import Motion
+from tasks.features import Batch
+from tasks.metrics.retrieval import ranks
+from tasks.probe import Member
+from tasks.retrieval import (
+    ClipEmbeddings,
+    Retrieval2DTask,
+    RetrievalTask,
+    Strangers,
+    heard_period,
+)
+from tests.clicks import click_track
+from tests.dancing import beats_at, danced, write_dance
+
+SECONDS = 12.0
+
+
+class Source:
+    rate, layers, width = 10.0, 2, 3
+
+
+def write_track(folder, name, bpm):
+    times, positions = beats_at(bpm, SECONDS)
+    audio, motion = Path(folder) / f"{name}.wav", Path(folder) / f"{name}.npz"
+    soundfile.write(audio, click_track(times, positions == 1, SECONDS, SAMPLE_RATE), SAMPLE_RATE)
+    write_dance(motion, danced(bpm, SECONDS))
+    return Track(name, audio, SECONDS, name, (MotionFile(motion),))
+
+
+@pytest.fixture(scope="module")
+def tracks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dances")
+    return [write_track(folder, f"song{bpm}", bpm) for bpm in (100, 126)]
+
+
+def task(kind, tracks):
+    return kind(Source(), tracks, probe="linear", members=[Member(0, 0.01)])
+
+
+def embeddings(rows, period=0.5):
+    unit = np.asarray(rows, float)
+    return ClipEmbeddings(unit, unit, unit[::-1], unit[::-1], period)
+
+
+def test_ranks_by_hand():
+    nearness = np.array([[0.9, 0.5, 0.1], [0.8, 0.2, 0.2], [np.nan, 0.1, 0.3]])
+    assert ranks(nearness, np.eye(3, dtype=bool)).tolist() == [1, 3, 2]
+    right = np.array([[False, True, True]] * 3)
+    assert ranks(nearness, right).tolist() == [2, 2, 2]
+
+
+def test_the_beat_is_heard_in_the_music_alone(tracks):
+    for track, bpm in zip(tracks, (100, 126), strict=True):
+        period = heard_period(track.audio_path)
+        assert min(abs(period * k - 60 / bpm) for k in (0.5, 1, 2)) < 0.02
+
+
+def test_inputs_are_the_dance_and_the_dance_a_beat_off(tracks):
+    one = task(RetrievalTask, tracks)
+    inputs = one.inputs(tracks[0].blind((MotionFile,)), 120)
+    assert {name: rows.shape for name, rows in inputs.items()} == dict.fromkeys(
+        ("motion", "earlier", "later"), (120, FEATURES)
+    )
+    steps = round(heard_period(tracks[0].audio_path) * 10)
+    inner = slice(20, 100)
+    shifted = inputs["motion"].roll(-steps, dims=0)[inner]
+    near = (inputs["later"][inner] - shifted).abs().mean()
+    assert near < 0.5 * (inputs["later"] - inputs["motion"])[inner].abs().mean()
+    assert one.inputs(tracks[0], 200)["motion"].shape == (200, FEATURES), "the last stands in"
+
+
+def test_only_whole_clips_count(tracks):
+    one = task(RetrievalTask, tracks)
+    outputs = np.random.default_rng(0).standard_normal((120, 4 * 144)).astype(np.float32)
+    found = one.decoder(one.typed_probes[0])(outputs, tracks[0])
+    assert found.music.shape == (2, 128 + 16 * 50)
+    np.testing.assert_allclose(np.linalg.norm(found.motion, axis=1), 1, atol=1e-6)
+    assert len(one.decoder(one.typed_probes[0])(outputs[:49], tracks[0]).music) == 0
+    real = torch.randn(3, 50, 4 * 144, generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(3, 50, dtype=torch.bool)
+    whole = one.loss(one.typed_probes[0], real[:2], Batch(None, mask[:2], None, {}, {}))
+    mask[2, 30:] = False
+    part = one.loss(one.typed_probes[0], real, Batch(None, mask, None, {}, {}))
+    torch.testing.assert_close(part, whole)
+    nothing = one.loss(one.typed_probes[0], real[:, :20], Batch(None, mask[:, :20], None, {}, {}))
+    assert nothing.item() == 0
+
+
+def test_cosines_are_the_mean_of_what_and_when(tracks):
+    one = task(RetrievalTask, tracks)
+    decode = one.decoder(one.typed_probes[0])
+    states = np.random.default_rng(0).standard_normal((50, 144)).astype(np.float32)
+    other = np.concatenate([states[:, :128], np.roll(states[:, 128:], 7, axis=0)], axis=1)
+    found = decode(np.concatenate([states, states, other, other], axis=1), tracks[0])
+    assert (found.music @ found.motion.T).item() == pytest.approx(1)
+    moved = (found.music @ found.earlier.T).item()
+    assert 0.3 < moved < 0.75, "the same what, another when"
+
+
+def test_scores_by_hand():
+    tracks = [Track(str(i), Path(), 10.0, "ab"[i // 2], ()) for i in range(3)]
+    clips = np.eye(4)
+    found = [
+        ClipEmbeddings(clips[:2], clips[[1, 0]], clips[[3, 3]], clips[:2], 0.5),
+        ClipEmbeddings(clips[2:3], clips[2:3], clips[3:4], clips[3:4], 0.505),
+        ClipEmbeddings(clips[3:], clips[3:], clips[:1], clips[:1], 0.9),
+    ]
+    first, second, third = RetrievalTask.score_split(found, tracks)
+    # Both clips of the first track find each other's moment, but not their own.
+    assert (first["m2d_r1"], first["m2d_song_r1"]) == (0, 1)
+    assert first["m2d_rank"] == 4, "ties count against"
+    assert first["shift"] == 0, "nearer to the dance a beat later than to the true one"
+    assert (second["m2d_r1"], second["d2m_map"], second["shift"]) == (1, 1, 1)
+    assert second["impostor"] == 1
+    assert np.isnan(third["impostor"]), "no other piece has its tempo"
+    assert third["pool"] == 4
+
+
+def test_tracks_without_a_clip_are_undefined():
+    tracks = [Track("a", Path(), 2.0, "a", ())]
+    empty = ClipEmbeddings(*[np.zeros((0, 4))] * 4, 0.5)
+    [scores] = RetrievalTask.score_split([empty], tracks)
+    assert np.isnan(list(scores.values())).all()
+
+
+def test_strangers_find_nothing(tracks):
+    many = [Track(f"{i}", tracks[0].audio_path, 20.0, f"{i}", ()) for i in range(30)]
+    found = [Strangers().predict(track, 0) for track in many]
+    assert {len(one.music) for one in found} == {4}
+    scores = RetrievalTask.score_split(found, many)
+    assert np.mean([one["r10"] for one in scores]) == pytest.approx(10 / 120, abs=0.06)
+    assert np.mean([one["shift"] for one in scores]) == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_picture_has_no_depth_and_does_not_see_how_near_one_stands(tracks):
+    motion = tracks[0].get(MotionFile).motion
+    seen = Retrieval2DTask.watched(motion, tracks[0], 10.0)
+    assert seen.shape == (120, Retrieval2DTask.motion_width)
+    larger = Motion(motion.positions * np.float32(1.3), motion.fps)
+    np.testing.assert_allclose(Retrieval2DTask.watched(larger, tracks[0], 10.0), seen, atol=1e-3)
+    yaw = 2 * np.pi * zlib.crc32(tracks[0].id.encode()) / 2**32
+    away = np.array([-np.sin(yaw), 0, np.cos(yaw)], np.float32)
+    depth = motion.positions + away * np.linspace(0, 3, len(motion.positions))[:, None, None]
+    moved = Retrieval2DTask.watched(Motion(depth.astype(np.float32), motion.fps), tracks[0], 10.0)
+    np.testing.assert_allclose(moved, seen, atol=2e-3)
+    still = Motion(motion.positions[:1], motion.fps)
+    assert np.isfinite(Retrieval2DTask.watched(still, tracks[0], 10.0)).all()
+
+
+def test_towers_learn_to_find_each_other(tracks):
+    one = task(RetrievalTask, tracks)
+    probe = one.typed_probes[0]
+    generator = torch.Generator().manual_seed(0)
+    latent = torch.randn(8, 50, 6, generator=generator)
+    seen = torch.nn.functional.pad(latent, (0, FEATURES - 6))
+    inputs = {"motion": seen, "earlier": seen.roll(5, 1), "later": seen.roll(-5, 1)}
+    batch = Batch(None, torch.ones(8, 50, dtype=torch.bool), None, inputs, {})
+    heard = torch.nn.functional.pad(latent[..., :3], (0, 0))
+    optimiser = torch.optim.Adam(probe.parameters(), 0.01)
+    losses = []
+    for _ in range(40):
+        loss = one.loss(probe, one.output(probe, heard, batch), batch)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]
