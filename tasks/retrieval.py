@@ -94,10 +94,12 @@ class RetrievalTask(Task):
     motion tower. An embedding has two halves of equal weight, what is heard or danced (mean over
     the clip) and when (step by step, less the mean), so that the cosine of two embeddings is the
     mean of two cosines. A negative beside the batch is the dance itself, begun a beat earlier and
-    later. The evidence of a track is the mean over its clips: hits among the nearest 1, 5 and 10
-    and the reciprocal rank of the clip's own moment (``m2d`` from music to dance, ``d2m`` back),
-    the same for any clip of its group (``_song``; several dancers may dance to one song), the rank,
-    and rhythm discrimination: whether the true dance is nearer than itself a beat off (``shift``) and
+    later.
+
+    The evidence of a track is the mean over its clips: hits among the nearest 1, 5 and 10 and the
+    reciprocal rank of the clip's own moment (``m2d`` from music to dance, ``d2m`` back), the same
+    for any clip of its group (``_song``; several dancers may dance to one song), the rank, and
+    rhythm discrimination: whether the true dance is nearer than itself a beat off (``shift``) and
     than the dance to another piece of the same tempo (``impostor``; undefined where there is none).
     With one right answer a clip the reciprocal rank is the average precision, and its mean the mAP.
     ``pool`` is the number of candidates; chance is K / pool, and 1/2 for discrimination.
