@@ -150,8 +150,8 @@ def _moments(
     mean_real, mean_said = _mean(real, weights), _mean(said, weights)
     return (
         _mean(real * said, weights) - mean_real * mean_said,
-        _mean(real**2, weights) - mean_real**2,
-        _mean(said**2, weights) - mean_said**2,
+        np.maximum(_mean(real**2, weights) - mean_real**2, 0),
+        np.maximum(_mean(said**2, weights) - mean_said**2, 0),
         mean_real - mean_said + truth.mean() - predicted.mean(),
     )
 
