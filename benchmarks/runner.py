@@ -292,11 +292,8 @@ class Run:
                 f"{self.task.primary} {score.mean:.3f} ±{score.std:.3f}, "
                 f"{results[name].seconds:.0f} s"
             )
-        if unscored := self.task.unscored(next(iter(results.values())).arrays()):
-            say(
-                f"{self.task.name} · {self.examined.card.name}: {len(unscored)} classes are not "
-                f"scored, no test track has them or all do: {', '.join(unscored)}"
-            )
+        for remark in self.task.remarks(next(iter(results.values())).arrays()):
+            say(f"{self.task.name} · {self.examined.card.name}: {remark}")
         record = RunRecord(
             key=key,
             kind="encoder",

@@ -213,8 +213,8 @@ class Task(LightningModule):
         }
 
     @classmethod
-    def unscored(cls, evidence: Evidence) -> list[str]:
-        """Names for which no metric is defined on these tracks; mostly nothing."""
+    def remarks(cls, evidence: Evidence) -> list[str]:
+        """What a reader of the scores must know about the test tracks; mostly nothing."""
         return []
 
     @classmethod

@@ -17,7 +17,7 @@ from scipy.special import expit, softmax
 from torch import Tensor
 from torch.nn import functional
 
-from data_modules.base import DatasetError, Label, Labels, Track
+from data_modules.base import Label, Labels, Track
 from tasks.base import FOLD, Decoder, Evidence, Outputs, Reference, Scores, Task
 from tasks.features import Batch, Targets
 from tasks.metrics.clip import (
@@ -34,6 +34,9 @@ from tasks.metrics.clip import (
 )
 from tasks.neighbours import neighbours_say
 from tasks.probe import Probe
+
+UNKNOWN = -1.0
+"""Number of a class that the training split lacks."""
 
 SEGMENT = 10.0
 """Seconds averaged into one step."""
@@ -154,8 +157,9 @@ class SingleLabelTask(ClipTask):
     """One class out of many.
 
     The evidence of a track is the number of its class (``true``) and of the class with the largest
-    probability (``predicted``) in the sorted vocabulary of the training split. Accuracy, and the
-    mean over the classes of the F1 score.
+    probability (``predicted``) in the sorted vocabulary of the training split; a class that is not
+    in it has the number -1 and is never found. Accuracy, and the mean over the classes of the F1
+    score.
     """
 
     primary = "accuracy"
@@ -176,17 +180,8 @@ class SingleLabelTask(ClipTask):
 
     @classmethod
     def target(cls, track: Track, names: Sequence[str]) -> NDArray[np.float64]:
-        """1 for the track's class and 0 for the others.
-
-        Raises:
-            DatasetError: no training track is of its class.
-        """
+        """1 for the track's class and 0 for the others; 0 throughout where training lacks it."""
         label = track.get(cls.annotation()).name
-        if label not in names:
-            raise DatasetError(
-                f"track {track.id} is of class '{label}', which the train split lacks; "
-                "get the whole dataset or correct the label"
-            )
         return np.array([float(name == label) for name in names])
 
     @classmethod
@@ -206,11 +201,20 @@ class SingleLabelTask(ClipTask):
     @classmethod
     def score(cls, prediction: ClipPrediction, track: Track) -> Scores:
         """Numbers of the true and of the predicted class."""
-        true = cls.target(track, prediction.names)
+        label = track.get(cls.annotation()).name
+        known = label in prediction.names
         return {
-            "true": float(true.argmax()),
+            "true": float(prediction.names.index(label)) if known else UNKNOWN,
             "predicted": float(prediction.values.argmax()),
         }
+
+    @classmethod
+    def remarks(cls, evidence: Evidence) -> list[str]:
+        """How many tracks are of a class that no probe can know."""
+        count = int((evidence["true"][0] == UNKNOWN).sum())
+        return [
+            f"{count} test tracks are of a class the train split lacks, and count as misses"
+        ] * bool(count)
 
     @classmethod
     def summarise(cls, evidence: Evidence, weights: Floats) -> Evidence:
@@ -226,7 +230,7 @@ class SingleLabelTask(ClipTask):
         """Share of the tracks of a class (row) that were taken for each class, mean over seeds."""
         counts = np.zeros((classes, classes))
         true, predicted = (evidence[name].astype(int).ravel() for name in ("true", "predicted"))
-        np.add.at(counts, (true, predicted), 1)
+        np.add.at(counts, (true[true >= 0], predicted[true >= 0]), 1)
         shares: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         return shares
 
@@ -321,10 +325,14 @@ class MultiLabelTask(ClipTask):
         return metrics | {"classes": np.sum(list(scored.values()), axis=0).astype(float)}
 
     @classmethod
-    def unscored(cls, evidence: Evidence) -> list[str]:
+    def remarks(cls, evidence: Evidence) -> list[str]:
         """The classes without a positive or without a negative track."""
         truths = {k.removeprefix("true/"): v for k, v in evidence.items() if k.startswith("true/")}
-        return [name for name, true in truths.items() if not {0.0, 1.0} <= set(true[0].tolist())]
+        names = [name for name, true in truths.items() if not {0.0, 1.0} <= set(true[0].tolist())]
+        return [
+            f"{len(names)} classes are not scored, no test track has them or all do: "
+            f"{', '.join(names)}"
+        ] * bool(names)
 
 
 class RegressionTask(ClipTask):

@@ -66,9 +66,16 @@ def test_class_loss_by_hand_leaves_padding_out():
     torch.testing.assert_close(found, expected)
 
 
-def test_a_class_the_train_split_lacks_is_one_clear_error():
-    with pytest.raises(DatasetError, match=r"track 9 is of class 'jazz'.*train split lacks"):
-        GenreTask.target(track(9, Genre("jazz")), ("pop", "rock"))
+def test_a_class_the_train_split_lacks_is_a_miss_and_said():
+    prediction = ClipPrediction(np.array([0.9, 0.1]), ("pop", "rock"))
+    rows = [GenreTask.score(prediction, track(i, Genre(g))) for i, g in enumerate(("pop", "jazz"))]
+    evidence = {name: np.array([[row[name] for row in rows]]) for name in rows[0]}
+    metrics = once(evidence, GenreTask.summarise)
+    assert metrics["accuracy"][0] == 0.5
+    assert metrics["macro_f1"][0] == pytest.approx((2 / 3 + 0) / 2)
+    assert GenreTask.confusion(evidence, 2).tolist() == [[1, 0], [0, 0]]
+    [remark] = GenreTask.remarks(evidence)
+    assert remark.startswith("1 test tracks are of a class the train split lacks")
 
 
 def test_confusion_by_hand():
@@ -111,7 +118,8 @@ def test_tags_without_positives_are_left_out_and_named():
     assert metrics["roc_auc"][0] == pytest.approx(0.75)
     assert np.isnan(metrics["roc_auc/rare"][0])
     assert np.isnan(metrics["average_precision/rare"][0])
-    assert TaggingTask.unscored(evidence) == ["rare"]
+    [remark] = TaggingTask.remarks(evidence)
+    assert remark.endswith(": rare")
 
 
 def test_areas_are_those_of_each_fold_averaged():
