@@ -220,6 +220,8 @@ class Published(DataModule):
             info = soundfile.info(path)
         except (OSError, soundfile.LibsndfileError) as error:
             raise self.error(f"{path} is unreadable ({error})") from error
+        if info.format == "RAW":  # so libsndfile reads an .au or .vox without a header
+            raise self.error(f"{path} is unreadable (it has no header)")
         if not info.frames:
             raise self.error(f"{path} holds no audio")
         return float(info.frames / info.samplerate)
