@@ -12,10 +12,6 @@ from pkgutil import iter_modules
 import numpy as np
 import soundfile
 
-MODULES = {
-    found.name: import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)
-}
-
 
 def tone(seed: int, seconds: float, rate: int = 22050, channels: int = 1) -> np.ndarray:
     """A tone with some noise and clicks twice a second; other seeds sound otherwise."""
@@ -31,3 +27,9 @@ def write_audio(path: Path, seed: int, seconds: float = 2.0, rate: int = 22050, 
     path.parent.mkdir(parents=True, exist_ok=True)
     channels = options.pop("channels", 1)
     soundfile.write(path, tone(seed, seconds, rate, channels), rate, **options)
+
+
+# Last: the modules need what is above.
+MODULES = {
+    found.name: import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)
+}
