@@ -8,11 +8,12 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 
 from rich.progress import Progress
 
@@ -21,6 +22,14 @@ from motionbeat.console import bytes_bar
 
 _BLOCK = 1 << 20
 _TIMEOUT = 60.0  # seconds without a byte
+_UNREACHABLE = (
+    urllib.error.URLError,
+    ConnectionError,
+    TimeoutError,
+    HTTPException,
+    ValueError,
+)
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -68,15 +77,16 @@ def fetch(remote: Remote, folder: Path, advice: str) -> None:
         with bytes_bar() as progress:
             for url, part in zip(remote.urls, parts, strict=True):
                 _download(url, part, progress, remote.name, advice)
-        whole = parts[0]
-        with whole.open("ab") as file:
-            for part in parts[1:]:
-                with part.open("rb") as more:
-                    shutil.copyfileobj(more, file, _BLOCK)
+        whole = parts[0] if len(parts) == 1 else marker.with_name(f"{remote.name}.whole.part")
+        if len(parts) > 1:
+            with whole.open("wb") as file:
+                for part in parts:
+                    with part.open("rb") as more:
+                        shutil.copyfileobj(more, file, _BLOCK)
         try:
             verify(whole, remote.checksum)
         except DatasetError:
-            for part in parts:
+            for part in (whole, *parts):
                 part.unlink(missing_ok=True)
             raise
         target = folder / remote.folder
@@ -87,7 +97,7 @@ def fetch(remote: Remote, folder: Path, advice: str) -> None:
             shutil.copyfile(whole, target / f".{remote.name}")
             os.replace(target / f".{remote.name}", target / remote.name)
         marker.touch()
-        for part in parts:
+        for part in (whole, *parts):
             part.unlink(missing_ok=True)
     except OSError as error:
         raise DatasetError(
@@ -138,6 +148,7 @@ def unpack(archive: Path, folder: Path, name: str, lifted: tuple[str, ...] = ())
         for inner in lifted:
             if (tree / inner).is_dir():
                 _merge(tree / inner, folder)
+                shutil.rmtree(tree / inner)
         _merge(tree, folder)
 
 
@@ -170,15 +181,15 @@ def _download(url: str, path: Path, progress: Progress, name: str, advice: str) 
         raise DatasetError(f"{url}: the server says {error.code} {error.reason}; {advice}") from (
             error
         )
-    except (urllib.error.URLError, TimeoutError, HTTPException, ValueError) as error:
+    except _UNREACHABLE as error:
         reason = getattr(error, "reason", error)
         raise DatasetError(f"{url}: cannot be reached ({reason}); {advice}") from error
 
 
 def _check(name: str, members: list[str]) -> None:
     for member in members:
-        path = PurePosixPath(member.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[:1]:
+        path = PureWindowsPath(member)  # knows drives and both kinds of slash
+        if path.anchor or ".." in path.parts:
             raise DatasetError(
                 f"{name}: its member {member} would be written outside the dataset's folder; "
                 "do not trust this archive"
@@ -189,8 +200,11 @@ def _check(name: str, members: list[str]) -> None:
 def _explained(name: str) -> Iterator[None]:
     try:
         yield
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError) as error:
-        raise DatasetError(f"{name}: cannot be unpacked ({error}); fetch it again") from error
+    except (*_DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk; those of gzip and bzip2 have no number
+        reason = str(error).partition("\n")[0]
+        raise DatasetError(f"{name}: cannot be unpacked ({reason}); fetch it again") from error
 
 
 def _merge(source: Path, target: Path) -> None:

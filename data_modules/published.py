@@ -51,7 +51,7 @@ class Published(DataModule):
         partial: accept an incomplete copy; its numbers are marked.
     """
 
-    count: ClassVar[int]
+    count: int
     """Tracks of the complete dataset."""
 
     home: ClassVar[str] = ""
