@@ -5,29 +5,44 @@ import pandas as pd
 import pytest
 import torch
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-BOARD = Path(__file__).parents[1] / "results" / "leaderboard_beat.csv"
+from benchmarks.registry import TASKS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BOARDS = sorted(path.stem.removeprefix("leaderboard_") for path in ROOT.glob("results/*_*.csv"))
 
 
-def test_table_shows_the_committed_results():
-    shown = README.split("<!-- table: results/leaderboard_beat.csv -->")[1].split("<!--")[0]
-    assert shown.strip() == table(pd.read_csv(BOARD)).strip()
+@pytest.mark.parametrize("task", [name for name in BOARDS if name in TASKS.classes])
+def test_tables_show_the_committed_results(task):
+    shown = README.split(f"<!-- table: results/leaderboard_{task}.csv -->")[1].split("<!--")[0]
+    board = pd.read_csv(ROOT / "results" / f"leaderboard_{task}.csv")
+    assert shown.strip() == table(board, TASKS.get(task).primary).strip()
 
 
-def table(board):
+def table(board, metric):
+    """Primary metric of every row on every dataset; "-" where a row was not run."""
     datasets = list(dict.fromkeys(board["dataset"]))
     lines = [f"| row | probe | {' | '.join(datasets)} |", f"|---|---|{'---|' * len(datasets)}"]
+    order = {
+        kind: place for place, kind in enumerate(("ceiling", "specialist", "encoder", "floor"))
+    }
+    probes = {probe: place for place, probe in enumerate(("reference", "linear", "mlp", "knn"))}
+    board = board.assign(
+        place=[
+            (order[kind], probes[probe])
+            for kind, probe in zip(board["kind"], board["probe"], strict=True)
+        ]
+    ).sort_values("place", kind="stable")
     for (name, probe), rows in board.groupby(["name", "probe"], sort=False):
         cells = rows.set_index("dataset").apply(
             lambda row: (
-                f"{row.beat_f_measure:.3f} "
-                f"[{row.beat_f_measure_low:.3f}, {row.beat_f_measure_high:.3f}]"
+                f"{row[metric]:.3f} [{row[f'{metric}_low']:.3f}, {row[f'{metric}_high']:.3f}]"
             ),
             axis=1,
         )
         kind = rows["kind"].iloc[0]
         label = name if kind == "encoder" else f"{name} ({kind})"
-        lines.append(f"| {label} | {probe} | {' | '.join(cells.reindex(datasets))} |")
+        lines.append(f"| {label} | {probe} | {' | '.join(cells.reindex(datasets).fillna('-'))} |")
     return "\n".join(lines)
 
 
@@ -46,13 +61,10 @@ def test_encoder_example_meets_the_contract(tmp_path):
     assert abs(features[:, 0, 0].argmax() - 50) <= 1
 
 
-RESULTS = Path(__file__).parents[1] / "results"
-
-
 @pytest.mark.parametrize("name", ["retrieval", "matching", "ablation"])
 def test_tables_of_motionbeat_show_the_committed_results(name):
     shown = README.split(f"<!-- table: results/{name}.csv -->")[1].split("<!--")[0]
-    assert shown.strip() == TABLES[name](pd.read_csv(RESULTS / f"{name}.csv")).strip()
+    assert shown.strip() == TABLES[name](pd.read_csv(ROOT / "results" / f"{name}.csv")).strip()
 
 
 def retrieval_table(found):
