@@ -246,6 +246,29 @@ def data_get(
         say(f"{one}: {module.status()}")
 
 
+def dance_metrics(
+    generated: Path = Path("generated"),
+    reference: Path = Path("reference"),
+    music: Path = Path("music"),
+    fps: float | None = None,
+    permutations: int = 1000,
+    output: Path | None = None,
+) -> None:
+    """Score generated dances beside chance and beside real dances.
+
+    Args:
+        generated: folder with generated motions (.npz, .pkl, .bvh) named after their music.
+        reference: folder with real ones.
+        music: folder with the music of both (.wav, .flac, .ogg, .mp3).
+        fps: frames a second of all motions, whatever their files say; needed where they do not.
+        permutations: of the music, for the chance floor.
+        output: CSV file to write the table to.
+    """
+    from benchmarks.dance_metrics import dance_metrics as run
+
+    run(generated, reference, music, fps, permutations, output)
+
+
 class Parser(ArgumentParser):
     """A parser whose switches need no value: ``--update`` is ``--update true``."""
 
@@ -267,6 +290,7 @@ def main() -> None:
                 "regression": regression,
                 "pretrain": pretrain,
                 "data": {"get": data_get},
+                "dance-metrics": dance_metrics,
                 "list": list_names,
             },
             parser_class=Parser,

@@ -26,7 +26,7 @@ PUBLISHED_FPS = 60.0
 
 _WINDOW = 2  # frames before and after
 _PUBLISHED_RATE = 120.0  # frames a second that the geometric features take every motion to have
-_HUMERUS, _SHOULDERS, _HIPS = 0.256842612, 0.390848378, 0.119246902  # m, of SMPL's mean body
+_HUMERUS, _SHOULDERS, _HIPS = 0.2568381092, 0.3908483586, 0.1192470659  # m, of SMPL's mean body
 
 
 def clip(positions: Positions, shortest: int) -> NDArray[np.floating[Any]]:
@@ -127,22 +127,23 @@ def geometric_features(positions: Positions) -> Floats:
     shoulder width s = 0.391 m, hip width w = 0.119 m. In pairs, right limb before left:
 
     =====  =========================================================================================
-    0, 1   hand moves forward, out of the plane of neck and hips, faster than 1.8 h/s
+    0, 1   hand leaves the plane of neck and hips faster than 1.8 h/s, right back, left forward
     2, 3   hand is more than 0.2 h above the neck, along the line from chest to neck
     4, 5   chest moves away from the belly faster than 1.8 h/s
     6, 7   elbow is bent to less than 110°
     8      hands are more than 2.5 s apart along the line of the shoulders
-    9      hands come closer faster than 1.4 h/s
-    10, 11 the other hand moves towards the root, seen from this one, faster than 1.4 h/s
+    9      hands part faster than 1.4 h/s
+    10, 11 the other hand moves, seen from this one, towards the root faster than 1.4 h/s
     12, 13 hand is faster than 2.5 h/s
-    14, 15 ankle is more than 0.38 h in front of the plane of root, the other hip and other toes
+    14, 15 ankle is more than 0.38 h off the plane of root, other hip and other toes: right ankle in
+           front of it, left ankle behind
     16, 17 ankle is more than 1.2 h above the lowest joint
     18     ankles are more than 2.1 w apart along the line of the hips
     19, 20 knee is bent to less than 110°
     21, 22 ankle is faster than 2.5 h/s
     23, 24 upper arm is more than 25° off the spine
     25, 26 thigh is more than 50° off the spine
-    27     root is more than 0.5 h behind the plane of the ankles and the neck
+    27     root is more than 0.5 h in front of the plane of ankles and neck
     28     spine is level, 70° to 110° off the vertical
     29, 30 hand is less than 1.2 h above the lowest joint
     31     root is faster than 2.3 h/s
@@ -154,6 +155,8 @@ def geometric_features(positions: Positions) -> Floats:
       speed counts twice; the features of one dance at two frame rates differ;
     * the joint that should move in 4 and 5 is never looked at (the fourth argument of its
       ``f_move``), so that both say the same of the chest; 9 to 11 lose their fourth joint too;
+    * the normals of 0, 1, 14 and 15 keep their sense of rotation when left and right change places,
+      so that one side looks forward and the other back, and 15 holds of who stands still;
     * older copies (fairmotion, Bailando's ``manual.py``, the paper of FACT) take the offsets of
       joints from their parents for positions, and so have other thresholds.
 
@@ -167,100 +170,95 @@ def geometric_features(positions: Positions) -> Floats:
     Raises:
         MotionError: wrong shape, fewer frames, or NaN.
     """
-    joints = clip(positions, 2).astype(np.float64)
-    at = dict(zip(JOINTS, np.moveaxis(joints[1:], 1, 0), strict=True))
-    velocities = np.diff(joints, axis=0) * _PUBLISHED_RATE
-    moving = dict(zip(JOINTS, np.moveaxis(velocities, 1, 0), strict=True))
-    above_ground = joints[1:, :, UP] - joints[1:, :, UP].min(axis=1, keepdims=True)
-    height = dict(zip(JOINTS, above_ground.T, strict=True))
+    joints = np.ascontiguousarray(clip(positions, 2).transpose(1, 2, 0), np.float64)
+    at = dict(zip(JOINTS, joints[..., 1:], strict=True))
+    moving = dict(zip(JOINTS, np.diff(joints) * _PUBLISHED_RATE, strict=True))
+    height = dict(zip(JOINTS, joints[:, UP, 1:] - joints[:, UP, 1:].min(axis=0), strict=True))
 
     def line(start: str, end: str) -> Floats:
-        return at[end] - at[start]
+        vectors: Floats = at[end] - at[start]
+        return vectors
 
-    def out_of(a: str, b: str, c: str) -> Floats:
-        """The normal of the plane through three joints."""
-        return np.cross(line(a, c), line(a, b))
+    def normal(a: str, b: str, c: str) -> Floats:
+        """Of the plane through three joints."""
+        return _cross(line(a, c), line(a, b))
 
-    def towards(start: str, end: str, moved: str) -> Floats:
-        """Speed of a joint seen from ``start``, on the way from there to ``end``."""
-        return _along(line(start, end), moving[moved] - moving[start])
+    def seen(moved: str, start: str) -> Floats:
+        """Velocity of a joint from another."""
+        velocities: Floats = moving[moved] - moving[start]
+        return velocities
 
     def fast(joint: str) -> Floats:
-        return np.linalg.norm(moving[joint], axis=1)
+        return np.sqrt(_dot(moving[joint], moving[joint]))
 
-    sides, h = (("r", "l"), ("l", "r")), _HUMERUS
-    upright = np.broadcast_to(np.eye(3)[UP], at["pelvis"].shape)
-    spine = line("neck", "pelvis")
-    with np.errstate(invalid="ignore", divide="ignore"):  # no plane, no angle: it does not hold
-        held = [
-            *(
-                _along(
-                    out_of("neck", f"{own}_hip", f"{other}_hip"),
-                    moving[f"{own}_wrist"] - moving["neck"],
-                )
-                > 1.8 * h
-                for own, other in sides
-            ),
-            *(
-                _along(line("spine3", "neck"), line("neck", f"{own}_wrist")) > 0.2 * h
-                for own, _ in sides
-            ),
-            *(towards("spine1", "spine3", "spine3") > 1.8 * h for _ in sides),
-            *(_bent(at, own, "elbow", "shoulder", "wrist") for own, _ in sides),
-            _along(line("l_shoulder", "r_shoulder"), line("l_wrist", "r_wrist")) > 2.5 * _SHOULDERS,
-            towards("l_wrist", "r_wrist", "r_wrist") > 1.4 * h,
-            *(
-                towards(f"{own}_wrist", "pelvis", f"{other}_wrist") > 1.4 * h
-                for own, other in sides
-            ),
-            *(fast(f"{own}_wrist") > 2.5 * h for own, _ in sides),
-            *(
-                _along(
-                    out_of("pelvis", f"{other}_hip", f"{other}_foot"),
-                    line("pelvis", f"{own}_ankle"),
-                )
-                > 0.38 * h
-                for own, other in sides
-            ),
-            *(height[f"{own}_ankle"] > 1.2 * h for own, _ in sides),
-            _along(line("l_hip", "r_hip"), line("l_ankle", "r_ankle")) > 2.1 * _HIPS,
-            *(_bent(at, own, "knee", "hip", "ankle") for own, _ in sides),
-            *(fast(f"{own}_ankle") > 2.5 * h for own, _ in sides),
-            *(
-                _between(25, _degrees(spine, line(f"{own}_shoulder", f"{own}_elbow")), 180)
-                for own, _ in sides
-            ),
-            *(
-                _between(50, _degrees(spine, line(f"{own}_hip", f"{own}_knee")), 180)
-                for own, _ in sides
-            ),
-            _along(out_of("r_ankle", "neck", "l_ankle"), line("r_ankle", "pelvis")) > 0.5 * h,
-            _between(70, _degrees(spine, upright), 110),
-            *(height[f"{own}_wrist"] < 1.2 * h for own, _ in sides),
-            fast("pelvis") > 2.3 * h,
+    def bent(side: str, above: str, joint: str, below: str) -> NDArray[np.bool_]:
+        here = f"{side}_{joint}"
+        return _between(0, line(here, f"{side}_{above}"), line(here, f"{side}_{below}"), 110)
+
+    h, sides, spine = _HUMERUS, (("r", "l"), ("l", "r")), line("neck", "pelvis")
+    chest = _along(line("spine1", "spine3"), seen("spine3", "spine1")) > 1.8 * h
+    upright = np.eye(3)[UP][:, None]
+    pairs = [
+        [
+            _along(normal("neck", f"{own}_hip", f"{other}_hip"), seen(f"{own}_wrist", "neck"))
+            > 1.8 * h,
+            _along(line("spine3", "neck"), line("neck", f"{own}_wrist")) > 0.2 * h,
+            chest,
+            bent(own, "shoulder", "elbow", "wrist"),
+            _along(line(f"{own}_wrist", "pelvis"), seen(f"{other}_wrist", f"{own}_wrist"))
+            > 1.4 * h,
+            fast(f"{own}_wrist") > 2.5 * h,
+            _along(
+                normal("pelvis", f"{other}_hip", f"{other}_foot"), line("pelvis", f"{own}_ankle")
+            )
+            > 0.38 * h,
+            height[f"{own}_ankle"] > 1.2 * h,
+            bent(own, "hip", "knee", "ankle"),
+            fast(f"{own}_ankle") > 2.5 * h,
+            _between(25, spine, line(f"{own}_shoulder", f"{own}_elbow"), 180),
+            _between(50, spine, line(f"{own}_hip", f"{own}_knee"), 180),
+            height[f"{own}_wrist"] < 1.2 * h,
         ]
-    return np.mean(held, axis=1)
+        for own, other in sides
+    ]
+    single = {
+        8: _along(line("l_shoulder", "r_shoulder"), line("l_wrist", "r_wrist")) > 2.5 * _SHOULDERS,
+        9: _along(line("l_wrist", "r_wrist"), seen("r_wrist", "l_wrist")) > 1.4 * h,
+        18: _along(line("l_hip", "r_hip"), line("l_ankle", "r_ankle")) > 2.1 * _HIPS,
+        27: _along(normal("r_ankle", "neck", "l_ankle"), line("r_ankle", "pelvis")) > 0.5 * h,
+        28: _between(70, spine, upright, 110),
+        31: fast("pelvis") > 2.3 * h,
+    }
+    held = [feature for pair in zip(*pairs, strict=True) for feature in pair]
+    for place, feature in single.items():
+        held.insert(place, feature)
+    shares: Floats = np.mean(held, axis=1)
+    return shares
+
+
+def _dot(one: Floats, other: Floats) -> Floats:
+    """(T,) products of vectors (3, T)."""
+    products: Floats = one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
+    return products
+
+
+def _cross(one: Floats, other: Floats) -> Floats:
+    """(3, T) vectors at right angles to both; np.cross is much slower."""
+    (a, b, c), (x, y, z) = one, other
+    return np.stack([b * z - c * y, c * x - a * z, a * y - b * x])
 
 
 def _along(direction: Floats, vectors: Floats) -> Floats:
-    """(T,) components of vectors (T, 3) along directions of any length."""
-    components: Floats = np.sum(direction * vectors, axis=1) / np.linalg.norm(direction, axis=1)
+    """(T,) components of vectors along directions; NaN, which passes no threshold, along none."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        components: Floats = _dot(direction, vectors) / np.sqrt(_dot(direction, direction))
     return components
 
 
-def _degrees(one: Floats, other: Floats) -> Floats:
-    """(T,) angles between vectors (T, 3)."""
-    return np.degrees(np.arccos(_along(one, other) / np.linalg.norm(other, axis=1)))
-
-
-def _between(low: float, values: Floats, high: float) -> NDArray[np.bool_]:
-    held: NDArray[np.bool_] = (low < values) & (values < high)
+def _between(low: float, one: Floats, other: Floats, high: float) -> NDArray[np.bool_]:
+    """(T,) whether the angle between two vectors lies between two numbers of degrees."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosine = _dot(one, other) / np.sqrt(_dot(one, one) * _dot(other, other))
+    most, least = np.cos(np.radians([low, high]))
+    held: NDArray[np.bool_] = (least < cosine) & (cosine < most)
     return held
-
-
-def _bent(
-    at: dict[str, Floats], side: str, joint: str, above: str, below: str
-) -> NDArray[np.bool_]:
-    """Whether the angle at a joint is less than 110°."""
-    here = at[f"{side}_{joint}"]
-    return _between(0, _degrees(at[f"{side}_{above}"] - here, at[f"{side}_{below}"] - here), 110)

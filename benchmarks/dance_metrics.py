@@ -1,0 +1,418 @@
+"""How good generated dances are: every metric beside chance and beside real dances.
+
+Motions are files of :func:`data_modules.motion_formats.read_motion`. A motion belongs to the piece
+of music whose file name (without its ending) it has, or has among the parts of its name, as AIST++
+has it: ``gBR_sBM_cAll_d04_mBR0_ch01`` belongs to ``mBR0``. Music and motion begin at the same
+moment. Beats are heard by :func:`motionbeat.rhythm.beat_grid`, as for MotionBeat's own input.
+
+Every metric is worked out at the frame rate its published numbers have; splines bring other motions
+to it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from scipy.interpolate import make_interp_spline
+
+from data_modules.motion_formats import read_motion
+from motionbeat.audio import load_audio, resample
+from motionbeat.console import bar
+from motionbeat.errors import MotionBeatError
+from motionbeat.files import write_atomically
+from motionbeat.model import AUDIO_RATE, SAMPLE_RATE
+from motionbeat.motion import Motion, MotionError
+from motionbeat.pretraining.pairs import listen
+from motionbeat.rhythm import uniform_grid
+from tasks.metrics import dance
+
+MOTIONS = (".npz", ".pkl", ".bvh")
+MUSIC = (".wav", ".flac", ".ogg", ".mp3")
+SHORTEST = 20 / 30
+"""Seconds between the first and the last frame of a motion at least: the 21 frames in which a beat
+is looked for, at 30 frames a second."""
+
+PLAIN_WIDTH = 120
+PERMUTATIONS = 1000
+FEW = 200
+"""Clips below which a Fréchet distance is mostly its bias; 72 features have a floor of 9 there."""
+
+WILD = 1e6
+"""Fréchet distances beyond this come of features that are the same in all real dances."""
+
+Better = Literal["higher", "lower", "as real"]
+Positions = NDArray[np.float32]
+Times = NDArray[np.float64]
+
+
+class DanceMetricsError(MotionBeatError):
+    """Motions and music that cannot be compared, with the reason."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dance:
+    """A motion and its music.
+
+    Attributes:
+        name: its file's, without the ending.
+        motion: the motion.
+        song: name of its music; None when there is no such file.
+    """
+
+    name: str
+    motion: Motion
+    song: str | None
+
+    @cache  # noqa: B019, the dances live as long as the command
+    def at(self, fps: float) -> Positions:
+        """(T, 24, 3) positions at a frame rate, on cubic splines through the motion's own."""
+        given = self.motion.positions
+        if fps == self.motion.fps:
+            return given
+        times = np.arange(len(given)) / self.motion.fps
+        wanted = np.arange(int(times[-1] * fps + 1e-6) + 1) / fps
+        return np.asarray(make_interp_spline(times, given, k=3)(wanted), np.float32)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A metric of the generated dances, and what to hold it against.
+
+    Attributes:
+        metric: its name.
+        better: which way is better.
+        generated: of the generated dances.
+        n: generated dances it is defined for.
+        chance: of the same dances with the music of others; for a Fréchet distance the mean of
+            so many clips of one distribution.
+        chance_low, chance_high: 95 % interval of ``chance``.
+        real: of the reference; for a Fréchet distance every other clip of it against the rest.
+        real_n: reference dances that is defined for.
+        fps: frames a second at which it is worked out.
+        sigma: width of its tolerance in seconds.
+        clip: median length of the generated dances in seconds.
+    """
+
+    metric: str
+    better: Better
+    generated: float
+    n: int
+    real: float
+    real_n: int
+    fps: float
+    clip: float
+    chance: float = float("nan")
+    chance_low: float = float("nan")
+    chance_high: float = float("nan")
+    sigma: float = float("nan")
+
+
+def dance_metrics(
+    generated: Path,
+    reference: Path,
+    music: Path,
+    fps: float | None = None,
+    permutations: int = PERMUTATIONS,
+    output: Path | None = None,
+) -> pd.DataFrame:
+    """Score generated dances, print the table, and write it where asked for.
+
+    Music without a beat, silent or shorter than 2 s, gives no beat score: its dances are left out
+    of those, and n is smaller.
+
+    Args:
+        generated: folder with generated motions.
+        reference: folder with real ones.
+        music: folder with the music of both.
+        fps: frames a second of all motions, whatever their files say; needed where they do not.
+        permutations: of the music, for the chance floor.
+        output: CSV file.
+
+    Returns:
+        The table, a row for each metric.
+
+    Raises:
+        DanceMetricsError: a folder is missing or empty, a generated motion has no music, or
+            generated and reference motions share no song.
+        MotionError: a motion is unreadable, too short or without frame rate, or has NaN.
+        AudioError: a piece of music is unreadable.
+    """
+    songs = {path.stem: path for path in _files(music, MUSIC, "music")}
+    made, real = (read_dances(folder, songs, fps) for folder in (generated, reference))
+    for one in made:
+        if one.song is None:
+            raise DanceMetricsError(
+                f"{one.name}: {music} has no music of that name; name motions after their music, "
+                "as in mBR0 or gBR_sBM_cAll_d04_mBR0_ch01"
+            )
+    if not {one.song for one in made} & {one.song for one in real}:
+        raise DanceMetricsError(
+            f"{generated} and {reference} share no song; compare dances to the same music"
+        )
+    danced = sorted({one.song for one in chain(made, real) if one.song})
+    with bar("songs") as progress:
+        beats = {
+            song: hear(songs[song]) for song in progress.track(danced, description="listening")
+        }
+    rows = [*_beat_rows(made, real, beats, permutations), *_set_rows(made, real)]
+    rows += _physical_rows(made, real)
+    table = pd.DataFrame([asdict(row) for row in rows])
+    _print(rows, made, real)
+    if output:
+        write_atomically(output, table.to_csv(index=False, float_format="%.6g").encode())
+    return table
+
+
+def read_dances(folder: Path, songs: Mapping[str, Path], fps: float | None) -> list[Dance]:
+    """The motions of a folder in the order of their names, each with its song.
+
+    Raises:
+        DanceMetricsError: the folder is missing or holds no motion.
+        MotionError: a motion is unreadable, too short or without frame rate, or has NaN.
+    """
+    return [
+        Dance(path.stem, _read(path, fps), _song(path.stem, songs))
+        for path in _files(folder, MOTIONS, "motion")
+    ]
+
+
+def hear(path: Path) -> Times:
+    """Seconds of the beats heard in a piece of music; none where there is no beat.
+
+    Raises:
+        AudioError: the file is unreadable.
+    """
+    _, envelope, grid = listen(resample(*load_audio(path), SAMPLE_RATE))
+    seconds = len(envelope) / AUDIO_RATE
+    if np.array_equal(grid.times, uniform_grid(seconds).times):  # what stands where none is found
+        return np.zeros(0)
+    times: Times = grid.times[(grid.times >= 0) & (grid.times < seconds)]
+    return times
+
+
+def _files(folder: Path, endings: Sequence[str], what: str) -> list[Path]:
+    if not folder.is_dir():
+        raise DanceMetricsError(f"{folder}: no such folder; give the folder with the {what}")
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in endings)
+    if not found:
+        raise DanceMetricsError(f"{folder} holds no {what}; put {', '.join(endings)} files there")
+    return found
+
+
+def _song(name: str, songs: Mapping[str, Path]) -> str | None:
+    """The song a motion belongs to by its name."""
+    return next((part for part in (name, *name.split("_")) if part in songs), None)
+
+
+def _read(path: Path, fps: float | None) -> Motion:
+    """A motion with its frame rate, long enough for every metric."""
+    motion = _with_rate(path, fps)
+    if (len(motion.positions) - 1) / motion.fps < SHORTEST - 1e-6:
+        raise MotionError(
+            f"{path}: {motion.duration:.2f} s of motion; the beat scores look at windows of "
+            f"{SHORTEST + 1 / 30:.1f} s, drop the clip"
+        )
+    return motion
+
+
+def _with_rate(path: Path, fps: float | None) -> Motion:
+    if not _lacks_rate(path):
+        motion = read_motion(path)
+        return motion if fps is None else replace(motion, fps=fps)
+    if fps is None:
+        raise MotionError(f"{path}: has no frame rate; say it by --fps")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Motion(np.asarray(arrays["positions"], np.float32), fps)
+    except (OSError, ValueError, MotionError) as error:
+        raise MotionError(f"{path}: unusable motion ({error})") from error
+
+
+def _lacks_rate(path: Path) -> bool:
+    """Whether a file holds positions alone; what cannot be read is left to :func:`read_motion`."""
+    with suppress(OSError, ValueError, TypeError, EOFError, BadZipFile):
+        if path.suffix.lower() == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return "positions" in arrays and "fps" not in arrays
+    return False
+
+
+BeatScore = Callable[[Positions, Times], float]
+
+_BEAT_SCORES: dict[str, tuple[Better, float, float, BeatScore]] = {
+    f"BAS {variant}": (
+        "higher",
+        settings.fps,
+        settings.sigma,
+        partial(dance.beat_alignment_score, variant=variant),
+    )
+    for variant, settings in dance.ALIGNMENTS.items()
+} | {
+    "beat coverage": ("as real", 60.0, float("nan"), dance.beat_coverage),
+    "beat hit rate": ("higher", 60.0, dance.HIT, dance.beat_hit_rate),
+}
+"""By name: which way is better, frames a second, tolerance in seconds, the score of a dance."""
+
+
+def _beat_rows(
+    made: Sequence[Dance], real: Sequence[Dance], beats: Mapping[str, Times], permutations: int
+) -> list[Row]:
+    songs = sorted({one.song for one in made if one.song})
+    own = [songs.index(one.song) for one in made if one.song]
+    rows = []
+    for name, (better, fps, sigma, score) in _BEAT_SCORES.items():
+        scores = np.array([[score(one.at(fps), beats[song]) for song in songs] for one in made])
+        theirs = [score(one.at(fps), beats[one.song]) for one in real if one.song]
+        floor = dance.chance_floor(scores, own, permutations)
+        row = _row(name, better, scores[np.arange(len(made)), own].tolist(), theirs, fps, made)
+        rows.append(
+            replace(
+                row, chance=floor.mean, chance_low=floor.low, chance_high=floor.high, sigma=sigma
+            )
+        )
+    return rows
+
+
+def _set_rows(made: Sequence[Dance], real: Sequence[Dance]) -> list[Row]:
+    """Fréchet distances and diversities of the features."""
+    fps, rows = dance.ALIGNMENTS["fact"].fps, []
+    kinds: dict[str, Callable[[Positions], Times]] = {
+        "k legacy": lambda positions: dance.kinetic_features(
+            positions - positions[0, 0], variant="legacy"
+        ),
+        "k fixed": partial(dance.kinetic_features, fps=fps),
+        "g": dance.geometric_features,
+    }
+    for name, features in kinds.items():
+        ours, theirs = (np.stack([features(one.at(fps)) for one in each]) for each in (made, real))
+        ours, theirs = dance.normalise(ours, theirs), dance.normalise(theirs, theirs)
+        n, m, width = len(ours), len(theirs), theirs.shape[1]
+        enough = min(n, m) > 1
+        distance = Row(
+            f"FID_{name}",
+            "lower",
+            dance.frechet_distance(ours, theirs) if enough else float("nan"),
+            n,
+            dance.frechet_distance(theirs[::2], theirs[1::2]) if m > 3 else float("nan"),
+            len(theirs[::2]),
+            fps,
+            _length(made),
+            chance=dance.frechet_floor(n, m, width) if enough else float("nan"),
+        )
+        spread = Row(
+            f"Div_{name}",
+            "as real",
+            dance.diversity(ours),
+            n,
+            dance.diversity(theirs),
+            m,
+            fps,
+            _length(made),
+        )
+        rows += [distance, spread]
+    return rows
+
+
+def _physical_rows(made: Sequence[Dance], real: Sequence[Dance]) -> list[Row]:
+    fps = dance.PFC_FPS
+    scores: dict[str, tuple[Better, Callable[[Positions], float]]] = {
+        "PFC": ("lower", dance.physical_foot_contact),
+        "foot sliding": ("lower", dance.foot_sliding_ratio),
+        "penetration mm": ("lower", lambda p: dance.penetration(p, dance.floor_height(p))),
+        "float mm": ("as real", lambda p: dance.floating(p, dance.floor_height(p))),
+        "jerk m/s³": ("as real", partial(dance.jerk, fps=fps)),
+        "bone drift %": ("lower", dance.bone_length_drift),
+    }
+    return [
+        _row(
+            name,
+            better,
+            [score(one.at(fps)) for one in made],
+            [score(one.at(fps)) for one in real],
+            fps,
+            made,
+        )
+        for name, (better, score) in scores.items()
+    ]
+
+
+def _row(
+    metric: str,
+    better: Better,
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    fps: float,
+    made: Sequence[Dance],
+) -> Row:
+    """Means over the dances a metric is defined for."""
+    (mean, n), (real, real_n) = _defined(ours), _defined(theirs)
+    return Row(metric, better, mean, n, real, real_n, fps, _length(made))
+
+
+def _defined(values: Sequence[float]) -> tuple[float, int]:
+    found = [value for value in values if np.isfinite(value)]
+    return (float(np.mean(found)) if found else float("nan")), len(found)
+
+
+def _length(made: Sequence[Dance]) -> float:
+    return float(np.median([one.motion.duration for one in made]))
+
+
+def _print(rows: Sequence[Row], made: Sequence[Dance], real: Sequence[Dance]) -> None:
+    songs, few = len({one.song for one in made}), min(len(made), len(real))
+    caption = (
+        "chance: the same dances to other songs, 95 % interval over permutations; of FID: what so "
+        "many clips of one distribution have. real: the reference scored the same way; of FID: "
+        "every other clip of it against the rest."
+    )
+    if few < FEW:
+        caption += (
+            f" With {few} clips a FID is mostly its bias by the small number: compare it with its "
+            "chance and with sets of the same size only."
+        )
+    if any(row.metric == "FID_g" and row.generated > WILD for row in rows):
+        caption += (
+            " FID_g is so large because features do not vary among the real dances and published "
+            "code divides by their deviation plus 1e-10: add real dances."
+        )
+    if songs < 2:
+        caption += " One song alone: no chance floor."
+    grid = Table(
+        title=f"{len(made)} generated dances to {songs} songs, {len(real)} real ones",
+        caption=caption,
+        caption_justify="left",
+    )
+    heads = ("metric", "better", "generated", "n", "chance [95 %]", "real", "real n", "fps")
+    for head in (*heads, "sigma s", "clip s"):
+        justify: Literal["left", "right"] = "left" if head in heads[:2] else "right"
+        grid.add_column(head, justify=justify, overflow="fold")
+    for row in rows:
+        interval = f" [{row.chance_low:.3f}, {row.chance_high:.3f}]"
+        grid.add_row(
+            row.metric,
+            row.better,
+            _number(row.generated),
+            str(row.n),
+            _number(row.chance) + ("" if np.isnan(row.chance_low) else interval),
+            _number(row.real),
+            str(row.real_n),
+            f"{row.fps:g}",
+            _number(row.sigma),
+            f"{row.clip:.1f}",
+        )
+    console = Console()
+    (console if console.is_terminal else Console(width=PLAIN_WIDTH)).print(grid)
+
+
+def _number(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.4g}"

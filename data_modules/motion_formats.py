@@ -1,0 +1,548 @@
+"""Dances in the files that others write, as :class:`Motion`: NumPy, SMPL pickles, BVH.
+
+The body that SMPL rotations are put on is this project's own, ``SMPL_OFFSETS``: segment lengths
+after Winter (2009), arms stretched out to the sides, legs straight down. It approximates the mean
+body of SMPL (Loper et al., 2015), whose file needs a licence: joints come out within a few
+centimetres of those of that body, and the pelvis stands where the translation says, while SMPL
+adds its constant height of the pelvis, about -0.2 m, to it.
+"""
+
+import io
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from data_modules.synthesis.skeleton import OFFSETS
+from motionbeat.files import write_atomically
+from motionbeat.motion import JOINTS, PARENTS, Motion, MotionError
+
+Floats = NDArray[np.float64]
+
+AISTPP_FPS = 60.0
+"""Frames a second of the motions of AIST++."""
+
+CENTIMETRE = 0.01
+"""Metres of the unit that most BVH files are written in."""
+
+_STATURE = 1.70  # m; of a mean adult
+_SIDEWAYS = tuple(
+    joint for joint, name in enumerate(JOINTS) if name[2:] in ("elbow", "wrist", "hand")
+)
+
+
+def _stretched() -> Floats:
+    offsets = OFFSETS * _STATURE
+    for joint in _SIDEWAYS:
+        length = float(np.linalg.norm(offsets[joint]))
+        offsets[joint] = (length if JOINTS[joint].startswith("l_") else -length), 0, 0
+    return offsets
+
+
+SMPL_OFFSETS = _stretched()
+"""(24, 3) metres from the parent to each joint of an unposed body: x to its left, y up, z forward.
+
+Segment lengths after D. A. Winter, *Biomechanics and Motor Control of Human Movement*, 4th ed.
+(2009), at a stature of 1.70 m.
+"""
+
+
+def read_motion(path: Path, unit: float = CENTIMETRE) -> Motion:
+    """Read a dance by the ending of its file.
+
+    ``.npz`` holds ``positions`` (T, 24, 3) in metres, y up, in the order of ``JOINTS``, ``fps``
+    and perhaps ``contacts``; ``.pkl`` is a motion of AIST++ (:func:`read_smpl`); ``.bvh`` is
+    motion capture (:func:`read_bvh`).
+
+    Args:
+        path: of the file.
+        unit: metres of one unit of length of a BVH file.
+
+    Raises:
+        MotionError: the file is missing, unreadable or of another kind, or holds no usable motion.
+    """
+    if not path.is_file():
+        raise MotionError(f"{path}: no such file; give the path of a .npz, .pkl or .bvh file")
+    match path.suffix.lower():
+        case ".npz":
+            return _read_npz(path)
+        case ".pkl":
+            return read_smpl(path)
+        case ".bvh":
+            return read_bvh(path, unit)
+    raise MotionError(f"{path}: unknown kind of motion; convert it to .npz, .pkl or .bvh")
+
+
+def read_smpl(path: Path) -> Motion:
+    """Read a motion of AIST++ (Li et al., 2021): a pickle of SMPL rotations at 60 frames a second.
+
+    ``smpl_poses`` (T, 72) are axis-angles in radians, three numbers a joint in the order of
+    ``JOINTS``; ``smpl_trans`` (T, 3) is the place of the body, y up, in units of which
+    ``smpl_scaling`` (1,) make a metre: position = ``smpl_trans`` / ``smpl_scaling``.
+
+    The pickle may hold arrays of numbers and nothing else; it can run no code.
+
+    Raises:
+        MotionError: the file holds anything else, or its arrays do not fit.
+    """
+    content = unpickled(path)
+    try:
+        poses = np.asarray(content["smpl_poses"], dtype=np.float64)
+        place = np.asarray(content["smpl_trans"], dtype=np.float64)
+        scaling = float(np.asarray(content["smpl_scaling"], dtype=np.float64).reshape(()))
+        if not scaling > 0:
+            raise ValueError(f"smpl_scaling is {scaling:g}")
+        poses = poses.reshape(len(place), len(JOINTS), 3)
+        place = place.reshape(len(place), 3) / scaling
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise MotionError(
+            f"{path}: no motion of AIST++ ({error}); expected smpl_poses (T, 72), smpl_trans (T, 3)"
+            " and smpl_scaling (1,)"
+        ) from error
+    rotations = Rotation.from_rotvec(poses.reshape(-1, 3)).as_matrix()
+    return _motion(path, smpl_joints(place, rotations.reshape(*poses.shape, 3)), AISTPP_FPS)
+
+
+def smpl_joints(place: Floats, rotations: Floats) -> Floats:
+    """Joints of a posed body: x_j = x_p + W_p o_j and W_j = W_p R_j, where p is the parent of j.
+
+    Args:
+        place: (T, 3) pelvis in metres.
+        rotations: (T, 22 or more, 3, 3) of each joint against its parent, in the order of
+            ``JOINTS``; those of the hands move nothing, and may be left out.
+
+    Returns:
+        (T, 24, 3) metres.
+    """
+    moving = np.broadcast_to(np.eye(3), (len(place), len(JOINTS), 3, 3)).copy()
+    moving[:, :22] = rotations[:, :22]
+    offsets = np.broadcast_to(SMPL_OFFSETS, (len(place), len(JOINTS), 3)).copy()
+    offsets[:, 0] = place
+    return forward_kinematics(PARENTS, offsets, moving)
+
+
+def forward_kinematics(parents: Sequence[int], offsets: Floats, rotations: Floats) -> Floats:
+    """Places of joints that hang on one another.
+
+    Args:
+        parents: of J joints, each before its children; -1 for one that hangs on nothing.
+        offsets: (T, J, 3) from the parent, in the parent's frame.
+        rotations: (T, J, 3, 3) of each joint's frame against its parent's.
+
+    Returns:
+        (T, J, 3) in the unit of the offsets.
+    """
+    places, frames = offsets.copy(), rotations.copy()
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            turned = frames[:, parent] @ offsets[:, joint, :, None]
+            places[:, joint] = places[:, parent] + turned[..., 0]
+            frames[:, joint] = frames[:, parent] @ rotations[:, joint]
+    return places
+
+
+def rotations_of_6d(numbers: Floats) -> Floats:
+    """Rotation matrices from their first two rows (Zhou et al., CVPR 2019; rows as PyTorch3D).
+
+    Args:
+        numbers: (..., 6), the first row and then the second; made orthonormal here.
+
+    Returns:
+        (..., 3, 3).
+    """
+    first, second = numbers[..., :3], numbers[..., 3:]
+    first = first / np.linalg.norm(first, axis=-1, keepdims=True)
+    second = second - first * np.sum(first * second, axis=-1, keepdims=True)
+    second = second / np.linalg.norm(second, axis=-1, keepdims=True)
+    return np.stack([first, second, np.cross(first, second)], axis=-2)
+
+
+def _motion(path: Path, positions: Floats, fps: float) -> Motion:
+    if not len(positions):
+        raise MotionError(f"{path}: motion has no frames; drop the file")
+    try:
+        return Motion(positions.astype(np.float32), fps)
+    except MotionError as error:
+        raise MotionError(f"{path}: {error}") from error
+
+
+def _read_npz(path: Path) -> Motion:
+    try:
+        return Motion.load(path)
+    except MotionError as error:
+        about = str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
+        raise MotionError(about) from error
+    except zipfile.BadZipFile as error:
+        raise MotionError(f"{path}: unreadable motion ({error}); generate it again") from error
+
+
+# --- Pickles that can do no harm ----------------------------------------------------------------
+
+_ARRAY = np.zeros(1)
+_REBUILD: dict[str, Any] = {  # what NumPy's own pickles of arrays call, whatever its version
+    "_reconstruct": _ARRAY.__reduce__()[0],
+    "_frombuffer": _ARRAY.__reduce_ex__(5)[0],
+    "scalar": np.float64(0).__reduce__()[0],
+}
+_MODULES = {"multiarray": ("_reconstruct", "scalar"), "numeric": ("_frombuffer",)}
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """The bytes of an array in a pickle of protocol 2; other codecs are not needed."""
+    if encoding not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError(f"bytes written as {encoding}")
+    return text.encode("latin-1")
+
+
+_ALLOWED: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): _latin1,
+    **{
+        (f"numpy.{core}.{module}", name): _REBUILD[name]
+        for core in ("core", "_core")  # NumPy 1 and NumPy 2
+        for module, names in _MODULES.items()
+        for name in names
+    },
+}
+
+
+class _ForbiddenError(Exception):
+    """A pickle that asks for something other than an array."""
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Plain values and NumPy arrays; every other global is refused by name."""
+
+    def find_class(self, module: str, name: str, /) -> Any:
+        """The few functions that arrays are rebuilt by."""
+        try:
+            return _ALLOWED[module, name]
+        except KeyError:
+            raise _ForbiddenError(f"{module}.{name}") from None
+
+
+def unpickled(path: Path) -> Any:
+    """Content of a pickle of plain values and arrays of numbers, of protocol 0 to 5.
+
+    Raises:
+        MotionError: the file is unreadable, or asks for any class or function that arrays do not
+            need; the message names it. It is not called, nor is its module imported.
+    """
+    try:
+        with path.open("rb") as file:
+            return _ArraysOnly(file, encoding="latin1").load()
+    except _ForbiddenError as error:
+        raise MotionError(
+            f"{path}: refused, its pickle asks for {error}; only arrays are read, so get the file "
+            "from its source again"
+        ) from error
+    except Exception as error:  # a broken pickle may fail in any way
+        reason = str(error).partition("\n")[0]
+        raise MotionError(f"{path}: unreadable pickle ({reason}); restore the file") from error
+
+
+# --- BVH ----------------------------------------------------------------------------------------
+
+_SIDES = {"left": "l_", "right": "r_"}
+_LIMBS = {
+    "upleg": "hip", "leg": "knee", "foot": "ankle", "toebase": "foot", "toe": "foot",
+    "shoulder": "collar", "arm": "shoulder", "forearm": "elbow", "hand": "wrist",
+    "handmiddle1": "hand",
+}  # fmt: skip
+_SPINE = ("spine1", "spine2", "spine3")
+_HANDS = ("l_hand", "r_hand")
+
+BVH_NAMES: dict[str, str] = {
+    **{name: name for name in JOINTS if name not in _SPINE},
+    "hips": "pelvis",
+    **{
+        side + limb: prefix + joint
+        for side, prefix in _SIDES.items()
+        for limb, joint in _LIMBS.items()
+    },
+}
+"""SMPL joints by the names of joints in lower case: SMPL's own and those of MotionBuilder, which
+Mixamo (with a prefix), LAFAN1, CMU and Motorica use. The spine goes by place, not by name."""
+
+_AXES = "xyz"
+_CHANNELS = {axis + kind for axis in _AXES for kind in ("position", "rotation")}
+_ADULT = (0.5, 3.0)  # m; a body outside has its unit wrong
+_OF_STATURE = 1.2  # times the legs and the spine up to the head joint, after Winter (2009)
+_WHOLE_RATE = 1e-4  # 0.008333 s mean 120 frames a second
+_MANY = 8
+
+
+@dataclass
+class _Joint:
+    """A joint of a BVH hierarchy."""
+
+    name: str
+    parent: int
+    offset: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    channels: list[str] = field(default_factory=list)
+
+
+def read_bvh(path: Path, unit: float = CENTIMETRE) -> Motion:
+    """Read motion capture in Biovision's format, y up, with the frame rate of its Frame Time.
+
+    A joint's rotation is the product of its channels in their order, each about an axis of the
+    frame that those before have turned: ``Zrotation Xrotation Yrotation`` is R = Rz Rx Ry, in
+    degrees. Position channels take the place of the OFFSET, as in Blender and LAFAN1.
+
+    Joints get the places of SMPL by ``BVH_NAMES``. The three joints of the spine are spread
+    evenly over however many joints there are between the hips and the neck, and a hand without a
+    middle finger goes on as its forearm points.
+
+    Args:
+        path: of the file.
+        unit: metres of one unit of length; the format does not say.
+
+    Raises:
+        MotionError: the file is unreadable, lacks its Frame Time or frames, holds NaN, has no joint
+            for one of SMPL's, or a body that is no person's size in this unit.
+    """
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        head, *motion = re.split(r"(?m)^\s*MOTION\s*$", text, maxsplit=1)
+        joints = _hierarchy(head)
+        frames, seconds = _frames("".join(motion))
+        width = sum(len(joint.channels) for joint in joints)
+        if frames.shape[1] != width:
+            raise MotionError(f"frames of {frames.shape[1]} numbers for {width} channels")
+        if not np.isfinite(frames).all():
+            bad = int(np.flatnonzero(~np.isfinite(frames).all(axis=1))[0])
+            raise MotionError(f"frame {bad} holds NaN or infinite numbers; repair or drop the clip")
+        found = _places(joints, frames)
+        positions = unit * _smpl(joints, found)
+    except MotionError as error:
+        raise MotionError(f"{path}: {error}") from error
+    except (OSError, ValueError, IndexError) as error:
+        reason = str(error).partition("\n")[0]
+        raise MotionError(f"{path}: unreadable BVH ({reason}); export it again") from error
+    stature = _stature(positions[0])
+    if not _ADULT[0] <= stature <= _ADULT[1]:
+        raise MotionError(
+            f"{path}: a body {stature:.3g} m tall if its unit of length is {unit:g} m; "
+            "convert the file to centimetres"
+        )
+    rate = 1 / seconds
+    whole = round(rate)
+    return _motion(path, positions, whole if abs(rate - whole) < _WHOLE_RATE * rate else rate)
+
+
+def _hierarchy(text: str) -> list[_Joint]:
+    """The joints, each before its children; the ends of limbs are left out."""
+    joints: list[_Joint] = []
+    inside: list[int] = []  # the joints whose braces are open; -1 for an end
+    opening = -1
+    for line in text.replace("{", "\n{\n").replace("}", "\n}\n").splitlines():
+        words = line.split()
+        match [words[0].upper() if words else "", *words[1:]]:
+            case ["ROOT" | "JOINT", *name]:
+                opening = len(joints)
+                joints.append(_Joint(" ".join(name), inside[-1] if inside else -1))
+            case ["END", *_]:
+                opening = -1
+            case ["{"]:
+                inside.append(opening)
+            case ["}"]:
+                inside.pop()
+            case ["OFFSET", x, y, z] if inside[-1] >= 0:
+                joints[inside[-1]].offset = [float(x), float(y), float(z)]
+            case ["CHANNELS", count, *channels]:
+                named = [channel.lower() for channel in channels]
+                if len(named) != int(count) or not _CHANNELS.issuperset(named):
+                    raise MotionError(f"unreadable channels '{line.strip()}'; export it again")
+                joints[inside[-1]].channels = named
+    if not joints or inside:
+        raise MotionError("no whole HIERARCHY of joints; export it again")
+    return joints
+
+
+def _frames(text: str) -> tuple[Floats, float]:
+    """(T, channels) numbers, and the seconds from one frame to the next."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    said = {}
+    while lines and ":" in lines[0]:
+        name, _, value = lines.pop(0).partition(":")
+        said[" ".join(name.lower().split())] = value.strip()
+    if "frame time" not in said or not (seconds := float(said["frame time"])) > 0:
+        raise MotionError("no Frame Time above 0; write the seconds of a frame below Frames")
+    if len(lines) != int(said.get("frames", len(lines))) or not lines:
+        raise MotionError(f"{len(lines)} frames where {said.get('frames')} are said; restore it")
+    return np.loadtxt(lines, dtype=np.float64, ndmin=2, comments=None), seconds
+
+
+def _places(joints: list[_Joint], frames: Floats) -> Floats:
+    """(T, J, 3) places of the joints in the file's unit."""
+    offsets = np.tile(np.array([joint.offset for joint in joints]), (len(frames), 1, 1))
+    rotations = np.broadcast_to(np.eye(3), (*offsets.shape, 3)).copy()
+    column = 0
+    for index, joint in enumerate(joints):
+        turns = []
+        for channel in joint.channels:
+            if channel.endswith("position"):
+                offsets[:, index, _AXES.index(channel[0])] = frames[:, column]
+            else:
+                turns.append((channel[0].upper(), frames[:, column]))
+            column += 1
+        if turns:
+            order = "".join(axis for axis, _ in turns)
+            angles = np.stack([angle for _, angle in turns], axis=1)
+            rotations[:, index] = Rotation.from_euler(order, angles, degrees=True).as_matrix()
+    return forward_kinematics([joint.parent for joint in joints], offsets, rotations)
+
+
+def _smpl(joints: list[_Joint], places: Floats) -> Floats:
+    """(T, 24, 3) places of SMPL's joints among those of a file."""
+    known: dict[str, int] = {}
+    unknown = []
+    for index, joint in enumerate(joints):
+        name = joint.name.rpartition(":")[2].lower()
+        if name in BVH_NAMES:
+            known.setdefault(BVH_NAMES[name], index)
+        elif name not in _SPINE:
+            unknown.append(joint.name)
+    lacking = [name for name in JOINTS if name not in {*known, *_SPINE, *_HANDS}]
+    spine = [] if lacking else _between(joints, known["pelvis"], known["neck"])
+    if lacking or not spine:
+        more = f" and {len(unknown) - _MANY} more" if len(unknown) > _MANY else ""
+        raise MotionError(
+            f"no joint for {', '.join(lacking) or 'the spine'}; not known: "
+            f"{', '.join(unknown[:_MANY]) or 'none'}{more}; rename the joints as SMPL or Mixamo has"
+            " them"
+        )
+    found = {name: places[:, index] for name, index in known.items()}
+    chain = places[:, spine if len(spine) > 1 else [*spine, known["neck"]]]
+    last = len(spine) - 1 if len(spine) > 1 else 2 / 3
+    for name, at in zip(_SPINE, np.linspace(0, last, len(_SPINE)), strict=True):
+        below = min(int(at), chain.shape[1] - 2)
+        found[name] = chain[:, below] + (at - below) * (chain[:, below + 1] - chain[:, below])
+    for name in _HANDS:
+        wrist, elbow = (found[name[:2] + joint] for joint in ("wrist", "elbow"))
+        found.setdefault(name, wrist + _HAND_OF_FOREARM * (wrist - elbow))
+    return np.stack([found[name] for name in JOINTS], axis=1)
+
+
+_HAND_OF_FOREARM = float(
+    np.linalg.norm(SMPL_OFFSETS[JOINTS.index("l_hand")])
+    / np.linalg.norm(SMPL_OFFSETS[JOINTS.index("l_wrist")])
+)
+
+
+def _between(joints: list[_Joint], hips: int, neck: int) -> list[int]:
+    """The joints that the neck hangs on up to the hips, without those that sit on their parent."""
+    path = []
+    index = joints[neck].parent
+    while index not in (hips, -1):
+        if any(joints[index].offset):
+            path.append(index)
+        index = joints[index].parent
+    return path[::-1]
+
+
+def _stature(pose: Floats) -> float:
+    """Height in metres of a body with the bones of a pose (24, 3)."""
+    bones = np.linalg.norm(pose - pose[list(PARENTS)], axis=1)
+    spine = sum(bones[JOINTS.index(name)] for name in (*_SPINE, "neck", "head"))
+    leg = bones[JOINTS.index("l_knee")] + bones[JOINTS.index("l_ankle")]
+    return _OF_STATURE * float(spine + leg)
+
+
+def write_bvh(motion: Motion, path: Path) -> None:
+    """Write a dance as BVH: centimetres, y up, names of SMPL, rotations Z X Y, arms out at rest.
+
+    Positions say where bones point and not how they turn about themselves, so every bone takes the
+    shortest turn. Where several bones meet, the joint turns as fits them best, and what is left is
+    put into a joint of no length before each of them, ``<name>_bone``. Bones get their median
+    length; :func:`read_bvh` gives the positions back as far as bones keep theirs.
+
+    Raises:
+        MotionError: the motion has no frames.
+        WriteError: the file cannot be written.
+    """
+    if not len(motion.positions):
+        raise MotionError(f"{path}: motion has no frames; nothing to write")
+    positions = motion.positions.astype(np.float64) / CENTIMETRE
+    bones = positions - positions[:, PARENTS]
+    lengths = np.median(np.linalg.norm(bones, axis=2), axis=0)
+    sizes = np.maximum(np.linalg.norm(SMPL_OFFSETS, axis=1), 1e-9)
+    rest = SMPL_OFFSETS * (lengths / sizes)[:, None]
+    lines: list[str] = ["HIERARCHY"]
+    columns: list[Floats] = [positions[:, 0]]
+
+    def put(word: str, offset: Floats, turn: Floats, depth: int, place: str = "") -> None:
+        indent = "\t" * depth
+        lines.extend([f"{indent}{word}", f"{indent}{{", f"{indent}\tOFFSET {_row(offset)}"])
+        count = 6 if place else 3
+        lines.append(f"{indent}\tCHANNELS {count} {place}Zrotation Xrotation Yrotation")
+        with warnings.catch_warnings():  # in gimbal lock one of many right answers is enough
+            warnings.simplefilter("ignore", UserWarning)
+            columns.append(Rotation.from_matrix(turn).as_euler("ZXY", degrees=True))
+
+    def grow(joint: int, frame: Floats, depth: int, offset: Floats) -> None:
+        """Write a joint and what hangs on it; its parent has the frame (T, 3, 3)."""
+        children = [child for child, parent in enumerate(PARENTS) if parent == joint]
+        seen = bones[:, children] @ frame
+        turn = _best_turn(rest[children], seen)
+        name = JOINTS[joint]
+        if joint:
+            put(f"JOINT {name}", offset, turn, depth)
+        else:
+            put(f"ROOT {name}", offset, turn, depth, "Xposition Yposition Zposition ")
+        frame = frame @ turn
+        for child in children:
+            if len(children) == 1:
+                grow(child, frame, depth + 1, rest[child])
+                continue
+            own = _least_turn(rest[child], (bones[:, child, None] @ frame)[:, 0])
+            put(f"JOINT {JOINTS[child]}_bone", np.zeros(3), own, depth + 1)
+            grow(child, frame @ own, depth + 2, rest[child])
+            lines.append("\t" * (depth + 1) + "}")
+        if not children:
+            lines.append("\t" * (depth + 1) + "End Site")
+            lines.append("\t" * (depth + 1) + f"{{ OFFSET {_row(np.zeros(3))} }}")
+        lines.append("\t" * depth + "}")
+
+    grow(0, np.broadcast_to(np.eye(3), (len(positions), 3, 3)), 0, np.zeros(3))
+    numbers = io.StringIO()
+    np.savetxt(numbers, np.concatenate(columns, axis=1), fmt="%.6f")
+    lines += ["MOTION", f"Frames: {len(positions)}", f"Frame Time: {1 / motion.fps}"]
+    write_atomically(path, ("\n".join(lines) + "\n" + numbers.getvalue()).encode())
+
+
+def _row(vector: Floats) -> str:
+    return " ".join(f"{number:.6f}" for number in vector)
+
+
+def _best_turn(rest: Floats, seen: Floats) -> Floats:
+    """Rotations (T, 3, 3) of the bones at rest (n, 3) that come nearest to those seen (T, n, 3).
+
+    The least squares of Kabsch (1976) for two bones or more, else the shortest turn.
+    """
+    if len(rest) < 2:
+        return _least_turn(rest[0] if len(rest) else np.zeros(3), seen.sum(axis=1))
+    left, _, right = np.linalg.svd(np.swapaxes(seen, 1, 2) @ rest)
+    proper = np.linalg.det(left @ right)
+    left[..., -1] *= proper[:, None]
+    turn: Floats = left @ right
+    return turn
+
+
+def _least_turn(rest: Floats, seen: Floats) -> Floats:
+    """The shortest rotations (T, 3, 3) of a direction (3,) to others (T, 3); none for length 0."""
+    start = rest / max(float(np.linalg.norm(rest)), 1e-9)
+    end = seen / np.maximum(np.linalg.norm(seen, axis=1, keepdims=True), 1e-9)
+    half = np.concatenate([np.cross(start, end), 1 + end @ start[:, None]], axis=1)
+    back = np.linalg.norm(half, axis=1) < 1e-9  # half a turn, about any axis across
+    half[back, :3] = np.cross(start, np.eye(3)[np.abs(start).argmin()])
+    return Rotation.from_quat(half).as_matrix()

@@ -1,0 +1,471 @@
+import os
+import pickle
+import re
+import struct
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from data_modules import motion_formats
+from data_modules.motion_formats import (
+    SMPL_OFFSETS,
+    forward_kinematics,
+    read_bvh,
+    read_motion,
+    rotations_of_6d,
+    smpl_joints,
+    write_bvh,
+)
+from motionbeat.errors import MotionBeatError
+from motionbeat.motion import JOINTS, PARENTS, Motion, MotionError
+from tests.lookalikes import motorica
+
+J = {name: index for index, name in enumerate(JOINTS)}
+
+
+def smpl(poses, trans, scaling=1.0):
+    return {"smpl_poses": poses, "smpl_trans": trans, "smpl_scaling": np.array([scaling])}
+
+
+def saved(path, content, protocol=4):
+    path.write_bytes(pickle.dumps(content, protocol=protocol))
+    return path
+
+
+def about(axis, degrees):
+    """A rotation matrix written out."""
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return {
+        "X": np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]),
+        "Y": np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]),
+        "Z": np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]),
+    }[axis]
+
+
+def test_the_body_at_rest_stands_with_its_arms_out():
+    rest = smpl_joints(np.zeros((1, 3)), np.broadcast_to(np.eye(3), (1, 24, 3, 3)))[0]
+    assert (rest[[J["l_hip"], J["l_shoulder"], J["l_wrist"]], 0] > 0).all()
+    assert rest[J["l_wrist"], 1] == pytest.approx(rest[J["l_shoulder"], 1])
+    assert rest[J["l_hand"], 0] > rest[J["l_wrist"], 0] > rest[J["l_elbow"], 0]
+    assert rest[J["head"], 1] > rest[J["pelvis"], 1] > rest[J["l_knee"], 1] > rest[J["l_foot"], 1]
+    assert rest[J["l_foot"], 2] > rest[J["l_ankle"], 2]
+    left = [J["l" + name[1:]] for name in JOINTS if name.startswith("r_")]
+    right = [J["r" + name[1:]] for name in JOINTS if name.startswith("r_")]
+    np.testing.assert_allclose(rest[left] * [-1, 1, 1], rest[right], atol=1e-12)
+    tall = rest[J["head"], 1] - rest[J["l_foot"], 1]
+    assert 1.3 < tall < 1.7
+
+
+def test_a_chain_worked_out_by_hand():
+    """A bone of 2 up, bent a quarter turn about z; one of 1 up, bent about x in that frame."""
+    offsets = np.array([[[5.0, 0, 0], [0, 2, 0], [0, 1, 0]]])
+    rotations = np.stack([about("Z", 90), about("X", 90), np.eye(3)])[None]
+    places = forward_kinematics((-1, 0, 1), offsets, rotations)
+    np.testing.assert_allclose(places[0], [[5, 0, 0], [3, 0, 0], [3, 0, 1]], atol=1e-12)
+
+
+def test_an_aistpp_pickle_is_scaled_and_posed(tmp_path):
+    """The left elbow bent by 90 degrees about z lifts the forearm from sideways to upright."""
+    poses = np.zeros((3, 72))
+    poses[1, 3 * J["l_elbow"] + 2] = np.pi / 2
+    trans = np.array([[0, 93.0, 0], [0, 93.0, 0], [186.0, 93.0, -93.0]])
+    motion = read_motion(saved(tmp_path / "a.pkl", smpl(poses, trans, 93.0)))
+    assert motion.fps == 60
+    assert motion.positions.dtype == np.float32
+    np.testing.assert_allclose(motion.positions[:, 0], trans / 93, atol=1e-6)
+    fore = motion.positions[:, J["l_wrist"]] - motion.positions[:, J["l_elbow"]]
+    length = np.linalg.norm(SMPL_OFFSETS[J["l_wrist"]])
+    np.testing.assert_allclose(fore, [[length, 0, 0], [0, length, 0], [length, 0, 0]], atol=1e-6)
+
+
+def test_poses_agree_with_matrices_multiplied_one_by_one(tmp_path):
+    rng = np.random.default_rng(0)
+    poses, trans = rng.normal(size=(4, 24, 3)), rng.normal(size=(4, 3))
+    motion = read_motion(saved(tmp_path / "a.pkl", smpl(poses, trans)))
+    for pose, place, seen in zip(poses, trans, motion.positions, strict=True):
+        for joint in range(24):
+            chain = [joint]
+            while PARENTS[chain[-1]] >= 0:
+                chain.append(PARENTS[chain[-1]])
+            point = np.zeros(3)
+            for index in chain:
+                inside = Rotation.from_rotvec(pose[index]).apply(point)
+                point = inside + (SMPL_OFFSETS[index] if index else place)
+            np.testing.assert_allclose(seen[joint], point, atol=1e-5)
+
+
+def test_six_numbers_are_the_first_two_rows_of_a_rotation():
+    matrices = Rotation.random(20, rng=np.random.default_rng(1)).as_matrix()
+    numbers = matrices[:, :2].reshape(20, 6)
+    np.testing.assert_allclose(rotations_of_6d(numbers), matrices, atol=1e-12)
+    stretched = numbers * np.repeat([2.0, 0.5], 3)
+    stretched[:, 3:] += stretched[:, :3]
+    np.testing.assert_allclose(rotations_of_6d(stretched), matrices, atol=1e-12)
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize("numpy", ["1", "2"])
+def test_pickles_of_every_protocol_and_numpy_are_read(tmp_path, protocol, numpy):
+    content = smpl(np.zeros((2, 72), np.float32), np.ones((2, 3)), 2.0)
+    content["smpl_loss"] = np.float64(1.5)
+    data = pickle.dumps(content, protocol=protocol)
+    old, new = b"numpy.core.", b"numpy._core."
+    if numpy == "1":
+        for module in (b"multiarray", b"numeric"):  # the length of the name stands before it
+            text = new + module
+            data = data.replace(b"\x8c" + bytes([len(text)]) + text, renamed(old + module))
+            data = data.replace(b"c" + text + b"\n", b"c" + old + module + b"\n")
+        if protocol >= 4:  # frames hold the length of what follows
+            data = reframed(data)
+        assert old in data
+        assert new not in data
+    else:
+        assert new in data
+    path = tmp_path / "a.pkl"
+    path.write_bytes(data)
+    np.testing.assert_allclose(read_motion(path).positions[:, 0], 0.5)
+
+
+def renamed(text):
+    return b"\x8c" + bytes([len(text)]) + text
+
+
+def reframed(data):
+    assert data[2:3] == b"\x95"
+    return data[:3] + struct.pack("<Q", len(data) - 11) + data[11:]
+
+
+class Malice:
+    def __reduce__(self):
+        return os.system, ("touch harmed",)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+def test_a_pickle_that_calls_anything_is_refused(tmp_path, monkeypatch, protocol):
+    monkeypatch.chdir(tmp_path)
+    content = smpl(np.zeros((2, 72)), np.zeros((2, 3))) | {"more": Malice()}
+    path = saved(tmp_path / "a.pkl", content, protocol)
+    with pytest.raises(MotionError, match=rf"{re.escape(os.system.__module__)}\.system") as error:
+        read_motion(path)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "harmed").exists()
+
+
+def test_a_pickle_reaches_nothing_through_numpy(tmp_path):
+    for name in ("load", "fromfile", "core.multiarray.fromfile"):
+        module, _, function = f"numpy.{name}".rpartition(".")
+        path = tmp_path / "a.pkl"
+        path.write_bytes(f"c{module}\n{function}\n(S'x'\ntR.".encode())
+        with pytest.raises(MotionError, match=f"{module}.{function}"):
+            read_motion(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ([1, 2], "smpl_poses"),
+        ({"smpl_poses": np.zeros((2, 72))}, "smpl_trans"),
+        (smpl(np.zeros((2, 71)), np.zeros((2, 3))), "reshape"),
+        (smpl(np.zeros((2, 72)), np.zeros((2, 3)), 0.0), "smpl_scaling is 0"),
+        (smpl(np.full((2, 72), "a", object), np.zeros((2, 3))), "float"),
+        (smpl(np.zeros((2, 72)), np.full((2, 3), np.nan)), "NaN"),
+        (smpl(np.zeros((0, 72)), np.zeros((0, 3))), "frames|asks for"),
+    ],
+)
+def test_a_pickle_that_is_no_motion_says_so(tmp_path, content, reason):
+    path = saved(tmp_path / "a.pkl", content)
+    with pytest.raises(MotionError, match=reason) as error:
+        read_motion(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_cut_off_pickle_is_named(tmp_path):
+    path = saved(tmp_path / "a.pkl", smpl(np.zeros((2, 72)), np.zeros((2, 3))))
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(MotionError, match=r"a\.pkl: unreadable pickle"):
+        read_motion(path)
+
+
+def test_npz_is_read_as_it_was_written(tmp_path):
+    positions = np.random.default_rng(0).normal(size=(5, 24, 3)).astype(np.float32)
+    np.savez(tmp_path / "a.npz", **Motion(positions, 25.0).arrays())
+    motion = read_motion(tmp_path / "a.npz")
+    assert motion.fps == 25
+    np.testing.assert_array_equal(motion.positions, positions)
+
+
+def test_a_bad_npz_is_named(tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 broken")
+    np.savez(tmp_path / "b.npz", positions=np.zeros((2, 23, 3), np.float32), fps=30)
+    for name in ("a", "b"):
+        with pytest.raises(MotionError, match=rf"{name}\.npz"):
+            read_motion(tmp_path / f"{name}.npz")
+
+
+def test_other_files_are_refused(tmp_path):
+    (tmp_path / "a.fbx").write_text("")
+    with pytest.raises(MotionError, match="unknown kind"):
+        read_motion(tmp_path / "a.fbx")
+    with pytest.raises(MotionBeatError, match="no such file"):
+        read_motion(tmp_path / "b.bvh")
+
+
+# --- BVH ---
+
+
+def person(pelvis="6 Xposition Yposition Zposition Zrotation Xrotation Yrotation"):
+    """The look-alike of Motorica, with channels of its hips to choose."""
+    return re.sub(r"CHANNELS 6.*", f"CHANNELS {pelvis}", motorica.hierarchy())
+
+
+def bvh(tmp_path, rows, head=None, time="Frame Time: 0.025"):
+    head = head or person()
+    parts = [head, "MOTION", f"Frames: {len(rows)}", time, *(" ".join(row) for row in rows)]
+    path = tmp_path / "a.bvh"
+    path.write_text("\n".join(parts) + "\n")
+    return path
+
+
+def row(*hips, head=None, **turns):
+    """A frame: the numbers of the hips, then three for each joint by its name."""
+    names = re.findall(r"JOINT (\w+)", head or person())
+    numbers = [*hips, *(value for name in names for value in turns.get(name, (0, 0, 0)))]
+    return [str(number) for number in numbers]
+
+
+HIPS = (0, 87, 0, 0, 0, 0)
+
+
+def test_bvh_at_rest_has_the_places_of_its_offsets(tmp_path):
+    motion = read_motion(bvh(tmp_path, [row(*HIPS)]))
+    place = dict(zip(JOINTS, motion.positions[0].astype(float), strict=True))
+    assert motion.fps == 40
+    expected = {
+        "pelvis": (0, 0.87, 0),  # its channels, and not its OFFSET
+        "l_hip": (0.09, 0.87, 0),
+        "r_knee": (-0.09, 0.47, 0),
+        "l_foot": (0.09, 0.0, 0.12),
+        "spine1": (0, 0.95, 0),
+        "spine2": (0, 1.06, 0),  # between the two joints of the spine
+        "spine3": (0, 1.17, 0),
+        "neck": (0, 1.42, 0),
+        "head": (0, 1.56, 0.02),
+        "r_collar": (-0.04, 1.37, 0),
+        "l_shoulder": (0.16, 1.37, 0),
+        "l_elbow": (0.44, 1.37, 0),
+        "r_wrist": (-0.68, 1.37, 0),
+        "l_hand": (0.77, 1.37, 0),
+    }
+    for name, where in expected.items():
+        np.testing.assert_allclose(place[name], where, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("order", ["ZXY", "XYZ", "YXZ", "ZYX"])
+def test_channels_turn_in_their_order(tmp_path, order):
+    """The knee hangs 40 below the hip, 9 beside the pelvis: R (9, -40, 0) of the file's R."""
+    channels = " ".join(f"{axis}rotation" for axis in order)
+    head = person(f"6 {channels} Xposition Yposition Zposition")
+    angles = dict(zip("XYZ", (20.0, -50.0, 75.0), strict=True))
+    hips = (*(angles[axis] for axis in order), 1, 90, 2)
+    motion = read_bvh(bvh(tmp_path, [row(*hips, head=head)], head))
+    first, second, third = (about(axis, angles[axis]) for axis in order)
+    knee = motion.positions[0, J["l_knee"]]
+    expected = np.array([1, 90, 2]) + first @ second @ third @ [9, -40, 0]
+    np.testing.assert_allclose(knee, expected / 100, atol=1e-6)
+    reference = Rotation.from_euler(order, [angles[axis] for axis in order], degrees=True)
+    np.testing.assert_allclose(reference.as_matrix(), first @ second @ third, atol=1e-12)
+
+
+def test_turns_add_up_along_the_arm(tmp_path):
+    """The arm up by 90 degrees about z, then the forearm forward: about x of the turned frame."""
+    frame = row(*HIPS, LeftArm=(90, 0, 0), LeftForeArm=(0, 0, -90))
+    place = read_motion(bvh(tmp_path, [frame])).positions[0]
+    np.testing.assert_allclose(place[J["l_elbow"]], [0.16, 1.65, 0], atol=1e-6)
+    np.testing.assert_allclose(place[J["l_wrist"]], [0.16, 1.65, 0.24], atol=1e-6)
+
+
+def test_position_channels_take_the_place_of_offsets(tmp_path):
+    head = person().replace(
+        "JOINT LeftLeg\n{\nOFFSET 0 -40 0\nCHANNELS 3",
+        "JOINT LeftLeg\n{\nOFFSET 0 -40 0\nCHANNELS 4 Yposition",
+    )
+    place = read_motion(bvh(tmp_path, [row(*HIPS, LeftLeg=(-44, 0, 0, 0), head=head)], head))
+    np.testing.assert_allclose(place.positions[0, J["l_knee"]], [0.09, 0.43, 0], atol=1e-6)
+
+
+def test_prefixes_and_missing_fingers_are_no_matter(tmp_path):
+    """Without fingers the hand goes on where the forearm points."""
+    head = re.sub(r"JOINT (\w+)", r"JOINT mixamorig:\1", person())
+    head = head.replace("mixamorig:LeftHandMiddle1", "mixamorig:LeftHandTip")
+    names = re.findall(r"JOINT", head)
+    frame = [str(number) for number in (*HIPS, *(0 for _ in names for _ in range(3)))]
+    place = read_motion(bvh(tmp_path, [frame], head)).positions[0]
+    hand, wrist = place[J["l_hand"]], place[J["l_wrist"]]
+    np.testing.assert_allclose(hand[1:], wrist[1:], atol=1e-6)
+    assert 0.05 < hand[0] - wrist[0] < 0.12
+
+
+def test_one_joint_of_the_spine_is_enough(tmp_path):
+    """Thirds of the way from it to the neck."""
+    head = person().replace("OFFSET 0 22 0", "OFFSET 0 0 0")
+    place = read_motion(bvh(tmp_path, [row(*HIPS, head=head)], head)).positions[0]
+    heights = place[[J["spine1"], J["spine2"], J["spine3"], J["neck"]], 1]
+    np.testing.assert_allclose(heights, 0.95 + np.arange(4) * 0.25 / 3, atol=1e-6)
+
+
+def test_unknown_joints_are_named(tmp_path):
+    head = person().replace("LeftUpLeg", "Femur.L").replace("RightForeArm", "Elle")
+    with pytest.raises(MotionError, match=r"l_hip, r_elbow; not known: .*Elle.*Femur\.L") as error:
+        read_bvh(bvh(tmp_path, [row(*HIPS, head=head)], head))
+    assert "\n" not in str(error.value)
+    assert "a.bvh" in str(error.value)
+
+
+def test_a_file_without_frame_time_is_refused(tmp_path):
+    for time in ("", "Frame Time: 0", "Frame Time: -0.1", "Frame Time: nan"):
+        with pytest.raises(MotionError, match="Frame Time"):
+            read_bvh(bvh(tmp_path, [row(*HIPS)], time=time))
+
+
+def test_nan_is_refused_by_frame(tmp_path):
+    rows = [row(*HIPS), row(0, "nan", 0, 0, 0, 0), row(*HIPS)]
+    with pytest.raises(MotionError, match=r"a\.bvh: frame 1 holds NaN"):
+        read_bvh(bvh(tmp_path, rows))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("Frames: 2", "Frames: 3", "2 frames where 3"),
+        ("MOTION", "", "Frame Time"),
+        ("HIERARCHY", "", ""),
+        ("Xrotation", "Wrotation", "channels"),
+        ("CHANNELS 3", "CHANNELS 2", "channels"),
+        ("0 87", "0 87 1", "numbers|columns"),
+        ("0 87", "0 x", "unreadable BVH"),
+        ("}", "", "HIERARCHY"),
+        ("OFFSET 0 8 0", "OFFSET 0 eight 0", "unreadable BVH"),
+    ],
+)
+def test_damage_is_named(tmp_path, old, new, reason):
+    path = bvh(tmp_path, [row(*HIPS), row(*HIPS)])
+    path.write_text(path.read_text().replace(old, new, 1))
+    if not reason:
+        assert len(read_bvh(path).positions) == 2
+        return
+    with pytest.raises(MotionError, match=reason) as error:
+        read_bvh(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_wrong_unit_is_found_out(tmp_path):
+    path = bvh(tmp_path, [row(*HIPS)])
+    with pytest.raises(MotionError, match="tall"):
+        read_motion(path, unit=1.0)
+    inches = read_motion(path, unit=0.0254 / 2)
+    np.testing.assert_allclose(inches.positions[0, 0], [0, 0.87 * 1.27, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("said", "fps"), [("0.008333", 120), ("0.0333333", 30), ("0.0333667", 29.97), ("0.04", 25)]
+)
+def test_the_frame_rate_is_that_of_the_frame_time(tmp_path, said, fps):
+    motion = read_motion(bvh(tmp_path, [row(*HIPS)], time=f"Frame Time:\t{said}"))
+    assert motion.fps == pytest.approx(fps, rel=1e-5)
+    assert (motion.fps == fps) == (fps != 29.97)
+
+
+def posed(seed, frames=40):
+    """A body with bones of one length, whose joints turn anyhow."""
+    rng = np.random.default_rng(seed)
+    turns = Rotation.from_rotvec(rng.normal(size=(frames * 24, 3))).as_matrix()
+    joints = smpl_joints(rng.normal(size=(frames, 3)), turns.reshape(frames, 24, 3, 3))
+    return Motion(joints.astype(np.float32), 60.0)
+
+
+def scattered(seed, frames=40):
+    """Bones of one length that point anywhere, also those that meet in one joint."""
+    rng = np.random.default_rng(seed)
+    joints = np.zeros((frames, 24, 3))
+    for joint, parent in enumerate(PARENTS[1:], start=1):
+        way = rng.normal(size=(frames, 3))
+        way *= np.linalg.norm(SMPL_OFFSETS[joint]) / np.linalg.norm(way, axis=1, keepdims=True)
+        joints[:, joint] = joints[:, parent] + way
+    return Motion(joints.astype(np.float32), 59.94)
+
+
+@pytest.mark.parametrize("motion", [posed(0), scattered(1)], ids=["posed", "scattered"])
+def test_what_is_written_is_read_back_within_a_millimetre(tmp_path, motion):
+    write_bvh(motion, tmp_path / "a.bvh")
+    again = read_motion(tmp_path / "a.bvh")
+    assert again.fps == pytest.approx(motion.fps, rel=1e-12)
+    assert np.abs(again.positions - motion.positions).max() < 1e-3
+
+
+def test_arms_may_point_straight_back(tmp_path):
+    """Half a turn has no shortest axis; the bone must still come out."""
+    joints = smpl_joints(np.zeros((2, 3)), np.broadcast_to(np.eye(3), (2, 24, 3, 3)))
+    elbow, wrist, hand = J["l_elbow"], J["l_wrist"], J["l_hand"]
+    joints[:, wrist] = 2 * joints[:, elbow] - joints[:, wrist]
+    joints[:, hand] = joints[:, wrist] - SMPL_OFFSETS[hand]
+    motion = Motion(joints.astype(np.float32), 30.0)
+    write_bvh(motion, tmp_path / "a.bvh")
+    assert np.abs(read_motion(tmp_path / "a.bvh").positions - joints).max() < 1e-3
+    back = motion_formats._least_turn(np.array([0, -2.0, 0]), np.array([[0, 3.0, 0]]))
+    np.testing.assert_allclose(back @ [0, -1, 0], [[0, 1, 0]], atol=1e-12)
+    np.testing.assert_allclose(np.linalg.det(back), 1)
+
+
+def test_a_rigid_body_needs_no_turn_of_its_extra_joints(tmp_path):
+    """Where siblings keep their angles, the joint they hang on takes the whole turn."""
+    motion = posed(3, frames=5)
+    write_bvh(motion, tmp_path / "a.bvh")
+    text = (tmp_path / "a.bvh").read_text()
+    names = re.findall(r"(?:ROOT|JOINT) (\w+)", text)
+    numbers = np.array([line.split() for line in text.splitlines()[-5:]], float)[:, 3:]
+    extra = [index for index, name in enumerate(names) if name.endswith("_bone")]
+    assert len(extra) == 6
+    turns = numbers.reshape(5, len(names), 3)[:, extra]
+    assert np.abs(turns).max() < 0.01
+    with pytest.raises(MotionError, match="no frames"):
+        write_bvh(Motion(np.zeros((0, 24, 3), np.float32), 30.0), tmp_path / "b.bvh")
+
+
+def test_another_reader_finds_the_same_joints(tmp_path):
+    """A reader of a few lines that multiplies 4 x 4 matrices, one frame at a time."""
+    motion = posed(4, frames=3)
+    write_bvh(motion, tmp_path / "a.bvh")
+    head, tail = (tmp_path / "a.bvh").read_text().split("MOTION\n")
+    for frame, line in enumerate(tail.splitlines()[2:]):
+        values = iter(float(value) for value in line.split())
+        stack, found, name = [np.eye(4)], {}, ""
+        for words in map(str.split, head.splitlines()):
+            if words[0] in ("ROOT", "JOINT", "End"):
+                name = words[1]
+                stack.append(stack[-1].copy())
+            elif "OFFSET" in words:
+                step = np.eye(4)
+                step[:3, 3] = [float(word) for word in words[words.index("OFFSET") + 1 :][:3]]
+                stack[-1] = stack[-1] @ step
+                if "}" in words:
+                    stack.pop()
+            elif words[0] == "CHANNELS":
+                for channel in words[2:]:
+                    step = np.eye(4)
+                    if channel.endswith("position"):
+                        step["XYZ".index(channel[0]), 3] = next(values)
+                    else:
+                        step[:3, :3] = about(channel[0], next(values))
+                    stack[-1] = stack[-1] @ step
+                found[name] = stack[-1][:3, 3] / 100
+            elif words[0] == "}":
+                stack.pop()
+        seen = np.array([found[name] for name in JOINTS])
+        assert np.abs(seen - motion.positions[frame]).max() < 1e-3
+
+
+def test_every_joint_has_a_name_in_both_ways_of_naming():
+    assert set(motion_formats.BVH_NAMES.values()) | {"spine1", "spine2", "spine3"} == set(JOINTS)
