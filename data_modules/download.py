@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -38,14 +38,15 @@ class Remote:
 
     Attributes:
         urls: where it is; several are the parts of one file, in order.
-        checksum: of the whole file, as ``md5:...``, ``sha1:...`` or ``sha256:...``.
+        checksum: of the whole file, as ``md5:...``, ``sha1:...`` or ``sha256:...``; a tuple where
+            checksums are published of the parts alone.
         name: of the file; ``.zip``, ``.tar``, ``.tar.gz``, ``.tgz`` and ``.tar.bz2`` are unpacked.
         folder: below the dataset's folder, where it or what it holds goes.
         lifted: folders of the archive whose content goes to ``folder`` itself.
     """
 
     urls: tuple[str, ...]
-    checksum: str
+    checksum: str | tuple[str, ...]
     name: str
     folder: str = ""
     lifted: tuple[str, ...] = ()
@@ -68,7 +69,9 @@ def fetch(remote: Remote, folder: Path, advice: str) -> None:
         DatasetError: the link is dead, the checksum wrong, the archive damaged or dangerous, or
             the disk full.
     """
-    marker = folder / ".fetched" / f"{remote.name}.{remote.checksum.rpartition(':')[2][:16]}"
+    of_parts = isinstance(remote.checksum, tuple)
+    checksums = remote.checksum if isinstance(remote.checksum, tuple) else (remote.checksum,)
+    marker = folder / ".fetched" / f"{remote.name}.{checksums[0].rpartition(':')[2][:16]}"
     if marker.is_file():
         return
     parts = [marker.with_name(f"{remote.name}.{n}.part") for n in range(len(remote.urls))]
@@ -78,13 +81,14 @@ def fetch(remote: Remote, folder: Path, advice: str) -> None:
             for url, part in zip(remote.urls, parts, strict=True):
                 _download(url, part, progress, remote.name, advice)
         whole = parts[0] if len(parts) == 1 else marker.with_name(f"{remote.name}.whole.part")
-        if len(parts) > 1:
-            with whole.open("wb") as file:
-                for part in parts:
-                    with part.open("rb") as more:
-                        shutil.copyfileobj(more, file, _BLOCK)
         try:
-            verify(whole, remote.checksum)
+            if of_parts:
+                for part, checksum in zip(parts, checksums, strict=True):
+                    verify(part, checksum)
+            if len(parts) > 1:
+                _join(parts, whole)
+            if not of_parts:
+                verify(whole, checksums[0])
         except DatasetError:
             for part in (whole, *parts):
                 part.unlink(missing_ok=True)
@@ -104,6 +108,13 @@ def fetch(remote: Remote, folder: Path, advice: str) -> None:
             f"{folder}: cannot be written ({error.strerror or error}); free some space or choose "
             "another folder"
         ) from error
+
+
+def _join(parts: Sequence[Path], whole: Path) -> None:
+    with whole.open("wb") as file:
+        for part in parts:
+            with part.open("rb") as more:
+                shutil.copyfileobj(more, file, _BLOCK)
 
 
 def verify(path: Path, checksum: str) -> None:

@@ -66,13 +66,13 @@ UNREADABLE = ("35644", "55753", "57881")
 
 _TABLE = "annotations_final.csv"
 _HOST = "https://mirg.city.ac.uk/datasets/magnatagatune/"
-_CHECKSUMS = {
-    "mp3.zip.001": "f857fe185968773058cc71662c2ef5d8f2d4b7338e3c122cfd52f82dcb9760b9",
-    "mp3.zip.002": "fc2e1ec441755556ed1398b1808f1b08b6034372f8bc27394510c0c58cdb52ce",
-    "mp3.zip.003": "83a689824c17e82f6eb81cdbc4e4ca239a4cfc1fb41f1a5c80b861caec90450f",
-    _TABLE: "99b94e95825d4fa576386a5367b9c96e0ec636e9f9c240aceb492f4728f68c3c",
+_TABLE_CHECKSUM = "sha256:99b94e95825d4fa576386a5367b9c96e0ec636e9f9c240aceb492f4728f68c3c"
+_PARTS = {
+    "mp3.zip.001": "sha256:f857fe185968773058cc71662c2ef5d8f2d4b7338e3c122cfd52f82dcb9760b9",
+    "mp3.zip.002": "sha256:fc2e1ec441755556ed1398b1808f1b08b6034372f8bc27394510c0c58cdb52ce",
+    "mp3.zip.003": "sha256:83a689824c17e82f6eb81cdbc4e4ca239a4cfc1fb41f1a5c80b861caec90450f",
 }
-"""Of each file to fetch, as JukeMIR knows them; nobody publishes one of the joined parts."""
+"""Of each part of the archive, as JukeMIR knows them; nobody publishes one of the whole."""
 
 
 class MagnaTagATune(Published):
@@ -97,7 +97,7 @@ class MagnaTagATune(Published):
         ),
         how_to_get=(
             "run: motionbeat data get magnatagatune; or put annotations_final.csv and "
-            f"mp3.zip.001 to 003 of {_HOST} into MOTIONBEAT_DATA/magnatagatune/; then, in that "
+            f"mp3.zip.001 to 003 of {_HOST} into MOTIONBEAT_DATA/magnatagatune/ and, in that "
             "folder, run: cat mp3.zip.00? > mp3.zip && unzip mp3.zip, so that there are 0/*.mp3 "
             "to f/*.mp3"
         ),
@@ -115,10 +115,10 @@ class MagnaTagATune(Published):
 
     @classmethod
     def remotes(cls) -> Sequence[Remote]:
-        """The tags and the three parts of the archive, which are joined by hand."""
+        """The tags, and the archive in its three parts."""
         return [
-            Remote((_HOST + name,), f"sha256:{checksum}", name)
-            for name, checksum in _CHECKSUMS.items()
+            Remote((_HOST + _TABLE,), _TABLE_CHECKSUM, _TABLE),
+            Remote(tuple(_HOST + part for part in _PARTS), tuple(_PARTS.values()), "mp3.zip"),
         ]
 
     def rows(self) -> Iterable[Row]:

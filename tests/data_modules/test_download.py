@@ -7,6 +7,7 @@ import struct
 import tarfile
 import threading
 import zipfile
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -171,6 +172,22 @@ def test_parts_are_joined_in_their_order(web, tmp_path):
     fetch(remote(web, "sound.bin", content, parts=3), tmp_path, ADVICE)
     assert tree(tmp_path) == {"sound.bin": content}
     assert parts(tmp_path) == []
+
+
+def test_parts_with_checksums_of_their_own(web, tmp_path):
+    content = bytes(range(250))
+    whole = remote(web, "sound.bin", content, parts=2)
+    digests = tuple(f"md5:{hashlib.md5(content[at : at + 125]).hexdigest()}" for at in (0, 125))
+    file = replace(whole, checksum=digests)
+    web.files["sound.bin.1"] = content[:125]
+    with pytest.raises(DatasetError, match=r"sound\.bin\.1\.part: its md5 is"):
+        fetch(file, tmp_path, ADVICE)
+    assert tree(tmp_path) == {}
+    web.files["sound.bin.1"] = content[125:]
+    fetch(file, tmp_path, ADVICE)
+    assert tree(tmp_path) == {"sound.bin": content}
+    web.files.clear()
+    fetch(file, tmp_path, ADVICE)
 
 
 def test_a_break_in_a_later_part_costs_only_what_is_missing(web, tmp_path):

@@ -119,9 +119,13 @@ def test_tables_that_cannot_be_read_are_named(copy, tmp_path):
 def test_links_have_checksums_and_names(copy):
     for remote in copy().remotes():
         assert remote.urls
-        algorithm, _, digest = remote.checksum.partition(":")
-        assert len(digest) == {"md5": 32, "sha1": 40, "sha256": 64}[algorithm]
-        int(digest, 16)
+        parts = isinstance(remote.checksum, tuple)
+        checksums = remote.checksum if parts else (remote.checksum,)
+        assert len(checksums) == (len(remote.urls) if parts else 1)
+        for checksum in checksums:
+            algorithm, _, digest = checksum.partition(":")
+            assert len(digest) == {"md5": 32, "sha1": 40, "sha256": 64}[algorithm]
+            int(digest, 16)
         assert "/" not in remote.name
         assert all(url.startswith(("https://", "http://")) for url in remote.urls)
 
