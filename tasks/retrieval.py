@@ -1,7 +1,7 @@
 """Music-motion retrieval: which dance belongs to a clip of music, and which music to a dance."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -38,6 +38,7 @@ _TEMPERATURE = 0.07
 _SMOOTH = 0.05  # s; against the jitter of poses seen in a picture
 
 Floats = NDArray[np.float64]
+Watching = Callable[[Motion, str, float], NDArray[np.float32]]
 
 
 class ClipEmbeddings(NamedTuple):
@@ -147,17 +148,16 @@ class RetrievalTask(Task):
 
     def inputs(self, track: Track, steps: int) -> Targets:
         """The dance, and the dance begun a beat earlier and later, (steps, features) each."""
-        motion = track.get(MotionFile).motion
-        period = heard_period(track.audio_path)
+        path, period = track.get(MotionFile).path, heard_period(track.audio_path)
         return {
             name: torch.from_numpy(
-                _fitted(self.watched(_begun(motion, shift), track, self.rate), steps)
+                _fitted(_seen(self.watched, track.id, path, shift, self.rate), steps)
             )
             for name, shift in (("motion", 0.0), ("earlier", -period), ("later", period))
         }
 
     @classmethod
-    def watched(cls, motion: Motion, track: Track, rate: float) -> NDArray[np.float32]:
+    def watched(cls, motion: Motion, id: str, rate: float) -> NDArray[np.float32]:
         """Features (steps, ``motion_width``) of a dance in space, so many steps a second."""
         return motion_features(motion, rate)
 
@@ -239,9 +239,9 @@ class Retrieval2DTask(RetrievalTask):
     motion_width = 4 * len(JOINTS)
 
     @classmethod
-    def watched(cls, motion: Motion, track: Track, rate: float) -> NDArray[np.float32]:
+    def watched(cls, motion: Motion, id: str, rate: float) -> NDArray[np.float32]:
         """Places and velocities of the joints in the picture, in units of the torso."""
-        yaw = 2 * np.pi * zlib.crc32(track.id.encode()) / 2**32
+        yaw = 2 * np.pi * zlib.crc32(id.encode()) / 2**32
         across = motion.positions @ np.array([np.cos(yaw), 0, np.sin(yaw)])
         picture = np.stack([across, motion.positions[..., 1]], axis=-1)
         width = _SMOOTH * motion.fps
@@ -280,6 +280,12 @@ def heard_period(path: Path) -> float:
     """Seconds of a beat in the middle of a recording, as heard in it."""
     grid = listen(resample(*load_audio(path), SAMPLE_RATE))[2]
     return beat_period(grid.times, float(grid.times[-1]) / 2) if len(grid) > 1 else 0.5
+
+
+@cache
+def _seen(watched: Watching, id: str, path: Path, shift: float, rate: float) -> NDArray[np.float32]:
+    """Features of a dance begun so many seconds later; every probe asks for them again."""
+    return watched(_begun(Motion.load(path), shift), id, rate)
 
 
 def _begun(motion: Motion, shift: float) -> Motion:

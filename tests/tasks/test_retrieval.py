@@ -147,17 +147,19 @@ def test_strangers_find_nothing(tracks):
 
 def test_a_picture_has_no_depth_and_does_not_see_how_near_one_stands(tracks):
     motion = tracks[0].get(MotionFile).motion
-    seen = Retrieval2DTask.watched(motion, tracks[0], 10.0)
+    seen = Retrieval2DTask.watched(motion, tracks[0].id, 10.0)
     assert seen.shape == (120, Retrieval2DTask.motion_width)
     larger = Motion(motion.positions * np.float32(1.3), motion.fps)
-    np.testing.assert_allclose(Retrieval2DTask.watched(larger, tracks[0], 10.0), seen, atol=1e-3)
+    np.testing.assert_allclose(Retrieval2DTask.watched(larger, tracks[0].id, 10.0), seen, atol=1e-3)
     yaw = 2 * np.pi * zlib.crc32(tracks[0].id.encode()) / 2**32
     away = np.array([-np.sin(yaw), 0, np.cos(yaw)], np.float32)
     depth = motion.positions + away * np.linspace(0, 3, len(motion.positions))[:, None, None]
-    moved = Retrieval2DTask.watched(Motion(depth.astype(np.float32), motion.fps), tracks[0], 10.0)
+    moved = Retrieval2DTask.watched(
+        Motion(depth.astype(np.float32), motion.fps), tracks[0].id, 10.0
+    )
     np.testing.assert_allclose(moved, seen, atol=2e-3)
     still = Motion(motion.positions[:1], motion.fps)
-    assert np.isfinite(Retrieval2DTask.watched(still, tracks[0], 10.0)).all()
+    assert np.isfinite(Retrieval2DTask.watched(still, tracks[0].id, 10.0)).all()
 
 
 def test_towers_learn_to_find_each_other(tracks):
