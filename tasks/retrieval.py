@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 from torch.nn import functional
 
-from data_modules.base import MotionFile, Track
+from data_modules.base import DatasetError, MotionFile, Track
 from motionbeat.audio import load_audio, resample
 from motionbeat.kinematics import FEATURES, motion_features
 from motionbeat.losses import embodied_contrastive_loss
@@ -178,9 +178,17 @@ class RetrievalTask(Task):
         return embodied_contrastive_loss(music, motion, None, off, _TEMPERATURE, symmetric=True)
 
     def validate(self, probe: Probe, outputs: Sequence[Outputs], tracks: Sequence[Track]) -> float:
-        """Hits among the nearest 10, both ways."""
+        """Hits among the nearest 10, both ways.
+
+        Raises:
+            DatasetError: no track is as long as a clip.
+        """
         decode = self.decoder(probe)
         found = [decode(one, track) for one, track in zip(outputs, tracks, strict=True)]
+        if not any(len(one.music) for one in found):
+            raise DatasetError(
+                f"no validation track is as long as a clip of {self.window:g} s; get longer ones"
+            )
         return float(np.nanmean([scores["r10"] for scores in self.score_split(found, tracks)]))
 
     def decoder(self, probe: Probe) -> Decoder:
@@ -269,7 +277,7 @@ class Strangers(Reference):
     def predict(self, track: Track, seed: int) -> ClipEmbeddings:
         """As many random embeddings as the track has whole clips."""
         rng = np.random.default_rng([seed, *track.id.encode()])
-        clips = int(round(track.duration * RATE) // round(CLIP * RATE))
+        clips = int(round(track.duration * RATE) // round(RetrievalTask.window * RATE))
         parts = [rng.standard_normal((clips, _WHAT)) for _ in range(4)]
         unit = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
         return ClipEmbeddings(unit[0], unit[1], unit[2], unit[3], heard_period(track.audio_path))

@@ -9,6 +9,7 @@ from benchmarks.runner import serves
 from tasks.beat import BeatTask
 from tasks.beat_references import Chance
 from tasks.clip import ClipTask
+from tasks.retrieval import RetrievalTask
 from tests import lookalikes
 from tests.command import motionbeat
 from tests.conftest import QUICK, record
@@ -34,6 +35,9 @@ def test_a_task_runs_on_a_copy_of_the_dataset(module, name, task, tmp_path, monk
     monkeypatch.setattr(ClipTask, "max_steps", 10)
     monkeypatch.setattr(ClipTask, "epochs", 0)
     monkeypatch.setattr(ClipTask, "check_every", 5)
+    monkeypatch.setattr(RetrievalTask, "window", 0.5)
+    monkeypatch.setattr(RetrievalTask, "max_steps", 10)
+    monkeypatch.setattr(RetrievalTask, "check_every", 5)
     monkeypatch.setattr(BeatTask, "references", classmethod(lambda cls: (Chance(),)))
     (tmp_path / "data" / module.HOME).mkdir(parents=True)
     module.write(tmp_path / "data" / module.HOME)

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from data_modules.base import MotionFile, Track
+from data_modules.base import DatasetError, MotionFile, Track
 from motionbeat.kinematics import FEATURES
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import Motion
@@ -134,6 +134,12 @@ def test_tracks_without_a_clip_are_undefined():
     empty = ClipEmbeddings(*[np.zeros((0, 4))] * 4, 0.5)
     [scores] = RetrievalTask.score_split([empty], tracks)
     assert np.isnan(list(scores.values())).all()
+
+
+def test_no_clip_to_validate_on_is_one_clear_error(tracks):
+    one = task(RetrievalTask, tracks)
+    with pytest.raises(DatasetError, match="no validation track is as long as a clip of 5 s"):
+        one.validate(one.typed_probes[0], [np.zeros((49, 4 * 144), np.float32)], tracks[:1])
 
 
 def test_strangers_find_nothing(tracks):
