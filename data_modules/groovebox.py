@@ -1,5 +1,6 @@
 """groovebox: music arranged, performed and danced to by this project, with exact labels."""
 
+import hashlib
 import zlib
 from collections.abc import Sequence
 from functools import partial
@@ -43,6 +44,8 @@ class GrooveBox(DataModule):
         seconds: about how long a piece is.
         styles: which of ``STYLES`` to make; None makes all.
         seed: another seed is another dataset.
+        soundfonts: further General MIDI soundfonts (.sf2 files); each training piece is played
+            with one of them or the usual one.
 
     Raises:
         DatasetError: a size below 1, less than 4 seconds, no or an unknown style, a negative seed.
@@ -71,12 +74,16 @@ class GrooveBox(DataModule):
         seconds: float = 24.0,
         styles: Sequence[str] | None = None,
         seed: int = 0,
+        soundfonts: Sequence[str] = (),
     ) -> None:
         super().__init__(cache, data)
         self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
         self.styles = list(STYLES) if styles is None else list(dict.fromkeys(styles))
         self.seconds = float(seconds)
         self.seed = seed
+        self.soundfonts = [Path(soundfont) for soundfont in soundfonts]
+        if missing := [path for path in self.soundfonts if not path.is_file()]:
+            raise DatasetError(f"groovebox: {missing[0]} is no file; give paths of .sf2 files")
         if unknown := [style for style in self.styles if style not in STYLES]:
             raise DatasetError(f"groovebox has no style {unknown}; choose from {', '.join(STYLES)}")
         if not self.styles or min(self.sizes.values()) < 1 or seconds < 4 or seed < 0:
@@ -86,9 +93,12 @@ class GrooveBox(DataModule):
 
     @property
     def revision(self) -> str:
-        """The card's revision, seed, sizes, length, and the choice of styles if there was one."""
+        """The card's revision, seed, sizes, length, soundfonts and styles if any were chosen."""
         sizes = "x".join(str(size) for size in self.sizes.values())
         revision = f"{self.card.revision}-seed{self.seed}-{sizes}-{self.seconds}s"
+        if self.soundfonts:
+            content = "".join(hashlib.sha256(f.read_bytes()).hexdigest() for f in self.soundfonts)
+            revision += f"-{len(self.soundfonts)}soundfonts-{zlib.crc32(content.encode()):08x}"
         if self.styles == list(STYLES):
             return revision
         chosen = zlib.crc32(" ".join(self.styles).encode())
@@ -107,7 +117,13 @@ class GrooveBox(DataModule):
         """
         recipes: dict[str, Recipe] = {
             _id(split, style, index): partial(
-                _make, style, split, index, seed=self.seed, seconds=self.seconds
+                _make,
+                style,
+                split,
+                index,
+                seed=self.seed,
+                seconds=self.seconds,
+                soundfonts=self.soundfonts if split == "train" else (),
             )
             for split, size in self.sizes.items()
             for style in self.styles
@@ -152,7 +168,14 @@ def _id(split: Split, style: str, index: int) -> str:
 
 
 def _make(
-    style: str, split: Split, index: int, folder: Path, *, seed: int, seconds: float
+    style: str,
+    split: Split,
+    index: int,
+    folder: Path,
+    *,
+    seed: int,
+    seconds: float,
+    soundfonts: Sequence[Path],
 ) -> Piece:
     """Arrange, render and dance one piece; write its audio and its motion."""
     from data_modules.synthesis.affect import affect
@@ -161,7 +184,9 @@ def _make(
 
     score = compose(style, split, index, seed, seconds)
     mixing, dancing = (generator(seed, split, style, index, stage) for stage in (1, 2))
-    piece = perform(folder, _id(split, style, index), score, style, mixing, dancing)
+    drawn = int(generator(seed, split, style, index, 3).integers(len(soundfonts) + 1))
+    soundfont = [None, *soundfonts][drawn]
+    piece = perform(folder, _id(split, style, index), score, style, mixing, dancing, soundfont)
     valence, arousal = affect(score.cues)
     more = {
         "instruments": sorted({voice.family for voice in score.voices}),

@@ -1,6 +1,7 @@
 """From a score to the sound of a recording: levels, equaliser, room, saturation, noise."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,9 @@ _AUDIBLE = 1e-4  # amplitude below which a part counts as silent
 _TILT_DB = 5.0  # of each shelf at full brightness
 
 
-def mix(score: Score, rng: np.random.Generator) -> NDArray[np.float32]:
+def mix(
+    score: Score, rng: np.random.Generator, soundfont: Path | None = None
+) -> NDArray[np.float32]:
     """Render a score and mix it, no two pieces alike.
 
     Nothing here moves an onset: the room sets in after the direct sound, and the filters are of
@@ -23,13 +26,14 @@ def mix(score: Score, rng: np.random.Generator) -> NDArray[np.float32]:
     Args:
         score: what to play.
         rng: draws levels, room and noise.
+        soundfont: another one to play it with than the usual.
 
     Returns:
         Waveform of shape (samples,) at ``SAMPLE_RATE``, mono, within [-1, 1].
     """
     sound = np.zeros(round(score.duration * SAMPLE_RATE))
     for voice in score.voices:
-        stem = render([voice.part], score.duration).astype(np.float64)
+        stem = render([voice.part], score.duration, soundfont=soundfont).astype(np.float64)
         heard = stem[np.abs(stem) > _AUDIBLE]
         loudness = math.sqrt(float(np.mean(heard**2))) if len(heard) else 1.0
         sound += stem * (10 ** ((_LEVELS[voice.role] + rng.normal(0, 2)) / 20) / loudness)

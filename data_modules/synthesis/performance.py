@@ -20,6 +20,7 @@ def perform(
     style: str,
     mixing: np.random.Generator,
     dancing: np.random.Generator,
+    soundfont: Path | None = None,
 ) -> Piece:
     """Render and dance a score; write its audio and its motion, in this order.
 
@@ -30,11 +31,12 @@ def perform(
         style: what to dance.
         mixing: draws the mix.
         dancing: draws the dancer and the dance.
+        soundfont: another one to play it with than the usual.
 
     Returns:
         The files, and the labels that every score has.
     """
-    write_audio(folder / f"{id}.flac", mix(score, mixing))
+    write_audio(folder / f"{id}.flac", mix(score, mixing, soundfont))
     dancer = int(dancing.integers(len(DANCERS)))
     danced = dance(
         beats=score.beats,

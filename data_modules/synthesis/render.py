@@ -56,7 +56,10 @@ class Part:
 
 
 def render(
-    parts: Sequence[Part], duration: float, sample_rate: int = SAMPLE_RATE
+    parts: Sequence[Part],
+    duration: float,
+    sample_rate: int = SAMPLE_RATE,
+    soundfont: Path | None = None,
 ) -> NDArray[np.float32]:
     """Play parts together.
 
@@ -67,16 +70,17 @@ def render(
         parts: what to play; notes that start after the end are left out.
         duration: in seconds.
         sample_rate: in Hz.
+        soundfont: another General MIDI soundfont than ``SOUNDFONT``.
 
     Returns:
         Waveform of shape (samples,), mono; not normalised, loud parts may exceed 1.
 
     Raises:
-        DatasetError: the soundfont is missing.
+        DatasetError: the soundfont is missing or none.
     """
     mix = np.zeros(round(duration * sample_rate))
     for part in parts:
-        mix += 10 ** (part.gain_db / 20) * _play(part, len(mix), sample_rate)
+        mix += 10 ** (part.gain_db / 20) * _play(part, len(mix), sample_rate, soundfont)
     return mix.astype(np.float32)
 
 
@@ -103,13 +107,20 @@ def write_audio(path: Path, waveform: NDArray[np.float32], sample_rate: int = SA
     write_atomically(path, encode_audio(waveform, sample_rate))
 
 
-def _play(part: Part, samples: int, sample_rate: int) -> NDArray[np.float32]:
+def _play(
+    part: Part, samples: int, sample_rate: int, soundfont: Path | None
+) -> NDArray[np.float32]:
     """One part alone at the soundfont's own level, (samples,)."""
-    from tinysoundfont import Synth
+    from tinysoundfont import SoundFontException, Synth
 
     synth = Synth(samplerate=sample_rate)
-    synth.sfload(_soundfont())
-    synth.program_change(0, part.program, part.drums)
+    try:
+        synth.sfload(_soundfont() if soundfont is None else _read(soundfont))
+        synth.program_change(0, part.program, part.drums)
+    except (SoundFontException, RuntimeError, OSError) as error:
+        raise DatasetError(
+            f"{soundfont or SOUNDFONT}: no General MIDI soundfont ({error}); give an .sf2 file"
+        ) from error
     # Releases come before onsets of the same sample, or a repeated note would end its successor.
     events = sorted(
         event
@@ -134,6 +145,11 @@ def _play(part: Part, samples: int, sample_rate: int) -> NDArray[np.float32]:
         else:
             synth.noteoff(0, pitch)
     return waveform
+
+
+@cache
+def _read(soundfont: Path) -> bytes:
+    return soundfont.read_bytes()
 
 
 @cache

@@ -19,6 +19,7 @@ from data_modules.base import (
     check_splits,
 )
 from data_modules.groovebox import GrooveBox
+from data_modules.synthesis import render
 
 PINNED = {
     "audio": "496f458375d7f076265cb17dcd389cdfa736eea1f85a58f8e42084b09983cb6e",
@@ -148,3 +149,45 @@ def test_a_cache_that_cannot_be_written_is_one_clear_error(tmp_path):
     (tmp_path / "groovebox").write_text("in the way")
     with pytest.raises(DatasetError, match=r"cannot be written.*choose another cache folder"):
         tiny(tmp_path).prepare_data()
+
+
+def other_soundfont(path):
+    """The usual soundfont with its samples played as squares."""
+    content = bytearray(render._soundfont())
+    at = content.index(b"smpl", content.index(b"sdta"))
+    size = int.from_bytes(content[at + 4 : at + 8], "little")
+    samples = np.frombuffer(content[at + 8 : at + 8 + size], "<i2")
+    content[at + 8 : at + 8 + size] = (np.sign(samples) * 8000).astype("<i2").tobytes()
+    path.write_bytes(content)
+    return path
+
+
+def test_training_pieces_are_played_with_further_soundfonts_now_and_then(made, tmp_path):
+    dataset = tiny(tmp_path, train=6, soundfonts=[str(other_soundfont(tmp_path / "other.sf2"))])
+    usual = tiny(tmp_path, train=6)
+    dataset.prepare_data()
+    usual.prepare_data()
+    assert dataset.revision != usual.revision
+
+    def sounds(split):
+        pairs = zip(dataset.tracks(split), usual.tracks(split), strict=True)
+        return [
+            np.array_equal(*(soundfile.read(track.audio_path)[0] for track in pair))
+            for pair in pairs
+        ]
+
+    assert 0 < np.mean(sounds("train")) < 1
+    assert all(sounds("validation") + sounds("test"))
+    for one, other in zip(dataset.tracks("train"), usual.tracks("train"), strict=True):
+        assert np.array_equal(one.get(Beats).times, other.get(Beats).times)
+
+
+def test_a_soundfont_that_is_none_is_one_clear_error(tmp_path):
+    with pytest.raises(DatasetError, match=r"nowhere\.sf2 is no file"):
+        tiny(tmp_path, soundfonts=["nowhere.sf2"])
+    broken = tmp_path / "broken.sf2"
+    broken.write_bytes(b"RIFF")
+    part = render.Part(0, (render.Note(0.0, 0.2, 60, 90),))
+    with pytest.raises(DatasetError, match="no General MIDI soundfont") as error:
+        render.render([part], 0.5, soundfont=broken)
+    assert "\n" not in str(error.value)
