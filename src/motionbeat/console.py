@@ -1,5 +1,7 @@
 """What people see while work goes on: messages and progress on stderr."""
 
+import os
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,9 +20,15 @@ from rich.text import Text
 console = Console(stderr=True, highlight=False)
 
 
+def leads() -> bool:
+    """Whether this process speaks for those started beside it, each on a device of its own."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 def say(message: str) -> None:
     """Print a message, as one line however narrow the terminal."""
-    console.print(message, soft_wrap=True, markup=False)
+    if leads():
+        console.print(message, soft_wrap=True, markup=False)
 
 
 class Rate(ProgressColumn):
@@ -48,7 +56,7 @@ def bar(unit: str) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not (console.is_terminal and leads()),
     )
 
 
@@ -63,5 +71,5 @@ def bytes_bar() -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not (console.is_terminal and leads()),
     )

@@ -1,7 +1,10 @@
 import csv
 import io
 import json
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -213,6 +216,51 @@ def test_an_interrupted_training_goes_on_exactly(
     for number, moments in wanted["state"].items():
         assert equal(state["state"][number], moments)
     assert kept["lr_schedulers"] == expected["lr_schedulers"]
+
+
+def test_two_processes_go_on_where_one_was_stopped(in_one_go, tmp_path, cache, stop_in):
+    output = tmp_path / "output"
+    changes = {"training__epochs": 3, "training__variants": 2}
+    stop_in(2, Crash())
+    with pytest.raises(Crash):
+        motionbeat(*arguments(output, cache, **changes))
+    changes |= {"training__strategy": "ddp", "training__devices": 2}
+    changes |= {"training__accelerator": "cpu"}
+    # A file, which Lightning can start once more with another rank.
+    script = tmp_path / "command.py"
+    script.write_text("from benchmarks.cli import main\n\nmain()\n")
+    ended = subprocess.run(
+        [sys.executable, script, *arguments(output, cache, **changes)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
+    first, second = ended.stderr.splitlines()
+    assert first == f"going on from {output / 'checkpoints' / 'last.ckpt'}"
+    assert second.startswith(f"{output / 'motionbeat.safetensors'}: R@10 on validation ")
+    again = Trained(ended, output)
+    assert [int(row["step"]) for row in again.log()] == [1, 1, 3, 3, 5, 5]
+    assert again.log()[:4] == in_one_go.log()[:4]
+    kept, alone = (one.checkpoint()["state_dict"] for one in (again, in_one_go))
+    assert kept.keys() == alone.keys()
+    # One process alone gives the very same state, so what differs comes from the other one.
+    assert not equal(kept, alone)
+    assert all(torch.isfinite(value).all() for value in kept.values())
+
+
+@pytest.mark.parametrize(("rank", "shown"), [(None, 1), ("0", 1), ("1", 0)])
+def test_one_process_speaks_for_all(monkeypatch, rank, shown):
+    terminal = io.StringIO()
+    monkeypatch.setattr(console, "console", Console(file=terminal, force_terminal=True))
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    console.say("done")
+    assert terminal.getvalue().count("done") == shown
+    assert [bar.disable for bar in (console.bar("steps"), console.bytes_bar())] == [not shown] * 2
 
 
 def test_what_was_logged_after_the_checkpoint_is_not_logged_twice(
