@@ -27,9 +27,7 @@ PAIRS = [
 @pytest.mark.parametrize(("module", "name", "task"), PAIRS, ids=[f"{t}-{n}" for _, n, t in PAIRS])
 def test_a_task_runs_on_a_copy_of_the_dataset(module, name, task, tmp_path, monkeypatch):
     kind = DATASETS.get(name)
-    monkeypatch.setattr(kind, "count", module.COUNTS[name])
-    for target, attribute, value in module.PATCHES:
-        monkeypatch.setattr(target, attribute, value)
+    lookalikes.place(module, tmp_path, monkeypatch)
     if kind.card.trained_on:
         monkeypatch.setattr(kind, "card", replace(kind.card, trained_on="tests.clicks:Clicks"))
     monkeypatch.setattr(ClipTask, "max_steps", 10)
@@ -39,8 +37,6 @@ def test_a_task_runs_on_a_copy_of_the_dataset(module, name, task, tmp_path, monk
     monkeypatch.setattr(RetrievalTask, "max_steps", 10)
     monkeypatch.setattr(RetrievalTask, "check_every", 5)
     monkeypatch.setattr(BeatTask, "references", classmethod(lambda cls: (Chance(),)))
-    (tmp_path / "data" / module.HOME).mkdir(parents=True)
-    module.write(tmp_path / "data" / module.HOME)
     places = [
         f"--{place}={tmp_path / place}" for place in ("cache", "data", "results")
     ]  # fmt: skip

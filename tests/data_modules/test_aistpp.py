@@ -9,24 +9,18 @@ from data_modules.aistpp import AistPlusPlus, tempo
 from data_modules.base import SPLITS, DatasetError, Genre, MotionFile, Tempo
 from motionbeat.motion import MotionError
 from tests.lookalikes import aistpp as lookalike
+from tests.lookalikes import every, place
 
 
 @pytest.fixture
 def made(tmp_path, monkeypatch):
-    monkeypatch.setattr(AistPlusPlus, "count", lookalike.COUNTS["aistpp"])
-    folder = tmp_path / "data/aistpp"
-    folder.mkdir(parents=True)
-    lookalike.write(folder)
+    place(lookalike, tmp_path, monkeypatch)
     return lambda **options: AistPlusPlus(tmp_path / "cache", tmp_path / "data", **options)
 
 
 @pytest.fixture
 def folder(made, tmp_path):
     return tmp_path / "data/aistpp"
-
-
-def by_id(dataset):
-    return {track.id: track for split in SPLITS for track in dataset.tracks(split)}
 
 
 def test_splits_are_by_songs_and_ignored_dances_are_left_out(made):
@@ -36,7 +30,7 @@ def test_splits_are_by_songs_and_ignored_dances_are_left_out(made):
     assert {group[:3] for group in groups["validation"]} == {"mWA", "mHO"}
     assert len(groups["validation"]) == 2
     assert len(groups["train"]) == 2
-    assert not set(lookalike.IGNORED) & set(by_id(dataset))
+    assert not set(lookalike.IGNORED) & set(every(dataset))
     both = [track.id for track in dataset.tracks("test")]
     assert both == [*lookalike.TEST, lookalike.VAL[1]]
 
@@ -66,14 +60,14 @@ def test_the_name_of_the_song_says_its_tempo(genre, number, bpm):
 
 
 def test_annotations_follow_from_the_name(made):
-    track = by_id(made())["gHO_sBM_cAll_d21_mHO1_ch04"]
+    track = every(made())["gHO_sBM_cAll_d21_mHO1_ch04"]
     assert track.get(Genre).name == "house"
     assert track.get(Tempo).bpm == 115
     assert track.group == "mHO1"
 
 
 def test_shared_songs_are_cut_to_each_dance(made, folder):
-    tracks = by_id(made())
+    tracks = every(made())
     one, other = (tracks[f"gHO_sBM_cAll_d{dancer}_mHO1_ch04"] for dancer in (21, 19))
     song, rate = soundfile.read(folder / "music/mHO1.wav", dtype="int16")
     for track in (one, other):
@@ -86,14 +80,14 @@ def test_shared_songs_are_cut_to_each_dance(made, folder):
 
 
 def test_audio_of_its_own_is_used_in_place(made, folder):
-    track = by_id(made())[lookalike.OWN]
+    track = every(made())[lookalike.OWN]
     assert track.audio_path == folder / f"wavs/{lookalike.OWN}.wav"
 
 
 def test_a_song_put_there_later_is_cut(made, folder):
-    before = by_id(made())[lookalike.OWN]
+    before = every(made())[lookalike.OWN]
     soundfile.write(folder / "music/mLH4.wav", np.zeros(96000), 48000)
-    after = by_id(made())[lookalike.OWN]
+    after = every(made())[lookalike.OWN]
     assert after.audio_path.suffix == ".flac"
     assert after.duration == before.duration == lookalike.FRAMES / 60
     assert before.audio_path.is_file()
@@ -102,13 +96,13 @@ def test_a_song_put_there_later_is_cut(made, folder):
 def test_a_song_shorter_than_a_dance_ends_before_it(made, folder):
     song, rate = soundfile.read(folder / "music/mKR2.wav")
     soundfile.write(folder / "music/mKR2.wav", song[: rate // 2], rate)
-    track = by_id(made())["gKR_sBM_cAll_d28_mKR2_ch02"]
+    track = every(made())["gKR_sBM_cAll_d28_mKR2_ch02"]
     assert track.duration == 0.5
     assert soundfile.info(track.audio_path).frames == rate // 2
 
 
 def test_motion_is_in_metres_at_60_frames(made):
-    motion = by_id(made())["gWA_sFM_cAll_d25_mWA4_ch05"].get(MotionFile).motion
+    motion = every(made())["gWA_sFM_cAll_d25_mWA4_ch05"].get(MotionFile).motion
     assert motion.fps == 60
     time = np.arange(lookalike.FRAMES) / 60
     expected = np.stack([0.04 * time, np.ones_like(time), 0 * time], axis=1)
@@ -116,17 +110,17 @@ def test_motion_is_in_metres_at_60_frames(made):
 
 
 def test_motions_are_converted_once(made, folder):
-    first = by_id(made())
+    first = every(made())
     for path in (folder / "motions").iterdir():
         path.write_bytes(b"unreadable")
-    again = by_id(made())
+    again = every(made())
     for id, track in first.items():
         assert track.get(MotionFile).path == again[id].get(MotionFile).path
         assert again[id].get(MotionFile).motion.fps == 60
 
 
 def test_a_damaged_conversion_is_made_again(made):
-    track = by_id(made())["gHO_sBM_cAll_d21_mHO1_ch04"]
+    track = every(made())["gHO_sBM_cAll_d21_mHO1_ch04"]
     whole = track.audio_path.read_bytes()
     track.audio_path.write_bytes(b"broken")
     made().prepare_data()
@@ -139,8 +133,8 @@ def test_a_missing_motion_is_refused_or_left_out(made, folder):
     with pytest.raises(DatasetError, match=rf"1 of 9 motions.*motions/{gone}\.pkl.*partial"):
         made().tracks("test")
     part = made(partial=True)
-    assert gone not in by_id(part)
-    assert len(by_id(part)) == 8
+    assert gone not in every(part)
+    assert len(every(part)) == 8
     assert "partial-8of9" in part.revision
 
 

@@ -2,26 +2,19 @@ import numpy as np
 import pytest
 
 from data_modules.asap import ASAP, _positions
-from data_modules.base import SPLITS, Beats, DatasetError
+from data_modules.base import Beats, DatasetError
 from tests.lookalikes import asap as lookalike
+from tests.lookalikes import every, place
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(ASAP, "count", lookalike.COUNTS["asap"])
-    folder = tmp_path / "data" / lookalike.HOME
-    folder.mkdir(parents=True)
-    lookalike.write(folder)
-    return folder
+    return place(lookalike, tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def dataset(folder, tmp_path):
     return ASAP(tmp_path / "cache", tmp_path / "data")
-
-
-def tracks(dataset):
-    return {track.id: track for split in SPLITS for track in dataset.tracks(split)}
 
 
 @pytest.mark.parametrize(
@@ -40,13 +33,13 @@ def test_beats_are_counted_from_the_start_of_their_bar(kinds, positions):
 
 
 def test_beats_of_all_kinds_are_read_and_what_follows_them_is_not(dataset):
-    found = tracks(dataset)["Chopin/Etudes_op_10/3/Lin04"].get(Beats)
+    found = every(dataset)["Chopin/Etudes_op_10/3/Lin04"].get(Beats)
     assert np.allclose(found.times, 0.5 + np.arange(6) / 3)
     assert found.positions.tolist() == [3, 1, 2, 3, 1, 2]
 
 
 def test_performances_of_a_composition_stay_together(dataset):
-    found = tracks(dataset)
+    found = every(dataset)
     for number in range(1, 15):
         piece = f"Chopin/Etudes_op_10/{number}"
         groups = {found[f"{piece}/{player}"].group for player in ("Lin04", "Zhou01")}
@@ -55,7 +48,7 @@ def test_performances_of_a_composition_stay_together(dataset):
 
 def test_what_is_not_recorded_or_cut_at_a_wrong_place_is_left_out(dataset, folder):
     assert (folder / "Bach/Fugue/bwv_874/BianF01.wav").is_file()
-    assert {id.rpartition("/")[2] for id in tracks(dataset)} == {"Lin04", "Zhou01"}
+    assert {id.rpartition("/")[2] for id in every(dataset)} == {"Lin04", "Zhou01"}
 
 
 @pytest.mark.parametrize(

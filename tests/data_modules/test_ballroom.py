@@ -4,17 +4,13 @@ import pytest
 
 from data_modules.ballroom import STYLES, Ballroom
 from data_modules.base import SPLITS, DatasetError, Genre
-from tests.lookalikes import ballroom
+from tests.lookalikes import ballroom, place
 from tests.mirdata_index import write_index
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(Ballroom, "count", ballroom.COUNTS["ballroom"])
-    folder = tmp_path / "data" / "ballroom"
-    folder.mkdir(parents=True)
-    ballroom.write(folder)
-    return folder
+    return place(ballroom, tmp_path, monkeypatch)
 
 
 def made(folder):

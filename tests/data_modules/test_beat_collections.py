@@ -10,7 +10,7 @@ from data_modules.beatles import Beatles
 from data_modules.candombe import Candombe
 from data_modules.hainsworth import Hainsworth
 from data_modules.rwc_popular import RwcPopular
-from tests.lookalikes import beatles, candombe, hainsworth, rwc_popular
+from tests.lookalikes import beatles, candombe, every, hainsworth, rwc_popular
 
 
 @pytest.fixture
@@ -27,30 +27,26 @@ def made(tmp_path, monkeypatch):
     return make
 
 
-def tracks(dataset):
-    return {track.id: track for split in SPLITS for track in dataset.tracks(split)}
-
-
 def test_both_discs_of_the_white_album_are_one_group(made):
-    found = tracks(made(Beatles, beatles))
+    found = every(made(Beatles, beatles))
     assert {found["10101"].group, found["10201"].group} == {"The_Beatles"}
     assert "10212" not in found
 
 
 def test_beats_without_position_get_one_from_their_neighbours(made):
-    beats = tracks(made(Beatles, beatles))["0101"].get(Beats)
+    beats = every(made(Beatles, beatles))["0101"].get(Beats)
     assert beats.positions.tolist() == [1, 2, 3, 4, 1, 2, 3]
 
 
 def test_positions_of_rwc_follow_from_its_ticks(made):
-    beats = tracks(made(RwcPopular, rwc_popular))["RM-P001"].get(Beats)
+    beats = every(made(RwcPopular, rwc_popular))["RM-P001"].get(Beats)
     assert beats.positions.tolist() == [3, 4, 1, 2, 3, 4, 1, 2, 3]
     assert np.allclose(beats.downbeats, [1.2, 3.2])
 
 
 def test_a_singer_is_in_one_split(made):
     dataset = made(RwcPopular, rwc_popular)
-    assert {track.group for track in tracks(dataset).values()} == set(rwc_popular.SINGERS)
+    assert {track.group for track in every(dataset).values()} == set(rwc_popular.SINGERS)
 
 
 def test_rwc_without_its_table_of_singers_says_so(made):
@@ -86,7 +82,7 @@ def test_a_copy_of_ones_own_is_accepted(made, kind, lookalike):
     for files in content["tracks"].values():
         files["audio"][1] = "0" * 32
     index.write_text(json.dumps(content))
-    assert len(tracks(dataset)) == dataset.count
+    assert len(every(dataset)) == dataset.count
 
 
 def test_excerpts_are_in_order_of_their_numbers(made):

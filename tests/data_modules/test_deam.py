@@ -1,16 +1,14 @@
 import pytest
 
-from data_modules.base import SPLITS, DatasetError, Emotion
+from data_modules.base import DatasetError, Emotion
 from data_modules.deam import Deam
 from tests.lookalikes import deam as lookalike
+from tests.lookalikes import every, place
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(Deam, "count", lookalike.COUNTS["deam"])
-    folder = tmp_path / "data" / lookalike.HOME
-    lookalike.write(folder)
-    return folder
+    return place(lookalike, tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -18,12 +16,8 @@ def made(folder, tmp_path):
     return lambda: Deam(tmp_path / "cache", tmp_path / "data")
 
 
-def tracks(dataset):
-    return {track.id: track for split in SPLITS for track in dataset.tracks(split)}
-
-
 def test_both_tables_of_means_are_read(made):
-    found = tracks(made())
+    found = every(made())
     assert {"2", "11", "1010", "1019", "2001", "2004"} <= found.keys()
     assert (found["2"].get(Emotion).valence, found["2"].get(Emotion).arousal) == (-1, 1)
     late = found["2001"].get(Emotion)
@@ -31,14 +25,14 @@ def test_both_tables_of_means_are_read(made):
 
 
 def test_an_artist_is_one_through_all_years_however_the_name_is_written(made):
-    found = tracks(made())
+    found = every(made())
     groups = {id: found[id].group for id in ("5", "10", "1010", "2001", "3", "8")}
     assert groups["5"] == groups["10"] == groups["1010"] == "artist choir 3"
     assert groups["3"] == groups["8"] == groups["2001"] == "artist choir 1"
 
 
 def test_a_song_without_an_artist_is_a_group_of_its_own(made):
-    assert tracks(made())["2004"].group == "song 2004"
+    assert every(made())["2004"].group == "song 2004"
 
 
 @pytest.mark.parametrize(

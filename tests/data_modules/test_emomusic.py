@@ -4,14 +4,12 @@ import pytest
 from data_modules.base import SPLITS, DatasetError, Emotion
 from data_modules.emomusic import EmoMusic, _part
 from tests.lookalikes import emomusic as lookalike
+from tests.lookalikes import place
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(EmoMusic, "count", lookalike.COUNTS["emomusic"])
-    folder = tmp_path / "data" / lookalike.HOME
-    lookalike.write(folder)
-    return folder
+    return place(lookalike, tmp_path, monkeypatch)
 
 
 @pytest.fixture

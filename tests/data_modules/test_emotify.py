@@ -9,6 +9,7 @@ import data_modules.emotify as module
 from data_modules.base import SPLITS, DatasetError, Genre, Moods, check_splits
 from data_modules.emotify import EMOTIONS, GENRES, Emotify, _parted
 from tests.lookalikes import emotify as lookalike
+from tests.lookalikes import every
 
 DATA = os.environ.get("MOTIONBEAT_DATA")
 
@@ -24,10 +25,6 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def made(folder, tmp_path):
     return lambda **options: Emotify(tmp_path / "cache", tmp_path / "data", **options)
-
-
-def tracks(dataset):
-    return {track.id: track for split in SPLITS for track in dataset.tracks(split)}
 
 
 def check_folds(made):
@@ -85,7 +82,7 @@ def test_moods_are_the_top_quarter_and_those_that_tie(made, folder):
     table = pd.read_csv(folder / "labels.csv")
     table["tension"] = [0.1] * 20 + [0.6] * 15 + [0.9] * 5
     table.to_csv(folder / "labels.csv", index=False)
-    found = tracks(made())
+    found = every(made())
     held = Counter(name for track in found.values() for name in track.get(Moods).names)
     assert held.pop("tension") == 20  # the third quartile is 0.6, which fifteen more tracks have
     assert set(held.values()) == {10}
@@ -127,7 +124,7 @@ def test_the_tracks_as_first_published_have_another_revision(made, folder, monke
     assert made().revision == "1-whole"
     assert made(fold=2).revision == "1-whole-fold2"
     assert made().status() == "present"
-    found = tracks(made())
+    found = every(made())
     assert found["1"].audio_path == folder / "emotifymusic/classical/1.mp3"
     assert found["200"].audio_path == folder / "emotifymusic/rock/100.mp3"
     assert found["201"].get(Genre).name == "electronic"
@@ -141,7 +138,7 @@ def test_answers_of_listeners_are_averaged(made, folder, monkeypatch):
     rock = table["track id"].between(101, 200)
     table.loc[rock, "power"] = [1, 0, 0] * 6  # a third of the listeners felt it
     table.to_csv(folder / "data.csv", index=False)
-    powerful = {id for id, track in tracks(made()).items() if "power" in track.get(Moods).names}
+    powerful = {id for id, track in every(made()).items() if "power" in track.get(Moods).names}
     assert powerful == {"1", "2", "3", "4", "5", "100"}
 
 
@@ -150,7 +147,7 @@ def test_what_nobody_felt_is_no_mood(made, folder, monkeypatch):
     table = pd.read_csv(folder / "data.csv", skipinitialspace=True)
     table["power"] = (table["track id"] == 100).astype(int)
     table.to_csv(folder / "data.csv", index=False)
-    powerful = {id for id, track in tracks(made()).items() if "power" in track.get(Moods).names}
+    powerful = {id for id, track in every(made()).items() if "power" in track.get(Moods).names}
     assert powerful == {"100"}
 
 
@@ -158,7 +155,7 @@ def test_what_nobody_felt_is_no_mood(made, folder, monkeypatch):
 @pytest.mark.parametrize("fold", range(5))
 def test_real_excerpts_have_every_class_in_every_split(tmp_path, fold):
     dataset = Emotify(tmp_path, Path(DATA), fold=fold)
-    assert len(tracks(dataset)) == 282
+    assert len(every(dataset)) == 282
     check_splits([dataset.tracks(split) for split in SPLITS])
     check_classes(dataset)
     assert all(49 <= len(dataset.tracks(split)) <= 64 for split in ("validation", "test"))

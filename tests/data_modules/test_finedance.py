@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from data_modules import finedance
-from data_modules.base import SPLITS, DatasetError, Genre, MotionFile
+from data_modules.base import DatasetError, Genre, MotionFile
 from data_modules.finedance import FineDance
 from data_modules.motion_formats import SMPL_OFFSETS
 from motionbeat.motion import JOINTS, MotionError
+from tests.lookalikes import every
 from tests.lookalikes import finedance as lookalike
 
 
@@ -26,10 +27,6 @@ def folder(made, tmp_path):
     return tmp_path / "data/finedance"
 
 
-def by_id(dataset):
-    return {track.id: track for split in SPLITS for track in dataset.tracks(split)}
-
-
 def test_the_true_lists():
     assert finedance.FineDance.count == 201
     assert len(finedance.PUBLISHED) == 211
@@ -40,11 +37,11 @@ def test_the_true_lists():
 def test_the_test_list_is_tested_on_and_ignored_dances_are_left_out(made):
     dataset = made()
     assert [track.id for track in dataset.tracks("test")] == ["012", "037"]
-    assert "116" not in by_id(dataset)
+    assert "116" not in every(dataset)
 
 
 def test_one_style_written_two_ways_is_one_genre(made):
-    tracks = by_id(made())
+    tracks = every(made())
     styles = dict(zip(lookalike.IDS, 3 * lookalike.STYLES, strict=False))
     names = {"Dai": "tai", "Tai": "tai", "Popping": "popping", "jazz": "jazz"}
     for id, track in tracks.items():
@@ -53,7 +50,7 @@ def test_one_style_written_two_ways_is_one_genre(made):
 
 def test_rows_of_matrices_are_read_with_or_without_contacts(made):
     """The hips turn about the vertical; row 1 is (cos, 0, sin), so the left hip goes to -z."""
-    tracks = by_id(made())
+    tracks = every(made())
     angle = np.arange(lookalike.FRAMES) / 30
     x, y, _ = SMPL_OFFSETS[JOINTS.index("l_hip")]
     expected = np.stack([x * np.cos(angle), 1 + y + 0 * angle, -x * np.sin(angle)], axis=1)
@@ -66,7 +63,7 @@ def test_rows_of_matrices_are_read_with_or_without_contacts(made):
 
 
 def test_audio_is_used_in_place(made, folder):
-    for id, track in by_id(made()).items():
+    for id, track in every(made()).items():
         assert track.audio_path == folder / f"music_wav/{id}.wav"
 
 

@@ -3,15 +3,12 @@ import pytest
 from data_modules.base import SPLITS, DatasetError, Genre
 from data_modules.fma_small import GENRES, FmaSmall
 from tests.lookalikes import fma_small as lookalike
+from tests.lookalikes import place
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(FmaSmall, "count", lookalike.COUNTS["fma_small"])
-    folder = tmp_path / "data" / lookalike.HOME
-    folder.mkdir(parents=True)
-    lookalike.write(folder)
-    return folder
+    return place(lookalike, tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -20,10 +17,10 @@ def dataset(folder, tmp_path):
 
 
 def test_official_splits_genres_and_artists_are_read(dataset):
-    for place, split in enumerate(SPLITS):
+    for number, split in enumerate(SPLITS):
         found = dataset.tracks(split)
         assert [track.get(Genre).name for track in found] == list(GENRES)
-        assert {track.group[:8] for track in found} == {f"artist {place}"}
+        assert {track.group[:8] for track in found} == {f"artist {number}"}
 
 
 def test_other_subsets_and_clips_without_sound_are_left_out(dataset):

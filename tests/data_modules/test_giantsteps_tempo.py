@@ -2,25 +2,18 @@ import pytest
 
 from data_modules.base import SPLITS, DatasetError, Genre, Tempo
 from data_modules.giantsteps_tempo import GiantStepsTempo
+from tests.lookalikes import every, place
 from tests.lookalikes import giantsteps_tempo as lookalike
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(GiantStepsTempo, "count", lookalike.COUNTS["giantsteps_tempo"])
-    folder = tmp_path / "data" / lookalike.HOME
-    folder.mkdir(parents=True)
-    lookalike.write(folder)
-    return folder
+    return place(lookalike, tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def dataset(folder, tmp_path):
     return GiantStepsTempo(tmp_path / "cache", tmp_path / "data")
-
-
-def tracks(dataset):
-    return {track.id: track for split in SPLITS for track in dataset.tracks(split)}
 
 
 def test_official_folds_make_the_splits(dataset):
@@ -29,7 +22,7 @@ def test_official_folds_make_the_splits(dataset):
 
 
 def test_the_tempo_most_people_tapped_counts(dataset):
-    found = tracks(dataset)
+    found = every(dataset)
     assert found["28952.LOFI"].get(Tempo).bpm == 120  # and not 60, which a quarter tapped
     assert found["29952.LOFI"].get(Tempo).bpm == 122
     assert found["28952.LOFI"].get(Genre).name == "trance"
@@ -37,7 +30,7 @@ def test_the_tempo_most_people_tapped_counts(dataset):
 
 def test_a_preview_without_a_tempo_is_left_out(dataset, folder):
     assert (folder / "audio/3041381.LOFI.mp3").is_file()
-    assert "3041381.LOFI" not in tracks(dataset)
+    assert "3041381.LOFI" not in every(dataset)
 
 
 @pytest.mark.parametrize(

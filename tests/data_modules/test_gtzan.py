@@ -5,17 +5,12 @@ import pytest
 
 from data_modules.base import SPLITS, Beats, DatasetError, Genre
 from data_modules.gtzan import GENRES, Gtzan, GtzanRhythm
-from tests.lookalikes import gtzan
+from tests.lookalikes import gtzan, place
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(Gtzan, "count", gtzan.COUNTS["gtzan"])
-    monkeypatch.setattr(GtzanRhythm, "count", gtzan.COUNTS["gtzan_rhythm"])
-    folder = tmp_path / "data" / "gtzan"
-    folder.mkdir(parents=True)
-    gtzan.write(folder)
-    return folder
+    return place(gtzan, tmp_path, monkeypatch)
 
 
 def made(kind, folder):

@@ -3,15 +3,12 @@ import pytest
 from data_modules.base import SPLITS, DatasetError, Tags
 from data_modules.magnatagatune import TAGS, MagnaTagATune
 from tests.lookalikes import magnatagatune as lookalike
+from tests.lookalikes import place
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(MagnaTagATune, "count", lookalike.COUNTS["magnatagatune"])
-    folder = tmp_path / "data" / lookalike.HOME
-    folder.mkdir(parents=True)
-    lookalike.write(folder)
-    return folder
+    return place(lookalike, tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -1,18 +1,16 @@
 import numpy as np
 import pytest
 
-from data_modules.base import SPLITS, DatasetError, Genre, MotionFile
+from data_modules.base import DatasetError, Genre, MotionFile
 from data_modules.motorica import Motorica
 from motionbeat.motion import JOINTS
+from tests.lookalikes import every, place
 from tests.lookalikes import motorica as lookalike
 
 
 @pytest.fixture
 def made(tmp_path, monkeypatch):
-    monkeypatch.setattr(Motorica, "count", lookalike.COUNTS["motorica"])
-    folder = tmp_path / "data/motorica"
-    folder.mkdir(parents=True)
-    lookalike.write(folder)
+    place(lookalike, tmp_path, monkeypatch)
     return lambda **options: Motorica(tmp_path / "cache", tmp_path / "data", **options)
 
 
@@ -21,12 +19,8 @@ def folder(made, tmp_path):
     return tmp_path / "data/motorica"
 
 
-def by_id(dataset):
-    return {track.id: track for split in SPLITS for track in dataset.tracks(split)}
-
-
 def test_names_say_style_and_song(made):
-    said = {id: (track.get(Genre).name, track.group) for id, track in by_id(made()).items()}
+    said = {id: (track.get(Genre).name, track.group) for id, track in every(made()).items()}
     assert said == {
         "kthstreet_gKR_sFM_cAll_d01_mKR1_ch01": ("krump", "song KR1"),
         "kthstreet_gLH_sFM_cAll_d02_mLH_ch01_thisisit_001": ("hip_hop", "song thisisit"),
@@ -43,7 +37,7 @@ def test_takes_without_a_song_are_trained_on(made):
 
 
 def test_casual_dances_are_left_out(made):
-    assert lookalike.CASUAL not in by_id(made())
+    assert lookalike.CASUAL not in every(made())
 
 
 def test_a_song_beginning_with_a_digit(made, folder):
@@ -51,7 +45,7 @@ def test_a_song_beginning_with_a_digit(made, folder):
     new = "kthstreet_gKR_sFM_cAll_d01_mKR_ch01_1stafterthecaos_000"
     (folder / f"bvh/{old}.bvh").rename(folder / f"bvh/{new}.bvh")
     (folder / f"wav/{old}.wav").rename(folder / f"wav/{new}.wav")
-    assert by_id(made())[new].group == "song 1stafterthecaos"
+    assert every(made())[new].group == "song 1stafterthecaos"
 
 
 def test_motion_is_in_metres_at_120_frames(made):

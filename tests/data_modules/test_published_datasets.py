@@ -16,12 +16,7 @@ CASES = [(module, name) for module in lookalikes.MODULES.values() for name in mo
 def copy(request, tmp_path, monkeypatch):
     module, name = request.param
     kind = DATASETS.get(name)
-    monkeypatch.setattr(kind, "count", module.COUNTS[name])
-    for target, attribute, value in module.PATCHES:
-        monkeypatch.setattr(target, attribute, value)
-    folder = tmp_path / "data" / module.HOME
-    folder.mkdir(parents=True)
-    module.write(folder)
+    lookalikes.place(module, tmp_path, monkeypatch)
 
     def made(**options):
         return kind(tmp_path / "cache", tmp_path / "data", **options)

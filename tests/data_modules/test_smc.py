@@ -3,16 +3,13 @@ import pytest
 
 from data_modules.base import SPLITS, Beats, DatasetError
 from data_modules.smc import SMC
+from tests.lookalikes import place
 from tests.lookalikes import smc as lookalike
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(SMC, "count", lookalike.COUNTS["smc"])
-    folder = tmp_path / "data" / lookalike.HOME
-    folder.mkdir(parents=True)
-    lookalike.write(folder)
-    return folder
+    return place(lookalike, tmp_path, monkeypatch)
 
 
 @pytest.fixture

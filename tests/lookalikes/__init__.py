@@ -8,9 +8,14 @@ by dataset name the number of tracks that ``write(folder)`` makes it list; and `
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from types import ModuleType
 
 import numpy as np
+import pytest
 import soundfile
+
+from benchmarks.registry import DATASETS
+from data_modules.base import SPLITS, DataModule, Track
 
 
 def tone(seed: int, seconds: float, rate: int = 22050, channels: int = 1) -> np.ndarray:
@@ -27,6 +32,23 @@ def write_audio(path: Path, seed: int, seconds: float = 2.0, rate: int = 22050, 
     path.parent.mkdir(parents=True, exist_ok=True)
     channels = options.pop("channels", 1)
     soundfile.write(path, tone(seed, seconds, rate, channels), rate, **options)
+
+
+def place(module: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write a copy into ``root/data`` and make its datasets expect no more than is in it."""
+    for name, count in module.COUNTS.items():
+        monkeypatch.setattr(DATASETS.get(name), "count", count)
+    for target, attribute, value in module.PATCHES:
+        monkeypatch.setattr(target, attribute, value)
+    folder = root / "data" / module.HOME
+    folder.mkdir(parents=True)
+    module.write(folder)
+    return folder
+
+
+def every(dataset: DataModule) -> dict[str, Track]:
+    """All tracks of a dataset by id."""
+    return {track.id: track for split in SPLITS for track in dataset.tracks(split)}
 
 
 # Last: the modules need what is above.
