@@ -61,7 +61,7 @@ def small_set():
 
     def click_run(cache, scratch, seeds):
         protocol = Protocol(learning_rates=(0.01,), seeds=tuple(range(seeds)))
-        return Run(BeatTask, Clicks(cache), protocol, Folders(scratch, scratch, None))
+        return Run(BeatTask, [Clicks(cache)], protocol, Folders(scratch, scratch, None))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BeatTask, "max_steps", 60)

@@ -31,7 +31,7 @@ def write(folder: Path) -> None:
             means.append(f"{id},{rates}")
             lines[2013].append(f'{id},"\t{id}.mp3","{artist}\t","\tSong\t",0.1,0.55,"\tBlues\t"')
         elif number < 20:
-            id, artist = 1000 + number, f"CHOIR {number - 7}"
+            id, artist = 1000 + number, f"CHOIR {7 if number == 12 else number - 7}"
             means.append(f"{id},{rates}")
             tags = ",".join(f"tag {n}" for n in range(number))
             lines[2014].append(f"{id},{artist},An album, or two,Song,Pop-Rock,0.1,0.55,{tags}")
