@@ -14,7 +14,9 @@ from jsonargparse import auto_cli
 
 from benchmarks.cli import CACHE, DATA, ENCODERS, LEARNING_RATES, SEEDS, split
 from benchmarks.record import Protocol
-from benchmarks.runner import Folders, bench
+from benchmarks.registry import ENCODERS as KNOWN
+from benchmarks.registry import TASKS
+from benchmarks.runner import Folders, Run, bench, folds
 
 TARGET = 180.0
 
@@ -39,7 +41,9 @@ def clips(
     names = split(encoder)
     with TemporaryDirectory() as scratch:
         results = Path(scratch) / "results"
-        bench(task, dataset, names, protocol, Folders(cache, results, data))
+        folders = Folders(cache, results, data)
+        run = Run(TASKS.get(task), folds(dataset, {}, folders), protocol, folders)
+        run.embed([KNOWN.get(name)() for name in names])
         for part in ("data", "embeddings"):
             (Path(scratch) / part).symlink_to((cache / part).resolve())
         started = time.perf_counter()
