@@ -185,6 +185,7 @@ def list_names(
     from rich.table import Table
 
     from benchmarks import registry
+    from benchmarks.leaderboard import PLAIN_WIDTH
     from benchmarks.runner import Folders, serves
 
     grid = Table()
@@ -196,7 +197,7 @@ def list_names(
             facts = (card.sample_rate, card.frame_rate, card.layers, card.width, card.parameters)
             grid.add_row(name, *map(str, facts), card.licence)
     elif kind == "datasets":
-        for column in ("name", "here", "tasks", "size", "licence", "how to get it"):
+        for column in ("name", "here", "tasks", "size", "licence"):
             grid.add_column(column)
         folders = Folders(cache, Path(), data)
         for name, dataset in sorted(registry.DATASETS.classes.items()):
@@ -206,17 +207,41 @@ def list_names(
                 name,
                 folders.datamodule(name).status(),
                 ", ".join(serving),
-                about.size,
-                about.licence,
-                about.how_to_get,
+                about.size.partition(";")[0],
+                about.licence.partition(";")[0],
             )
+        grid.caption = "motionbeat data show NAME prints the whole card, and how to get it"
     else:
         for column in ("name", "version", "primary metric", "needs"):
             grid.add_column(column)
         for name, task in sorted(registry.TASKS.classes.items()):
             needs = ", ".join(annotation.__name__ for annotation in task.needs)
             grid.add_row(name, str(task.version), task.primary, needs)
-    Console().print(grid)
+    console = Console()
+    (console if console.is_terminal else Console(width=PLAIN_WIDTH)).print(grid)
+
+
+def data_show(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:
+    """Show the card of datasets.
+
+    Args:
+        name: one or several names, separated by commas.
+        cache: folder for generated and fetched data (MOTIONBEAT_CACHE).
+        data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
+    """
+    from dataclasses import asdict
+
+    from benchmarks.registry import DATASETS
+    from benchmarks.runner import Folders
+
+    for one in split(name):
+        card = DATASETS.get(one).card
+        facts = asdict(card) | {
+            "annotations": ", ".join(kind.__name__ for kind in card.annotations),
+            "here": Folders(cache, Path(), data).datamodule(one).status(),
+        }
+        for fact, value in facts.items():
+            print(f"{fact.replace('_', ' ')}: {value}")
 
 
 def data_get(
@@ -289,7 +314,7 @@ def main() -> None:
                 "leaderboard": leaderboard,
                 "regression": regression,
                 "pretrain": pretrain,
-                "data": {"get": data_get},
+                "data": {"get": data_get, "show": data_show},
                 "dance-metrics": dance_metrics,
                 "list": list_names,
             },

@@ -85,8 +85,7 @@ def listed(tmp_path):
     return ended.printed
 
 
-def test_a_dataset_is_fetched_checked_and_listed(shelf, tmp_path, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "250")
+def test_a_dataset_is_fetched_checked_and_listed(shelf, tmp_path):
     assert "absent" in next(line for line in listed(tmp_path).splitlines() if " served " in line)
     ended = get(tmp_path)
     assert ended.code == 0, ended.said
@@ -96,6 +95,18 @@ def test_a_dataset_is_fetched_checked_and_listed(shelf, tmp_path, monkeypatch):
     (audio / "t3.wav").unlink()
     line = next(line for line in listed(tmp_path).splitlines() if " served " in line)
     assert "partial (8" in line
+
+
+def test_the_whole_card_is_shown(shelf, tmp_path):
+    ended = motionbeat("data", "show", "served", "--cache", tmp_path / "cache")
+    assert ended.code == 0
+    for line in (
+        "size: 9 tracks",
+        "when gone: ask the authors",
+        "annotations: Genre",
+        "here: absent",
+    ):
+        assert line in ended.printed.splitlines()
 
 
 def test_a_second_get_fetches_nothing(shelf, tmp_path):
