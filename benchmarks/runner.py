@@ -493,8 +493,12 @@ def weights(trained: Trained) -> list[float]:
 
 
 def serves(dataset: DataModule | type[DataModule], task: type[Task]) -> bool:
-    """Whether a dataset has the annotations that a task needs."""
-    return set(task.needs) <= set(dataset.card.annotations)
+    """Whether a dataset has what a task needs, and what it is learned from has what that takes."""
+    card = dataset.card
+    teacher = DATASETS.get(card.trained_on).card if card.trained_on else card
+    return set(task.needs) <= set(card.annotations) and set(task.learned_from) <= set(
+        teacher.annotations
+    )
 
 
 def recollect(path: Path, kind: type[Model]) -> Model | None:

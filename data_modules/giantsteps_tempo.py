@@ -1,6 +1,7 @@
 """GiantSteps tempo: previews of electronic dance music with the genres and tempi people gave."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from os.path import relpath
 from pathlib import Path
 
@@ -48,17 +49,17 @@ _FOLDS: tuple[tuple[Split, range], ...] = (
 )
 
 
-class GiantStepsTempo(RhythmData):
-    """Genre and main tempo of real recordings; artists are not told, so each preview is a group.
+class GiantStepsGenre(RhythmData):
+    """Genre, and main tempo, of real recordings; artists are not told, so each preview is a group.
 
     The tempo is the one that most people tapped in the second round of annotation, the first listed
     of equals.
     """
 
     card = DatasetCard(
-        name="giantsteps_tempo",
+        name="giantsteps_genre",
         revision="1",
-        annotations=(Genre, Tempo),
+        annotations=(Genre,),
         licence="annotations: CC BY-SA 4.0 as mirdata states it; the music belongs to its owners",
         citation=(
             "Knees et al. Two data sets for tempo estimation and key detection in electronic dance "
@@ -68,7 +69,7 @@ class GiantStepsTempo(RhythmData):
         ),
         size="661 of 664 previews of 2 min, 22 h, 1 GB; three without a tempo are left out",
         how_to_get=(
-            "run: motionbeat data get giantsteps_tempo, which fetches the annotations; the audio "
+            "run: motionbeat data get giantsteps_genre, which fetches the annotations; the audio "
             "has no lasting link: get *.LOFI.mp3 by audio_dl.sh of "
             "https://github.com/GiantSteps/giantsteps-tempo-dataset into "
             "MOTIONBEAT_DATA/giantsteps_tempo/audio/, and put the fetched files beside audio/"
@@ -85,6 +86,7 @@ class GiantStepsTempo(RhythmData):
         ),
     )
     count = 661
+    home = "giantsteps_tempo"
     loader = "giantsteps_tempo"
 
     def rows(self) -> Iterable[Row]:
@@ -123,3 +125,19 @@ class GiantStepsTempo(RhythmData):
             raise self.error(f"{file} is missing") from error
         except (OSError, ValueError) as error:
             raise self.error(f"{file} is unreadable ({error})") from error
+
+
+class GiantStepsTempo(GiantStepsGenre):
+    """The main tempi of the same previews, all for testing, as their beats are not annotated."""
+
+    card = replace(
+        GiantStepsGenre.card,
+        name="giantsteps_tempo",
+        annotations=(Tempo,),
+        splits="all previews are for testing, as no beats are annotated to learn from",
+        trained_on="groovebox",
+    )
+
+    def rows(self) -> Iterable[Row]:
+        """Every preview with a tempo, in the order of mirdata's index."""
+        return (row._replace(split="test") for row in super().rows())

@@ -70,6 +70,7 @@ class Task(LightningModule):
         name: name on the command line and in every table.
         version: changes whenever the same features would be scored otherwise.
         needs: annotations a track must have.
+        learned_from: annotations that tracks to learn from must have beside those.
         shown: those of them that a predictor may see on test tracks too, as :meth:`inputs`.
         probes: kinds of probe, by the names :meth:`configure_probe` knows; ``knn`` is not trained.
         primary: the metric that tables are sorted by; larger is better.
@@ -95,6 +96,7 @@ class Task(LightningModule):
     name: ClassVar[str]
     version: ClassVar[int]
     needs: ClassVar[tuple[type[Annotation], ...]]
+    learned_from: ClassVar[tuple[type[Annotation], ...]] = ()
     shown: ClassVar[tuple[type[Annotation], ...]] = ()
     probes: ClassVar[tuple[str, ...]] = ("linear", "mlp")
     primary: ClassVar[str]

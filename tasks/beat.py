@@ -10,7 +10,7 @@ from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional
 
-from data_modules.base import Beats, Tempo, Track
+from data_modules.base import Annotation, Beats, Tempo, Track
 from tasks.base import Outputs, Reference, Scores, Task
 from tasks.beat_references import Chance, Madmom, Oracle
 from tasks.decoders import Activations, BeatPrediction, decode, interval_tempo, peaks
@@ -92,7 +92,7 @@ class BeatTask(Task):
 
     name = "beat"
     version = 1
-    needs = (Beats,)
+    needs: ClassVar[tuple[type[Annotation], ...]] = (Beats,)
     primary = "beat_f_measure"
     headline: ClassVar = {
         "beat_f_measure": "beat F",

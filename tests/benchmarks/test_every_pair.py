@@ -10,6 +10,7 @@ from tasks.beat import BeatTask
 from tasks.beat_references import Chance
 from tasks.clip import ClipTask
 from tasks.retrieval import RetrievalTask
+from tasks.tempo import TempoTask
 from tests import lookalikes
 from tests.command import motionbeat
 from tests.conftest import QUICK, record
@@ -36,7 +37,8 @@ def test_a_task_runs_on_a_copy_of_the_dataset(module, name, task, tmp_path, monk
     monkeypatch.setattr(RetrievalTask, "window", 0.5)
     monkeypatch.setattr(RetrievalTask, "max_steps", 10)
     monkeypatch.setattr(RetrievalTask, "check_every", 5)
-    monkeypatch.setattr(BeatTask, "references", classmethod(lambda cls: (Chance(),)))
+    for kind_of_beat in (BeatTask, TempoTask):
+        monkeypatch.setattr(kind_of_beat, "references", classmethod(lambda cls: (Chance(),)))
     places = [
         f"--{place}={tmp_path / place}" for place in ("cache", "data", "results")
     ]  # fmt: skip

@@ -1,7 +1,7 @@
 import pytest
 
 from data_modules.base import SPLITS, DatasetError, Genre, Tempo
-from data_modules.giantsteps_tempo import GiantStepsTempo
+from data_modules.giantsteps_tempo import GiantStepsGenre, GiantStepsTempo
 from tests.lookalikes import every, place
 from tests.lookalikes import giantsteps_tempo as lookalike
 
@@ -13,12 +13,18 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def dataset(folder, tmp_path):
-    return GiantStepsTempo(tmp_path / "cache", tmp_path / "data")
+    return GiantStepsGenre(tmp_path / "cache", tmp_path / "data")
 
 
 def test_official_folds_make_the_splits(dataset):
     assert [len(dataset.tracks(split)) for split in SPLITS] == [18, 6, 6]
     assert {int(track.id[:-5]) % 10_000 for track in dataset.tracks("test")} == {6952, 7952}
+
+
+def test_tempi_are_for_testing_alone(dataset, tmp_path):
+    tempi = GiantStepsTempo(tmp_path / "cache", tmp_path / "data")
+    assert [len(tempi.tracks(split)) for split in SPLITS] == [0, 0, 30]
+    assert every(tempi).keys() == every(dataset).keys()
 
 
 def test_the_tempo_most_people_tapped_counts(dataset):

@@ -7,7 +7,7 @@ from tests import lookalikes
 from tests.mirdata_index import write_index
 
 HOME = "giantsteps_tempo"
-COUNTS = {"giantsteps_tempo": 30}
+COUNTS = {"giantsteps_genre": 30, "giantsteps_tempo": 30}
 PATCHES = []
 
 ROOT = "giantsteps-tempo-dataset-0b7d47ba8cae59d3535a02e3db69e2cf6d0af5bb"
