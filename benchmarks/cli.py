@@ -185,7 +185,7 @@ def list_names(
     from rich.table import Table
 
     from benchmarks import registry
-    from benchmarks.leaderboard import PLAIN_WIDTH
+    from benchmarks.leaderboard import wide
     from benchmarks.runner import Folders, serves
 
     grid = Table()
@@ -217,8 +217,7 @@ def list_names(
         for name, task in sorted(registry.TASKS.classes.items()):
             needs = ", ".join(annotation.__name__ for annotation in task.needs)
             grid.add_row(name, str(task.version), task.primary, needs)
-    console = Console()
-    (console if console.is_terminal else Console(width=PLAIN_WIDTH)).print(grid)
+    wide(Console()).print(grid)
 
 
 def data_show(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:
@@ -257,13 +256,11 @@ def data_get(
         data: folder with datasets put in place by hand (MOTIONBEAT_DATA); a dataset that has a
             folder there is completed there.
     """
-    from benchmarks.registry import DATASETS
     from benchmarks.runner import Folders
     from data_modules.published import Published
     from motionbeat.console import say
 
     for one in split(name):
-        DATASETS.get(one)
         module = Folders(cache, Path(), data).datamodule(one)
         if isinstance(module, Published):
             module.fetch()

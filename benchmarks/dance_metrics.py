@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.interpolate import make_interp_spline
 
+from benchmarks.leaderboard import wide
 from data_modules.motion_formats import read_motion
 from motionbeat.audio import load_audio, resample
 from motionbeat.console import bar
@@ -42,7 +43,6 @@ SHORTEST = 20 / 30
 """Seconds between the first and the last frame of a motion at least: the 21 frames in which a beat
 is looked for, at 30 frames a second."""
 
-PLAIN_WIDTH = 120
 PERMUTATIONS = 1000
 FEW = 200
 """Clips below which a Fréchet distance is mostly its bias; 72 features have a floor of 9 there."""
@@ -410,8 +410,7 @@ def _print(rows: Sequence[Row], made: Sequence[Dance], real: Sequence[Dance]) ->
             _number(row.sigma),
             f"{row.clip:.1f}",
         )
-    console = Console()
-    (console if console.is_terminal else Console(width=PLAIN_WIDTH)).print(grid)
+    wide(Console()).print(grid)
 
 
 def _number(value: float) -> str:

@@ -261,11 +261,14 @@ def draw_confusions(
     figure.savefig(path, dpi=130, metadata={"Software": None})
 
 
+def wide(console: Console) -> Console:
+    """A console as it is, or one of a fixed width where nobody looks at a terminal."""
+    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
+
+
 def print_table(table: pd.DataFrame, task: type[Task], console: Console | None = None) -> None:
     """Print the rows of a task, one table a dataset."""
-    console = console or Console()
-    if not console.is_terminal:
-        console = Console(width=PLAIN_WIDTH)
+    console = wide(console or Console())
     for label, part in by_dataset(table):
         first = part.iloc[0]
         trained = f", trained on {first['trained_on']}" * (first["trained_on"] != first["dataset"])

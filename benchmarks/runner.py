@@ -371,23 +371,18 @@ class Run:
         chosen = [sweep[best]]
         if others:
             chosen += fit([Member(seed, rates[best]) for seed in others], "seeds")
-        predictions = iter(
-            in_parallel(
-                f"{label} · decoding",
+        predictions = in_parallel(
+            f"{label} · decoding",
+            [
                 [
                     delayed(trained.decoder)(outputs, visible(self.task, track))
-                    for trained in chosen
                     for outputs, track in zip(trained.outputs, fold.tracks["test"], strict=True)
-                ],
-                self.task.heavy_decoding,
-            )
+                ]
+                for trained in chosen
+            ],
+            self.task.heavy_decoding,
         )
-        return Probed(
-            [list(islice(predictions, len(fold.tracks["test"]))) for _ in chosen],
-            chosen,
-            rates[best],
-            dict(zip(rates, monitors, strict=True)),
-        )
+        return Probed(predictions, chosen, rates[best], dict(zip(rates, monitors, strict=True)))
 
     def neighbours(self, source: StoredFeatures, fold: Fold, statistics: Statistics) -> list[Any]:
         """Predict the test split of a fold by its nearest neighbours in the training split.
@@ -421,8 +416,8 @@ class Run:
         }
         if len(self.folds) > 1:
             sizes = [len(fold.tracks["test"]) for fold in self.folds]
-            evidence[FOLD] = np.tile(np.repeat(np.arange(len(sizes), dtype=float), sizes),
-                                     (len(seeds), 1))  # fmt: skip
+            number = np.repeat(np.arange(len(sizes), dtype=np.float64), sizes)
+            evidence[FOLD] = np.tile(number, (len(seeds), 1))
         return Result(
             **({"learning_rate": None, "sweep": {}, "monitor": (), "layer_weights": ()} | chosen),
             evidence={
@@ -442,19 +437,21 @@ class Run:
         predictions = []
         for fold in self.folds:
             reference.fit(fold.tracks["train"])
-            tracks = fold.tracks["test"]
-            found = iter(
+            predictions.append(
                 in_parallel(
                     f"{self.task.name} · {reference.name}",
                     [
-                        delayed(reference.predict)(visible(self.task, track, reference.kind), seed)
+                        [
+                            delayed(reference.predict)(
+                                visible(self.task, track, reference.kind), seed
+                            )
+                            for track in fold.tracks["test"]
+                        ]
                         for seed in seeds
-                        for track in tracks
                     ],
                     self.task.heavy_decoding,
                 )
             )
-            predictions.append([list(islice(found, len(tracks))) for _ in seeds])
         record = RunRecord(
             key=self.reference_key(reference),
             kind=reference.kind,
@@ -517,11 +514,13 @@ def visible(task: type[Task], track: Track, kind: str = "encoder") -> Track:
     return track if kind == "ceiling" else track.blind(task.shown)
 
 
-def in_parallel(label: str, jobs: Sequence[Any], heavy: bool) -> list[Any]:
-    """Results of delayed calls in order, from one process a core if heavy, with a progress bar."""
+def in_parallel(label: str, rows: Sequence[Sequence[Any]], heavy: bool) -> list[list[Any]]:
+    """Results of rows of delayed calls, from one process a core if heavy, with a progress bar."""
+    jobs = list(chain.from_iterable(rows))
     with bar("tracks") as progress:
         done = Parallel(n_jobs=-1 if heavy else 1, return_as="generator")(jobs)
-        return list(progress.track(done, total=len(jobs), description=label))
+        found = iter(progress.track(done, total=len(jobs), description=label))
+        return [list(islice(found, len(row))) for row in rows]
 
 
 def check_annotations(track: Track) -> None:

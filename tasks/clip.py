@@ -17,7 +17,7 @@ from scipy.special import expit, softmax
 from torch import Tensor
 from torch.nn import functional
 
-from data_modules.base import Label, Labels, Track
+from data_modules.base import DatasetError, Label, Labels, Track
 from tasks.base import FOLD, Decoder, Evidence, Outputs, Reference, Scores, Task
 from tasks.features import Batch, Targets
 from tasks.metrics.clip import (
@@ -96,8 +96,14 @@ class ClipTask(Task):
     heavy_decoding = False
 
     def prepare(self, tracks: Sequence[Track]) -> None:
-        """Learn the names, and the targets' means and deviations."""
+        """Learn the names.
+
+        Raises:
+            DatasetError: there are none.
+        """
         self.names = tuple(self.vocabulary(tracks))
+        if not self.names:
+            raise DatasetError(f"no training track has anything for {self.name}; check its labels")
 
     @classmethod
     @abstractmethod

@@ -50,9 +50,9 @@ def short_training(monkeypatch):
     train_shortly(monkeypatch)
 
 
-def one_by_one(label, jobs, heavy):
+def one_by_one(label, rows, heavy):
     """Jobs in this process, where the patches of a test are in force."""
-    return [call(*arguments, **options) for call, arguments, options in jobs]
+    return [[call(*arguments, **options) for call, arguments, options in row] for row in rows]
 
 
 @pytest.fixture(scope="session")

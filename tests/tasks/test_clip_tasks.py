@@ -172,6 +172,11 @@ def test_neighbours_by_hand():
     assert neighbours_say(known, np.full((3, 1), 0.25), known).tolist() == [[0.25]] * 3
 
 
+def test_a_train_split_without_any_tag_is_one_clear_error():
+    with pytest.raises(DatasetError, match="no training track has anything for tagging"):
+        task(TaggingTask, [track(0, Tags(frozenset()))])
+
+
 def test_moods_and_tags_are_tasks_of_their_own():
     calm = track(0, Moods(frozenset({"calm"})))
     with pytest.raises(DatasetError):
