@@ -61,7 +61,8 @@ def bench(
         for record in run(task, name, split(encoder), protocol, folders, dataset_options)
     }
     kind = TASKS.get(task)
-    table = write_leaderboards(results)[kind.name].set_index(["dataset", "dataset_revision"])
+    table = write_leaderboards(results, only=kind.name)[kind.name]
+    table = table.set_index(["dataset", "dataset_revision"])
     print_table(table.loc[sorted(shown)].reset_index(), kind)
 
 

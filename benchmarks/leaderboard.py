@@ -1,24 +1,27 @@
 """Tables and pictures, made from run records alone."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import RecordError, Result, RunRecord, read_model
 from benchmarks.registry import TASKS
-from benchmarks.statistics import paired_p_value
+from benchmarks.statistics import paired_p_value, resample
 from motionbeat.console import say
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
 from tasks.base import Task
 from tasks.clip import SingleLabelTask
+
+Samples = NDArray[np.float64]
 
 ORDER = {"ceiling": 0, "specialist": 1, "encoder": 2, "floor": 3}
 PLAIN_WIDTH = 180
@@ -57,9 +60,16 @@ def rows(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
     """
     task = TASKS.get(records[0].task)
     listed = [(record, probe, one) for record in records for probe, one in record.results.items()]
+    known: dict[int, Samples] = {}  # the best row is compared with all others, but resampled once
+
+    def samples(one: Result) -> Samples:
+        if id(one) not in known:
+            known[id(one)] = resample(one.arrays(), task.summarise)[task.primary]
+        return known[id(one)]
+
     return sorted(
         (
-            row(task, record, probe, one, rivals(record, probe, listed))
+            row(task, record, probe, one, rivals(record, probe, listed), samples)
             for record, probe, one in listed
         ),
         key=lambda entry: (
@@ -93,6 +103,7 @@ def row(
     probe: str,
     one: Result,
     others: Sequence[tuple[str, Result]],
+    samples: Callable[[Result], Samples],
 ) -> dict[str, Any]:
     """One line of a leaderboard."""
     entry: dict[str, Any] = {
@@ -120,8 +131,7 @@ def row(
     best = max(others, key=lambda other: other[1].scores[task.primary].mean, default=None)
     return entry | {
         "compared_with": best and best[0],
-        "p_value": best
-        and round(paired_p_value(one.arrays(), best[1].arrays(), task.summarise, task.primary), 4),
+        "p_value": best and round(paired_p_value(samples(one), samples(best[1])), 4),
         "revision": record.revision,
         "parameters": record.parameters,
         "licence": record.licence,
@@ -133,8 +143,13 @@ def row(
     }
 
 
-def write_leaderboards(results: Path) -> dict[str, pd.DataFrame]:
+def write_leaderboards(results: Path, only: str | None = None) -> dict[str, pd.DataFrame]:
     """Write ``leaderboard_TASK.csv`` and its picture for each task, and ``leaderboard.csv``.
+
+    Args:
+        results: folder with the records.
+        only: name of the one task whose records have changed; the tables of others that are there
+            are taken as they are.
 
     Returns:
         The table of each task.
@@ -145,6 +160,10 @@ def write_leaderboards(results: Path) -> dict[str, pd.DataFrame]:
     records = read_records(results)
     tables = {}
     for name, group in groupby(records, key=lambda record: record.task):
+        path = results / f"leaderboard_{name}.csv"
+        if only not in (None, name) and path.is_file():
+            tables[name] = pd.read_csv(path)
+            continue
         datasets = [
             list(members)
             for _, members in groupby(
@@ -153,7 +172,7 @@ def write_leaderboards(results: Path) -> dict[str, pd.DataFrame]:
         ]
         task = TASKS.get(name)
         tables[name] = pd.DataFrame([line for members in datasets for line in rows(members)])
-        write_csv(results / f"leaderboard_{name}.csv", tables[name], index=False)
+        write_csv(path, tables[name], index=False)
         draw(tables[name], task, results / f"leaderboard_{name}.png")
         if issubclass(task, SingleLabelTask):
             draw_confusions(datasets, task, results / f"confusion_{name}.png")

@@ -86,7 +86,7 @@ def interval(samples: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def paired_p_value(ours: Evidence, theirs: Evidence, summarise: Summarise, metric: str) -> float:
+def paired_p_value(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
     """Two-sided paired bootstrap test that two rows differ on the same tracks.
 
     The share of bootstrap samples of the tracks in which the sign of the difference turns, doubled;
@@ -94,12 +94,10 @@ def paired_p_value(ours: Evidence, theirs: Evidence, summarise: Summarise, metri
     application", 1997, section 4.4). NaN where no difference is defined.
 
     Args:
-        ours: by name, (seeds, tracks).
-        theirs: the same for the other row, tracks in the same order.
-        summarise: metrics of evidence and weights of its tracks.
-        metric: the metric compared.
+        ours: (samples,) a metric as :func:`resample` gives it.
+        theirs: (samples,) of the other row, tracks in the same order.
     """
-    difference = resample(ours, summarise)[metric] - resample(theirs, summarise)[metric]
+    difference = ours - theirs
     difference = difference[np.isfinite(difference)]
     if not len(difference):
         return float("nan")

@@ -7,6 +7,7 @@ import pytest
 from benchmarks import store
 from benchmarks.leaderboard import write_leaderboards
 from tasks.clip import ClipTask
+from tasks.genre import GenreTask
 from tests.command import motionbeat
 from tests.conftest import record
 from tests.toys import FoldedTones, Tiny, Tones
@@ -118,6 +119,16 @@ def test_averages_are_read_from_disk_once(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "safe_open", listened)
     assert bench(tmp_path, "emotion", "Tones").code == 0
     assert max(opened.count(path) for path in opened) <= 4, "checked, measured, read"
+
+
+def test_tables_of_other_tasks_are_left_as_they_are(tmp_path, monkeypatch):
+    assert bench(tmp_path, "genre", "Tones").code == 0
+    before = (tmp_path / "results" / "leaderboard_genre.csv").read_bytes()
+    monkeypatch.setattr(GenreTask, "summarise", None)
+    assert bench(tmp_path, "emotion", "Tones").code == 0
+    assert (tmp_path / "results" / "leaderboard_genre.csv").read_bytes() == before
+    overview = pd.read_csv(tmp_path / "results" / "leaderboard.csv")
+    assert {"genre", "emotion"} == {c.partition("/")[0] for c in overview.columns if "/" in c}
 
 
 def test_a_task_the_dataset_has_nothing_for_names_those_it_has(tmp_path):

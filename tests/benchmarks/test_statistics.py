@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.statistics import interval, paired_p_value, scores
+from benchmarks.statistics import interval, paired_p_value, resample, scores
 from tasks.base import Task
 
 
@@ -14,7 +14,8 @@ def score(values):
 
 
 def p_value(ours, theirs):
-    return paired_p_value(evidence(ours), evidence(theirs), Task.summarise, "metric")
+    rows = (resample(evidence(row), Task.summarise)["metric"] for row in (ours, theirs))
+    return paired_p_value(*rows)
 
 
 def test_mean_and_deviation_over_seeds_by_hand():
