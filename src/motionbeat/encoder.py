@@ -1,7 +1,9 @@
 """The contract every music encoder meets."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -42,10 +44,27 @@ class Encoder(nn.Module):
     A subclass states its ``card`` and defines ``forward``; its constructor needs no arguments.
     Output frames depend on at most ``context`` seconds of audio on either side, which lets long
     files be encoded piece by piece.
+
+    Attributes:
+        card: what a reader of a results table must know.
+        context: seconds of audio on either side that a frame depends on.
+        packages: what it imports beyond the suite's own dependencies, by the name to import, with
+            what to install for it. The module of an encoder imports them in functions alone, so
+            that encoders can be listed where they are missing.
     """
 
     card: ClassVar[EncoderCard]
     context: ClassVar[float] = 5.0
+    packages: ClassVar[Mapping[str, str]] = {}
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Why this encoder cannot be made here, with the remedy; None when it can.
+
+        Nothing heavy is imported to find out.
+        """
+        missing = [install for name, install in cls.packages.items() if find_spec(name) is None]
+        return f"not installed; run: pip install {' '.join(missing)}" if missing else None
 
     @abstractmethod
     def forward(self, waveform: Tensor) -> Tensor:
