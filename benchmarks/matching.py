@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.cli import CACHE, DATA
-from benchmarks.encoders.motionbeat import untrained
 from benchmarks.pretraining import pairs
 from benchmarks.runner import Folders
 from motionbeat.console import bar, say
@@ -28,7 +27,7 @@ from motionbeat.motion import Motion
 from motionbeat.pretraining.evaluation import CLIP_SECONDS, moments
 from motionbeat.pretraining.pairs import Pair, listen, load_pair, watch
 from motionbeat.tokens import Clock
-from motionbeat.weights import load_model
+from motionbeat.weights import load_model, untrained
 
 STEP = 0.5
 """Seconds between the shifts that are tried; music is cut every ``CLIP_SECONDS``."""

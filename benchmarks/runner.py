@@ -207,7 +207,8 @@ class Run:
 
     def reference_key(self, reference: Reference) -> str:
         """Key of a reference row; only a floor has anything to do with seeds."""
-        return self.key(reference.name, reference.kind, list(self.seeds(reference)))
+        revision = reference.revision or reference.kind
+        return self.key(reference.name, revision, list(self.seeds(reference)))
 
     def seeds(self, reference: Reference) -> tuple[int, ...]:
         """Seeds a reference is run with."""
@@ -456,7 +457,7 @@ class Run:
             key=self.reference_key(reference),
             kind=reference.kind,
             name=reference.name,
-            revision=reference.kind,
+            revision=reference.revision or reference.kind,
             licence=reference.licence,
             parameters=None,
             training_data=(),

@@ -42,11 +42,13 @@ class Reference:
         kind: ``floor`` (knows nothing of the test audio), ``ceiling`` (knows the answer) or
             ``specialist`` (a system made for the task).
         licence: of what it is made of.
+        revision: of weights or of a rule that may change.
     """
 
     name: ClassVar[str]
     kind: ClassVar[Literal["floor", "ceiling", "specialist"]]
     licence: ClassVar[str] = "Apache-2.0"
+    revision: ClassVar[str] = ""
 
     def fit(self, tracks: Sequence[Track]) -> None:
         """Learn from the training split; most references have nothing to learn."""

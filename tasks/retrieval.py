@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -17,10 +17,14 @@ from data_modules.base import DatasetError, MotionFile, Track
 from motionbeat.audio import load_audio, resample
 from motionbeat.kinematics import FEATURES, motion_features
 from motionbeat.losses import embodied_contrastive_loss
-from motionbeat.model import SAMPLE_RATE
+from motionbeat.model import SAMPLE_RATE, MotionBeat
 from motionbeat.motion import JOINTS, Motion
+from motionbeat.pretraining import batches
 from motionbeat.pretraining.batches import SAME_TEMPO
-from motionbeat.pretraining.pairs import beat_period, listen
+from motionbeat.pretraining.evaluation import embed
+from motionbeat.pretraining.pairs import Heard, Seen, beat_period, listen, watch
+from motionbeat.tokens import Clock
+from motionbeat.weights import load_model, untrained
 from tasks.base import Decoder, Outputs, Reference, Scores, Task
 from tasks.features import Batch, FeatureSource, Targets
 from tasks.metrics.retrieval import ranks
@@ -231,8 +235,8 @@ class RetrievalTask(Task):
 
     @classmethod
     def references(cls) -> Sequence[Reference]:
-        """Chance."""
-        return (Strangers(),)
+        """Chance, and MotionBeat's own towers as they are."""
+        return (Strangers(), Towers(), UntrainedTowers())
 
 
 class Retrieval2DTask(RetrievalTask):
@@ -245,6 +249,11 @@ class Retrieval2DTask(RetrievalTask):
     name = "retrieval_2d"
     version = 1
     motion_width = 4 * len(JOINTS)
+
+    @classmethod
+    def references(cls) -> Sequence[Reference]:
+        """Chance; MotionBeat's own towers know bodies in space only."""
+        return (Strangers(),)
 
     @classmethod
     def watched(cls, motion: Motion, id: str, rate: float) -> NDArray[np.float32]:
@@ -277,10 +286,73 @@ class Strangers(Reference):
     def predict(self, track: Track, seed: int) -> ClipEmbeddings:
         """As many random embeddings as the track has whole clips."""
         rng = np.random.default_rng([seed, *track.id.encode()])
-        clips = int(round(track.duration * RATE) // round(RetrievalTask.window * RATE))
-        parts = [rng.standard_normal((clips, _WHAT)) for _ in range(4)]
+        parts = [rng.standard_normal((len(_starts(track)), _WHAT)) for _ in range(4)]
         unit = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
         return ClipEmbeddings(unit[0], unit[1], unit[2], unit[3], heard_period(track.audio_path))
+
+
+class Towers(Reference):
+    """MotionBeat's audio and motion towers, with nothing trained beside them.
+
+    Each clip is heard and seen by itself: its beats come from its own five seconds.
+    """
+
+    name = "motionbeat-towers"
+    kind = "specialist"
+    revision = "motionbeat-small"
+
+    @cached_property
+    def model(self) -> MotionBeat:
+        """The shipped model."""
+        return load_model("motionbeat-small")
+
+    @torch.inference_mode()
+    def predict(self, track: Track, seed: int) -> ClipEmbeddings:
+        """Embeddings of the whole clips of a track; of no clip where it has none."""
+        period, starts = heard_period(track.audio_path), _starts(track)
+        if not len(starts):
+            none = np.zeros((0, 1))
+            return ClipEmbeddings(none, none, none, none, period)
+        waveform = resample(*load_audio(track.audio_path), SAMPLE_RATE)
+        motion = Motion.load(track.get(MotionFile).path)
+        heard = [
+            listen(waveform[round(start * SAMPLE_RATE) :][: round(CLIP * SAMPLE_RATE)])
+            for start in starts
+        ]
+        rows = min(len(mel) for mel, _, _ in heard)
+        seen = [
+            watch(_cut(_begun(motion, shift), start))
+            for shift in (0.0, -period, period)
+            for start in starts
+        ]
+        batch = batches.Batch(
+            Heard(
+                torch.from_numpy(np.stack([mel[:rows] for mel, _, _ in heard])),
+                torch.from_numpy(np.stack([onsets[:rows] for _, onsets, _ in heard])),
+                torch.full((len(heard),), rows),
+                Clock.of([grid for _, _, grid in heard]),
+            ),
+            Seen(
+                torch.from_numpy(np.stack([moves for moves, _ in seen])),
+                Clock.of([grid for _, grid in seen]),
+            ),
+            CLIP,
+        )
+        music, danced = embed(self.model, batch)
+        parts = [part.double().numpy() for part in (music, *danced.chunk(3))]
+        return ClipEmbeddings(parts[0], parts[1], parts[2], parts[3], period)
+
+
+class UntrainedTowers(Towers):
+    """The same with random weights."""
+
+    name = "motionbeat-towers-random"
+    revision = "1"
+
+    @cached_property
+    def model(self) -> MotionBeat:
+        """The model that training begins with."""
+        return untrained()
 
 
 @cache
@@ -300,6 +372,18 @@ def _begun(motion: Motion, shift: float) -> Motion:
     """The same dance begun so many seconds later; the nearest frame stands in beyond its ends."""
     frames = np.arange(len(motion.positions)) + round(shift * motion.fps)
     return Motion(motion.positions[frames.clip(0, len(frames) - 1)], motion.fps)
+
+
+def _starts(track: Track) -> Floats:
+    """Seconds at which the whole clips of a track begin."""
+    clips = round(track.duration * RATE) // round(CLIP * RATE)
+    return np.arange(clips, dtype=np.float64) * CLIP
+
+
+def _cut(motion: Motion, start: float) -> Motion:
+    """A clip of a dance; its last frame stands in beyond its end."""
+    frames = round(start * motion.fps) + np.arange(round(CLIP * motion.fps))
+    return Motion(motion.positions[frames.clip(0, len(motion.positions) - 1)], motion.fps)
 
 
 def _fitted(rows: NDArray[np.float32], steps: int) -> NDArray[np.float32]:

@@ -3,11 +3,9 @@
 from dataclasses import replace
 from typing import ClassVar
 
-import torch
-
 from motionbeat.encoder import EncoderCard
-from motionbeat.model import MotionBeat, MotionBeatEncoder
-from motionbeat.weights import CARDS, load_model
+from motionbeat.model import MotionBeatEncoder
+from motionbeat.weights import CARDS, load_model, untrained
 
 
 class MotionBeatSmall(MotionBeatEncoder):
@@ -31,10 +29,3 @@ class MotionBeatRandom(MotionBeatEncoder):
 
     def __init__(self) -> None:
         super().__init__(untrained())
-
-
-def untrained() -> MotionBeat:
-    """The small model with the same random weights on every call."""
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(0)
-        return MotionBeat("small").eval().requires_grad_(False)

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -121,3 +122,10 @@ def load_model(name: str | Path) -> MotionBeat:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def untrained() -> MotionBeat:
+    """The small model with the same random weights on every call."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        return MotionBeat("small").eval().requires_grad_(False)
