@@ -13,8 +13,6 @@ from motionbeat.pretraining.settings import Architecture, Objective, Training
 CACHE = Path(os.environ.get("MOTIONBEAT_CACHE", ".cache/motionbeat"))
 DATA = Path(os.environ["MOTIONBEAT_DATA"]) if os.environ.get("MOTIONBEAT_DATA") else None
 ENCODERS = "logmel,mfcc_chroma,random,musicnn,beatgrid,motionbeat-random,motionbeat-small"
-LEARNING_RATES = (0.0003, 0.001, 0.003, 0.01, 0.03)
-SEEDS = 3
 _ARCHITECTURE, _OBJECTIVE, _TRAINING = Architecture(), Objective(), Training()
 
 
@@ -28,8 +26,8 @@ def bench(
     dataset: str = "groovebox",
     encoder: str = ENCODERS,
     dataset_options: dict[str, bool | int | float | str | list[str]] | None = None,
-    seeds: int = SEEDS,
-    learning_rates: tuple[float, ...] = LEARNING_RATES,
+    seeds: int | None = None,
+    learning_rates: tuple[float, ...] | None = None,
     cache: Path = CACHE,
     results: Path = Path("results"),
     data: Path | None = DATA,
@@ -41,26 +39,25 @@ def bench(
         dataset: one or several names, separated by commas.
         encoder: one or several names or package.module:Class, separated by commas.
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
-        seeds: how many seeds, counted from 0.
-        learning_rates: tried on the validation split.
+        seeds: how many seeds, counted from 0; the task's own number when left out.
+        learning_rates: tried on the validation split; the task's own when left out.
         cache: folder for generated data, embeddings and finished runs (MOTIONBEAT_CACHE).
         results: folder for records and leaderboards.
         data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
     """
     from benchmarks.leaderboard import print_table, write_leaderboards
-    from benchmarks.record import Protocol
     from benchmarks.registry import TASKS
-    from benchmarks.runner import Folders
+    from benchmarks.runner import Folders, protocol_of
     from benchmarks.runner import bench as run
 
-    protocol = Protocol(learning_rates=learning_rates, seeds=tuple(range(seeds)))
+    kind = TASKS.get(task)
+    protocol = protocol_of(kind, learning_rates, seeds)
     folders = Folders(cache, results, data)
     shown = {
         (record.dataset, record.dataset_revision)
         for name in split(dataset)
         for record in run(task, name, split(encoder), protocol, folders, dataset_options)
     }
-    kind = TASKS.get(task)
     table = write_leaderboards(results, only=kind.name)[kind.name]
     table = table.set_index(["dataset", "dataset_revision"])
     print_table(table.loc[sorted(shown)].reset_index(), kind)

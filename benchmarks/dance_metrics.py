@@ -9,10 +9,9 @@ Every metric is worked out at the frame rate its published numbers have; splines
 to it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -23,19 +22,22 @@ import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from scipy.interpolate import make_interp_spline
 
 from benchmarks.leaderboard import wide
 from data_modules.motion_formats import read_motion
-from motionbeat.audio import load_audio, resample
 from motionbeat.console import bar
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
-from motionbeat.model import AUDIO_RATE, SAMPLE_RATE
 from motionbeat.motion import Motion, MotionError
-from motionbeat.pretraining.pairs import listen
-from motionbeat.rhythm import uniform_grid
 from tasks.metrics import dance
+from tasks.metrics.dance_scores import (
+    BEAT_SCORES,
+    FEATURES,
+    FEATURES_FPS,
+    PHYSICAL_SCORES,
+    Better,
+    hear,
+)
 
 MOTIONS = (".npz", ".pkl", ".bvh")
 MUSIC = (".wav", ".flac", ".ogg", ".mp3")
@@ -50,8 +52,6 @@ FEW = 200
 WILD = 1e6
 """Fréchet distances beyond this come of features that are the same in all real dances."""
 
-Better = Literal["higher", "lower", "as real"]
-Positions = NDArray[np.float32]
 Times = NDArray[np.float64]
 
 
@@ -72,16 +72,6 @@ class Dance:
     name: str
     motion: Motion
     song: str | None
-
-    @cache  # noqa: B019, the dances live as long as the command
-    def at(self, fps: float) -> Positions:
-        """(T, 24, 3) positions at a frame rate, on cubic splines through the motion's own."""
-        given = self.motion.positions
-        if fps == self.motion.fps:
-            return given
-        times = np.arange(len(given)) / self.motion.fps
-        wanted = np.arange(int(times[-1] * fps + 1e-6) + 1) / fps
-        return np.asarray(make_interp_spline(times, given, k=3)(wanted), np.float32)
 
 
 @dataclass(frozen=True)
@@ -186,20 +176,6 @@ def read_dances(folder: Path, songs: Mapping[str, Path], fps: float | None) -> l
     ]
 
 
-def hear(path: Path) -> Times:
-    """Seconds of the beats heard in a piece of music; none where there is no beat.
-
-    Raises:
-        AudioError: the file is unreadable.
-    """
-    _, envelope, grid = listen(resample(*load_audio(path), SAMPLE_RATE))
-    seconds = len(envelope) / AUDIO_RATE
-    if np.array_equal(grid.times, uniform_grid(seconds).times):  # what stands where none is found
-        return np.zeros(0)
-    times: Times = grid.times[(grid.times >= 0) & (grid.times < seconds)]
-    return times
-
-
 def _files(folder: Path, endings: Sequence[str], what: str) -> list[Path]:
     if not folder.is_dir():
         raise DanceMetricsError(f"{folder}: no such folder; give the folder with the {what}")
@@ -247,37 +223,27 @@ def _lacks_rate(path: Path) -> bool:
     return False
 
 
-BeatScore = Callable[[Positions, Times], float]
-
-_BEAT_SCORES: dict[str, tuple[Better, float, float, BeatScore]] = {
-    f"BAS {variant}": (
-        "higher",
-        settings.fps,
-        settings.sigma,
-        partial(dance.beat_alignment_score, variant=variant),
-    )
-    for variant, settings in dance.ALIGNMENTS.items()
-} | {
-    "beat coverage": ("as real", 60.0, float("nan"), dance.beat_coverage),
-    "beat hit rate": ("higher", 60.0, dance.HIT, dance.beat_hit_rate),
-}
-"""By name: which way is better, frames a second, tolerance in seconds, the score of a dance."""
-
-
 def _beat_rows(
     made: Sequence[Dance], real: Sequence[Dance], beats: Mapping[str, Times], permutations: int
 ) -> list[Row]:
     songs = sorted({one.song for one in made if one.song})
     own = [songs.index(one.song) for one in made if one.song]
     rows = []
-    for name, (better, fps, sigma, score) in _BEAT_SCORES.items():
-        scores = np.array([[score(one.at(fps), beats[song]) for song in songs] for one in made])
-        theirs = [score(one.at(fps), beats[one.song]) for one in real if one.song]
+    for name, score in BEAT_SCORES.items():
+        scores = score.table([one.motion for one in made], [beats[song] for song in songs])
+        theirs = [
+            float(score.table([one.motion], [beats[one.song]])[0, 0]) for one in real if one.song
+        ]
         floor = dance.chance_floor(scores, own, permutations)
-        row = _row(name, better, scores[np.arange(len(made)), own].tolist(), theirs, fps, made)
+        ours = scores[np.arange(len(made)), own].tolist()
+        row = _row(name, score.better, ours, theirs, score.fps, made)
         rows.append(
             replace(
-                row, chance=floor.mean, chance_low=floor.low, chance_high=floor.high, sigma=sigma
+                row,
+                chance=floor.mean,
+                chance_low=floor.low,
+                chance_high=floor.high,
+                sigma=score.sigma,
             )
         )
     return rows
@@ -285,16 +251,12 @@ def _beat_rows(
 
 def _set_rows(made: Sequence[Dance], real: Sequence[Dance]) -> list[Row]:
     """Fréchet distances and diversities of the features."""
-    fps, rows = dance.ALIGNMENTS["fact"].fps, []
-    kinds: dict[str, Callable[[Positions], Times]] = {
-        "k legacy": lambda positions: dance.kinetic_features(
-            positions - positions[0, 0], variant="legacy"
-        ),
-        "k fixed": partial(dance.kinetic_features, fps=fps),
-        "g": dance.geometric_features,
-    }
-    for name, features in kinds.items():
-        ours, theirs = (np.stack([features(one.at(fps)) for one in each]) for each in (made, real))
+    rows = []
+    for name, features in FEATURES.items():
+        ours, theirs = (
+            np.stack([features(one.motion.at(FEATURES_FPS)) for one in each])
+            for each in (made, real)
+        )
         ours, theirs = dance.normalise(ours, theirs), dance.normalise(theirs, theirs)
         n, m, width = len(ours), len(theirs), theirs.shape[1]
         enough = min(n, m) > 1
@@ -305,7 +267,7 @@ def _set_rows(made: Sequence[Dance], real: Sequence[Dance]) -> list[Row]:
             n,
             dance.frechet_distance(theirs[::2], theirs[1::2]) if m > 3 else float("nan"),
             len(theirs[::2]),
-            fps,
+            FEATURES_FPS,
             _length(made),
             chance=dance.frechet_floor(n, m, width) if enough else float("nan"),
         )
@@ -316,7 +278,7 @@ def _set_rows(made: Sequence[Dance], real: Sequence[Dance]) -> list[Row]:
             n,
             dance.diversity(theirs),
             m,
-            fps,
+            FEATURES_FPS,
             _length(made),
         )
         rows += [distance, spread]
@@ -325,24 +287,16 @@ def _set_rows(made: Sequence[Dance], real: Sequence[Dance]) -> list[Row]:
 
 def _physical_rows(made: Sequence[Dance], real: Sequence[Dance]) -> list[Row]:
     fps = dance.PFC_FPS
-    scores: dict[str, tuple[Better, Callable[[Positions], float]]] = {
-        "PFC": ("lower", dance.physical_foot_contact),
-        "foot sliding": ("lower", dance.foot_sliding_ratio),
-        "penetration mm": ("lower", lambda p: dance.penetration(p, dance.floor_height(p))),
-        "float mm": ("as real", lambda p: dance.floating(p, dance.floor_height(p))),
-        "jerk m/s³": ("as real", partial(dance.jerk, fps=fps)),
-        "bone drift %": ("lower", dance.bone_length_drift),
-    }
     return [
         _row(
             name,
             better,
-            [score(one.at(fps)) for one in made],
-            [score(one.at(fps)) for one in real],
+            [score(one.motion.at(fps)) for one in made],
+            [score(one.motion.at(fps)) for one in real],
             fps,
             made,
         )
-        for name, (better, score) in scores.items()
+        for name, (better, score) in PHYSICAL_SCORES.items()
     ]
 
 

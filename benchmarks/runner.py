@@ -584,6 +584,16 @@ def folds(name: str, options: Mapping[str, Any], folders: Folders) -> list[DataM
     return [folders.datamodule(name, {**options, "fold": fold}) for fold in range(kind.folds)]
 
 
+def protocol_of(
+    task: type[Task], learning_rates: Sequence[float] | None = None, seeds: int | None = None
+) -> Protocol:
+    """The protocol of a task, with other learning rates or another number of seeds if given."""
+    return Protocol(
+        learning_rates=tuple(task.learning_rates if learning_rates is None else learning_rates),
+        seeds=tuple(range(task.seeds if seeds is None else seeds)),
+    )
+
+
 def bench(
     task: str,
     dataset: str,

@@ -17,7 +17,7 @@ from motionbeat.console import bar
 from motionbeat.errors import MotionBeatError
 from motionbeat.progress import StepBar, quiet
 from tasks.base import Decoder, Outputs, Task
-from tasks.features import FeatureSource, Windows, collate
+from tasks.features import FeatureSource, Resampled, Windows, collate
 from tasks.probe import Member, Probe
 
 
@@ -95,8 +95,10 @@ class Examples:
     def __call__(self, tracks: Sequence[Track], split: Split) -> Dataset[Any]:
         """Cut the tracks of a split into windows."""
         window = max(1, round(self.task.window * self.source.rate))
-        targets = self.task.targets if split == "train" else None
-        return Windows(self.source, tracks, window, self.task.inputs, targets)
+        if split != "train":
+            return Windows(self.source, tracks, window, window, self.task.inputs, None)
+        stride = max(1, round((self.task.stride or self.task.window) * self.source.rate))
+        return Windows(self.source, tracks, window, stride, self.task.inputs, self.task.targets)
 
 
 def train(
@@ -126,6 +128,7 @@ def train(
         One result for each member.
     """
     seed_everything(members[0].seed, verbose=False)
+    source = source if kind.steps_a_second is None else Resampled(source, kind.steps_a_second)
     task = kind(source, teacher.tracks("train"), probe=probe, members=members)
     task.standardise(*statistics)
     task.validation_tracks = teacher.tracks("validation")

@@ -80,13 +80,17 @@ class Task(LightningModule):
         monitor: what :meth:`validate` returns, by name; best epoch and learning rate follow it.
         mode: whether the monitor is to be large or small.
         pooling: seconds averaged into one step, None for the encoder's own frames.
+        steps_a_second: that frames are brought to, None for the encoder's own.
         window: seconds of one training example.
+        stride: seconds from one training example to the next, None for ``window``.
         batch_size: examples a training step.
         max_steps: training steps at most, the same for every encoder.
         epochs: passes over the training examples that are granted even where they take more steps.
         check_every: steps from one validation to the next.
         heavy_decoding: whether decoding a track takes longer than handing it to another process.
         patience: validations without an improvement of any member before training stops.
+        learning_rates: tried on the validation split unless others are asked for.
+        seeds: how many, unless another number is asked for.
 
     Args:
         source: the features; only its shape and rate are kept.
@@ -106,13 +110,17 @@ class Task(LightningModule):
     monitor: ClassVar[str]
     mode: ClassVar[Literal["max", "min"]] = "max"
     pooling: ClassVar[float | None] = None
+    steps_a_second: ClassVar[float | None] = None
     window: ClassVar[float]
+    stride: ClassVar[float | None] = None
     batch_size: ClassVar[int] = 8
     max_steps: ClassVar[int] = 400
     epochs: ClassVar[int] = 0
     check_every: ClassVar[int] = 80
     patience: ClassVar[int] = 2
     heavy_decoding: ClassVar[bool] = True
+    learning_rates: ClassVar[tuple[float, ...]] = (0.0003, 0.001, 0.003, 0.01, 0.03)
+    seeds: ClassVar[int] = 3
 
     mean: Tensor
     std: Tensor

@@ -37,6 +37,41 @@ class FeatureSource(Protocol):
         ...
 
 
+class Resampled:
+    """Features brought to another rate, on straight lines between frames.
+
+    What was encoded at different rates then has the same steps. Frame i is centred at i / rate.
+
+    Args:
+        source: the features, frame by frame.
+        rate: steps a second wanted.
+    """
+
+    def __init__(self, source: FeatureSource, rate: float) -> None:
+        self.source = source
+        self.rate = rate
+        self.layers = source.layers
+        self.width = source.width
+
+    def length(self, track: Track) -> int:
+        """Number of steps of a track."""
+        return max(1, round(self.source.length(track) / self.source.rate * self.rate))
+
+    def read(self, track: Track, start: int, stop: int) -> NDArray[np.floating]:
+        """Steps ``start`` to ``stop`` of a track, (stop - start, layers, width) float32."""
+        last = self.source.length(track) - 1
+        places = np.minimum(np.arange(start, stop) * self.source.rate / self.rate, last)
+        before = places.astype(np.int64)
+        first, final = before[0], min(before[-1] + 1, last)
+        frames = self.source.read(track, first, final + 1).astype(np.float32)
+        share = (places - before).astype(np.float32)[:, None, None]
+        after = np.minimum(before + 1, last) - first
+        resampled: NDArray[np.floating] = (
+            frames[before - first] * (1 - share) + frames[after] * share
+        )
+        return resampled
+
+
 class Batch(NamedTuple):
     """Windows of tracks, padded at their end.
 
@@ -66,6 +101,8 @@ class Windows(Dataset[Example]):
         source: where features are read from, window by window.
         tracks: the tracks to cut up.
         window: steps a window; the last one of a track may be shorter.
+        stride: steps from one window to the next; windows that overlap are all whole, but for those
+            of tracks shorter than one.
         inputs: gives the inputs of a track with so many steps, each (steps, ...).
         targets: gives its targets; None where they must not be seen.
     """
@@ -75,16 +112,18 @@ class Windows(Dataset[Example]):
         source: FeatureSource,
         tracks: Sequence[Track],
         window: int,
+        stride: int,
         inputs: Callable[[Track, int], Targets],
         targets: Callable[[Track, int], Targets] | None,
     ) -> None:
         self.source = source
         self.tracks = tracks
         lengths = [source.length(track) for track in tracks]
+        overlap = window - 1 if stride < window else 0
         self.windows = [
             (index, start, min(start + window, length))
             for index, length in enumerate(lengths)
-            for start in range(0, length, window)
+            for start in range(0, max(1, length - overlap), stride)
         ]
         self.inputs = [inputs(*pair) for pair in zip(tracks, lengths, strict=True)]
         self.targets = [

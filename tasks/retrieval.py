@@ -70,12 +70,11 @@ class TowerProbe(Probe):
         layers: hidden layers of the encoder.
         width: features a layer.
         motion: features of a step of motion.
-        hidden: whether the projection has a hidden layer.
-        seed: of initialisation and dropout.
+        seed: of initialisation.
     """
 
-    def __init__(self, layers: int, width: int, motion: int, hidden: bool, seed: int) -> None:
-        super().__init__(layers, width, _WHAT + _WHEN, hidden, seed)
+    def __init__(self, layers: int, width: int, motion: int, seed: int) -> None:
+        super().__init__(layers, width, _WHAT + _WHEN, False, seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.tower = nn.Sequential(
@@ -114,6 +113,7 @@ class RetrievalTask(Task):
     version = 1
     needs = (MotionFile,)
     shown = (MotionFile,)
+    probes = ("linear",)
     primary = "r10"
     headline: ClassVar = {
         "r10": "R@10, both ways",
@@ -135,6 +135,7 @@ class RetrievalTask(Task):
     max_steps = 300
     check_every = 50
     patience = 3
+    learning_rates = (0.003, 0.01, 0.03)
     heavy_decoding = False
     motion_width: ClassVar[int] = FEATURES
 
@@ -143,8 +144,8 @@ class RetrievalTask(Task):
         self.steps = max(1, round(self.window * source.rate))
 
     def configure_probe(self, layers: int, width: int, kind: str, seed: int) -> TowerProbe:
-        """A projection, linear or with a hidden layer, and a motion tower."""
-        return TowerProbe(layers, width, self.motion_width, kind == "mlp", seed)
+        """A linear projection and a motion tower."""
+        return TowerProbe(layers, width, self.motion_width, seed)
 
     def targets(self, track: Track, steps: int) -> Targets:
         """Nothing: what belongs together stands together."""

@@ -12,11 +12,10 @@ from tempfile import TemporaryDirectory
 
 from jsonargparse import auto_cli
 
-from benchmarks.cli import CACHE, DATA, ENCODERS, LEARNING_RATES, SEEDS, split
-from benchmarks.record import Protocol
+from benchmarks.cli import CACHE, DATA, ENCODERS, split
 from benchmarks.registry import ENCODERS as KNOWN
 from benchmarks.registry import TASKS
-from benchmarks.runner import Folders, Run, bench, folds
+from benchmarks.runner import Folders, Run, bench, folds, protocol_of
 
 TARGET = 180.0
 
@@ -37,7 +36,7 @@ def clips(
         cache: folder for generated data and embeddings (MOTIONBEAT_CACHE).
         data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
     """
-    protocol = Protocol(learning_rates=LEARNING_RATES, seeds=tuple(range(SEEDS)))
+    protocol = protocol_of(TASKS.get(task))
     names = split(encoder)
     with TemporaryDirectory() as scratch:
         results = Path(scratch) / "results"

@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import runner, store
-from benchmarks.cli import CACHE, LEARNING_RATES, SEEDS
+from benchmarks.cli import CACHE
 from benchmarks.encoders.musicnn import Musicnn
-from benchmarks.record import Hardware, Protocol
+from benchmarks.record import Hardware
 from benchmarks.training import Trained, feature_statistics, train
 from data_modules.base import Track
 from data_modules.groovebox import GrooveBox
@@ -81,7 +81,7 @@ def main(tracks: int = 40, repeats: int = 5, cache: Path = CACHE) -> None:
         repeats: passes of the bare loop and the suite, in turns; their medians are compared.
         cache: folder with groovebox and its embeddings (MOTIONBEAT_CACHE).
     """
-    protocol = Protocol(learning_rates=LEARNING_RATES, seeds=tuple(range(SEEDS)))
+    protocol = runner.protocol_of(BeatTask)
     dataset = GrooveBox(cache / "data")
     run = runner.Run(BeatTask, [dataset], protocol, runner.Folders(cache, cache, None))
     everything = list(chain.from_iterable(run.folds[0].tracks.values()))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import make_interp_spline
 
 from motionbeat.errors import MotionBeatError
 
@@ -61,6 +62,22 @@ class Motion:
     def duration(self) -> float:
         """Length in seconds."""
         return len(self.positions) / self.fps
+
+    def at(self, fps: float) -> NDArray[np.float32]:
+        """(n, 24, 3) positions at another frame rate, on cubic splines through the motion's own.
+
+        Raises:
+            MotionError: the motion has fewer than 4 frames.
+        """
+        if fps == self.fps:
+            return self.positions
+        if len(self.positions) < 4:
+            raise MotionError(
+                f"motion has {len(self.positions)} frames; a spline needs 4, drop the clip"
+            )
+        times = np.arange(len(self.positions)) / self.fps
+        wanted = np.arange(int(times[-1] * fps + 1e-6) + 1) / fps
+        return np.asarray(make_interp_spline(times, self.positions, k=3)(wanted), np.float32)
 
     @classmethod
     def load(cls, path: str | Path) -> "Motion":

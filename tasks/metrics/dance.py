@@ -32,11 +32,13 @@ from tasks.metrics.dance_features import (
 __all__ = [
     "Alignment",
     "Interval",
+    "alignment",
     "beat_alignment_score",
     "beat_coverage",
     "beat_hit_rate",
     "bone_length_drift",
     "chance_floor",
+    "coverage",
     "diversity",
     "floating",
     "floor_height",
@@ -44,8 +46,10 @@ __all__ = [
     "frechet_distance",
     "frechet_floor",
     "geometric_features",
+    "hit_rate",
     "jerk",
     "kinetic_features",
+    "mean_defined",
     "motion_beats",
     "normalise",
     "penetration",
@@ -172,8 +176,23 @@ def beat_alignment_score(
         MotionError: wrong shape, fewer than 21 frames, or NaN.
     """
     moves = motion_beats(positions, variant)
+    return alignment(moves, len(positions), beats, fps, variant, seed_frames)
+
+
+def alignment(
+    moves: NDArray[np.int64],
+    length: int,
+    beats: Times,
+    fps: float | None = None,
+    variant: Variant = "fact",
+    seed_frames: int = 0,
+) -> float:
+    """:func:`beat_alignment_score` of known :func:`motion_beats` of a motion of ``length`` frames.
+
+    For one dance to many pieces of music.
+    """
     moves = moves[moves >= seed_frames]
-    end = {"fact": len(positions), "bailando": len(positions) - 1, "edge30": np.inf}[variant]
+    end = {"fact": length, "bailando": length - 1, "edge30": np.inf}[variant]
     frames = np.unique(np.round(_seconds(beats) * (fps or ALIGNMENTS[variant].fps)))
     frames = frames[(frames >= seed_frames) & (frames < end)]
     if not len(frames):
@@ -201,8 +220,12 @@ def beat_coverage(positions: Positions, beats: Times, fps: float = 60.0) -> floa
     Raises:
         MotionError: wrong shape, fewer than 21 frames, or NaN.
     """
-    within = _within(beats, len(positions) / fps)
-    moves = motion_beats(positions)
+    return coverage(motion_beats(positions), len(positions), beats, fps)
+
+
+def coverage(moves: NDArray[np.int64], length: int, beats: Times, fps: float = 60.0) -> float:
+    """:func:`beat_coverage` of known :func:`motion_beats` of a motion of ``length`` frames."""
+    within = _within(beats, length / fps)
     return len(moves) / len(within) if len(within) else float("nan")
 
 
@@ -223,13 +246,17 @@ def beat_hit_rate(positions: Positions, beats: Times, fps: float = 60.0) -> floa
     Raises:
         MotionError: wrong shape, fewer than 21 frames, or NaN.
     """
-    within = _within(beats, len(positions) / fps)
-    moves = motion_beats(positions) / fps
+    return hit_rate(motion_beats(positions), len(positions), beats, fps)
+
+
+def hit_rate(moves: NDArray[np.int64], length: int, beats: Times, fps: float = 60.0) -> float:
+    """:func:`beat_hit_rate` of known :func:`motion_beats` of a motion of ``length`` frames."""
+    within = _within(beats, length / fps)
     if not len(within):
         return float("nan")
     if not len(moves):
         return 0.0
-    return float((np.abs(moves[:, None] - within).min(axis=1) <= HIT).mean())
+    return float((np.abs(moves[:, None] / fps - within).min(axis=1) <= HIT).mean())
 
 
 def chance_floor(
@@ -259,9 +286,9 @@ def chance_floor(
         circle = rng.permutation(songs)
         other = np.empty(songs, np.int64)
         other[circle] = np.roll(circle, 1)
-        means.append(_mean(scores[np.arange(len(scores)), other[np.asarray(own)]]))
+        means.append(mean_defined(scores[np.arange(len(scores)), other[np.asarray(own)]]))
     low, high = np.nanquantile(means, [0.025, 0.975]) if np.isfinite(means).any() else [np.nan] * 2
-    return Interval(_mean(np.array(means)), float(low), float(high))
+    return Interval(mean_defined(np.array(means)), float(low), float(high))
 
 
 def normalise(features: Floats, reference: Floats) -> Floats:
@@ -496,7 +523,7 @@ def bone_length_drift(positions: Positions) -> float:
     lengths = np.linalg.norm(joints[:, _BONES] - joints[:, np.array(PARENTS)[_BONES]], axis=2)
     means = lengths.mean(axis=0)
     there = means > 0
-    return float(100 * _mean(lengths.std(axis=0)[there] / means[there]))
+    return float(100 * mean_defined(lengths.std(axis=0)[there] / means[there]))
 
 
 def _seconds(beats: Times) -> Floats:
@@ -519,7 +546,7 @@ def _beyond(depths: Floats) -> float:
     return float(1000 * np.where(depths > TOLERANCE, depths, 0).mean())
 
 
-def _mean(values: Floats) -> float:
+def mean_defined(values: Floats) -> float:
     """Mean of what is defined; NaN where nothing is."""
     defined = values[np.isfinite(values)]
     return float(defined.mean()) if len(defined) else float("nan")

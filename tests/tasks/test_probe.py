@@ -92,6 +92,7 @@ def test_windows_cover_every_step_once_and_are_padded_at_the_end():
         Counting(),
         [5, 3],
         3,
+        3,
         lambda track, steps: {"triple": 3 * torch.arange(steps)},
         lambda track, steps: {"double": 2 * torch.arange(steps)},
     )

@@ -1,0 +1,102 @@
+"""The metrics of dances by name, each at the frame rate that its published numbers have."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motionbeat.audio import load_audio, resample
+from motionbeat.model import AUDIO_RATE, SAMPLE_RATE
+from motionbeat.motion import Motion
+from motionbeat.pretraining.pairs import listen
+from motionbeat.rhythm import uniform_grid
+from tasks.metrics import dance
+
+Better = Literal["higher", "lower", "as real"]
+Positions = NDArray[np.float32]
+Times = NDArray[np.float64]
+
+FEATURES_FPS = dance.ALIGNMENTS["fact"].fps
+"""Frames a second of the kinetic and geometric features."""
+
+
+@dataclass(frozen=True)
+class BeatScore:
+    """A score of a dance beside the beats of a piece of music.
+
+    Attributes:
+        better: which way is better.
+        fps: frames a second.
+        sigma: width of its tolerance in seconds, NaN where it has none.
+        variant: of the motion beats.
+        of: the score of (motion beats, frames of the motion, seconds of the music's beats).
+    """
+
+    better: Better
+    fps: float
+    sigma: float
+    variant: dance.Variant
+    of: Callable[[NDArray[np.int64], int, Times], float]
+
+    def table(self, motions: Sequence[Motion], songs: Sequence[Times]) -> Times:
+        """(motions, songs) score of every dance to every piece of music."""
+        rows = []
+        for motion in motions:
+            positions = motion.at(self.fps)
+            moves = dance.motion_beats(positions, self.variant)
+            rows.append([self.of(moves, len(positions), beats) for beats in songs])
+        return np.array(rows, np.float64).reshape(len(motions), len(songs))
+
+
+BEAT_SCORES: dict[str, BeatScore] = {
+    f"BAS {variant}": BeatScore(
+        "higher",
+        settings.fps,
+        settings.sigma,
+        variant,
+        lambda moves, length, beats, variant=variant: dance.alignment(  # type: ignore[misc]
+            moves, length, beats, variant=variant
+        ),
+    )
+    for variant, settings in dance.ALIGNMENTS.items()
+} | {
+    "beat coverage": BeatScore("as real", 60.0, float("nan"), "fact", dance.coverage),
+    "beat hit rate": BeatScore("higher", 60.0, dance.HIT, "fact", dance.hit_rate),
+}
+
+PHYSICAL_SCORES: dict[str, tuple[Better, Callable[[Positions], float]]] = {
+    "PFC": ("lower", dance.physical_foot_contact),
+    "foot sliding": ("lower", dance.foot_sliding_ratio),
+    "penetration mm": ("lower", lambda p: dance.penetration(p, dance.floor_height(p))),
+    "float mm": ("as real", lambda p: dance.floating(p, dance.floor_height(p))),
+    "jerk m/s³": ("as real", partial(dance.jerk, fps=dance.PFC_FPS)),
+    "bone drift %": ("lower", dance.bone_length_drift),
+}
+"""By name: which way is better, and the score of positions at ``dance.PFC_FPS``."""
+
+FEATURES: dict[str, Callable[[Positions], Times]] = {
+    "k legacy": lambda positions: dance.kinetic_features(
+        positions - positions[0, 0], variant="legacy"
+    ),
+    "k fixed": partial(dance.kinetic_features, fps=FEATURES_FPS),
+    "g": dance.geometric_features,
+}
+"""By name: features of positions at ``FEATURES_FPS``."""
+
+
+def hear(path: Path) -> Times:
+    """Seconds of the beats heard in a piece of music; none where there is no beat.
+
+    Raises:
+        AudioError: the file is unreadable.
+    """
+    _, envelope, grid = listen(resample(*load_audio(path), SAMPLE_RATE))
+    seconds = len(envelope) / AUDIO_RATE
+    if np.array_equal(grid.times, uniform_grid(seconds).times):  # what stands where none is found
+        return np.zeros(0)
+    times: Times = grid.times[(grid.times >= 0) & (grid.times < seconds)]
+    return times
