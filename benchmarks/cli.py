@@ -86,10 +86,11 @@ def embed(
     """
     from benchmarks import runner
     from benchmarks.registry import ENCODERS as KNOWN
+    from benchmarks.registry import make
     from data_modules.base import SPLITS
     from motionbeat.console import say
 
-    encoders = [KNOWN.get(name)() for name in split(encoder)]
+    encoders = make(KNOWN.get(name) for name in split(encoder))
     for name in split(dataset):
         datamodule = runner.Folders(cache, Path(), data).datamodule(name, dataset_options)
         datamodule.prepare_data()
@@ -125,8 +126,9 @@ def regression(update: bool = False, cache: Path = CACHE) -> None:
 
     from benchmarks import regression
     from benchmarks.registry import ENCODERS as KNOWN
+    from benchmarks.registry import make
 
-    encoders = [KNOWN.get(name)() for name in split(ENCODERS)]
+    encoders = make(KNOWN.get(name) for name in split(ENCODERS))
     if update:
         regression.update(encoders, cache)
         print(f"written: {regression.NUMBERS}")
@@ -175,7 +177,7 @@ def list_names(
     cache: Path = CACHE,
     data: Path | None = DATA,
 ) -> None:
-    """Show what there is by name, and of the datasets which are here.
+    """Show what there is by name, and of the encoders and datasets which can be used here.
 
     Args:
         kind: what to show.
@@ -186,18 +188,30 @@ def list_names(
     from rich.table import Table
 
     from benchmarks import registry
-    from benchmarks.leaderboard import wide
-    from benchmarks.runner import Folders, serves
+    from motionbeat.console import wide
 
     grid = Table()
     if kind == "encoders":
-        for column in ("name", "Hz in", "frames/s", "layers", "width", "parameters", "licence"):
+        for column in ("name", "Hz in", "frames/s", "layers", "width", "parameters"):
+            grid.add_column(column, justify="left" if column == "name" else "right")
+        for column in ("licence", "trained on", "here"):
             grid.add_column(column)
         for name, encoder in sorted(registry.ENCODERS.classes.items()):
             card = encoder.card
-            facts = (card.sample_rate, card.frame_rate, card.layers, card.width, card.parameters)
-            grid.add_row(name, *map(str, facts), card.licence)
+            grid.add_row(
+                name,
+                str(card.sample_rate),
+                f"{card.frame_rate:g}",
+                str(card.layers),
+                str(card.width),
+                f"{card.parameters:,}",
+                card.licence,
+                ", ".join(card.training_data) or "nothing",
+                encoder.unavailable() or "yes",
+            )
     elif kind == "datasets":
+        from benchmarks.runner import Folders, serves
+
         for column in ("name", "here", "tasks", "size", "licence"):
             grid.add_column(column)
         folders = Folders(cache, Path(), data)

@@ -15,7 +15,7 @@ from rich.table import Table
 from benchmarks.record import RecordError, Result, RunRecord, read_model
 from benchmarks.registry import TASKS
 from benchmarks.statistics import paired_p_value, resample
-from motionbeat.console import say
+from motionbeat.console import say, wide
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
 from tasks.base import Task
@@ -24,7 +24,6 @@ from tasks.clip import SingleLabelTask
 Samples = NDArray[np.float64]
 
 ORDER = {"ceiling": 0, "specialist": 1, "encoder": 2, "floor": 3}
-PLAIN_WIDTH = 180
 _STYLES = {
     "linear": ("o", "tab:blue"),
     "mlp": ("s", "tab:orange"),
@@ -278,11 +277,6 @@ def draw_confusions(
         panel.set_xticks(named, names, rotation=90, fontsize=6)
         panel.set_yticks(named, names, fontsize=6)
     figure.savefig(path, dpi=130, metadata={"Software": None})
-
-
-def wide(console: Console) -> Console:
-    """A console as it is, or one of a fixed width where nobody looks at a terminal."""
-    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
 
 
 def print_table(table: pd.DataFrame, task: type[Task], console: Console | None = None) -> None:

@@ -7,9 +7,6 @@ import benchmarks.encoders
 import data_modules
 import tasks
 from benchmarks.registry import DATASETS, ENCODERS, TASKS, Registry, UnknownNameError
-from data_modules.base import DataModule
-from motionbeat.encoder import Encoder
-from tasks.base import Task
 from tests import toys
 
 
@@ -32,9 +29,9 @@ def test_every_class_with_a_name_is_found(registry):
 @pytest.mark.parametrize(
     ("package", "kind", "base", "path"),
     [
-        (benchmarks.encoders, "encoder", Encoder, "tests.toys:Tiny"),
-        (data_modules, "dataset", DataModule, "tests.toys:Tones"),
-        (tasks, "task", Task, "tests.toys:ToyGenre"),
+        (benchmarks.encoders, "encoder", "motionbeat.encoder:Encoder", "tests.toys:Tiny"),
+        (data_modules, "dataset", "data_modules.base:DataModule", "tests.toys:Tones"),
+        (tasks, "task", "tasks.base:Task", "tests.toys:ToyGenre"),
     ],
 )
 def test_a_class_by_its_path_is_known_by_its_name_from_then_on(package, kind, base, path):
@@ -62,7 +59,7 @@ def test_another_state_of_a_file_is_another_revision(tmp_path):
             "from tests.toys import Tiny, card\n"
             f"class Mine(Tiny):\n    card = card('mine')\n    number = {number}\n"
         )
-        registry = Registry("encoder", Encoder, benchmarks.encoders)
+        registry = Registry("encoder", "motionbeat.encoder:Encoder", benchmarks.encoders)
         revisions.add(registry.get(f"{file}:Mine").card.revision)
     assert len(revisions) == 2
 
