@@ -25,10 +25,9 @@ from rich.console import Console
 from rich.table import Table
 from scipy.interpolate import make_interp_spline
 
-from benchmarks.leaderboard import wide
 from data_modules.motion_formats import read_motion
 from motionbeat.audio import load_audio, resample
-from motionbeat.console import bar
+from motionbeat.console import bar, wide
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
 from motionbeat.model import AUDIO_RATE, SAMPLE_RATE

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from benchmarks.leaderboard import MARK
 from benchmarks.registry import TASKS
 
 ROOT = Path(__file__).parents[1]
@@ -34,10 +35,14 @@ def test_table_of_clips_shows_the_committed_results():
 
 def clips_table():
     """Primary metric of every row on every clip task and dataset."""
-    columns = {
-        f"{title}, {dataset}": rows.set_index(["name", "probe"])[TASKS.get(task).primary]
+    boards = [
+        (f"{title}, {dataset}", TASKS.get(task).primary, rows.set_index(["name", "probe"]))
         for task, title in CLIPS.items()
         for dataset, rows in board(task).groupby("dataset")
+    ]
+    columns = {title: rows[metric] for title, metric, rows in boards}
+    known = {
+        (title, *row) for title, _, rows in boards for row in rows.index[rows["contaminated"]]
     }
     found = pd.concat(columns, axis=1).reset_index()
     order = ["linear", "mlp", "knn", "reference"]
@@ -45,8 +50,13 @@ def clips_table():
         ["probe", found.columns[2]],
         key=lambda column: column.map(order.index) if column.name == "probe" else -column,
     )
+
+    def cell(row, title):
+        marked = (title, row["name"], row["probe"]) in known
+        return "-" if pd.isna(row[title]) else f"{row[title]:.3f}" + f" {MARK}" * marked
+
     cells = [
-        [row["name"], row["probe"], *("-" if pd.isna(v) else f"{v:.3f}" for v in row.iloc[2:])]
+        [row["name"], row["probe"], *(cell(row, title) for title in columns)]
         for _, row in found.iterrows()
     ]
     return markdown(["row", *found.columns[1:]], cells)
@@ -70,6 +80,7 @@ def table(board, metric):
         cells = rows.set_index("dataset").apply(
             lambda row: (
                 f"{row[metric]:.3f} [{row[f'{metric}_low']:.3f}, {row[f'{metric}_high']:.3f}]"
+                + f" {MARK}" * row["contaminated"]
             ),
             axis=1,
         )
