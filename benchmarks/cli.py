@@ -99,6 +99,18 @@ def embed(
         say(f"{name}: {len(tracks)} tracks in {cache / 'embeddings'}")
 
 
+def check_encoder(name: str) -> None:
+    """Check that an encoder keeps the contract; exits with 1 when it does not.
+
+    Args:
+        name: one name, package.module:Class or file.py:Class.
+    """
+    from benchmarks.check_encoder import check_encoder as run
+
+    if not run(name):
+        sys.exit(1)
+
+
 def leaderboard(task: str | None = None, results: Path = Path("results")) -> None:
     """Rebuild all leaderboards from the run records and print them.
 
@@ -323,6 +335,7 @@ def main() -> None:
             {
                 "bench": bench,
                 "embed": embed,
+                "check-encoder": check_encoder,
                 "leaderboard": leaderboard,
                 "regression": regression,
                 "pretrain": pretrain,

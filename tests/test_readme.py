@@ -41,9 +41,7 @@ def clips_table():
         for dataset, rows in board(task).groupby("dataset")
     ]
     columns = {title: rows[metric] for title, metric, rows in boards}
-    known = {
-        (title, *row) for title, _, rows in boards for row in rows.index[rows["contaminated"]]
-    }
+    known = {(title, *row) for title, _, rows in boards for row in rows.index[rows["contaminated"]]}
     found = pd.concat(columns, axis=1).reset_index()
     order = ["linear", "mlp", "knn", "reference"]
     found = found.sort_values(
