@@ -5,8 +5,8 @@ GPU, where there is one, is asked for the cost and for what lies on the wrong de
 """
 
 import copy
-import inspect
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -189,8 +189,8 @@ def check_alignment(encoder: Encoder) -> Finding:
 
     The answer of a layer is where it is at least half as strong as at its strongest. Its middle
     shall be the click's frame, within one frame and a quarter of its own extent, as no more can be
-    told of a blurred one. At either end of the audio, where an answer is cut off, it need only
-    reach to within a frame of the click.
+    told of a blurred one. Near either end of the audio, where half of an answer may be cut off, it
+    need only reach to within a frame of the click.
     """
     card, seconds = encoder.card, 20.0
     clicks = (0.0, 4.5, 10.013, 15.3, 19.985)
@@ -200,36 +200,37 @@ def check_alignment(encoder: Encoder) -> Finding:
         clicking[0, round(click * card.sample_rate)] = 1.0
     answers = (states(encoder, clicking) - states(encoder, silence))[0].norm(dim=-1)
     around, last = math.ceil(2 * card.frame_rate), answers.shape[1] - 1
-    offs, excess, blurs = [0.0], -math.inf, []
+    offs, excess, blurs, unheard = [0.0], -math.inf, [math.inf], []
     for click in clicks:
         frame = round(click * card.frame_rate)
         start = max(0, frame - around)
         for answer in answers[:, start : frame + around]:
             lit = start + torch.nonzero(answer >= answer.amax() / 2)[:, 0] - frame
-            if len(lit) == 0 or answer.amax() == 0:
-                return Finding(
-                    "failed",
-                    f"no frame near {click:g} s answers a click there",
-                    "give a frame for every instant, in order",
-                )
+            if answer.amax() == 0:
+                unheard.append(click)
+                continue
             first, final = int(lit.min()), int(lit.max())
             extent = final - first
-            if frame + first <= 0 or frame + final >= last:
-                off, tolerance = float(max(first, -final, 0)), 1.0
-                off = -off if final < 0 else off
+            if frame < extent or frame + extent > last:
+                off, tolerance = float(max(first, 0) + min(final, 0)), 1.0
             else:
                 off, tolerance = (first + final) / 2, 1 + extent / 4
                 blurs.append(extent / card.frame_rate)
             excess = max(excess, abs(off) - tolerance)
             offs.append(off)
-    worst = max(offs, key=abs)
-    blur = min(blurs, default=math.inf)
+    worst, blur = max(offs, key=abs), min(blurs)
     said = (
         f"answers off by {worst:+.1f} frames at most ({1000 * worst / card.frame_rate:+.0f} ms); "
         f"the sharpest is {1000 * blur:.0f} ms wide"
     )
     if excess > 0:
         return Finding("failed", said, "pad so that frame i is centred at i / frame_rate seconds")
+    if unheard:
+        return Finding(
+            "failed",
+            f"no frame within 2 s of {unheard[0]:g} s answers a click there",
+            "give a frame for every instant, in order",
+        )
     if blur > BLUR_SECONDS:
         return Finding("warning", said, "a narrower answer would tell more of the alignment")
     return Finding("ok", said)
@@ -265,19 +266,21 @@ def check_batch(encoder: Encoder) -> Finding:
 
 
 def check_short(encoder: Encoder) -> Finding:
-    """Whether a sample, 10 ms and 100 ms give frames too."""
-    card = encoder.card
+    """Whether a sample, 10 ms and 100 ms, of noise and of silence, give frames too."""
+    rate = encoder.card.sample_rate
     counts = {}
-    for samples in (1, card.sample_rate // 100, card.sample_rate // 10):
-        found = states(encoder, noise(encoder, samples / card.sample_rate))
-        if found.shape[2] == 0 or not found.isfinite().all():
-            return Finding(
-                "failed",
-                f"{samples} samples give {found.shape[2]} frames"
-                + ", not finite" * (not found.isfinite().all()),
-                "pad short audio to one window; give one frame at least",
-            )
-        counts[samples] = found.shape[2]
+    for samples in (1, rate // 100, rate // 10):
+        loud = noise(encoder, samples / rate)
+        for waveform in (loud, torch.zeros_like(loud)):
+            found = states(encoder, waveform)
+            if found.shape[2] == 0 or not found.isfinite().all():
+                return Finding(
+                    "failed",
+                    f"{samples} samples give {found.shape[2]} frames"
+                    + ", not finite" * (not found.isfinite().all()),
+                    "pad short audio to one window; give one frame at least",
+                )
+            counts[samples] = found.shape[2]
     return Finding("ok", ", ".join(f"{n} samples: {count} frames" for n, count in counts.items()))
 
 
@@ -362,12 +365,13 @@ def check_device(encoder: Encoder) -> Finding:
     try:
         with _Fetching():
             found = states(copy.deepcopy(encoder).to("meta"), waveform.to("meta"))
-    except NotImplementedError as error:
-        return Finding(
-            "warning", f"cannot be told without a GPU ({_line(error)})", "try where there is one"
-        )
-    except RuntimeError as error:
-        return Finding("failed", _line(error), remedy)
+    except (RuntimeError, TypeError) as error:
+        said = _line(error, _file(type(encoder)))
+        if isinstance(error, NotImplementedError) or "meta tensors" in said:
+            return Finding(
+                "warning", f"forward looks at values, which a GPU alone has: {said}", "try on one"
+            )
+        return Finding("failed", said, remedy)
     return judged(found.device.type == "meta", f"output on {found.device}, moved to meta", remedy)
 
 
@@ -436,23 +440,21 @@ def check_cost(name: str) -> Iterator[tuple[str, Finding]]:
     except Exception as error:
         yield "memory", Finding("failed", _line(error), "make it run in a process of its own")
         return
-    yield (
-        "memory",
-        Finding("ok", f"{memory / 2**20:.1f} MiB a second of audio on {device}")
-        if memory <= HUNGRY
-        else Finding(
-            "warning",
-            f"{memory / 2**20:.0f} MiB a second of audio on {device}",
-            f"pieces of {CHUNK_SECONDS:g} s are encoded at once: work in blocks inside forward",
-        ),
-    )
+    yield from judge_cost(memory, seconds, device)
+
+
+def judge_cost(memory: float, seconds: float, device: str) -> Iterator[tuple[str, Finding]]:
+    """Findings of the bytes and seconds that a second of audio costs."""
+    said = f"{memory / 2**20:.1f} MiB a second of audio on {device}"
+    remedy = f"{CHUNK_SECONDS:g} s are encoded at once: work in shorter blocks inside forward"
+    yield "memory", Finding("warning", said, remedy) if memory > HUNGRY else Finding("ok", said)
     said = f"{seconds:.3f} s a second of audio on {device}, {1 / seconds:.1f} times real time"
-    yield (
-        "speed",
-        Finding("ok", said)
-        if seconds <= SLOW
-        else Finding("warning", said, "a benchmark will take long; use a GPU"),
-    )
+    remedy = "a benchmark will take long; use a GPU"
+    yield "speed", Finding("warning", said, remedy) if seconds > SLOW else Finding("ok", said)
+
+
+def _file(kind: type[Encoder]) -> str:
+    return getattr(sys.modules.get(kind.__module__), "__file__", None) or ""
 
 
 def _line(error: BaseException, file: str = "") -> str:
@@ -475,9 +477,7 @@ def examine(check: Callable[[Encoder], Finding], encoder: Encoder) -> Finding:
         measured, _, remedy = str(error).partition("; ")
         return Finding("failed", measured, remedy)
     except Exception as error:
-        return Finding(
-            "failed", _line(error, inspect.getfile(type(encoder))), "mend the code at that line"
-        )
+        return Finding("failed", _line(error, _file(type(encoder))), "mend the code at that line")
 
 
 def findings(name: str) -> Iterator[tuple[str, Finding]]:
@@ -505,7 +505,7 @@ def findings(name: str) -> Iterator[tuple[str, Finding]]:
     try:
         encoder = kind()
     except Exception as error:
-        said = _line(error, inspect.getfile(kind))
+        said = _line(error, _file(kind))
         yield "made here", Finding("failed", said, "make __init__ work without arguments")
         return
     yield "made here", Finding("ok", f"a {kind.__name__}, made without arguments")

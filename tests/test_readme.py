@@ -7,6 +7,7 @@ import torch
 
 from benchmarks.leaderboard import MARK
 from benchmarks.registry import TASKS
+from tests.command import motionbeat
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -95,6 +96,8 @@ def test_encoder_example_meets_the_contract(tmp_path):
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     file = tmp_path / "loudness.py"
     file.write_text(code)
+    assert len(code.splitlines()) <= 21
+    assert motionbeat("check-encoder", f"{file}:Loudness").code == 0
     encoder = ENCODERS.get(f"{file}:Loudness")()
     waveform = torch.zeros(2 * 16000)
     waveform[16000] = 1
