@@ -332,10 +332,22 @@ def check_pieces(encoder: Encoder) -> Finding:
     )
 
 
-class _Fetching(TorchFunctionMode):
-    """Fetches silence where a tensor without data is asked for on the CPU."""
+_FREE = (Tensor.__getitem__, Tensor.__setitem__, Tensor.to, Tensor.copy_)
+"""What may be given tensors of two devices."""
+
+
+class _Watching(TorchFunctionMode):
+    """Notices tensors of two devices in one call, which not every call does without data itself.
+
+    What is fetched to the CPU is silence, as there is no data to fetch.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = [*args, *(kwargs or {}).values()]
+        given += [one for several in given if isinstance(several, list | tuple) for one in several]
+        devices = {one.device.type for one in given if isinstance(one, Tensor) and one.ndim}
+        if len(devices) > 1 and func not in _FREE:
+            raise RuntimeError(f"{func.__name__} is given tensors on cpu and on the moved device")
         if func is Tensor.cpu:
             return torch.zeros(args[0].shape, dtype=args[0].dtype)
         return func(*args, **(kwargs or {}))
@@ -362,9 +374,10 @@ def check_device(encoder: Encoder) -> Finding:
         off = difference(found.cpu(), states(encoder, waveform))
         right = found.device.type == "cuda" and off <= ACROSS_DEVICES
         return judged(right, f"output on {found.device}, differs by {off:.1e} from the CPU", remedy)
+    moved, nowhere = copy.deepcopy(encoder).to("meta"), waveform.to("meta")
     try:
-        with _Fetching():
-            found = states(copy.deepcopy(encoder).to("meta"), waveform.to("meta"))
+        with _Watching():
+            found = states(moved, nowhere)
     except (RuntimeError, TypeError) as error:
         said = _line(error, _file(type(encoder)))
         if isinstance(error, NotImplementedError) or "meta tensors" in said:
@@ -460,11 +473,12 @@ def _file(kind: type[Encoder]) -> str:
 def _line(error: BaseException, file: str = "") -> str:
     """An exception in one line: type, message, and the last line of a file that it went through."""
     message = " ".join(str(error).split())
+    places: list[tuple[str | None, int | None]]
     if isinstance(error, SyntaxError):
         places = [(error.filename, error.lineno)]
     else:
-        steps = [(step.filename, step.lineno) for step in extract_tb(error.__traceback__)]
-        places = [step for step in steps if step[0] == file] or steps
+        places = [(step.filename, step.lineno) for step in extract_tb(error.__traceback__)]
+        places = [place for place in places if place[0] == file] or places
     place = f" ({Path(str(places[-1][0])).name}:{places[-1][1]})" if places else ""
     return f"{type(error).__name__}: {message[:300]}{place}"
 

@@ -181,6 +181,19 @@ class Homebound(Fine):
         return super().forward(waveform) + torch.zeros(2)
 
 
+class Projected(Fine):
+    def forward(self, waveform):
+        return super().forward(waveform) @ torch.eye(2)
+
+
+class Indexed(Fine):
+    """Indices may lie on the CPU, and be moved there."""
+
+    def forward(self, waveform):
+        states = super().forward(waveform)[..., torch.tensor([0, 1])]
+        return states + torch.zeros(2).to(states)
+
+
 BROKEN = {
     "frozen": [Training, Trainable],
     "parameters": [Miscounted],
@@ -193,7 +206,7 @@ BROKEN = {
     "short audio": [Hasty, Frameless],
     "silence": [Infinite],
     "long audio": [Farsighted, Dwindling],
-    "device": [LeftBehind, Homebound],
+    "device": [LeftBehind, Homebound, Projected],
 }
 
 
@@ -211,6 +224,10 @@ def test_a_broken_encoder_fails(check, kind):
     assert found.measured
     assert found.remedy
     assert "\n" not in found.measured + found.remedy
+
+
+def test_indices_and_moves_between_devices_pass():
+    assert examine(CHECKS["device"], Indexed()).verdict == "ok"
 
 
 def test_every_check_is_broken_by_some_encoder():
