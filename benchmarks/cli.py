@@ -264,6 +264,7 @@ def data_show(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:
         card = DATASETS.get(one).card
         facts = asdict(card) | {
             "annotations": ", ".join(kind.__name__ for kind in card.annotations),
+            "relatives": ", ".join(card.relatives),
             "here": Folders(cache, Path(), data).datamodule(one).status(),
         }
         for fact, value in facts.items():
