@@ -83,16 +83,29 @@ def embed(
     """
     from benchmarks import runner
     from benchmarks.registry import ENCODERS as KNOWN
+    from benchmarks.registry import make
     from data_modules.base import SPLITS
     from motionbeat.console import say
 
-    encoders = [KNOWN.get(name)() for name in split(encoder)]
+    encoders = make(KNOWN.get(name) for name in split(encoder))
     for name in split(dataset):
         datamodule = runner.Folders(cache, Path(), data).datamodule(name, dataset_options)
         datamodule.prepare_data()
         tracks = [track for part in SPLITS for track in datamodule.tracks(part)]
         runner.embed(encoders, tracks, cache, pooling)
         say(f"{name}: {len(tracks)} tracks in {cache / 'embeddings'}")
+
+
+def check_encoder(name: str) -> None:
+    """Check that an encoder keeps the contract; exits with 1 when it does not.
+
+    Args:
+        name: one name, package.module:Class or file.py:Class.
+    """
+    from benchmarks.check_encoder import check_encoder as run
+
+    if not run(name):
+        sys.exit(1)
 
 
 def leaderboard(task: str | None = None, results: Path = Path("results")) -> None:
@@ -122,8 +135,9 @@ def regression(update: bool = False, cache: Path = CACHE) -> None:
 
     from benchmarks import regression
     from benchmarks.registry import ENCODERS as KNOWN
+    from benchmarks.registry import make
 
-    encoders = [KNOWN.get(name)() for name in split(ENCODERS)]
+    encoders = make(KNOWN.get(name) for name in split(ENCODERS))
     if update:
         regression.update(encoders, cache)
         print(f"written: {regression.NUMBERS}")
@@ -172,7 +186,7 @@ def list_names(
     cache: Path = CACHE,
     data: Path | None = DATA,
 ) -> None:
-    """Show what there is by name, and of the datasets which are here.
+    """Show what there is by name, and of the encoders and datasets which can be used here.
 
     Args:
         kind: what to show.
@@ -183,18 +197,30 @@ def list_names(
     from rich.table import Table
 
     from benchmarks import registry
-    from benchmarks.leaderboard import wide
-    from benchmarks.runner import Folders, serves
+    from motionbeat.console import wide
 
     grid = Table()
     if kind == "encoders":
-        for column in ("name", "Hz in", "frames/s", "layers", "width", "parameters", "licence"):
+        for column in ("name", "Hz in", "frames/s", "layers", "width", "parameters"):
+            grid.add_column(column, justify="left" if column == "name" else "right")
+        for column in ("licence", "trained on", "here"):
             grid.add_column(column)
         for name, encoder in sorted(registry.ENCODERS.classes.items()):
             card = encoder.card
-            facts = (card.sample_rate, card.frame_rate, card.layers, card.width, card.parameters)
-            grid.add_row(name, *map(str, facts), card.licence)
+            grid.add_row(
+                name,
+                str(card.sample_rate),
+                f"{card.frame_rate:g}",
+                str(card.layers),
+                str(card.width),
+                f"{card.parameters:,}",
+                card.licence,
+                ", ".join(card.training_data) or "nothing",
+                encoder.unavailable() or "yes",
+            )
     elif kind == "datasets":
+        from benchmarks.runner import Folders, serves
+
         for column in ("name", "here", "tasks", "size", "licence"):
             grid.add_column(column)
         folders = Folders(cache, Path(), data)
@@ -235,6 +261,7 @@ def data_show(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:
         card = DATASETS.get(one).card
         facts = asdict(card) | {
             "annotations": ", ".join(kind.__name__ for kind in card.annotations),
+            "relatives": ", ".join(card.relatives),
             "here": Folders(cache, Path(), data).datamodule(one).status(),
         }
         for fact, value in facts.items():
@@ -306,6 +333,7 @@ def main() -> None:
             {
                 "bench": bench,
                 "embed": embed,
+                "check-encoder": check_encoder,
                 "leaderboard": leaderboard,
                 "regression": regression,
                 "pretrain": pretrain,

@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.leaderboard import wide
 from data_modules.motion_formats import read_motion
-from motionbeat.console import bar
+from motionbeat.console import bar, wide
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
 from motionbeat.motion import Motion, MotionError

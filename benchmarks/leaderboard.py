@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import RecordError, Result, RunRecord, read_model
-from benchmarks.registry import TASKS
+from benchmarks.registry import DATASETS, TASKS
 from benchmarks.statistics import paired_p_value, resample
-from motionbeat.console import say
+from data_modules.base import canonical
+from motionbeat.console import say, wide
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
 from tasks.base import Task
@@ -24,13 +25,16 @@ from tasks.clip import SingleLabelTask
 Samples = NDArray[np.float64]
 
 ORDER = {"ceiling": 0, "specialist": 1, "encoder": 2, "floor": 3}
-PLAIN_WIDTH = 180
 _STYLES = {
     "linear": ("o", "tab:blue"),
     "mlp": ("s", "tab:orange"),
     "knn": ("^", "tab:green"),
     "reference": ("D", "gray"),
 }
+MARK = "†"
+MEANING = (
+    f"{MARK} the encoder was trained on this dataset, on a split of it or on recordings it shares"
+)
 _NAMED_CLASSES = 40  # more names than that cannot be read
 
 
@@ -136,11 +140,23 @@ def row(
         "parameters": record.parameters,
         "licence": record.licence,
         "training_data": "; ".join(record.training_data),
+        "contaminated": contaminated(record),
         "task_version": record.task_version,
         "package_version": record.package_version,
         "git_commit": record.git_commit,
         "finished": record.finished.date().isoformat(),
     }
+
+
+def contaminated(record: RunRecord) -> bool:
+    """Whether a row's encoder was trained on the recordings it is tested on, or on their like.
+
+    A dataset that is not known here, as it lies in a file of its author's, goes by its name alone.
+    """
+    known = DATASETS.classes.get(record.dataset)
+    if known is None:
+        return canonical(record.dataset) in map(canonical, record.training_data)
+    return known.card.is_among(record.training_data)
 
 
 def write_leaderboards(results: Path, only: str | None = None) -> dict[str, pd.DataFrame]:
@@ -224,9 +240,10 @@ def draw(table: pd.DataFrame, task: type[Task], path: Path) -> None:
             marker, colour = _STYLES.get(probe, ("v", "tab:red"))
             part = here[here["probe"] == probe]
             value = part[task.primary]
+            heights = [names.index(name) + shift for name in part["name"]]
             panel.errorbar(
                 value,
-                [names.index(name) + shift for name in part["name"]],
+                heights,
                 xerr=(
                     (value - part[f"{task.primary}_low"]).clip(lower=0),
                     (part[f"{task.primary}_high"] - value).clip(lower=0),
@@ -237,12 +254,17 @@ def draw(table: pd.DataFrame, task: type[Task], path: Path) -> None:
                 capsize=2,
                 markersize=5,
             )
+            for place, height, marked in zip(value, heights, part["contaminated"], strict=True):
+                if marked:
+                    panel.plot(place, height, marker, color=colour, mfc="white", ms=5, zorder=3)
         panel.set_title(f"{label}, {here['tracks'].iloc[0]} tracks", fontsize=10)
         panel.set_yticks(range(len(names)), names)
         panel.set_xlim(np.clip(panel.get_xlim()[0], -1, -0.02), 1.02)
         panel.grid(axis="x", alpha=0.3)
         panel.set_xlabel(task.primary.replace("_", " "))
     panels[0].legend(fontsize=8, loc="lower right")
+    if table["contaminated"].any():
+        figure.supxlabel(f"hollow: {MEANING.removeprefix(MARK).strip()}", fontsize=8)
     figure.savefig(path, dpi=130, metadata={"Software": None})
 
 
@@ -280,11 +302,6 @@ def draw_confusions(
     figure.savefig(path, dpi=130, metadata={"Software": None})
 
 
-def wide(console: Console) -> Console:
-    """A console as it is, or one of a fixed width where nobody looks at a terminal."""
-    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
-
-
 def print_table(table: pd.DataFrame, task: type[Task], console: Console | None = None) -> None:
     """Print the rows of a task, one table a dataset."""
     console = wide(console or Console())
@@ -294,7 +311,9 @@ def print_table(table: pd.DataFrame, task: type[Task], console: Console | None =
         grid = Table(
             title=f"{task.name} · {label}: {first['tracks']} test tracks{trained}",
             caption="mean ±std over seeds [95 % bootstrap interval over tracks]; "
-            "p: paired bootstrap against the best other encoder",
+            "p: paired bootstrap against the best other encoder"
+            + f"\n{MEANING}"
+            * bool(part["contaminated"].any()),
         )
         grid.add_column("row")
         for title in ("probe", *task.headline.values(), "p"):
@@ -302,7 +321,7 @@ def print_table(table: pd.DataFrame, task: type[Task], console: Console | None =
         for _, line in part.iterrows():
             name = line["name"] if line["kind"] == "encoder" else f"{line['name']} ({line['kind']})"
             grid.add_row(
-                name,
+                name + f" {MARK}" * bool(line["contaminated"]),
                 line["probe"],
                 *(cell(line, metric, metric == task.primary) for metric in task.headline),
                 "" if pd.isna(line["p_value"]) else f"{line['p_value']:.3f}",

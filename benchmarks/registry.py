@@ -1,4 +1,8 @@
-"""Names to classes: every class with a name, in one file each, found where such classes live."""
+"""Names to classes: every class with a name, in one file each, found where such classes live.
+
+The base classes of datasets and tasks are imported when one is asked for, so that encoders can be
+listed without all that stands behind datasets and tasks.
+"""
 
 import difflib
 import hashlib
@@ -8,21 +12,24 @@ import inspect
 import pkgutil
 import sys
 import zlib
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import cloudpickle
 
 import benchmarks.encoders
 import data_modules
 import tasks
-from data_modules.base import DataModule
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
-from tasks.base import Task
+
+if TYPE_CHECKING:
+    from data_modules.base import DataModule
+    from tasks.base import Task
 
 T = TypeVar("T")
 
@@ -31,20 +38,31 @@ class UnknownNameError(MotionBeatError):
     """A name that nothing is known by, with the nearest ones that are."""
 
 
+class UnavailableError(MotionBeatError):
+    """Encoders that cannot be made here, with what each lacks."""
+
+
 class Registry(Generic[T]):
     """The classes of one kind by name.
 
     Args:
         kind: what they are, for messages.
-        base: their base class; a class counts when it states its own ``name`` or ``card``.
+        base: their base class as ``package.module:Class``; a class counts when it states its own
+            ``name`` or ``card``.
         package: its modules hold them.
     """
 
-    def __init__(self, kind: str, base: Any, package: ModuleType) -> None:
+    def __init__(self, kind: str, base: str, package: ModuleType) -> None:
         self.kind = kind
-        self.base = base
         self.package = package
+        self._base = base
         self.loaded: dict[str, type[T]] = {}
+
+    @cached_property
+    def base(self) -> Any:
+        """The base class."""
+        module, _, name = self._base.partition(":")
+        return getattr(importlib.import_module(module), name)
 
     @cached_property
     def classes(self) -> dict[str, type[T]]:
@@ -124,6 +142,19 @@ class Registry(Generic[T]):
         return self.loaded[path]
 
 
-ENCODERS: Registry[Encoder] = Registry("encoder", Encoder, benchmarks.encoders)
-DATASETS: Registry[DataModule] = Registry("dataset", DataModule, data_modules)
-TASKS: Registry[Task] = Registry("task", Task, tasks)
+def make(encoders: Iterable[type[Encoder]]) -> list[Encoder]:
+    """One of each of some encoders; none is made when one cannot be.
+
+    Raises:
+        UnavailableError: some cannot be made here.
+    """
+    encoders = list(encoders)
+    lacking = [f"{kind.card.name}: {why}" for kind in encoders if (why := kind.unavailable())]
+    if lacking:
+        raise UnavailableError(f"encoder {'; encoder '.join(lacking)}")
+    return [kind() for kind in encoders]
+
+
+ENCODERS: Registry[Encoder] = Registry("encoder", "motionbeat.encoder:Encoder", benchmarks.encoders)
+DATASETS: "Registry[DataModule]" = Registry("dataset", "data_modules.base:DataModule", data_modules)
+TASKS: "Registry[Task]" = Registry("task", "tasks.base:Task", tasks)

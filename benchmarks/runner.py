@@ -26,7 +26,7 @@ from benchmarks.record import (
     read_model,
     write_model,
 )
-from benchmarks.registry import DATASETS, ENCODERS, TASKS
+from benchmarks.registry import DATASETS, ENCODERS, TASKS, make
 from benchmarks.statistics import scores
 from benchmarks.store import EmbeddingStore, StoredFeatures, extract
 from benchmarks.training import Trained, feature_statistics, train
@@ -618,8 +618,8 @@ def bench(
         One record a row.
 
     Raises:
-        MotionBeatError: a name is unknown, the dataset is missing, a track is broken, the disk is
-            full; all that was finished stays finished.
+        MotionBeatError: a name is unknown, an encoder cannot be made here, the dataset is missing,
+            a track is broken, the disk is full; all that was finished stays finished.
     """
     kind = TASKS.get(task)
     if not protocol.seeds or not protocol.learning_rates:
@@ -642,7 +642,7 @@ def bench(
     ):
         if (record := run.recall(key)) is not None:
             records[name] = record
-    pending = [encoder() for encoder in classes if encoder.card.name not in records]
+    pending = make(encoder for encoder in classes if encoder.card.name not in records)
     if pending:
         started = time.perf_counter()
         features = run.embed(pending)

@@ -69,6 +69,7 @@ class AistPlusPlus(Danced):
             "the paper, arXiv 2101.08779, and the repository google/aistplusplus_api lead to the "
             "authors"
         ),
+        relatives=("AIST Dance Video Database",),
     )
     count = 992
 

@@ -61,6 +61,7 @@ class ASAP(Published):
             "and a piano, may be heard in two splits"
         ),
         when_gone="the annotations are also at https://github.com/CPJKU/asap-dataset",
+        relatives=("MAESTRO",),
     )
     count = 514
 

@@ -42,6 +42,8 @@ class DatasetCard:
         synthetic: True when the music was made by a program; said wherever its numbers stand.
         trained_on: for a test-only dataset, the dataset whose train and validation splits the
             probes learn from.
+        relatives: other names under which encoders have been trained on its recordings: those of
+            collections that it is a part of, that are a part of it, or that share recordings.
     """
 
     name: str
@@ -56,6 +58,17 @@ class DatasetCard:
     when_gone: str = ""
     synthetic: bool = False
     trained_on: str | None = None
+    relatives: tuple[str, ...] = ()
+
+    def is_among(self, names: Iterable[str]) -> bool:
+        """Whether it, or a relative, is among names of datasets, however they are spelt."""
+        own = {canonical(name) for name in (self.name, *self.relatives)}
+        return not own.isdisjoint(map(canonical, names))
+
+
+def canonical(name: str) -> str:
+    """A dataset's name without what spellings differ in: ``MTG-Jamendo`` is ``mtgjamendo``."""
+    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 class Annotation:

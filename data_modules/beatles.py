@@ -42,6 +42,7 @@ class Beatles(RhythmData):
             "look for 'The Beatles Annotations.tar.gz' with md5 62425c552d37c6bb655a78e4603828cc; "
             "mirdata's index is at https://zenodo.org/records/14007830"
         ),
+        relatives=("Isophonics",),
     )
     count = 179
     loader = "beatles"

@@ -8,6 +8,7 @@ import pandas as pd
 from data_modules.base import DatasetCard, Emotion
 from data_modules.download import Remote
 from data_modules.emomusic import emotion
+from data_modules.fma_small import ARCHIVE
 from data_modules.published import Published, Row, hashed_split
 
 _SITE = "https://cvml.unige.ch/databases/DEAM/"
@@ -41,6 +42,7 @@ class Deam(Published):
             "ask the authors for DEAM_audio.zip, DEAM_Annotations.zip and metadata.zip; the "
             "paper's DOI, 10.1371/journal.pone.0173392, leads to them"
         ),
+        relatives=("emomusic", *ARCHIVE),
     )
     count = 1_802
 

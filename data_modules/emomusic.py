@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from data_modules.base import DatasetCard, Emotion, Split
 from data_modules.download import Remote
+from data_modules.fma_small import ARCHIVE
 from data_modules.published import Published, Row
 
 _SITE = "http://cvml.unige.ch/databases/emoMusic/"
@@ -43,6 +44,7 @@ class EmoMusic(Published):
             "ask the authors for clips_45sec.tar.gz and annotations.tar.gz; DEAM holds the same "
             "clips with annotations of its own"
         ),
+        relatives=("DEAM", *ARCHIVE),
     )
     count = 744
 

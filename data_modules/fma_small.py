@@ -21,6 +21,9 @@ SHORT = (98565, 98567, 98569, 99134, 108925, 133297)
 """Clips that were cut beyond the end of their songs: three last a moment, three hold no audio
 (https://github.com/mdeff/fma/issues/8)."""
 
+ARCHIVE = ("FMA", "fma_full", "fma_large", "fma_medium", "fma_small", "Free Music Archive")
+"""Names under which its recordings, and those of other datasets drawn from it, are trained on."""
+
 _TABLE = "fma_metadata/tracks.csv"
 _SPLITS: dict[str, Split] = {"training": "train", "validation": "validation", "test": "test"}
 _HOST = "https://os.unil.cloud.switch.ch/fma/"
@@ -54,6 +57,7 @@ class FmaSmall(Published):
         source="https://github.com/mdeff/fma",
         splits="official (80, 10 and 10 % of each genre); an artist is in one of them only",
         when_gone="look for the links in the README of https://github.com/mdeff/fma",
+        relatives=ARCHIVE,
     )
     count = 7_994
     home = "fma"

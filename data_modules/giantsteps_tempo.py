@@ -84,6 +84,7 @@ class GiantStepsGenre(RhythmData):
             "the previews were at http://geo-samples.beatport.com/lofi/; their checksums are in "
             "the folder md5 of the repository"
         ),
+        relatives=("giantsteps_genre", "giantsteps_tempo"),
     )
     count = 661
     home = "giantsteps_tempo"

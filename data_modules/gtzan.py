@@ -90,6 +90,7 @@ class Gtzan(MirData):
             "and 290 clips, curated so that no artist is in two"
         ),
         when_gone=_GONE,
+        relatives=("gtzan_rhythm",),
     )
     count = 930
     home = "gtzan"
@@ -147,6 +148,7 @@ class GtzanRhythm(RhythmData):
         splits="all clips are for testing, as is usual for beat trackers that train elsewhere",
         when_gone=f"{_GONE}; mirdata's index is at https://zenodo.org/records/13993311",
         trained_on="groovebox",
+        relatives=("gtzan",),
     )
     count = 999
     home = "gtzan"

@@ -110,6 +110,7 @@ class MagnaTagATune(Published):
             "the same files were at http://mi.soi.city.ac.uk/datasets/magnatagatune/; their "
             "checksums are in the list of assets of https://github.com/p-lambda/jukemir"
         ),
+        relatives=("MTT", "MTAT", "Magnatune"),
     )
     count = 25_860
 

@@ -50,6 +50,7 @@ class MedleySolosDB(MirData):
             "find the record by its DOI, 10.5281/zenodo.3464194, and mirdata's index at "
             "https://zenodo.org/records/13930446"
         ),
+        relatives=("MedleyDB", "solosDb"),
     )
     count = 21_571
     loader = "medley_solos_db"

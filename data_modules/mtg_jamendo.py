@@ -55,6 +55,7 @@ TOP50 = {
 _REPOSITORY = "https://github.com/MTG/mtg-jamendo-dataset"
 _COMMIT = "1b4fa8c32e076c73b5175c1703ae805b4109309d"
 _LISTS = "data/splits/split-0"
+_SUBSETS = ("top50", "genre", "instrument", "moodtheme")
 
 
 def _card(
@@ -88,6 +89,7 @@ def _card(
             "the repository's script knows two servers, --from mtg and --from mtg-fast; the DOI "
             "is 10.5281/zenodo.3826813"
         ),
+        relatives=("MTG-Jamendo", *(f"mtg_jamendo_{other}" for other in _SUBSETS)),
     )
 
 

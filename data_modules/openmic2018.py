@@ -7,6 +7,7 @@ from os.path import relpath
 
 from data_modules.base import DatasetCard, Instruments
 from data_modules.download import Remote
+from data_modules.fma_small import ARCHIVE
 from data_modules.mirdata import MirData
 from data_modules.published import Row, hashed_split
 
@@ -66,6 +67,7 @@ class OpenMIC2018(MirData):
             "find the record by its DOI, 10.5281/zenodo.1432913, and mirdata's index at "
             "https://zenodo.org/records/13930335"
         ),
+        relatives=ARCHIVE,
     )
     count = 20_000
     loader = "openmic2018"

@@ -42,6 +42,7 @@ class RwcPopular(RhythmData):
             "ask the RWC Music Database at AIST; mirdata's index is at "
             "https://zenodo.org/records/14007877"
         ),
+        relatives=("RWC Music Database",),
     )
     count = 100
     loader = "rwc_popular"

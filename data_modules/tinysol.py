@@ -71,6 +71,7 @@ class TinySOL(MirData):
             "find the record by its DOI, 10.5281/zenodo.3685367 (version 6.0), and mirdata's index "
             "at https://zenodo.org/records/13993273"
         ),
+        relatives=("OrchideaSOL",),
     )
     count = 2_913
     loader = "tinysol"

@@ -116,6 +116,7 @@ class Musicnn(Encoder):
     )
     # 64 frames of the longest filter, 3 of each dense layer, one of the analysis window.
     context: ClassVar[float] = (64 + 3 * 3 + 1) * _HOP / _SAMPLE_RATE
+    packages: ClassVar[Mapping[str, str]] = {"musicnn": "--no-deps musicnn==0.1.0"}
     checkpoint: ClassVar[str] = "MTT_musicnn"
 
     mel_filters: Tensor

@@ -17,7 +17,14 @@ from rich.progress import (
 )
 from rich.text import Text
 
+PLAIN_WIDTH = 180
+
 console = Console(stderr=True, highlight=False)
+
+
+def wide(console: Console) -> Console:
+    """A console as it is, or one of a fixed width where nobody looks at a terminal."""
+    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
 
 
 def leads() -> bool:

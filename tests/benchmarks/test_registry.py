@@ -1,16 +1,25 @@
 import pkgutil
+import subprocess
+import sys
 from importlib import import_module
+from typing import ClassVar
 
 import pytest
 
 import benchmarks.encoders
 import data_modules
 import tasks
-from benchmarks.registry import DATASETS, ENCODERS, TASKS, Registry, UnknownNameError
-from data_modules.base import DataModule
-from motionbeat.encoder import Encoder
-from tasks.base import Task
+from benchmarks.registry import (
+    DATASETS,
+    ENCODERS,
+    TASKS,
+    Registry,
+    UnavailableError,
+    UnknownNameError,
+    make,
+)
 from tests import toys
+from tests.command import motionbeat
 
 
 @pytest.mark.parametrize("registry", [ENCODERS, DATASETS, TASKS], ids=lambda one: one.kind)
@@ -32,9 +41,9 @@ def test_every_class_with_a_name_is_found(registry):
 @pytest.mark.parametrize(
     ("package", "kind", "base", "path"),
     [
-        (benchmarks.encoders, "encoder", Encoder, "tests.toys:Tiny"),
-        (data_modules, "dataset", DataModule, "tests.toys:Tones"),
-        (tasks, "task", Task, "tests.toys:ToyGenre"),
+        (benchmarks.encoders, "encoder", "motionbeat.encoder:Encoder", "tests.toys:Tiny"),
+        (data_modules, "dataset", "data_modules.base:DataModule", "tests.toys:Tones"),
+        (tasks, "task", "tasks.base:Task", "tests.toys:ToyGenre"),
     ],
 )
 def test_a_class_by_its_path_is_known_by_its_name_from_then_on(package, kind, base, path):
@@ -62,7 +71,7 @@ def test_another_state_of_a_file_is_another_revision(tmp_path):
             "from tests.toys import Tiny, card\n"
             f"class Mine(Tiny):\n    card = card('mine')\n    number = {number}\n"
         )
-        registry = Registry("encoder", Encoder, benchmarks.encoders)
+        registry = Registry("encoder", "motionbeat.encoder:Encoder", benchmarks.encoders)
         revisions.add(registry.get(f"{file}:Mine").card.revision)
     assert len(revisions) == 2
 
@@ -98,3 +107,68 @@ def test_an_unknown_name_offers_near_ones():
         ENCODERS.get("log_mel")
     with pytest.raises(UnknownNameError, match=r"no known name is near.*known: .*logmel"):
         ENCODERS.get("xyz")
+
+
+HEAVY = "{'lightning', 'transformers', 'onnxruntime', 'tensorflow', 'librosa', 'madmom', 'pandas'}"
+
+
+def test_encoders_are_listed_without_what_is_heavy():
+    code = (
+        "import sys\n"
+        "from benchmarks.cli import main\n"
+        "sys.argv = ['motionbeat', 'list', 'encoders']\n"
+        "main()\n"
+        f"print('heavy:', {HEAVY} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "motionbeat-small" in run.stdout
+    assert run.stdout.splitlines()[-1] == "heavy: set()"
+
+
+class Absent(toys.Tiny):
+    """It needs what is not installed."""
+
+    card = toys.card("absent", training_data=("MagnaTagATune", "clicks"))
+    packages: ClassVar = {"nowhere_at_all": "nowhere>=2", "json": "nothing"}
+
+    def __init__(self):
+        raise AssertionError("made in spite of all")
+
+
+def test_an_encoder_that_cannot_be_made_here_is_listed_with_its_remedy(monkeypatch):
+    monkeypatch.setitem(ENCODERS.classes, "absent", Absent)
+    monkeypatch.setenv("COLUMNS", "300")
+    [line] = [row for row in motionbeat("list", "encoders").printed.splitlines() if "absent" in row]
+    for fact in ("8000", "10", "2", "6", "none", "MagnaTagATune, clicks"):
+        assert f" {fact} " in line
+    assert "not installed; run: pip install nowhere>=2 " in line
+
+
+def test_an_encoder_that_cannot_be_made_here_stops_a_benchmark_before_any_work(bench, monkeypatch):
+    """Rows that were finished stay; nothing is prepared, made or embedded for the others."""
+    monkeypatch.setitem(ENCODERS.classes, "absent", Absent)
+    before = sorted(path for path in bench.folder.rglob("*") if path.is_file())
+    arguments = ["absent,logmel,mfcc_chroma" if one == "logmel" else one for one in bench.arguments]
+    ended = motionbeat(*arguments)
+    assert ended.code == 1
+    [line] = ended.said.splitlines()[-1:]
+    assert line == ("motionbeat: error: encoder absent: not installed; run: pip install nowhere>=2")
+    assert "Traceback" not in ended.said
+    assert sorted(path for path in bench.folder.rglob("*") if path.is_file()) == before
+    assert bench.record("logmel").name == "logmel"
+
+
+def test_all_that_encoders_lack_is_told_at_once():
+    class Elsewhere(Absent):
+        card = toys.card("elsewhere")
+
+        @classmethod
+        def unavailable(cls):
+            return "weights missing; put them there"
+
+    with pytest.raises(UnavailableError) as caught:
+        make([toys.Tiny, Absent, Elsewhere])
+    assert "encoder absent: not installed" in str(caught.value)
+    assert "encoder elsewhere: weights missing; put them there" in str(caught.value)
+    [tiny] = make([toys.Tiny])
+    assert type(tiny) is toys.Tiny
