@@ -30,6 +30,7 @@ def bench(
     dataset_options: dict[str, bool | int | float | str | list[str]] | None = None,
     seeds: int = SEEDS,
     learning_rates: tuple[float, ...] = LEARNING_RATES,
+    deform: bool = False,
     cache: Path = CACHE,
     results: Path = Path("results"),
     data: Path | None = DATA,
@@ -43,25 +44,33 @@ def bench(
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
         seeds: how many seeds, counted from 0.
         learning_rates: tried on the validation split.
+        deform: instead of the leaderboard, score the probes on deformed test audio, and say by how
+            much they drop.
         cache: folder for generated data, embeddings and finished runs (MOTIONBEAT_CACHE).
         results: folder for records and leaderboards.
         data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
     """
-    from benchmarks.leaderboard import print_table, write_leaderboards
     from benchmarks.record import Protocol
     from benchmarks.registry import TASKS
     from benchmarks.runner import Folders
-    from benchmarks.runner import bench as run
 
     protocol = Protocol(learning_rates=learning_rates, seeds=tuple(range(seeds)))
     folders = Folders(cache, results, data)
+    if deform:
+        from benchmarks.robustness import bench as run
+        from benchmarks.robustness import print_robustness as print_table
+        from benchmarks.robustness import write_robustness as write
+    else:
+        from benchmarks.leaderboard import print_table
+        from benchmarks.leaderboard import write_leaderboards as write
+        from benchmarks.runner import bench as run
     shown = {
         (record.dataset, record.dataset_revision)
         for name in split(dataset)
         for record in run(task, name, split(encoder), protocol, folders, dataset_options)
     }
     kind = TASKS.get(task)
-    table = write_leaderboards(results, only=kind.name)[kind.name]
+    table = write(results, only=kind.name)[kind.name]
     table = table.set_index(["dataset", "dataset_revision"])
     print_table(table.loc[sorted(shown)].reset_index(), kind)
 

@@ -292,7 +292,7 @@ class Run:
                 f"{self.task.primary} {score.mean:.3f} ±{score.std:.3f}, "
                 f"{results[name].seconds:.0f} s"
             )
-        for remark in self.task.remarks(next(iter(results.values())).arrays()):
+        for remark in self.task.remarks(self.counted(next(iter(results.values())).arrays())):
             say(f"{self.task.name} · {self.examined.card.name}: {remark}")
         record = RunRecord(
             key=key,
@@ -425,10 +425,38 @@ class Run:
             },
             scores={
                 metric: Summary(**score._asdict())
-                for metric, score in scores(evidence, self.task.summarise).items()
+                for metric, score in scores(self.counted(evidence), self.task.summarise).items()
             },
             seconds=time.perf_counter() - started,
         )
+
+    def counted(self, evidence: Evidence) -> Evidence:
+        """The evidence that a row's scores are made of: all of it."""
+        return evidence
+
+    def rows(
+        self, classes: Sequence[type[Encoder]], references: Sequence[Reference]
+    ) -> list[RunRecord]:
+        """One record for each encoder and reference; what was finished before is not run again."""
+        records: dict[str, RunRecord] = {}
+        for name, key in chain(
+            ((encoder.card.name, self.encoder_key(encoder)) for encoder in classes),
+            ((reference.name, self.reference_key(reference)) for reference in references),
+        ):
+            if (record := self.recall(key)) is not None:
+                records[name] = record
+        pending = [encoder() for encoder in classes if encoder.card.name not in records]
+        if pending:
+            started = time.perf_counter()
+            features = self.embed(pending)
+            seconds = (time.perf_counter() - started) / len(pending)
+            for encoder in pending:
+                name = encoder.card.name
+                records[name] = self.run_encoder(encoder, features[name], seconds)
+        for reference in references:
+            if reference.name not in records:
+                records[reference.name] = self.run_reference(reference)
+        return list(records.values())
 
     def run_reference(self, reference: Reference) -> RunRecord:
         """Score a floor, ceiling or specialist on the test split."""
@@ -583,6 +611,33 @@ def folds(name: str, options: Mapping[str, Any], folders: Folders) -> list[DataM
     return [folders.datamodule(name, {**options, "fold": fold}) for fold in range(kind.folds)]
 
 
+def plan(
+    task: str,
+    dataset: str,
+    protocol: Protocol,
+    folders: Folders,
+    dataset_options: Mapping[str, Any] | None = None,
+) -> Run:
+    """A task on a dataset, ready to run.
+
+    Raises:
+        MotionBeatError: a name is unknown, or things do not go together.
+    """
+    kind = TASKS.get(task)
+    if not protocol.seeds or not protocol.learning_rates:
+        raise ProtocolError("no seed or no learning rate given; give at least one of each")
+    run = Run(kind, folds(dataset, dataset_options or {}, folders), protocol, folders)
+    if not serves(run.examined, kind):
+        able = [name for name, other in DATASETS.classes.items() if serves(other, kind)]
+        its = [name for name, other in TASKS.classes.items() if serves(run.examined, other)]
+        raise ProtocolError(
+            f"dataset '{dataset}' has nothing for {kind.name} (its tasks: "
+            f"{', '.join(sorted(its)) or 'none'}); "
+            f"try {' or '.join(sorted(able)) or 'one whose card names it'}"
+        )
+    return run
+
+
 def bench(
     task: str,
     dataset: str,
@@ -610,36 +665,6 @@ def bench(
         MotionBeatError: a name is unknown, the dataset is missing, a track is broken, the disk is
             full; all that was finished stays finished.
     """
-    kind = TASKS.get(task)
-    if not protocol.seeds or not protocol.learning_rates:
-        raise ProtocolError("no seed or no learning rate given; give at least one of each")
     classes = [ENCODERS.get(name) for name in encoders]
-    run = Run(kind, folds(dataset, dataset_options or {}, folders), protocol, folders)
-    if not serves(run.examined, kind):
-        able = [name for name, other in DATASETS.classes.items() if serves(other, kind)]
-        its = [name for name, other in TASKS.classes.items() if serves(run.examined, other)]
-        raise ProtocolError(
-            f"dataset '{dataset}' has nothing for {kind.name} (its tasks: "
-            f"{', '.join(sorted(its)) or 'none'}); "
-            f"try {' or '.join(sorted(able)) or 'one whose card names it'}"
-        )
-    records: dict[str, RunRecord] = {}
-    references = list(kind.references())
-    for name, key in chain(
-        ((encoder.card.name, run.encoder_key(encoder)) for encoder in classes),
-        ((reference.name, run.reference_key(reference)) for reference in references),
-    ):
-        if (record := run.recall(key)) is not None:
-            records[name] = record
-    pending = [encoder() for encoder in classes if encoder.card.name not in records]
-    if pending:
-        started = time.perf_counter()
-        features = run.embed(pending)
-        seconds = (time.perf_counter() - started) / len(pending)
-        for encoder in pending:
-            name = encoder.card.name
-            records[name] = run.run_encoder(encoder, features[name], seconds)
-    for reference in references:
-        if reference.name not in records:
-            records[reference.name] = run.run_reference(reference)
-    return list(records.values())
+    run = plan(task, dataset, protocol, folders, dataset_options)
+    return run.rows(classes, run.task.references())
