@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +32,7 @@ def bench(
     dataset_options: dict[str, bool | int | float | str | list[str]] | None = None,
     seeds: int = SEEDS,
     learning_rates: tuple[float, ...] = LEARNING_RATES,
+    mode: Literal["frozen", "lora", "full"] = "frozen",
     deform: bool = False,
     cache: Path = CACHE,
     results: Path = Path("results"),
@@ -44,26 +47,32 @@ def bench(
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
         seeds: how many seeds, counted from 0.
         learning_rates: tried on the validation split.
+        mode: train the probe alone, low-rank adapters in the encoder as well, or all of it; what
+            is not frozen stands in a table of its own.
         deform: instead of the leaderboard, score the probes on deformed test audio, and say by how
             much they drop.
         cache: folder for generated data, embeddings and finished runs (MOTIONBEAT_CACHE).
         results: folder for records and leaderboards.
         data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
     """
-    from benchmarks.record import Protocol
+    from benchmarks import leaderboard, robustness, runner
+    from benchmarks.record import Protocol, RunRecord
     from benchmarks.registry import TASKS
-    from benchmarks.runner import Folders
 
     protocol = Protocol(learning_rates=learning_rates, seeds=tuple(range(seeds)))
-    folders = Folders(cache, results, data)
+    folders = runner.Folders(cache, results, data)
+    run: Callable[..., list[RunRecord]] = runner.bench
+    write, show = leaderboard.write_leaderboards, leaderboard.print_table
+    if deform and mode != "frozen":
+        raise runner.ProtocolError("--deform is for frozen encoders; leave --mode out")
     if deform:
-        from benchmarks.robustness import bench as run
-        from benchmarks.robustness import print_robustness as print_table
-        from benchmarks.robustness import write_robustness as write
-    else:
-        from benchmarks.leaderboard import print_table
-        from benchmarks.leaderboard import write_leaderboards as write
-        from benchmarks.runner import bench as run
+        run, write, show = (
+            robustness.bench,
+            robustness.write_robustness,
+            robustness.print_robustness,
+        )
+    elif mode != "frozen":
+        run, write = partial(runner.bench, mode=mode), leaderboard.write_finetuned
     shown = {
         (record.dataset, record.dataset_revision)
         for name in split(dataset)
@@ -72,7 +81,7 @@ def bench(
     kind = TASKS.get(task)
     table = write(results, only=kind.name)[kind.name]
     table = table.set_index(["dataset", "dataset_revision"])
-    print_table(table.loc[sorted(shown)].reset_index(), kind)
+    show(table.loc[sorted(shown)].reset_index(), kind)
 
 
 def embed(
@@ -114,13 +123,14 @@ def leaderboard(task: str | None = None, results: Path = Path("results")) -> Non
         task: print this one only.
         results: folder with the records.
     """
-    from benchmarks.leaderboard import print_table, write_leaderboards
+    from benchmarks.leaderboard import print_table, write_finetuned, write_leaderboards
     from benchmarks.registry import TASKS
 
     wanted = TASKS.get(task) if task else None
-    for name, table in write_leaderboards(results).items():
-        if wanted is None or wanted.name == name:
-            print_table(table, TASKS.get(name))
+    for tables in (write_leaderboards(results), write_finetuned(results)):
+        for name, table in tables.items():
+            if wanted is None or wanted.name == name:
+                print_table(table, TASKS.get(name))
 
 
 def regression(update: bool = False, cache: Path = CACHE) -> None:

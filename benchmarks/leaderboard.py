@@ -91,6 +91,7 @@ def rivals(
         for other, its_probe, one in listed
         if other.kind == "encoder"
         and other.protocol == record.protocol
+        and other.mode == record.mode
         and its_probe == probe
         and other.name != record.name
         and other.tracks == record.tracks
@@ -115,6 +116,7 @@ def row(
         "kind": record.kind,
         "name": record.name,
         "probe": probe,
+        **({} if record.mode == "frozen" else {"mode": record.mode}),
         "tracks": len(record.tracks),
         "folds": record.folds,
         "seeds": len(next(iter(one.evidence.values()))),
@@ -157,7 +159,7 @@ def write_leaderboards(results: Path, only: str | None = None) -> dict[str, pd.D
     Raises:
         WriteError: the folder cannot be written.
     """
-    records = read_records(results)
+    records = [record for record in read_records(results) if record.mode == "frozen"]
     tables = {}
     for name, group in groupby(records, key=lambda record: record.task):
         path = results / f"leaderboard_{name}.csv"
@@ -178,6 +180,31 @@ def write_leaderboards(results: Path, only: str | None = None) -> dict[str, pd.D
             draw_confusions(datasets, task, results / f"confusion_{name}.png")
     if tables:
         write_csv(results / "leaderboard.csv", overview(tables))
+    return tables
+
+
+def write_finetuned(results: Path, only: str | None = None) -> dict[str, pd.DataFrame]:
+    """Write ``leaderboard_TASK_finetuned.csv`` for each task with encoders that were fine-tuned.
+
+    Args:
+        results: folder with the records.
+        only: name of the one task to do.
+
+    Returns:
+        The table of each task.
+    """
+    records = [
+        record
+        for record in read_records(results)
+        if record.mode != "frozen" and only in (None, record.task)
+    ]
+    tables = {}
+    for name, group in groupby(records, key=lambda record: record.task):
+        datasets = groupby(group, key=lambda record: (record.dataset, record.dataset_revision))
+        tables[name] = pd.DataFrame(
+            [line for _, members in datasets for line in rows(list(members))]
+        )
+        write_csv(results / f"leaderboard_{name}_finetuned.csv", tables[name], index=False)
     return tables
 
 
@@ -300,7 +327,8 @@ def print_table(table: pd.DataFrame, task: type[Task], console: Console | None =
         for title in ("probe", *task.headline.values(), "p"):
             grid.add_column(title, justify="right")
         for _, line in part.iterrows():
-            name = line["name"] if line["kind"] == "encoder" else f"{line['name']} ({line['kind']})"
+            mark = line.get("mode") if line["kind"] == "encoder" else line["kind"]
+            name = f"{line['name']} ({mark})" if mark else line["name"]
             grid.add_row(
                 name,
                 line["probe"],
