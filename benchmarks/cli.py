@@ -123,12 +123,18 @@ def leaderboard(task: str | None = None, results: Path = Path("results")) -> Non
         task: print this one only.
         results: folder with the records.
     """
-    from benchmarks.leaderboard import print_table, write_finetuned, write_leaderboards
+    from benchmarks.leaderboard import (
+        print_table,
+        read_records,
+        write_finetuned,
+        write_leaderboards,
+    )
     from benchmarks.registry import TASKS
 
     wanted = TASKS.get(task) if task else None
-    for tables in (write_leaderboards(results), write_finetuned(results)):
-        for name, table in tables.items():
+    records = read_records(results)
+    for write in (write_leaderboards, write_finetuned):
+        for name, table in write(results, records=records).items():
             if wanted is None or wanted.name == name:
                 print_table(table, TASKS.get(name))
 

@@ -151,10 +151,10 @@ class Audio:
 
     def steps(self, encoder: Encoder, waveform: Waveform, device: torch.device) -> Tensor:
         """Features (steps, layers, width) of a whole track, made like those of the store."""
-        frames = halved(encode(encoder, waveform, device))
+        found = halved(encode(encoder, waveform, device))
         if self.pooling is not None:
-            frames = pool(frames, self.card.frame_rate, self.pooling)
-        return torch.from_numpy(frames).float()
+            found = halved(pool(found, self.card.frame_rate, self.pooling))
+        return torch.from_numpy(found).float()
 
 
 class Clips(Dataset[Batch]):

@@ -145,13 +145,16 @@ def row(
     }
 
 
-def write_leaderboards(results: Path, only: str | None = None) -> dict[str, pd.DataFrame]:
+def write_leaderboards(
+    results: Path, only: str | None = None, records: Sequence[RunRecord] | None = None
+) -> dict[str, pd.DataFrame]:
     """Write ``leaderboard_TASK.csv`` and its picture for each task, and ``leaderboard.csv``.
 
     Args:
         results: folder with the records.
         only: name of the one task whose records have changed; the tables of others that are there
             are taken as they are.
+        records: those of the folder, where they are at hand.
 
     Returns:
         The table of each task.
@@ -159,7 +162,8 @@ def write_leaderboards(results: Path, only: str | None = None) -> dict[str, pd.D
     Raises:
         WriteError: the folder cannot be written.
     """
-    records = [record for record in read_records(results) if record.mode == "frozen"]
+    records = read_records(results) if records is None else records
+    records = [record for record in records if record.mode == "frozen"]
     tables = {}
     for name, group in groupby(records, key=lambda record: record.task):
         path = results / f"leaderboard_{name}.csv"
@@ -183,19 +187,22 @@ def write_leaderboards(results: Path, only: str | None = None) -> dict[str, pd.D
     return tables
 
 
-def write_finetuned(results: Path, only: str | None = None) -> dict[str, pd.DataFrame]:
+def write_finetuned(
+    results: Path, only: str | None = None, records: Sequence[RunRecord] | None = None
+) -> dict[str, pd.DataFrame]:
     """Write ``leaderboard_TASK_finetuned.csv`` for each task with encoders that were fine-tuned.
 
     Args:
         results: folder with the records.
         only: name of the one task to do.
+        records: those of the folder, where they are at hand.
 
     Returns:
         The table of each task.
     """
     records = [
         record
-        for record in read_records(results)
+        for record in (read_records(results) if records is None else records)
         if record.mode != "frozen" and only in (None, record.task)
     ]
     tables = {}
