@@ -62,7 +62,8 @@ def bench(
     protocol = Protocol(learning_rates=learning_rates, seeds=tuple(range(seeds)))
     folders = runner.Folders(cache, results, data)
     run: Callable[..., list[RunRecord]] = runner.bench
-    write, show = leaderboard.write_leaderboards, leaderboard.print_table
+    write: Callable[..., Any] = leaderboard.write_leaderboards
+    show = leaderboard.print_table
     if deform and mode != "frozen":
         raise runner.ProtocolError("--deform is for frozen encoders; leave --mode out")
     if deform:
