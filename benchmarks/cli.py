@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +30,8 @@ def bench(
     dataset_options: dict[str, bool | int | float | str | list[str]] | None = None,
     seeds: int | None = None,
     learning_rates: tuple[float, ...] | None = None,
+    mode: Literal["frozen", "lora", "full"] = "frozen",
+    deform: bool = False,
     cache: Path = CACHE,
     results: Path = Path("results"),
     data: Path | None = DATA,
@@ -41,26 +45,42 @@ def bench(
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
         seeds: how many seeds, counted from 0; the task's own number when left out.
         learning_rates: tried on the validation split; the task's own when left out.
+        mode: train the probe alone, low-rank adapters in the encoder as well, or all of it; what
+            is not frozen stands in a table of its own.
+        deform: instead of the leaderboard, score the probes on deformed test audio, and say by how
+            much they drop.
         cache: folder for generated data, embeddings and finished runs (MOTIONBEAT_CACHE).
         results: folder for records and leaderboards.
         data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
     """
-    from benchmarks.leaderboard import print_table, write_leaderboards
+    from benchmarks import leaderboard, robustness, runner
+    from benchmarks.record import RunRecord
     from benchmarks.registry import TASKS
-    from benchmarks.runner import Folders, protocol_of
-    from benchmarks.runner import bench as run
 
     kind = TASKS.get(task)
-    protocol = protocol_of(kind, learning_rates, seeds)
-    folders = Folders(cache, results, data)
+    protocol = runner.protocol_of(kind, learning_rates, seeds)
+    folders = runner.Folders(cache, results, data)
+    run: Callable[..., list[RunRecord]] = runner.bench
+    write: Callable[..., Any] = leaderboard.write_leaderboards
+    show = leaderboard.print_table
+    if deform and mode != "frozen":
+        raise runner.ProtocolError("--deform is for frozen encoders; leave --mode out")
+    if deform:
+        run, write, show = (
+            robustness.bench,
+            robustness.write_robustness,
+            robustness.print_robustness,
+        )
+    elif mode != "frozen":
+        run, write = partial(runner.bench, mode=mode), leaderboard.write_finetuned
     shown = {
         (record.dataset, record.dataset_revision)
         for name in split(dataset)
         for record in run(task, name, split(encoder), protocol, folders, dataset_options)
     }
-    table = write_leaderboards(results, only=kind.name)[kind.name]
+    table = write(results, only=kind.name)[kind.name]
     table = table.set_index(["dataset", "dataset_revision"])
-    print_table(table.loc[sorted(shown)].reset_index(), kind)
+    show(table.loc[sorted(shown)].reset_index(), kind)
 
 
 def embed(
@@ -115,13 +135,20 @@ def leaderboard(task: str | None = None, results: Path = Path("results")) -> Non
         task: print this one only.
         results: folder with the records.
     """
-    from benchmarks.leaderboard import print_table, write_leaderboards
+    from benchmarks.leaderboard import (
+        print_table,
+        read_records,
+        write_finetuned,
+        write_leaderboards,
+    )
     from benchmarks.registry import TASKS
 
     wanted = TASKS.get(task) if task else None
-    for name, table in write_leaderboards(results).items():
-        if wanted is None or wanted.name == name:
-            print_table(table, TASKS.get(name))
+    records = read_records(results)
+    for write in (write_leaderboards, write_finetuned):
+        for name, table in write(results, records=records).items():
+            if wanted is None or wanted.name == name:
+                print_table(table, TASKS.get(name))
 
 
 def regression(update: bool = False, cache: Path = CACHE) -> None:

@@ -95,6 +95,7 @@ def rivals(
         for other, its_probe, one in listed
         if other.kind == "encoder"
         and other.protocol == record.protocol
+        and other.mode == record.mode
         and its_probe == probe
         and other.name != record.name
         and other.tracks == record.tracks
@@ -119,6 +120,7 @@ def row(
         "kind": record.kind,
         "name": record.name,
         "probe": probe,
+        **({} if record.mode == "frozen" else {"mode": record.mode}),
         "tracks": len(record.tracks),
         "folds": record.folds,
         "seeds": len(next(iter(one.evidence.values()))),
@@ -159,13 +161,16 @@ def contaminated(record: RunRecord) -> bool:
     return known.card.is_among(record.training_data)
 
 
-def write_leaderboards(results: Path, only: str | None = None) -> dict[str, pd.DataFrame]:
+def write_leaderboards(
+    results: Path, only: str | None = None, records: Sequence[RunRecord] | None = None
+) -> dict[str, pd.DataFrame]:
     """Write ``leaderboard_TASK.csv`` and its picture for each task, and ``leaderboard.csv``.
 
     Args:
         results: folder with the records.
         only: name of the one task whose records have changed; the tables of others that are there
             are taken as they are.
+        records: those of the folder, where they are at hand.
 
     Returns:
         The table of each task.
@@ -173,7 +178,8 @@ def write_leaderboards(results: Path, only: str | None = None) -> dict[str, pd.D
     Raises:
         WriteError: the folder cannot be written.
     """
-    records = read_records(results)
+    records = read_records(results) if records is None else records
+    records = [record for record in records if record.mode == "frozen"]
     tables = {}
     for name, group in groupby(records, key=lambda record: record.task):
         path = results / f"leaderboard_{name}.csv"
@@ -194,6 +200,34 @@ def write_leaderboards(results: Path, only: str | None = None) -> dict[str, pd.D
             draw_confusions(datasets, task, results / f"confusion_{name}.png")
     if tables:
         write_csv(results / "leaderboard.csv", overview(tables))
+    return tables
+
+
+def write_finetuned(
+    results: Path, only: str | None = None, records: Sequence[RunRecord] | None = None
+) -> dict[str, pd.DataFrame]:
+    """Write ``leaderboard_TASK_finetuned.csv`` for each task with encoders that were fine-tuned.
+
+    Args:
+        results: folder with the records.
+        only: name of the one task to do.
+        records: those of the folder, where they are at hand.
+
+    Returns:
+        The table of each task.
+    """
+    records = [
+        record
+        for record in (read_records(results) if records is None else records)
+        if record.mode != "frozen" and only in (None, record.task)
+    ]
+    tables = {}
+    for name, group in groupby(records, key=lambda record: record.task):
+        datasets = groupby(group, key=lambda record: (record.dataset, record.dataset_revision))
+        tables[name] = pd.DataFrame(
+            [line for _, members in datasets for line in rows(list(members))]
+        )
+        write_csv(results / f"leaderboard_{name}_finetuned.csv", tables[name], index=False)
     return tables
 
 
@@ -319,7 +353,8 @@ def print_table(table: pd.DataFrame, task: type[Task], console: Console | None =
         for title in ("probe", *task.headline.values(), "p"):
             grid.add_column(title, justify="right")
         for _, line in part.iterrows():
-            name = line["name"] if line["kind"] == "encoder" else f"{line['name']} ({line['kind']})"
+            mark = line.get("mode") if line["kind"] == "encoder" else line["kind"]
+            name = f"{line['name']} ({mark})" if mark else line["name"]
             grid.add_row(
                 name + f" {MARK}" * bool(line["contaminated"]),
                 line["probe"],

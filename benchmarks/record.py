@@ -126,6 +126,7 @@ class RunRecord(_Strict):
         kind: ``encoder``, or a reference row: ``floor``, ``ceiling`` or ``specialist``.
         name: of the encoder or reference.
         revision: of the encoder.
+        mode: what was trained beside the probe: nothing, adapters, or all of the encoder.
         partial: whether the dataset's copy was incomplete.
         folds: over which the test tracks were gone through, each in the test split once.
         vocabulary: names of what is predicted, where the evidence counts them by number.
@@ -148,6 +149,7 @@ class RunRecord(_Strict):
     kind: Literal["encoder", "floor", "ceiling", "specialist"]
     name: str
     revision: str
+    mode: Literal["frozen", "lora", "full"] = "frozen"
     licence: str
     parameters: int | None
     training_data: tuple[str, ...]
@@ -159,6 +161,11 @@ class RunRecord(_Strict):
     hardware: Hardware
     finished: datetime
     seconds: Number
+
+    @property
+    def label(self) -> str:
+        """The name, and the mode where it is not the usual one."""
+        return self.name if self.mode == "frozen" else f"{self.name}.{self.mode}"
 
 
 def read_model(path: Path, kind: type[Model]) -> Model:

@@ -2,9 +2,9 @@
 
 import inspect
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from benchmarks.finetuning import Mode, check, finetune
 from benchmarks.record import (
     Model,
     Protocol,
@@ -65,7 +66,7 @@ class Folders:
     def record(self, record: RunRecord) -> Path:
         """Where a record is shown."""
         dataset = f"{record.dataset}-{record.dataset_revision}"
-        return self.results / "runs" / record.task / dataset / f"{record.name}.json"
+        return self.results / "runs" / record.task / dataset / f"{record.label}.json"
 
     def finished(self, key: str, part: str = "") -> Path:
         """Where a finished run, or a part of one, is remembered."""
@@ -147,12 +148,14 @@ class Run:
         modules: the dataset whose test split is scored, once for each of its folds.
         protocol: learning rates and seeds.
         folders: where things lie.
+        mode: what of an encoder is trained beside the probe.
     """
 
     task: type[Task]
     modules: Sequence[DataModule]
     protocol: Protocol
     folders: Folders
+    mode: Mode = "frozen"
 
     @property
     def examined(self) -> DataModule:
@@ -203,6 +206,8 @@ class Run:
     def encoder_key(self, encoder: type[Encoder]) -> str:
         """Key of an encoder's row."""
         protocol = self.protocol.model_dump()
+        if self.mode != "frozen":
+            protocol["mode"] = self.mode
         return self.key(encoder.card.name, encoder.card.revision, protocol)
 
     def reference_key(self, reference: Reference) -> str:
@@ -244,10 +249,20 @@ class Run:
             return None
         write_model(self.folders.record(record), record)
         say(
-            f"reused: {record.task} · {record.dataset} · {record.name}, "
+            f"reused: {record.task} · {record.dataset} · {record.label}, "
             f"finished {record.finished:%Y-%m-%d %H:%M} UTC"
         )
         return record
+
+    @property
+    def probes(self) -> list[str]:
+        """The probes; one that is not trained has nothing to teach an encoder."""
+        return [name for name in self.task.probes if name != "knn" or self.mode == "frozen"]
+
+    @property
+    def mark(self) -> str:
+        """What messages add to a row's name where the encoder is trained too."""
+        return "" if self.mode == "frozen" else f" · {self.mode}"
 
     def embed(self, encoders: Sequence[Encoder]) -> dict[str, StoredFeatures]:
         """Features of all tracks by encoder name, extracted where the store lacks them.
@@ -275,7 +290,7 @@ class Run:
         key = self.encoder_key(type(encoder))
         results = {}
         statistics: list[Statistics] = []
-        for name in self.task.probes:
+        for name in self.probes:
             part = self.folders.finished(key, f".{name}")
             if (known := recollect(part, Result)) is not None:
                 results[name] = known
@@ -284,22 +299,23 @@ class Run:
             statistics = statistics or [
                 feature_statistics(source, fold.tracks["train"]) for fold in self.folds
             ]
-            label = f"{self.task.name} · {encoder.card.name} · {name}"
+            label = f"{self.task.name} · {encoder.card.name} · {name}{self.mark}"
             results[name] = self.probe(source, name, statistics, label)
             write_model(part, results[name])
             score = results[name].scores[self.task.primary]
             say(
-                f"{self.task.name} · {self.examined.card.name} · {encoder.card.name} · {name}: "
-                f"{self.task.primary} {score.mean:.3f} ±{score.std:.3f}, "
+                f"{self.task.name} · {self.examined.card.name} · {encoder.card.name} · "
+                f"{name}{self.mark}: {self.task.primary} {score.mean:.3f} ±{score.std:.3f}, "
                 f"{results[name].seconds:.0f} s"
             )
-        for remark in self.task.remarks(next(iter(results.values())).arrays()):
+        for remark in self.task.remarks(self.counted(next(iter(results.values())).arrays())):
             say(f"{self.task.name} · {self.examined.card.name}: {remark}")
         record = RunRecord(
             key=key,
             kind="encoder",
             name=encoder.card.name,
             revision=encoder.card.revision,
+            mode=self.mode,
             licence=encoder.card.licence,
             parameters=encoder.card.parameters,
             training_data=encoder.card.training_data,
@@ -353,9 +369,12 @@ class Run:
         """Sweep learning rates with the first seed, then train the other seeds at the best one."""
         first, *others = self.protocol.seeds
         rates = self.protocol.learning_rates
+        way: Callable[..., list[Trained]] = train
+        if self.mode != "frozen":
+            way = partial(finetune, self.mode, ENCODERS.get(source.card.name))
 
         def fit(members: list[Member], stage: str) -> list[Trained]:
-            return train(
+            return way(
                 self.task,
                 source,
                 fold.teacher,
@@ -426,10 +445,41 @@ class Run:
             },
             scores={
                 metric: Summary(**score._asdict())
-                for metric, score in scores(evidence, self.task.summarise).items()
+                for metric, score in scores(self.counted(evidence), self.task.summarise).items()
             },
             seconds=time.perf_counter() - started,
         )
+
+    def counted(self, evidence: Evidence) -> Evidence:
+        """The evidence that a row's scores are made of: all of it."""
+        return evidence
+
+    def rows(
+        self, classes: Sequence[type[Encoder]], references: Sequence[Reference]
+    ) -> list[RunRecord]:
+        """One record for each encoder and reference; what was finished before is not run again."""
+        records: dict[str, RunRecord] = {}
+        for name, key in chain(
+            ((encoder.card.name, self.encoder_key(encoder)) for encoder in classes),
+            ((reference.name, self.reference_key(reference)) for reference in references),
+        ):
+            if (record := self.recall(key)) is not None:
+                records[name] = record
+        pending = make(encoder for encoder in classes if encoder.card.name not in records)
+        if self.mode != "frozen":
+            for encoder in pending:
+                check(encoder, self.task, self.mode)
+        if pending:
+            started = time.perf_counter()
+            features = self.embed(pending)
+            seconds = (time.perf_counter() - started) / len(pending)
+            for encoder in pending:
+                name = encoder.card.name
+                records[name] = self.run_encoder(encoder, features[name], seconds)
+        for reference in references:
+            if reference.name not in records:
+                records[reference.name] = self.run_reference(reference)
+        return list(records.values())
 
     def run_reference(self, reference: Reference) -> RunRecord:
         """Score a floor, ceiling or specialist on the test split."""
@@ -594,6 +644,34 @@ def protocol_of(
     )
 
 
+def plan(
+    task: str,
+    dataset: str,
+    protocol: Protocol,
+    folders: Folders,
+    dataset_options: Mapping[str, Any] | None = None,
+    mode: Mode = "frozen",
+) -> Run:
+    """A task on a dataset, ready to run.
+
+    Raises:
+        MotionBeatError: a name is unknown, or things do not go together.
+    """
+    kind = TASKS.get(task)
+    if not protocol.seeds or not protocol.learning_rates:
+        raise ProtocolError("no seed or no learning rate given; give at least one of each")
+    run = Run(kind, folds(dataset, dataset_options or {}, folders), protocol, folders, mode)
+    if not serves(run.examined, kind):
+        able = [name for name, other in DATASETS.classes.items() if serves(other, kind)]
+        its = [name for name, other in TASKS.classes.items() if serves(run.examined, other)]
+        raise ProtocolError(
+            f"dataset '{dataset}' has nothing for {kind.name} (its tasks: "
+            f"{', '.join(sorted(its)) or 'none'}); "
+            f"try {' or '.join(sorted(able)) or 'one whose card names it'}"
+        )
+    return run
+
+
 def bench(
     task: str,
     dataset: str,
@@ -601,6 +679,7 @@ def bench(
     protocol: Protocol,
     folders: Folders,
     dataset_options: Mapping[str, Any] | None = None,
+    mode: Mode = "frozen",
 ) -> list[RunRecord]:
     """Run a task on a dataset for some encoders and all the task's references.
 
@@ -613,6 +692,7 @@ def bench(
         protocol: learning rates and seeds.
         folders: where things lie.
         dataset_options: arguments of the dataset's constructor, such as sizes.
+        mode: what of an encoder is trained beside the probe; references have no part in that.
 
     Returns:
         One record a row.
@@ -621,36 +701,6 @@ def bench(
         MotionBeatError: a name is unknown, an encoder cannot be made here, the dataset is missing,
             a track is broken, the disk is full; all that was finished stays finished.
     """
-    kind = TASKS.get(task)
-    if not protocol.seeds or not protocol.learning_rates:
-        raise ProtocolError("no seed or no learning rate given; give at least one of each")
     classes = [ENCODERS.get(name) for name in encoders]
-    run = Run(kind, folds(dataset, dataset_options or {}, folders), protocol, folders)
-    if not serves(run.examined, kind):
-        able = [name for name, other in DATASETS.classes.items() if serves(other, kind)]
-        its = [name for name, other in TASKS.classes.items() if serves(run.examined, other)]
-        raise ProtocolError(
-            f"dataset '{dataset}' has nothing for {kind.name} (its tasks: "
-            f"{', '.join(sorted(its)) or 'none'}); "
-            f"try {' or '.join(sorted(able)) or 'one whose card names it'}"
-        )
-    records: dict[str, RunRecord] = {}
-    references = list(kind.references())
-    for name, key in chain(
-        ((encoder.card.name, run.encoder_key(encoder)) for encoder in classes),
-        ((reference.name, run.reference_key(reference)) for reference in references),
-    ):
-        if (record := run.recall(key)) is not None:
-            records[name] = record
-    pending = make(encoder for encoder in classes if encoder.card.name not in records)
-    if pending:
-        started = time.perf_counter()
-        features = run.embed(pending)
-        seconds = (time.perf_counter() - started) / len(pending)
-        for encoder in pending:
-            name = encoder.card.name
-            records[name] = run.run_encoder(encoder, features[name], seconds)
-    for reference in references:
-        if reference.name not in records:
-            records[reference.name] = run.run_reference(reference)
-    return list(records.values())
+    run = plan(task, dataset, protocol, folders, dataset_options, mode)
+    return run.rows(classes, run.task.references() if mode == "frozen" else ())

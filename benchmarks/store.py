@@ -148,6 +148,7 @@ class StoredFeatures:
     """
 
     def __init__(self, card: EncoderCard, pooling: float | None, paths: dict[Path, Path]) -> None:
+        self.card = card
         self.rate = card.frame_rate
         if pooling is not None:
             self.rate /= segment(card.frame_rate, pooling)
@@ -199,7 +200,7 @@ def audio_digest(path: Path) -> str:
         ) from error
 
 
-@torch.inference_mode()
+@torch.no_grad()  # and no inference mode: what an encoder keeps from it shall serve fine-tuning too
 def encode(encoder: Encoder, waveform: Waveform, device: torch.device | str = "cpu") -> Features:
     """Encode a recording of any length piece by piece.
 

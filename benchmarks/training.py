@@ -2,9 +2,9 @@
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from data_modules.base import DataModule, Split, Track
+from data_modules.base import Examples as MakeExamples
 from motionbeat.console import bar
 from motionbeat.errors import MotionBeatError
 from motionbeat.progress import StepBar, quiet
@@ -131,16 +132,52 @@ def train(
     source = source if kind.steps_a_second is None else Resampled(source, kind.steps_a_second)
     task = kind(source, teacher.tracks("train"), probe=probe, members=members)
     task.standardise(*statistics)
+    examples = Examples(task, source)
+    return fit(task, teacher, examined, examples, collate, batch_size=task.batch_size, label=label)
+
+
+def fit(
+    task: Task,
+    teacher: DataModule,
+    examined: DataModule,
+    examples: MakeExamples,
+    collate: Callable[[Any], Any],
+    *,
+    batch_size: int,
+    label: str,
+    accumulated: int = 1,
+    precision: Literal["32-true", "bf16-mixed"] = "32-true",
+) -> list[Trained]:
+    """Train the members of a task and run them on the test split.
+
+    Args:
+        task: the task with its members.
+        teacher: its train and validation splits are learned from.
+        examined: its test split is run.
+        examples: what tracks of a split become.
+        collate: what examples become.
+        batch_size: examples that go through at once.
+        label: name of the progress bar.
+        accumulated: batches a training step.
+        precision: of the arithmetic.
+
+    Returns:
+        One result for each member.
+    """
     task.validation_tracks = teacher.tracks("validation")
     for datamodule in {id(teacher): teacher, id(examined): examined}.values():
-        datamodule.serve(Examples(task, source), collate, task.batch_size, seed=members[0].seed)
+        datamodule.serve(examples, collate, batch_size, seed=task.members[0].seed)
     best = KeepBest()
-    an_epoch = task.epochs and len(teacher.train_dataloader())
+    batches = len(teacher.train_dataloader())
+    steps = math.ceil(batches / accumulated)  # the last one of an epoch may have fewer batches
+    between = max(task.check_every, task.epochs and steps)
     with bar("steps") as progress, quiet():
         trainer = Trainer(
             max_epochs=-1,
-            max_steps=max(task.max_steps, task.epochs * an_epoch),
-            val_check_interval=max(task.check_every, an_epoch),
+            max_steps=max(task.max_steps, task.epochs * steps),
+            val_check_interval=between * batches // steps,
+            accumulate_grad_batches=accumulated,
+            precision=precision,
             check_val_every_n_epoch=None,
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,

@@ -349,3 +349,35 @@ class Both(Tones):
     def tracks(self, split: Split) -> list[Track]:
         beats = Beats(np.arange(0.1, 0.9, 0.2))
         return [replace(t, annotations=(*t.annotations, beats)) for t in super().tracks(split)]
+
+
+class Learner(Tiny):
+    """The bands sent through one layer of each kind that can be adapted, and one that cannot."""
+
+    card = card("learner", width=8, layers=1, parameters=600)
+
+    def __init__(self):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.linear = torch.nn.Linear(12, 8)
+            self.attention = torch.nn.MultiheadAttention(8, 2, dropout=0.5, batch_first=True)
+            self.pointwise = torch.nn.Conv1d(8, 8, 1)
+            self.wide = torch.nn.Conv1d(8, 8, 3, padding=1)
+        self.eval().requires_grad_(False)
+
+    def forward(self, waveform):
+        bands = super().forward(waveform).movedim(1, 2).flatten(2)
+        states = self.linear(bands)
+        states = states + self.attention(states, states, states, need_weights=False)[0]
+        return self.wide(self.pointwise(states.mT).relu()).mT[:, None]
+
+
+class Stiff(Tiny):
+    """One weight, in no layer."""
+
+    card = card("stiff", parameters=1)
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1))
