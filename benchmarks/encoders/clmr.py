@@ -76,11 +76,11 @@ class Clmr(FileEncoder):
     origin: ClassVar[str] = (
         "https://github.com/Spijkervet/CLMR/releases/download/2.0/clmr_checkpoint_10000.zip"
     )
-    width: ClassVar[int] = 128
+    filters: ClassVar[int] = 128  # of the first layer
 
     def __init__(self) -> None:
         super().__init__()
-        self.network = hollow(SampleCnn, self.width)
+        self.network = hollow(SampleCnn, self.filters)
         tensors = {  # Lightning puts them under a key and their names behind "model."
             name.rpartition("encoder.")[2]: tensor
             for name, tensor in self.read("state_dict").items()

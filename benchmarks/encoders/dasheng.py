@@ -141,7 +141,7 @@ class DashengBase(FileEncoder):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples as (B, 13, frames, 768)."""
-        core = _PLACES - 2 * _MARGIN
+        core = _PLACES - 2 * _MARGIN - 1  # a piece begins and ends with a frame
         return in_pieces(self._encode, waveform, _PATCH * _HOP, core, _MARGIN)
 
     def _encode(self, waveform: Tensor) -> Tensor:

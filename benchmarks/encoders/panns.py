@@ -4,8 +4,9 @@ Weights: ``Cnn14_mAP=0.431.pth`` of https://zenodo.org/records/3987831, code:
 https://github.com/qiuqiangkong/audioset_tagging_cnn, paper: https://arxiv.org/abs/1912.10211.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -97,7 +98,7 @@ class PannsCnn14(FileEncoder):
     context: ClassVar[float] = (2 * (_STRIDE * 2 - 1) + _STRIDE // 2 + 2) * _HOP / _SAMPLE_RATE
     file: ClassVar[str] = "Cnn14_mAP=0.431.pth"
     origin: ClassVar[str] = "https://zenodo.org/records/3987831"
-    width: ClassVar[int] = 64
+    filters: ClassVar[int] = 64  # of the first block
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,9 +108,11 @@ class PannsCnn14(FileEncoder):
             sr=_SAMPLE_RATE, n_fft=_FFT_SIZE, n_mels=_BANDS, fmin=_LOWEST, fmax=_HIGHEST
         )
         self.mel = MelDecibels(torch.from_numpy(filters.T), _HOP)
-        self.network = hollow(Cnn14, self.width)
+        self.network = hollow(Cnn14, self.filters)
         unused = ("spectrogram_extractor.", "logmel_extractor.", "fc1.", "fc_audioset.")
-        load_strictly(self.network, self.read("model"), self.path(), unused)
+        with torch.serialization.safe_globals(_integers()):
+            tensors = self.read("model")
+        load_strictly(self.network, tensors, self.path(), unused)
         self.eval().requires_grad_(False)
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -124,3 +127,10 @@ class PannsCnn14(FileEncoder):
             for start in range(0, _STRIDE, _STEP)
         ]
         return torch.stack(passes, dim=2).flatten(1, 2)[:, None, :frames]
+
+
+def _integers() -> list[Any]:
+    """What pickle needs for the integers in numpy that lie in the file beside its tensors."""
+    reconstruct = np._core.multiarray._reconstruct
+    names = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
+    return [*((reconstruct, name) for name in names), np.ndarray, np.dtype, np.dtypes.Int64DType]
