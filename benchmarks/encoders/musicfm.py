@@ -297,18 +297,18 @@ class MusicFmMsd(ConformerEncoder):
 
     card: ClassVar[EncoderCard] = EncoderCard(
         name="musicfm-msd",
-        revision="546287d5-1",
+        revision="4513b38b-1",
         sample_rate=_SAMPLE_RATE,
         frame_rate=_SAMPLE_RATE / (_STRIDE * _HOP),
         layers=13,
         width=1024,
         parameters=316_343_296,
-        licence="MIT or Apache-2.0",
+        licence="MIT",
         training_data=("Million Song Dataset",),
         source="https://arxiv.org/abs/2311.03318, huggingface.co/minzwon/MusicFM",
     )
     repo: ClassVar[str] = "minzwon/MusicFM"
-    commit: ClassVar[str] = "546287d5e3e9ea5b42a4135d1dbca96ac12a0a9c"
+    commit: ClassVar[str] = "4513b38bc25ad1d227b1980819b9691ba97f4d87"
     files: ClassVar[Sequence[str]] = ("pretrained_msd.pt", "msd_stats.json")
 
     def published(self, folder: Path) -> tuple[dict[str, Tensor], Mapping[str, float]]:

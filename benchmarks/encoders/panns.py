@@ -131,6 +131,6 @@ class PannsCnn14(FileEncoder):
 
 def _integers() -> list[Any]:
     """What pickle needs for the integers in numpy that lie in the file beside its tensors."""
-    reconstruct = np._core.multiarray._reconstruct
+    reconstruct = np.empty(0).__reduce__()[0]
     names = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
     return [*((reconstruct, name) for name in names), np.ndarray, np.dtype, np.dtypes.Int64DType]

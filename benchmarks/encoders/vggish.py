@@ -5,6 +5,7 @@ TensorFlow checkpoint of https://github.com/tensorflow/models/tree/master/resear
 Paper: https://arxiv.org/abs/1609.09430.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -20,33 +21,39 @@ _BANDS, _LOWEST, _HIGHEST = 64, 125.0, 7500.0
 _LOG_OFFSET = 0.01
 _PATCH = 96  # spectra in a patch
 _STEP = 16  # spectra from patch to patch; the published code takes a patch's length
-_STAGES = ((64,), (128,), (256, 256), (512, 512))  # convolutions between poolings
-_DENSE = (4096, 4096, 128)
+_STAGES = ((1,), (2,), (4, 4), (8, 8))  # filters between poolings, in those of the first
 _BLOCK = 32  # patches at a time: bounds the memory
 
 
 class VggishNetwork(nn.Module):
-    """Four stages of convolutions, three dense layers; names follow the published file."""
+    """Four stages of convolutions, three dense layers; names follow the published file.
 
-    def __init__(self) -> None:
+    Args:
+        width: filters of the first convolution.
+        dense: features of either of the first two dense layers.
+        embedding: features of the last.
+    """
+
+    def __init__(self, width: int, dense: int, embedding: int) -> None:
         super().__init__()
         convolutions: list[nn.Module] = []
         channels = 1
         for stage in _STAGES:
-            for filters in stage:
+            for times in stage:
+                filters = times * width
                 convolutions += [nn.Conv2d(channels, filters, 3, padding=1), nn.ReLU()]
                 channels = filters
             convolutions.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*convolutions)
-        dense: list[nn.Module] = []
+        layers: list[nn.Module] = []
         inputs = channels * (_PATCH // 2 ** len(_STAGES)) * (_BANDS // 2 ** len(_STAGES))
-        for outputs in _DENSE:
-            dense += [nn.Linear(inputs, outputs), nn.ReLU()]
+        for outputs in (dense, dense, embedding):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
             inputs = outputs
-        self.embeddings = nn.Sequential(*dense)
+        self.embeddings = nn.Sequential(*layers)
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Map patches (N, 96, 64) to what all layers say of them, (N, 9280)."""
+        """Map patches (N, 96, 64) to what all layers say of them."""
         hidden, states = patches.unsqueeze(1), []
         for layer in self.features:
             hidden = layer(hidden)
@@ -74,7 +81,7 @@ class Vggish(FileEncoder):
         sample_rate=_SAMPLE_RATE,
         frame_rate=_SAMPLE_RATE / (_STEP * _HOP),
         layers=1,
-        width=sum(stage[-1] for stage in _STAGES) + sum(_DENSE),
+        width=9280,
         parameters=72_141_184,
         licence="Apache-2.0",
         training_data=("YouTube-8M (preliminary version)",),
@@ -84,6 +91,8 @@ class Vggish(FileEncoder):
     file: ClassVar[str] = "vggish-10086976.pth"
     origin: ClassVar[str] = "https://github.com/harritaylor/torchvggish/releases/tag/v0.1"
 
+    sizes: ClassVar[Sequence[int]] = (64, 4096, 128)
+
     window: Tensor
     mel_filters: Tensor
 
@@ -91,7 +100,7 @@ class Vggish(FileEncoder):
         super().__init__()
         self.register_buffer("window", torch.hann_window(_WINDOW))
         self.register_buffer("mel_filters", _mel_filters())
-        self.network = hollow(VggishNetwork)
+        self.network = hollow(VggishNetwork, *self.sizes)
         load_strictly(self.network, self.read(), self.path())
         self.eval().requires_grad_(False)
 
@@ -119,6 +128,6 @@ def _mel_filters() -> Tensor:
     lowest, highest = mel(torch.tensor([_LOWEST, _HIGHEST], dtype=torch.float64)).tolist()
     edges = torch.linspace(lowest, highest, _BANDS + 2, dtype=torch.float64)
     width = (highest - lowest) / (_BANDS + 1)
-    filters = (1 - (bins[:, None] - edges[1:-1]).abs() / width).clamp(min=0)
+    filters: Tensor = (1 - (bins[:, None] - edges[1:-1]).abs() / width).clamp(min=0)
     filters[0] = 0
     return filters.float()

@@ -13,8 +13,10 @@ from safetensors.torch import save_file
 from benchmarks.encoders.clmr import Clmr
 from benchmarks.encoders.dasheng import DashengBase
 from benchmarks.encoders.musicfm import Muq, MusicFmMsd
+from benchmarks.encoders.openl3 import OpenL3
 from benchmarks.encoders.panns import PannsCnn14
 from benchmarks.encoders.vggish import Vggish
+from benchmarks.encoders.wav2clip import Wav2Clip
 from motionbeat.encoder import Encoder
 
 
@@ -56,13 +58,16 @@ class Names(dict):
             self[f"{name}.num_batches_tracked"] = torch.tensor(7)
 
 
-def vggish():
+def vggish(width=2, dense=16, embedding=8):
     names = Names()
-    shapes = {0: (64, 1), 3: (128, 64), 6: (256, 128), 8: (256, 256), 11: (512, 256)}
-    for place, shape in {**shapes, 13: (512, 512)}.items():
-        names.layer(f"features.{place}", *shape, 3, 3)
-    for place, shape in {0: (4096, 12288), 2: (4096, 4096), 4: (128, 4096)}.items():
-        names.layer(f"embeddings.{place}", *shape)
+    inputs = 1
+    for place, times in {0: 1, 3: 2, 6: 4, 8: 4, 11: 8, 13: 8}.items():
+        names.layer(f"features.{place}", times * width, inputs, 3, 3)
+        inputs = times * width
+    inputs *= 24
+    for place, outputs in {0: dense, 2: dense, 4: embedding}.items():
+        names.layer(f"embeddings.{place}", outputs, inputs)
+        inputs = outputs
     return dict(names)
 
 
@@ -173,16 +178,55 @@ def dasheng(width=16, depth=2):
     return {"model": dict(names), "config": {"embed_dim": width, "depth": depth}}
 
 
+def openl3(width=2):
+    names = Names()
+    names.norm("batch_normalization_1", 1, batch=True)
+    inputs = 1
+    for number, times in enumerate((1, 1, 2, 2, 4, 4, 8), start=1):
+        names.layer(f"conv2d_{number}", times * width, inputs, 3, 3)
+        names.norm(f"batch_normalization_{number + 1}", times * width, batch=True)
+        inputs = times * width
+    names.layer("audio_embedding_layer", inputs, inputs, 3, 3)
+    names.normal("speclayer.dft_real_kernels", 1025, 1, 8)
+    names.normal("speclayer.mel_basis", 256, 1025)
+    return dict(names)
+
+
+def wav2clip(width=2):
+    names = Names()
+    names.layer("audio_encoder.conv1", width, 1, 7, 7, bias=False)
+    names.norm("audio_encoder.bn1", width, batch=True)
+    inputs = width
+    for stage, times in enumerate((1, 2, 4, 8), start=1):
+        filters = times * width
+        for block in (f"audio_encoder.layer{stage}.{place}" for place in range(2)):
+            names.layer(f"{block}.conv1", filters, inputs, 3, 3, bias=False)
+            names.norm(f"{block}.bn1", filters, batch=True)
+            names.layer(f"{block}.conv2", filters, filters, 3, 3, bias=False)
+            names.norm(f"{block}.bn2", filters, batch=True)
+            if inputs != filters:
+                names.layer(f"{block}.downsample.0", filters, inputs, 1, 1, bias=False)
+                names.norm(f"{block}.downsample.1", filters, batch=True)
+            inputs = filters
+    for place in (0, 3):
+        names.layer(f"audio_transform.sequential.{place}", inputs, inputs)
+    names.normal("audio_encoder.spectrogram.window", 512)
+    names.normal("image_transform.weight", 2, 2)
+    return dict(names)
+
+
 SMALL = {"card": {"width": 16, "layers": 3}, "sizes": (3, 16, 2, 4)}
 PUBLISHED = {
     published.kind.card.name: published
     for published in (
-        Published.of(Vggish, vggish),
+        Published.of(Vggish, vggish, {"width": 70}, sizes=(2, 16, 8)),
         Published.of(PannsCnn14, cnn14, {"width": 126}, filters=2),
         Published.of(Clmr, clmr, {"width": 92}, filters=4),
         Published.of(MusicFmMsd, musicfm, **SMALL),
         Published.of(Muq, muq, **SMALL),
         Published.of(DashengBase, dasheng, SMALL["card"], sizes=(16, 2, 4)),
+        Published.of(OpenL3, openl3, {"width": 60}, filters=2),
+        Published.of(Wav2Clip, wav2clip, {"width": 94}, filters=2),
     )
 }
 
