@@ -18,7 +18,7 @@ Network = TypeVar("Network", bound=nn.Module)
 class FileEncoder(Encoder):
     """An encoder whose weights are one file, which the user has put into a folder.
 
-    Such files are published without a checksum, so none is fetched unasked.
+    Nothing is fetched: of most such files no checksum of their publisher's is known.
 
     Attributes:
         file: its name in ``MOTIONBEAT_DATA/weights``.
