@@ -1,0 +1,162 @@
+"""Encoders whose weights lie on the Hugging Face hub: how a pinned state of them is fetched.
+
+Files come from the hub's own cache (``HF_HOME``, ``HF_HUB_OFFLINE`` and ``HF_TOKEN`` work as ever),
+or from ``MOTIONBEAT_HUB``: a folder with copies of repositories as ``OWNER/NAME/FILE``, for
+machines without a network. Whoever fills it answers for its being the state an encoder names.
+"""
+
+import errno
+import os
+import pickle
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from motionbeat.encoder import Encoder
+from motionbeat.errors import MotionBeatError
+
+HUB_PACKAGE = "huggingface_hub>=0.34,<1"
+
+
+class HubError(MotionBeatError):
+    """Weights that could not be had or read, with the remedy."""
+
+
+def copies() -> Path | None:
+    """The folder with copies of repositories that stands in for the hub, if any."""
+    folder = os.environ.get("MOTIONBEAT_HUB")
+    return Path(folder) if folder else None
+
+
+def snapshot(repo: str, revision: str, files: Sequence[str]) -> Path:
+    """A folder with files of a repository on the hub, fetched unless they are here.
+
+    Args:
+        repo: owner and name.
+        revision: full hash of a commit.
+        files: their names in the repository.
+
+    Raises:
+        HubError: they cannot be had.
+    """
+    if (folder := copies()) is not None:
+        if (fault := _lacking(folder / repo, files)) is not None:
+            raise HubError(fault)
+        return folder / repo
+    try:
+        import huggingface_hub
+        from huggingface_hub import errors
+    except ImportError as error:
+        raise HubError(
+            f"{repo}: huggingface_hub is not installed; run: pip install '{HUB_PACKAGE}'"
+        ) from error
+    with suppress(errors.LocalEntryNotFoundError):  # a commit never changes: no need to ask
+        folder = Path(
+            huggingface_hub.snapshot_download(repo, revision=revision, local_files_only=True)
+        )
+        if not _missing(folder, files):
+            return folder
+    page = f"https://huggingface.co/{repo}"
+    try:
+        folder = Path(
+            huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=list(files))
+        )
+    except errors.GatedRepoError as error:
+        raise HubError(
+            f"{repo}: its owner asks for consent; give it at {page} and run: hf auth login"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise HubError(
+            f"{repo}: the hub no longer has commit {revision}; put a copy of it into "
+            f"MOTIONBEAT_HUB/{repo}/"
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise HubError(
+            f"{repo}: not on the hub, or not for you; look at {page}, and if it is private run: "
+            "hf auth login"
+        ) from error
+    except OSError as error:  # all that network, hub and disk throw, LocalEntryNotFoundError too
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise HubError(
+                f"{repo}: the disk is full; free some space, or let HF_HOME name another folder"
+            ) from error
+        raise HubError(
+            f"{repo}: not here, and the hub gave no answer ({type(error).__name__}); connect and "
+            f"unset HF_HUB_OFFLINE, or put {', '.join(files)} of commit {revision[:8]} into "
+            f"MOTIONBEAT_HUB/{repo}/"
+        ) from error
+    if missing := _missing(folder, files):  # an interrupted download that nothing could finish
+        raise HubError(
+            f"{repo}: {missing} of commit {revision[:8]} could not be had; connect and "
+            "unset HF_HUB_OFFLINE"
+        )
+    return folder
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file, or of a pickle of nothing but tensors.
+
+    Raises:
+        HubError: the file is damaged or holds more than tensors.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        SafetensorError,
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise HubError(
+            f"{path}: damaged, or no file of weights; delete it and try again"
+        ) from error
+    if not isinstance(tensors, dict):
+        raise HubError(f"{path}: holds no named tensors; delete it and try again")
+    return tensors
+
+
+class HubEncoder(Encoder):
+    """An encoder whose weights are files of one commit of a repository on the hub.
+
+    Attributes:
+        repo: owner and name.
+        commit: full hash; the card's revision begins with what it begins with.
+        files: what is read of it.
+    """
+
+    packages: ClassVar[Mapping[str, str]] = {"huggingface_hub": f"'{HUB_PACKAGE}'"}
+    repo: ClassVar[str]
+    commit: ClassVar[str]
+    files: ClassVar[Sequence[str]]
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Why this encoder cannot be made here; whether the hub answers is only seen by asking."""
+        folder = copies()
+        return super().unavailable() or (
+            None if folder is None else _lacking(folder / cls.repo, cls.files)
+        )
+
+    @classmethod
+    def folder(cls) -> Path:
+        """The folder with its files, fetched unless they are here."""
+        return snapshot(cls.repo, cls.commit, cls.files)
+
+
+def _missing(folder: Path, files: Sequence[str]) -> str:
+    return ", ".join(file for file in files if not (folder / file).is_file())
+
+
+def _lacking(folder: Path, files: Sequence[str]) -> str | None:
+    missing = _missing(folder, files)
+    return f"{folder}: has no {missing}; put it there or unset MOTIONBEAT_HUB" if missing else None

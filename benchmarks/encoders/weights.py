@@ -1,0 +1,109 @@
+"""Published weights: where their files lie, and loading them without a doubt left."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.encoders.hub import read_weights
+from motionbeat.encoder import Encoder
+from motionbeat.errors import MotionBeatError
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class FileEncoder(Encoder):
+    """An encoder whose weights are one file, which the user has put into a folder.
+
+    Nothing is fetched: of most such files no checksum of their publisher's is known.
+
+    Attributes:
+        file: its name in ``MOTIONBEAT_DATA/weights``.
+        origin: where to get it.
+    """
+
+    file: ClassVar[str]
+    origin: ClassVar[str]
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Why this encoder cannot be made here; None when it can."""
+        lacking = None if cls.path().is_file() else f"put {cls.file} there, from {cls.origin}"
+        return super().unavailable() or (lacking and f"MOTIONBEAT_DATA/weights: {lacking}")
+
+    @classmethod
+    def path(cls) -> Path:
+        """Where the file is looked for."""
+        return Path(os.environ.get("MOTIONBEAT_DATA", ""), "weights", cls.file)
+
+    @classmethod
+    def read(cls, key: str = "") -> dict[str, Tensor]:
+        """The tensors that the file holds, at its top or under a key.
+
+        Raises:
+            MotionBeatError: it is not there or damaged.
+        """
+        if (fault := cls.unavailable()) is not None:
+            raise MotionBeatError(f"encoder {cls.card.name}: {fault}")
+        return tensors_under(read_weights(cls.path()), key)
+
+
+def tensors_under(contents: Mapping[str, Any], key: str) -> dict[str, Tensor]:
+    """What a file holds under a key, or all of it where there is no such key."""
+    found = contents.get(key)
+    return dict(found if isinstance(found, Mapping) else contents)
+
+
+def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, without it."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def load_strictly(
+    network: nn.Module, tensors: Mapping[str, Tensor], source: Path, unused: Sequence[str] = ()
+) -> None:
+    """Make tensors the weights of a network, which may have been built without memory for its own.
+
+    Args:
+        network: gets them, in single precision, frozen and in evaluation mode.
+        tensors: by the names that the network gives them.
+        source: the file they are from, for the message.
+        unused: beginnings of the names of parts the encoder has no use for.
+
+    Raises:
+        MotionBeatError: one of the others is missing, unknown or of another shape.
+    """
+    expected = network.state_dict()
+    given = {
+        name: tensor.float() if expected[name].is_floating_point() else tensor.long()
+        for name, tensor in tensors.items()
+        if name in expected and isinstance(tensor, Tensor)
+    }
+    unknown = [name for name in tensors if name not in given and not name.startswith(tuple(unused))]
+    faults = [f"lacks {name}" for name in expected if name not in given]
+    faults += [f"holds an unknown {name}" for name in unknown]
+    faults += [
+        f"has {name} of shape {tuple(tensor.shape)} instead of {tuple(expected[name].shape)}"
+        for name, tensor in given.items()
+        if tensor.shape != expected[name].shape
+    ]
+    if faults:
+        raise MotionBeatError(
+            f"{source}: {faults[0]} ({len(faults)} faults), so these are weights of another "
+            "network; get the file that the encoder's card names"
+        )
+    network.load_state_dict(given, assign=True)
+    network.eval().requires_grad_(False)
+
+
+def hollow(kind: Callable[..., Network], *sizes: int) -> Network:
+    """A network without memory for its weights, to be given some."""
+    with torch.device("meta"):
+        return kind(*sizes)
