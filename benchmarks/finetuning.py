@@ -91,8 +91,8 @@ def check(encoder: Encoder, task: type[Task], mode: Mode) -> None:
     name = encoder.card.name
     if MotionFile in task.needs:
         raise TuningError(
-            f"task '{task.name}' compares the clips of a batch, and fine-tuning takes them one by "
-            "one; leave --mode out"
+            f"task '{task.name}' is about dances, and fine-tuning is for tasks on music alone; "
+            "leave --mode out"
         )
     if not any(True for _ in encoder.parameters()):
         raise TuningError(f"encoder '{name}' has no weights to fine-tune; leave --mode out")
@@ -188,7 +188,8 @@ class Examples:
         if not learned:
             window = max(self.audio.length(track) for track in tracks)
         targets = self.task.targets if learned else None
-        return Clips(Windows(self.audio, tracks, window, self.task.inputs, targets), self.audio)
+        windows = Windows(self.audio, tracks, window, window, self.task.inputs, targets)
+        return Clips(windows, self.audio)
 
 
 class Tuned(Task):

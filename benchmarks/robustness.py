@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.deformations import CLEAN, DEFORMATIONS, Deformed
-from benchmarks.leaderboard import by_dataset, read_records, wide, write_csv
+from benchmarks.leaderboard import by_dataset, read_records, write_csv
 from benchmarks.record import Protocol, RunRecord
 from benchmarks.registry import ENCODERS, TASKS
 from benchmarks.runner import Folders, ProtocolError, Run, plan

@@ -11,7 +11,7 @@ import pickle
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from safetensors import SafetensorError
@@ -22,6 +22,9 @@ from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 
 HUB_PACKAGE = "huggingface_hub>=0.34,<1"
+TRANSFORMERS = {"transformers": "'transformers>=4.57,<5'"}
+DAMAGED = (SafetensorError, OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError)
+"""What readers of weights throw at a damaged file."""
 
 
 class HubError(MotionBeatError):
@@ -109,14 +112,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        SafetensorError,
-        OSError,
-        EOFError,
-        RuntimeError,
-        ValueError,
-        pickle.UnpicklingError,
-    ) as error:
+    except DAMAGED as error:
         raise HubError(
             f"{path}: damaged, or no file of weights; delete it and try again"
         ) from error
@@ -160,3 +156,31 @@ def _missing(folder: Path, files: Sequence[str]) -> str:
 def _lacking(folder: Path, files: Sequence[str]) -> str | None:
     missing = _missing(folder, files)
     return f"{folder}: has no {missing}; put it there or unset MOTIONBEAT_HUB" if missing else None
+
+
+def pretrained(kind: Any, folder: Path) -> Any:
+    """A network of ``transformers`` with the weights in a folder, all of them.
+
+    Args:
+        kind: class of the network.
+        folder: with config.json and the weights; no code in it is run.
+
+    Raises:
+        HubError: the weights are damaged or those of another network.
+    """
+    from transformers.utils import logging
+
+    told = logging.get_verbosity()
+    logging.set_verbosity_error()  # heads that are left out, names of types: all as it should be
+    try:
+        network, found = kind.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    except (*DAMAGED, KeyError, TypeError) as error:
+        raise HubError(f"{folder}: cannot be read; fetch its files again") from error
+    finally:
+        logging.set_verbosity(told)
+    if found["missing_keys"] or found["mismatched_keys"]:
+        # They would be random numbers.
+        raise HubError(f"{folder}: lacks weights of {kind.__name__}; fetch its files again")
+    return network.float().eval().requires_grad_(False)
