@@ -23,6 +23,7 @@ from benchmarks.registry import ENCODERS, TASKS
 from benchmarks.runner import Folders, ProtocolError, Run, plan
 from benchmarks.statistics import interval, once, resample
 from data_modules.base import MotionFile
+from motionbeat.console import wide
 from tasks.base import Evidence, Task
 
 
