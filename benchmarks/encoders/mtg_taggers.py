@@ -32,6 +32,7 @@ _FLOOR = 1e-10  # of power
 _TIMBRAL, _TEMPORAL, _DENSE = 204, 51, 64  # filters of a bank or layer
 _BLOCK_FRAMES = 128  # filtered at a time: bounds the memory, and fits the processor's cache
 _GRU = 32
+_CLIP_STEPS = 18  # of the recurrent layers in a clip of 29 s
 _NEGLIGIBLE = 1e-20  # many weights were trained down to denormal numbers, which cost 30 times as much
 _PLACE = "tagging_weights"
 
@@ -231,8 +232,9 @@ class CrnnJamendo(BlockTagger):
     """Four blocks of convolutions and two recurrent layers (GRU), trained on MTG-Jamendo.
 
     The hidden layer concatenates the maps of all blocks, averaged over frequency, 64 and three
-    times 128, and the states of both recurrent layers. These are causal and step over 1.5 s; there
-    is one sequence for each frame within a step.
+    times 128, and the states of both recurrent layers. These are causal and step over 1.5 s, so
+    there is a sequence for each frame within a step. A state remembers the 18 steps of a clip of
+    29 s, as in training; left to itself it would not forget within minutes.
     """
 
     card: ClassVar[EncoderCard] = EncoderCard(
@@ -247,7 +249,10 @@ class CrnnJamendo(BlockTagger):
         training_data=("MTG-Jamendo",),
         source="https://arxiv.org/abs/2006.00751, models/jamendo/crnn",
     )
-    context: ClassVar[float] = 40.0
+    # As above, and the steps that are remembered.
+    context: ClassVar[float] = (
+        (2 + (1 + 1) + (3 + 5) + (12 + 18) + (_CLIP_STEPS - 1) * 48) * 2 / _MEL_RATE
+    )
     weights: ClassVar[str] = "jamendo/crnn"
     fields = ((2, 2), (3, 3), (4, 4), (4, 4))
     maps = (64, 128, 128, 128)
@@ -265,9 +270,11 @@ class CrnnJamendo(BlockTagger):
         frames = states[-1].shape[-1]
         padded = functional.pad(states[-1], (0, -frames % self.spread))
         steps = padded.unflatten(-1, (-1, self.spread)).permute(0, 3, 2, 1).flatten(0, 1)
+        clips = steps.unfold(1, min(_CLIP_STEPS, steps.shape[1]), 1).mT
         for recurrence in self.layer5:
-            steps = recurrence(steps)[0]
-            apart = steps.unflatten(0, (-1, self.spread))
+            clips = recurrence(clips.flatten(0, 1))[0].unflatten(0, clips.shape[:2])
+            # All states of the first clip, then the last of each clip.
+            apart = torch.cat([clips[:, 0], clips[:, 1:, -1]], dim=1).unflatten(0, (-1, self.spread))
             states.append(apart.permute(0, 3, 2, 1).flatten(2)[..., :frames])
         return torch.cat(states, dim=1).mT.unsqueeze(1)
 
