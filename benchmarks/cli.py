@@ -23,6 +23,12 @@ def split(names: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
 
 
+def share(data: Path | None) -> None:
+    """Let encoders find weights put in place by hand, wherever they are made."""
+    if data is not None:
+        os.environ["MOTIONBEAT_DATA"] = str(data)
+
+
 def bench(
     task: str = "beat",
     dataset: str = "groovebox",
@@ -45,7 +51,7 @@ def bench(
         learning_rates: tried on the validation split.
         cache: folder for generated data, embeddings and finished runs (MOTIONBEAT_CACHE).
         results: folder for records and leaderboards.
-        data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
+        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
     from benchmarks.leaderboard import print_table, write_leaderboards
     from benchmarks.record import Protocol
@@ -53,6 +59,7 @@ def bench(
     from benchmarks.runner import Folders
     from benchmarks.runner import bench as run
 
+    share(data)
     protocol = Protocol(learning_rates=learning_rates, seeds=tuple(range(seeds)))
     folders = Folders(cache, results, data)
     shown = {
@@ -82,13 +89,14 @@ def embed(
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
         pooling: seconds averaged into one embedding; the encoder's own frames when left out.
         cache: folder for generated data and embeddings (MOTIONBEAT_CACHE).
-        data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
+        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
     from benchmarks import runner
     from benchmarks.registry import ENCODERS as KNOWN
     from data_modules.base import SPLITS
     from motionbeat.console import say
 
+    share(data)
     encoders = [KNOWN.get(name)() for name in split(encoder)]
     for name in split(dataset):
         datamodule = runner.Folders(cache, Path(), data).datamodule(name, dataset_options)
