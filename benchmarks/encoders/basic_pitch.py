@@ -63,7 +63,9 @@ class ConstantQSpectrum(nn.Module):
         for row, frequency in zip(filters, hertz[-_PER_OCTAVE:], strict=True):
             length = math.ceil(quality * _SAMPLE_RATE / frequency)
             time = np.arange(length) - (length + 1) // 2
-            wave = np.hanning(length + 1)[:-1] * np.exp(2j * np.pi * frequency * time / _SAMPLE_RATE)
+            wave = np.hanning(length + 1)[:-1] * np.exp(
+                2j * np.pi * frequency * time / _SAMPLE_RATE
+            )
             start = math.ceil((_TAPS - length) / 2) - length % 2
             row[start : start + length] = wave / np.abs(wave).sum()
         steep = 0.5 / 1.001, 0.5 * 1.001
@@ -83,7 +85,7 @@ class ConstantQSpectrum(nn.Module):
                 signal = functional.conv1d(signal, self.half_band, stride=2, padding=_TAPS // 2 - 1)
             padded = functional.pad(signal, (_TAPS // 2, _TAPS // 2), mode="reflect")
             parts = functional.conv1d(padded, self.filters, stride=_HOP >> octave)
-            octaves.insert(0, parts.unflatten(1, (2, _PER_OCTAVE)).square().sum(dim=1))
+            octaves.insert(0, torch.unflatten(parts, 1, (2, -1)).square().sum(dim=1))
         power = torch.cat(octaves, dim=1)[:, -_BINS:].mT * self.scale.square()
         level = 10 * torch.log10(power + 1e-10)
         level = level - level.amin(dim=(1, 2), keepdim=True)
@@ -94,10 +96,10 @@ class ConstantQSpectrum(nn.Module):
 class BasicPitch(Encoder):
     """What Basic Pitch says of pitches, and the maps that it says it from.
 
-    The hidden layer holds for each frame the 264 contours, 88 notes and 88 onsets, as probabilities,
-    then the activations of the 8, 32 and 32 maps behind them, averaged over frequency. As published,
-    windows of two seconds are levelled and transcribed each by itself, and their inner frames
-    kept; here they overlap by a whole number of frames, so that none drifts.
+    The hidden layer holds for each frame the probabilities of 264 contours, 88 notes and 88 onsets,
+    then the activations of the 8, 32 and 32 maps behind them, averaged over frequency. As
+    published, windows of two seconds are levelled and transcribed each by itself, and their inner
+    frames kept; here they overlap by a whole number of frames, so that none drifts.
 
     Raises:
         MotionBeatError: the package is not installed, or its checkpoint is damaged.
@@ -142,9 +144,9 @@ class BasicPitch(Encoder):
         missing = ((count - 1) * _KEPT - _EDGE) * _HOP + _WINDOW - samples
         padded = functional.pad(waveform, (_EDGE * _HOP, max(0, missing)))
         windows = padded.unfold(1, _WINDOW, _KEPT * _HOP)[:, :count].flatten(0, 1)
-        features = torch.cat([self._transcribe(some) for some in windows.split(_BATCH)])
-        kept = features[:, _EDGE : _EDGE + _KEPT].unflatten(0, (batch, count)).flatten(1, 2)
-        return kept[:, None, :frames]
+        features = torch.cat([self._transcribe(some) for some in torch.split(windows, _BATCH)])
+        kept = features[:, _EDGE : _EDGE + _KEPT].reshape(batch, 1, count * _KEPT, -1)
+        return kept[:, :, :frames]
 
     def _transcribe(self, windows: Tensor) -> Tensor:
         """Features (B, 172, 512) of (B, 43844) samples."""

@@ -47,7 +47,9 @@ class LogFilteredSpectrum(nn.Module):
     def forward(self, waveform: Tensor) -> Tensor:
         """Map (B, T) samples to (B, frames, 272) with frame ``i`` centred at ``i * 441``."""
         spectrum = torch.stft(
-            waveform,
+            functional.pad(
+                waveform, (0, 1)
+            ),  # the window's odd sample, for a last frame at the end
             _WINDOW,
             _HOP,
             window=self.window,
@@ -136,7 +138,7 @@ def _triangles() -> Tensor:
     bins = torch.arange(_WINDOW // 2, dtype=torch.float64) * _SAMPLE_RATE / (2 * (_WINDOW // 2))
     low, high = (24 * math.log2(hertz / 440) for hertz in (30, 17_000))
     steps = torch.arange(math.ceil(low), math.floor(high) + 1, dtype=torch.float64)
-    edges = (440 * 2 ** (steps / 24) - bins[:, None]).abs().argmin(dim=0).unique().tolist()
+    edges = torch.unique((440 * 2 ** (steps / 24) - bins[:, None]).abs().argmin(dim=0)).tolist()
     filters = torch.zeros(len(bins), len(edges) - 2)
     for band, (start, centre, stop) in enumerate(zip(edges, edges[1:], edges[2:], strict=False)):
         filters[start:centre, band] = torch.arange(centre - start) / (centre - start)

@@ -1,9 +1,9 @@
 """Tagging networks of Won et al. (2020), trained alike on three datasets.
 
-FCN (Choi et al., 2016), CRNN (Choi et al., 2017) and a port of musicnn (Pons and Serra, 2019), which
-differs from the package's in its filters, in its order of operations and in its weights. Paper:
-https://arxiv.org/abs/2006.00751, code and weights: https://github.com/minzwon/sota-music-tagging-models,
-whose folder ``models`` is read from the folder of datasets, packed or not.
+FCN (Choi et al., 2016), CRNN (Choi et al., 2017) and a port of musicnn (Pons and Serra, 2019),
+which differs from the package's in filters, order of operations and weights. Paper:
+https://arxiv.org/abs/2006.00751, code: https://github.com/minzwon/sota-music-tagging-models, whose
+folder ``models`` is read from the folder of datasets, packed or not.
 """
 
 import os
@@ -33,7 +33,9 @@ _TIMBRAL, _TEMPORAL, _DENSE = 204, 51, 64  # filters of a bank or layer
 _BLOCK_FRAMES = 128  # filtered at a time: bounds the memory, and fits the processor's cache
 _GRU = 32
 _CLIP_STEPS = 18  # of the recurrent layers in a clip of 29 s
-_NEGLIGIBLE = 1e-20  # many weights were trained down to denormal numbers, which cost 30 times as much
+_NEGLIGIBLE = (
+    1e-20  # many weights were trained down to denormal numbers, which cost 30 times as much
+)
 _PLACE = "tagging_weights"
 
 
@@ -62,8 +64,8 @@ class Tagger(Encoder):
         if _find(cls.weights) is not None:
             return None
         return (
-            f"weights not found; put the folder models of minzwon/sota-music-tagging-models (GitHub) "
-            f"into DIR/{_PLACE}, or packed into DIR/{_PLACE}.zip, and give --data DIR"
+            "weights not found; put the folder models of minzwon/sota-music-tagging-models "
+            f"(GitHub) into DIR/{_PLACE}, or packed into DIR/{_PLACE}.zip, and give --data DIR"
         )
 
     def _build(self) -> None:
@@ -80,7 +82,13 @@ class Tagger(Encoder):
             # Through memory, as a file in an archive cannot be read at random.
             content = BytesIO(place.read_bytes())
             published = torch.load(content, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+        except (
+            OSError,
+            RuntimeError,
+            EOFError,
+            zipfile.BadZipFile,
+            pickle.UnpicklingError,
+        ) as error:
             raise MotionBeatError(f"{place}: is damaged; fetch it again") from error
         for own, target in self.state_dict().items():
             if own == "spectrum.window":
@@ -151,13 +159,10 @@ class BlockTagger(Tagger):
     maps: ClassVar[tuple[int, ...]]
 
     def _build(self) -> None:
-        spread = 0
-        inputs = (1, *self.maps[:-1])
-        for number, (field, *channels) in enumerate(
-            zip(self.fields, inputs, self.maps, strict=True), start=1
-        ):
-            self.add_module(f"layer{number}", Block(*channels, field, spread))
-            spread = spread * field[1] or 1
+        spread, inputs = 0, 1
+        for number, (field, maps) in enumerate(zip(self.fields, self.maps, strict=True), start=1):
+            self.add_module(f"layer{number}", Block(inputs, maps, field, spread))
+            spread, inputs = spread * field[1] or 1, maps
         self.spread = spread
 
     def _blocks(self, waveform: Tensor) -> list[Tensor]:
@@ -269,12 +274,13 @@ class CrnnJamendo(BlockTagger):
         # One band is left; the sequences of steps lie side by side in the batch.
         frames = states[-1].shape[-1]
         padded = functional.pad(states[-1], (0, -frames % self.spread))
-        steps = padded.unflatten(-1, (-1, self.spread)).permute(0, 3, 2, 1).flatten(0, 1)
+        steps = torch.unflatten(padded, -1, (-1, self.spread)).permute(0, 3, 2, 1).flatten(0, 1)
         clips = steps.unfold(1, min(_CLIP_STEPS, steps.shape[1]), 1).mT
         for recurrence in self.layer5:
             clips = recurrence(clips.flatten(0, 1))[0].unflatten(0, clips.shape[:2])
             # All states of the first clip, then the last of each clip.
-            apart = torch.cat([clips[:, 0], clips[:, 1:, -1]], dim=1).unflatten(0, (-1, self.spread))
+            apart = torch.cat([clips[:, 0], clips[:, 1:, -1]], dim=1)
+            apart = torch.unflatten(apart, 0, (-1, self.spread))
             states.append(apart.permute(0, 3, 2, 1).flatten(2)[..., :frames])
         return torch.cat(states, dim=1).mT.unsqueeze(1)
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.cli import share
 from benchmarks.encoders import mtg_taggers
 from benchmarks.encoders.mtg_taggers import CrnnJamendo, FcnMtat, MusicnnJamendo
 from motionbeat._torchaudio import transforms
@@ -45,7 +46,9 @@ def spectrum(weights, signal):
 
 
 def norm(weights, name, x):
-    values = [weights[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
+    values = [
+        weights[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+    ]
     return functional.batch_norm(x, *values)
 
 
@@ -120,9 +123,7 @@ def test_musicnn_is_the_published_one():
         mel = spectrum(weights, signal)
         front = [
             layer(f"layers.{n}", mel, functional.conv2d, (0, 3)).amax(dim=2) for n in range(2)
-        ] + [
-            layer(f"layers.{n}", mel.mean(dim=2), functional.conv1d, "same") for n in range(2, 5)
-        ]
+        ] + [layer(f"layers.{n}", mel.mean(dim=2), functional.conv1d, "same") for n in range(2, 5)]
         first = layer("layer1", torch.cat(front, dim=1), functional.conv1d, 3)
         second = layer("layer2", first, functional.conv1d, 3) + first
         third = layer("layer3", second, functional.conv1d, 3) + second
@@ -162,3 +163,14 @@ def test_missing_weights_are_named(tmp_path, monkeypatch):
 def test_without_a_folder_of_datasets(monkeypatch):
     monkeypatch.delenv("MOTIONBEAT_DATA", raising=False)
     assert "give --data DIR" in FcnMtat.unavailable()
+
+
+def test_the_command_line_says_where_weights_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOTIONBEAT_DATA", "elsewhere")
+    place = tmp_path / "tagging_weights" / "models" / "mtat" / "fcn" / "best_model.pth"
+    place.parent.mkdir(parents=True)
+    place.touch()
+    share(tmp_path)
+    assert FcnMtat.unavailable() is None
+    share(None)
+    assert FcnMtat.unavailable() is None
