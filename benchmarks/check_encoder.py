@@ -17,6 +17,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.markup import escape
@@ -190,7 +191,8 @@ def check_alignment(encoder: Encoder) -> Finding:
     The answer of a layer is where it is at least half as strong as at its strongest. Its middle
     shall be the click's frame, within one frame and a quarter of its own extent, as no more can be
     told of a blurred one. Near either end of the audio, where half of an answer may be cut off, it
-    need only reach to within a frame of the click.
+    need only reach to within a frame of the click. One layer must answer so; those that answer
+    later, as layers with a memory do, are warned of.
     """
     card, seconds = encoder.card, 20.0
     clicks = (0.0, 4.5, 10.013, 15.3, 19.985)
@@ -200,11 +202,12 @@ def check_alignment(encoder: Encoder) -> Finding:
         clicking[0, round(click * card.sample_rate)] = 1.0
     answers = (states(encoder, clicking) - states(encoder, silence))[0].norm(dim=-1)
     around, last = math.ceil(2 * card.frame_rate), answers.shape[1] - 1
-    offs, excess, blurs, unheard = [0.0], -math.inf, [math.inf], []
+    offs, excess = [0.0] * card.layers, [-math.inf] * card.layers
+    blurs, unheard = [math.inf], []
     for click in clicks:
         frame = round(click * card.frame_rate)
         start = max(0, frame - around)
-        for answer in answers[:, start : frame + around]:
+        for layer, answer in enumerate(answers[:, start : frame + around]):
             lit = start + torch.nonzero(answer >= answer.amax() / 2)[:, 0] - frame
             if answer.amax() == 0:
                 unheard.append(click)
@@ -216,20 +219,29 @@ def check_alignment(encoder: Encoder) -> Finding:
             else:
                 off, tolerance = (first + final) / 2, 1 + extent / 4
                 blurs.append(extent / card.frame_rate)
-            excess = max(excess, abs(off) - tolerance)
-            offs.append(off)
-    worst, blur = max(offs, key=abs), min(blurs)
+            excess[layer] = max(excess[layer], abs(off) - tolerance)
+            offs[layer] = max(offs[layer], off, key=abs)
+    best = int(np.argmin(excess))
+    late = [layer for layer in range(card.layers) if excess[layer] > 0]
+    blur = min(blurs)
+    off = offs[best]
     said = (
-        f"answers off by {worst:+.1f} frames at most ({1000 * worst / card.frame_rate:+.0f} ms); "
+        f"answers off by {off:+.1f} frames at most ({1000 * off / card.frame_rate:+.0f} ms); "
         f"the sharpest is {1000 * blur:.0f} ms wide"
     )
-    if excess > 0:
+    if excess[best] > 0:
         return Finding("failed", said, "pad so that frame i is centred at i / frame_rate seconds")
     if unheard:
         return Finding(
             "failed",
             f"no frame within 2 s of {unheard[0]:g} s answers a click there",
             "give a frame for every instant, in order",
+        )
+    if late:
+        return Finding(
+            "warning",
+            f"layer {late[0]} answers {offs[late[0]]:+.1f} frames off, layer {best} does not",
+            "layers with a memory do; if this one has none, pad it",
         )
     if blur > BLUR_SECONDS:
         return Finding("warning", said, "a narrower answer would tell more of the alignment")

@@ -23,6 +23,12 @@ def split(names: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
 
 
+def share(data: Path | None) -> None:
+    """Let encoders find weights put in place by hand, wherever they are made."""
+    if data is not None:
+        os.environ["MOTIONBEAT_DATA"] = str(data)
+
+
 def bench(
     task: str = "beat",
     dataset: str = "groovebox",
@@ -51,12 +57,13 @@ def bench(
             much they drop.
         cache: folder for generated data, embeddings and finished runs (MOTIONBEAT_CACHE).
         results: folder for records and leaderboards.
-        data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
+        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
     from benchmarks import leaderboard, robustness, runner
     from benchmarks.record import RunRecord
     from benchmarks.registry import TASKS
 
+    share(data)
     kind = TASKS.get(task)
     protocol = runner.protocol_of(kind, learning_rates, seeds)
     folders = runner.Folders(cache, results, data)
@@ -99,7 +106,7 @@ def embed(
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
         pooling: seconds averaged into one embedding; the encoder's own frames when left out.
         cache: folder for generated data and embeddings (MOTIONBEAT_CACHE).
-        data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
+        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
     from benchmarks import runner
     from benchmarks.registry import ENCODERS as KNOWN
@@ -107,6 +114,7 @@ def embed(
     from data_modules.base import SPLITS
     from motionbeat.console import say
 
+    share(data)
     encoders = make(KNOWN.get(name) for name in split(encoder))
     for name in split(dataset):
         datamodule = runner.Folders(cache, Path(), data).datamodule(name, dataset_options)

@@ -23,6 +23,7 @@ _FOOTER = 48
 _BLOCK_TRAILER = 5  # compression type and checksum
 _HEADER_KEY = b""
 _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8"}
+_STRING = 7
 
 
 class CheckpointError(MotionBeatError):
@@ -37,7 +38,7 @@ def read_checkpoint(folder: Path, prefix: str = "") -> dict[str, NDArray[np.gene
         prefix: what their names have before ``.index`` and ``.data-00000-of-00001``.
 
     Returns:
-        Arrays by variable name.
+        Arrays by variable name. Strings, by which Keras describes its objects, are left out.
 
     Raises:
         CheckpointError: a file is missing, truncated or altered, or uses compression, more than
@@ -58,7 +59,9 @@ def read_checkpoint(folder: Path, prefix: str = "") -> dict[str, NDArray[np.gene
         raise CheckpointError(f"{index}: {error}; restore the checkpoint") from error
     try:
         return {
-            key.decode(): _tensor(key.decode(), entry, tensors) for key, entry in entries.items()
+            key.decode(): _tensor(key.decode(), entry, tensors)
+            for key, entry in entries.items()
+            if dict(_message_fields(entry)).get(1) != _STRING
         }
     except (ValueError, OverflowError) as error:
         raise CheckpointError(f"{data}: {error}; restore the checkpoint") from error

@@ -63,7 +63,9 @@ class Encoder(nn.Module):
 
         Nothing heavy is imported to find out.
         """
-        missing = [install for name, install in cls.packages.items() if find_spec(name) is None]
+        missing = [
+            f"'{install}'" for name, install in cls.packages.items() if find_spec(name) is None
+        ]
         return f"not installed; run: pip install {' '.join(missing)}" if missing else None
 
     @abstractmethod
