@@ -137,11 +137,11 @@ class Absent(toys.Tiny):
 
 def test_an_encoder_that_cannot_be_made_here_is_listed_with_its_remedy(monkeypatch):
     monkeypatch.setitem(ENCODERS.classes, "absent", Absent)
-    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("COLUMNS", "400")
     [line] = [row for row in motionbeat("list", "encoders").printed.splitlines() if "absent" in row]
     for fact in ("8000", "10", "2", "6", "none", "MagnaTagATune, clicks"):
         assert f" {fact} " in line
-    assert "not installed; run: pip install nowhere>=2 " in line
+    assert "not installed; run: pip install 'nowhere>=2' " in line
 
 
 def test_an_encoder_that_cannot_be_made_here_stops_a_benchmark_before_any_work(bench, monkeypatch):
@@ -152,7 +152,9 @@ def test_an_encoder_that_cannot_be_made_here_stops_a_benchmark_before_any_work(b
     ended = motionbeat(*arguments)
     assert ended.code == 1
     [line] = ended.said.splitlines()[-1:]
-    assert line == ("motionbeat: error: encoder absent: not installed; run: pip install nowhere>=2")
+    assert line == (
+        "motionbeat: error: encoder absent: not installed; run: pip install 'nowhere>=2'"
+    )
     assert "Traceback" not in ended.said
     assert sorted(path for path in bench.folder.rglob("*") if path.is_file()) == before
     assert bench.record("logmel").name == "logmel"
