@@ -210,6 +210,8 @@ def dance(
     Raises:
         MotionBeatError: the song is unreadable, an output cannot be written, a name is unknown.
     """
+    if not outputs:
+        raise DanceError("no file to write the dance to; name one by --out")
     for path in outputs:
         check_output(path)
     if not song.is_file():

@@ -56,7 +56,7 @@ def dance_pictures(
         name: choreographer(name, dataset, dataset_options, folders).dance(track, seed, cache)
         for name in split(encoder)
     }
-    strip, moving = results / f"dances_{dataset}.png", results / "dance.gif"
+    strip, moving = results / f"dances_{module.card.name}.png", results / "dance.gif"
     real = {RealDance.name: Motion.load(track.get(MotionFile).path)}
     poses_strip(real | dances, beats, strip, start, seconds)
     first = excerpt(next(iter(dances.values())), start, seconds)
