@@ -153,7 +153,8 @@ def frames(motion: Motion, beats: Beats, size: int, fps: float) -> Iterator[Imag
     ticks = left + (right - left) * beats.times / motion.duration
     marks = ImageDraw.Draw(empty)
     marks.line((left, level, right, level), _PALE, 3 * _FINER)
-    for tick, strong in zip(ticks, strengths(beats), strict=True):
+    downbeats = strengths(beats)
+    for tick, strong in zip(ticks, downbeats, strict=True):
         height = (0.018 if strong else 0.01) * side
         marks.line((tick, level - height, tick, level + height), _PULSE, _FINER)
     for moment, pose, target, frame, end in zip(times, joints, targets, index, ends, strict=True):
@@ -163,7 +164,7 @@ def frames(motion: Motion, beats: Beats, size: int, fps: float) -> Iterator[Imag
         last = int(np.searchsorted(beats.times, moment + 1e-6)) - 1
         if last >= 0:
             strength = float(np.exp((beats.times[last] - moment) / _FADE))
-            pen.pulse(min(strength, 1.0), strengths(beats)[last])
+            pen.pulse(min(strength, 1.0), downbeats[last])
         pen.figure(pose, None if motion.contacts is None else motion.contacts[frame])
         pen.draw.line((left, level, end, level), _INK, 3 * _FINER)
         yield picture.reduce(_FINER)
