@@ -351,6 +351,36 @@ def dance_metrics(
     run(generated, reference, music, fps, permutations, output)
 
 
+def dance(
+    song: Path,
+    out: str = "dance.mp4",
+    encoder: str = "motionbeat-small",
+    dataset: str = "groovebox",
+    dataset_options: dict[str, bool | int | float | str | list[str]] | None = None,
+    seed: int = 0,
+    cache: Path = CACHE,
+    data: Path | None = DATA,
+) -> None:
+    """Dance to a song; on first use, train the dancer.
+
+    Args:
+        song: music (.wav, .flac, .ogg, .mp3).
+        out: file for the dance, a video (.mp4, .gif) or a motion (.bvh, .npz); several are
+            separated by commas.
+        encoder: a name or package.module:Class; what listens to the music.
+        dataset: whose dances are learned from.
+        dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
+        seed: another one is another dance.
+        cache: folder for generated data, features and trained dancers (MOTIONBEAT_CACHE).
+        data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
+    """
+    from benchmarks.dance import dance as run
+    from benchmarks.runner import Folders
+
+    outputs = [Path(name) for name in split(out)]
+    run(song, outputs, encoder, dataset, dataset_options, seed, Folders(cache, Path(), data))
+
+
 class Parser(ArgumentParser):
     """A parser whose switches need no value: ``--update`` is ``--update true``."""
 
@@ -373,6 +403,7 @@ def main() -> None:
                 "regression": regression,
                 "pretrain": pretrain,
                 "data": {"get": data_get, "show": data_show},
+                "dance": dance,
                 "dance-metrics": dance_metrics,
                 "list": list_names,
             },
