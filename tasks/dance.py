@@ -122,10 +122,10 @@ class DanceTask(Task):
     window = CLIP
     stride = 0.5
     batch_size = 16
-    max_steps = 1500
+    max_steps = 1000
     check_every = 250
-    patience = 6
-    learning_rates = (0.002, 0.005)
+    patience = 4
+    learning_rates = (0.005, 0.01)
 
     def prepare(self, tracks: Sequence[Track]) -> None:
         """Learn the average body and what its rows of numbers are like."""
