@@ -364,7 +364,7 @@ def _set_scores(made: Sequence[Motion], real: Sequence[Motion]) -> dict[str, flo
         if min(len(ours), len(theirs)) < 2:
             scores |= {f"fid_{name}": np.nan, f"div_{name}": np.nan}
             continue
-        varied = theirs.std(axis=0) > 0
+        varied = np.ptp(theirs, axis=0) > 0
         ours = dance.normalise(ours[:, varied], theirs[:, varied])
         theirs = dance.normalise(theirs[:, varied], theirs[:, varied])
         scores[f"fid_{name}"] = dance.frechet_distance(ours, theirs)
