@@ -15,6 +15,7 @@ from benchmarks.encoders.logmel import LogMel
 from benchmarks.encoders.mfcc_chroma import MfccChroma
 from benchmarks.encoders.motionbeat import MotionBeatRandom, MotionBeatSmall
 from benchmarks.encoders.musicnn import Musicnn, MusicnnMsd
+from benchmarks.encoders.no_music import NoMusic
 from benchmarks.encoders.random import RandomNetwork
 from motionbeat.encoder import Encoder
 from motionbeat.model import MotionBeatEncoder
@@ -27,6 +28,7 @@ ENCODERS = [
     BeatGridEncoder,
     MotionBeatRandom,
     MotionBeatSmall,
+    NoMusic,
 ]
 
 build = cache(lambda kind: kind())
@@ -90,6 +92,8 @@ def test_clicks_light_up_their_frames(encoder):
     what is known is how far its timbral filters reach: three frames to either side. MotionBeat's
     states are those of beats, seen best at their middles, up to a quarter of a second away.
     """
+    if isinstance(encoder, NoMusic):
+        pytest.skip("hears nothing")
     card = encoder.card
     waveform = torch.zeros(1, 60 * card.sample_rate)
     silence = encode(encoder, waveform)
@@ -138,8 +142,13 @@ def test_everything_moves_with_the_module(encoder, monkeypatch):
 
 def test_names_are_unique():
     names = [kind.card.name for kind in [*ENCODERS, MusicnnMsd]]
-    assert len(names) == len(set(names)) == 8
+    assert len(names) == len(set(names)) == 9
     assert set(names) > {"beatgrid", "logmel", "mfcc_chroma", "musicnn", "musicnn-msd", "random"}
+
+
+def test_no_music_is_heard_by_the_encoder_that_hears_none():
+    states = encode(build(NoMusic), noise(build(NoMusic), 2.0, batch=2))
+    assert not states.any()
 
 
 def test_importing_the_encoders_is_light():
