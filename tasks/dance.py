@@ -159,7 +159,7 @@ class DanceTask(Task):
         length = batch.mask.shape[1] // PATCH * PATCH
         rows = probe.standardised(batch.targets["rows"][whole, :length])
         condition = outputs[whole, :length]
-        if not len(rows):
+        if not rows.numel():
             return outputs.sum() * 0
         generator, device = probe.generator(rows.device), rows.device
         times = torch.randint(TIMES, (len(rows),), generator=generator, device=device)
