@@ -102,6 +102,23 @@ def test_time_runs_from_noise_to_the_clean():
     assert all(time == int(time) for time in times)
 
 
+def test_each_step_takes_away_noise_of_the_same_draw():
+    """Song et al., eq. 12 without new noise: what is not signal stays the one draw throughout."""
+    seen = []
+
+    def constant(noisy, times, condition):
+        seen.append((noisy[:1], times[:1]))
+        return torch.full_like(noisy, 0.7)
+
+    start = normal(WINDOW, WIDTH)
+    sample(Stub(constant), torch.zeros(WINDOW, CONDITION), WINDOW, start)
+    first = kept(seen[0][1])
+    draw = (start - 0.7 * first.sqrt()) / (1 - first).sqrt()
+    for noisy, time in seen:
+        wanted = noised(torch.full((1, WINDOW, WIDTH), 0.7), time, draw[None])
+        torch.testing.assert_close(noisy, wanted, atol=1e-3, rtol=0)
+
+
 def test_windows_that_disagree_meet_by_their_nearness():
     """Each window says its own number; between two middles the rows go evenly from one to one."""
 
