@@ -1,10 +1,10 @@
 """Music to dance: what a dancer who hears nothing but frozen features does to the music."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_modules.base import Beats, DatasetError, MotionFile, Track
-from motionbeat.motion import FEET, Motion
+from data_modules.motion_formats import read_motion
+from motionbeat.motion import FEET, Motion, MotionError
 from tasks.base import FOLD, Decoder, Evidence, Outputs, Reference, Scores, Task, weighted_mean
 from tasks.diffusion import PATCH, TIMES, Denoiser, noised, sample
 from tasks.features import Batch, Targets
@@ -42,6 +43,7 @@ _SMOOTH = 0.05  # s; guidance makes single frames tremble
 _CHECKED = 4  # times of the diffusion at which the validation split is denoised
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
 
 
 class DanceProbe(Probe):
@@ -168,7 +170,7 @@ class DanceTask(Task):
         length = batch.mask.shape[1] // PATCH * PATCH
         rows = probe.standardised(batch.targets["rows"][whole, :length])
         condition = outputs[whole, :length]
-        if not len(rows):
+        if not rows.numel():
             return outputs.sum() * 0
         generator, device = probe.generator(rows.device), rows.device
         times = torch.randint(TIMES, (len(rows),), generator=generator, device=device)
@@ -239,7 +241,7 @@ class DanceTask(Task):
         for label, (_, measure) in PHYSICAL_SCORES.items():
             values = [measure(motion.at(dance.PFC_FPS)) for motion in predictions]
             found[_NAMES[label]] = np.array(values)
-        real = [Motion.load(track.get(MotionFile).path) for track in tracks]
+        real = [read_motion(track.get(MotionFile).path) for track in tracks]
         whole = _set_scores(predictions, real)
         return [
             {name: float(values[index]) for name, values in found.items()} | whole
@@ -281,7 +283,7 @@ class RealDance(Reference):
 
     def predict(self, track: Track, seed: int) -> Motion:
         """The dance in the file."""
-        return Motion.load(track.get(MotionFile).path)
+        return read_motion(track.get(MotionFile).path)
 
 
 class Dancer(nn.Module):
@@ -335,13 +337,22 @@ def sliding(rows: Tensor) -> Tensor:
 @cache
 def average_body(paths: tuple[Path, ...]) -> Body:
     """The average body of the dancers of some motion files."""
-    return Body.average([Motion.load(path) for path in paths])
+    return Body.average([_named(path, Body.of) for path in paths])
 
 
 @cache
 def danced(path: Path, body: Body) -> Rows:
     """The rows of a dance; every probe asks for them again."""
-    return body.rows(Motion.load(path))
+    return _named(path, body.rows)
+
+
+def _named(path: Path, use: Callable[[Motion], T]) -> T:
+    """What is made of the dance in a file, which an error names."""
+    motion = read_motion(path)
+    try:
+        return use(motion)
+    except MotionError as error:
+        raise MotionError(f"{path}: {error}") from error
 
 
 def music_beats(track: Track) -> Floats:
@@ -365,7 +376,7 @@ def _set_scores(made: Sequence[Motion], real: Sequence[Motion]) -> dict[str, flo
         if min(len(ours), len(theirs)) < 2:
             scores |= {f"fid_{name}": np.nan, f"div_{name}": np.nan}
             continue
-        varied = theirs.std(axis=0) > 0
+        varied = np.ptp(theirs, axis=0) > 0
         ours = dance.normalise(ours[:, varied], theirs[:, varied])
         theirs = dance.normalise(theirs[:, varied], theirs[:, varied])
         scores[f"fid_{name}"] = dance.frechet_distance(ours, theirs)

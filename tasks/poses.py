@@ -62,9 +62,9 @@ class Body:
         return cls(lengths)
 
     @classmethod
-    def average(cls, motions: Sequence[Motion]) -> "Body":
-        """The mean of several dancers."""
-        return cls(np.mean([cls.of(motion).bones for motion in motions], axis=0))
+    def average(cls, bodies: Sequence["Body"]) -> "Body":
+        """The mean of several bodies."""
+        return cls(np.mean([body.bones for body in bodies], axis=0))
 
     def rows(self, motion: Motion) -> Rows:
         """A dance as this body would dance it.
@@ -73,10 +73,15 @@ class Body:
             (T, ``WIDTH``), row i describes the moment i / ``FPS`` seconds.
 
         Raises:
-            MotionError: the motion has fewer than 4 frames, or all joints in one place.
+            MotionError: the motion has all joints in one place, fewer than two rows, or fewer than
+                4 frames at another rate.
         """
         scale = self.bones.sum() / Body.of(motion).bones.sum()
         joints = motion.at(FPS).astype(np.float64) * scale
+        if len(joints) < 2:
+            raise MotionError(
+                f"motion has {len(motion.positions)} frames, less than two rows; drop the clip"
+            )
         frames = np.arange(len(joints)) * motion.fps / FPS
         touching = foot_contacts(motion).T
         contacts = [np.interp(frames, np.arange(touching.shape[1]), foot) for foot in touching]

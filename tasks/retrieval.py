@@ -17,7 +17,7 @@ from data_modules.base import DatasetError, MotionFile, Track
 from motionbeat.audio import load_audio, resample
 from motionbeat.kinematics import FEATURES, motion_features
 from motionbeat.losses import embodied_contrastive_loss
-from motionbeat.model import SAMPLE_RATE, MotionBeat
+from motionbeat.model import AUDIO_RATE, SAMPLE_RATE, MotionBeat
 from motionbeat.motion import JOINTS, Motion
 from motionbeat.pretraining import batches
 from motionbeat.pretraining.batches import SAME_TEMPO
@@ -209,7 +209,8 @@ class RetrievalTask(Task):
         if not len(owner):
             return [dict.fromkeys(_EVIDENCE, np.nan) for _ in tracks]
         music, motion, earlier, later = (
-            np.concatenate([np.asarray(one[part]) for one in predictions]) for part in range(4)
+            np.concatenate([np.asarray(one[part]) for one in predictions if len(one.music)])
+            for part in range(4)
         )
         nearness = music @ motion.T
         groups = np.array([track.group for track in tracks])[owner]
@@ -320,7 +321,7 @@ class Towers(Reference):
             listen(waveform[round(start * SAMPLE_RATE) :][: round(CLIP * SAMPLE_RATE)])
             for start in starts
         ]
-        rows = min(len(mel) for mel, _, _ in heard)
+        rows = round(CLIP * AUDIO_RATE)
         seen = [
             watch(_cut(_begun(motion, shift), start))
             for shift in (0.0, -period, period)
@@ -328,8 +329,8 @@ class Towers(Reference):
         ]
         batch = batches.Batch(
             Heard(
-                torch.from_numpy(np.stack([mel[:rows] for mel, _, _ in heard])),
-                torch.from_numpy(np.stack([onsets[:rows] for _, onsets, _ in heard])),
+                torch.from_numpy(np.stack([_fitted(mel, rows) for mel, _, _ in heard])),
+                torch.from_numpy(np.stack([_fitted(onsets, rows) for _, onsets, _ in heard])),
                 torch.full((len(heard),), rows),
                 Clock.of([grid for _, _, grid in heard]),
             ),

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from benchmarks import dance_metrics as command
-from benchmarks.dance_metrics import Dance, dance_metrics, hear, read_dances
+from benchmarks.dance_metrics import dance_metrics, hear, read_dances
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import Motion
 from tasks.metrics import dance
@@ -96,7 +96,7 @@ def test_scores_are_those_of_the_functions(made, scored):
     edge, jerk = np.mean(list(scores.values()), axis=0)
     assert scored["generated"]["BAS edge30"] == pytest.approx(edge)
     assert scored["generated"]["jerk m/s³"] == pytest.approx(jerk)
-    real = [one.at(60.0) for one in read_dances(made / "real", {}, None)]
+    real = [one.motion.at(60.0) for one in read_dances(made / "real", {}, None)]
     features = np.stack([dance.kinetic_features(one) for one in real])
     spread = dance.diversity(dance.normalise(features, features))
     assert scored["real"]["Div_k fixed"] == pytest.approx(spread)
@@ -127,12 +127,12 @@ def test_other_frame_rates_are_brought_to_that_of_the_metric():
     time = np.arange(50) / 25
     swing = np.zeros((50, 24, 3), np.float32)
     swing[..., 1] = np.sin(2 * np.pi * time)[:, None]
-    one = Dance("swing", Motion(swing, 25.0), None)
+    one = Motion(swing, 25.0)
     wanted = np.arange(118) / 60  # to the last frame, at 1.96 s
     assert one.at(60.0).shape == (118, 24, 3)
     assert one.at(60.0)[:, 5, 1] == pytest.approx(np.sin(2 * np.pi * wanted), abs=2e-3)
     assert one.at(25.0) is swing
-    half = Dance("half", Motion(one.at(60.0), 60.0), None)
+    half = Motion(one.at(60.0), 60.0)
     assert half.at(30.0) == pytest.approx(one.at(60.0)[::2], abs=1e-6)
 
 

@@ -18,7 +18,7 @@ CASUAL = "kthmisc_gCA_sFM_cAll_d01_mCA_ch24"
 COUNTS = {"motorica": len(NAMES)}
 PATCHES = []
 
-FRAMES = 60
+FRAMES = 120
 
 
 def joint(name: str, offset: str, *inside: str) -> str:

@@ -12,6 +12,8 @@ from data_modules.base import DatasetError, MotionFile, Track
 from motionbeat.kinematics import FEATURES
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import Motion
+from motionbeat.pretraining.pairs import watch
+from tasks import retrieval
 from tasks.features import Batch
 from tasks.metrics.retrieval import ranks
 from tasks.probe import Member
@@ -20,6 +22,8 @@ from tasks.retrieval import (
     Retrieval2DTask,
     RetrievalTask,
     Strangers,
+    Towers,
+    UntrainedTowers,
     heard_period,
 )
 from tests.clicks import click_track
@@ -32,12 +36,12 @@ class Source:
     rate, layers, width = 10.0, 2, 3
 
 
-def write_track(folder, name, bpm):
-    times, positions = beats_at(bpm, SECONDS)
+def write_track(folder, name, bpm, seconds=SECONDS):
+    times, positions = beats_at(bpm, seconds)
     audio, motion = Path(folder) / f"{name}.wav", Path(folder) / f"{name}.npz"
-    soundfile.write(audio, click_track(times, positions == 1, SECONDS, SAMPLE_RATE), SAMPLE_RATE)
-    write_dance(motion, danced(bpm, SECONDS))
-    return Track(name, audio, SECONDS, name, (MotionFile(motion),))
+    soundfile.write(audio, click_track(times, positions == 1, seconds, SAMPLE_RATE), SAMPLE_RATE)
+    write_dance(motion, danced(bpm, seconds))
+    return Track(name, audio, seconds, name, (MotionFile(motion),))
 
 
 @pytest.fixture(scope="module")
@@ -186,3 +190,102 @@ def test_towers_learn_to_find_each_other(tracks):
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < 0.3 * losses[0]
+
+
+@pytest.fixture(scope="module", params=[Towers, UntrainedTowers], ids=lambda kind: kind.name)
+def towers(request):
+    return request.param()
+
+
+def cut_track(folder, track, start, stop):
+    """Music and dance of a part of a track, in files of their own."""
+    waveform, rate = soundfile.read(track.audio_path, dtype="int16")
+    audio, dance = folder / f"{start}.wav", folder / f"{start}.npz"
+    soundfile.write(audio, waveform[round(start * rate) : round(stop * rate)], rate)
+    motion = track.get(MotionFile).motion
+    frames = slice(round(start * motion.fps), round(stop * motion.fps))
+    write_dance(dance, Motion(motion.positions[frames], motion.fps))
+    return Track(f"{track.id}-{start}", audio, stop - start, track.group, (MotionFile(dance),))
+
+
+def test_towers_embed_each_whole_clip(tracks, towers):
+    for track in tracks:
+        found, stranger = towers.predict(track, 0), Strangers().predict(track, 0)
+        assert len(found.music) == len(stranger.music) == 2
+        assert found.period == stranger.period
+        for part in found[:4]:
+            assert part.shape == found.music.shape
+            np.testing.assert_allclose(np.linalg.norm(part, axis=1), 1, atol=1e-6)
+        again = towers.predict(track, 7)
+        assert all(map(np.array_equal, found[:4], again[:4])), "no seed has a say"
+
+
+def test_a_clip_alone_is_embedded_as_among_others(tracks, towers, tmp_path):
+    whole = towers.predict(tracks[0], 0)
+    for index, start in enumerate((0.0, 5.0)):
+        alone = towers.predict(cut_track(tmp_path, tracks[0], start, start + 5.0), 0)
+        assert len(alone.music) == 1
+        for part in ("music", "motion"):
+            np.testing.assert_allclose(
+                getattr(alone, part)[0], getattr(whole, part)[index], atol=1e-5
+            )
+
+
+def test_towers_see_the_dance_a_beat_earlier_and_later(tracks, monkeypatch):
+    batches = []
+
+    def numbered(model, batch):
+        batches.append(batch)
+        numbers = torch.arange(len(batch.seen.features), dtype=torch.float32)[:, None]
+        return numbers[: len(batch)], numbers
+
+    monkeypatch.setattr(retrieval, "embed", numbered)
+    found = Towers().predict(tracks[0], 0)
+    assert [part.flatten().tolist() for part in found[:4]] == [[0, 1], [0, 1], [2, 3], [4, 5]]
+    motion = tracks[0].get(MotionFile).motion
+    beat = round(found.period * motion.fps)
+    assert beat > 10
+    [batch] = batches
+    for index, moves in enumerate(batch.seen.features.numpy()):
+        shift, clip = divmod(index, 2)
+        frames = 300 * clip + (0, -beat, beat)[shift] + np.arange(300)
+        expected, _ = watch(Motion(motion.positions[frames.clip(0)], motion.fps))
+        np.testing.assert_array_equal(moves, expected)
+
+
+def test_the_trained_towers_find_the_dances(tracks):
+    scores = RetrievalTask.score_split([Towers().predict(track, 0) for track in tracks], tracks)
+    assert np.mean([one["m2d_song_r1"] for one in scores]) > 0.5
+    assert {one["pool"] for one in scores} == {4}
+
+
+def test_towers_bear_silence(tracks, towers, tmp_path):
+    audio = tmp_path / "silence.wav"
+    soundfile.write(audio, np.zeros(round(SECONDS * SAMPLE_RATE)), SAMPLE_RATE)
+    silent = Track("silent", audio, SECONDS, "silent", tracks[0].annotations)
+    found = towers.predict(silent, 0)
+    assert len(found.music) == len(Strangers().predict(silent, 0).music) == 2
+    assert found.period == 0.5
+    assert all(np.isfinite(part).all() for part in found[:4])
+    scores = RetrievalTask.score_split([found, towers.predict(tracks[1], 0)], [silent, tracks[1]])
+    assert np.isfinite(scores[0]["r10"])
+
+
+def test_towers_have_nothing_to_say_of_a_track_without_a_clip(towers, tmp_path):
+    short = write_track(tmp_path, "short", 110, seconds=3.0)
+    found = towers.predict(short, 0)
+    assert [len(part) for part in found[:4]] == [0, 0, 0, 0]
+    assert len(Strangers().predict(short, 0).music) == 0
+    assert np.isnan(RetrievalTask.score_split([found], [short])[0]["r10"])
+
+
+def test_towers_are_scored_where_one_track_has_no_clip(tracks, towers, tmp_path):
+    every = [*tracks, write_track(tmp_path, "short", 110, seconds=3.0)]
+    scores = RetrievalTask.score_split([towers.predict(track, 0) for track in every], every)
+    assert np.isfinite([one["r10"] for one in scores]).tolist() == [True, True, False]
+
+
+def test_towers_are_references_of_bodies_in_space_alone():
+    names = [reference.name for reference in RetrievalTask.references()]
+    assert names == ["chance", "motionbeat-towers", "motionbeat-towers-random"]
+    assert [reference.name for reference in Retrieval2DTask.references()] == ["chance"]
