@@ -124,8 +124,8 @@ class DanceTask(Task):
     window = CLIP
     stride = 0.5
     batch_size = 16
-    max_steps = 1000
-    check_every = 250
+    max_steps = 2000
+    check_every = 500
     patience = 4
     learning_rates = (0.005, 0.01)
 

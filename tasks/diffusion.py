@@ -18,7 +18,7 @@ TIMES = 1000
 STEPS = 20
 """Steps in which it is undone."""
 
-GUIDANCE = 2.0
+GUIDANCE = 3.0
 """Weight of the condition in sampling; 1 takes the network at its word."""
 
 PATCH = 3
