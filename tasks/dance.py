@@ -105,7 +105,7 @@ class DanceTask(Task):
     primary = "bas_fact_sensitivity"
     headline: ClassVar = {
         "bas_fact_sensitivity": "BAS own - others",
-        "p": "p",
+        "p": "p (chance)",
         "bas_fact": "BAS (FACT)",
         "bas_fact_chance": "chance",
         "hit_rate_sensitivity": "hit rate own - others",
