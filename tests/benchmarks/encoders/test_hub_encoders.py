@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from benchmarks import store
+from benchmarks.check_encoder import noise
+from benchmarks.check_encoder import states as encode
 from benchmarks.encoders.ast import Ast
 from benchmarks.encoders.clap import ClapMusic
 from benchmarks.encoders.codecs import Dac44, Encodec24, Encodec32
@@ -19,7 +21,6 @@ from benchmarks.encoders.mert import Mert95, Mert330
 from benchmarks.encoders.wav2vec import HubertBase, Wav2Vec2Base, WaveformTransformer
 from motionbeat import encoder as contract
 from motionbeat._torchaudio import functional as audio
-from tests.benchmarks.encoders.test_encoder_contract import encode, noise
 
 transformers = pytest.importorskip("transformers")
 
