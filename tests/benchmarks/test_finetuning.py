@@ -173,7 +173,7 @@ def test_windows_hold_all_of_the_audio_once(tmp_path, pooling):
     place = Place(tmp_path, pooling)
     tracks = place.tones.tracks("train")
     clips = Clips(
-        Windows(place.audio, tracks, 3, lambda *_: {}, lambda _, n: {"step": torch.arange(n)}),
+        Windows(place.audio, tracks, 3, 3, lambda *_: {}, lambda _, n: {"step": torch.arange(n)}),
         place.audio,
     )
     for index, track in enumerate(tracks):
@@ -274,7 +274,7 @@ def one_by_one(label, rows, heavy):
         (("lora",), "logmel", "encoder 'logmel' has no weights to fine-tune"),
         (("full",), "beatgrid", "encoder 'beatgrid' has no weights to fine-tune"),
         (("lora",), "tests.toys:Stiff", "encoder 'stiff' has no layer that LoRA fits"),
-        (("lora", "--task", "retrieval"), "motionbeat-random", "task 'retrieval' compares"),
+        (("lora", "--task", "retrieval"), "motionbeat-random", "task 'retrieval' is about dances"),
         (("lora", "--deform"), "motionbeat-random", "--deform is for frozen encoders"),
     ],
 )
