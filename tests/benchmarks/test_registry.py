@@ -137,11 +137,12 @@ class Absent(toys.Tiny):
 
 def test_an_encoder_that_cannot_be_made_here_is_listed_with_its_remedy(monkeypatch):
     monkeypatch.setitem(ENCODERS.classes, "absent", Absent)
-    monkeypatch.setenv("COLUMNS", "400")
-    [line] = [row for row in motionbeat("list", "encoders").printed.splitlines() if "absent" in row]
+    printed = motionbeat("list", "encoders").printed
+    [line] = [row for row in printed.splitlines() if "absent" in row]
     for fact in ("8000", "10", "2", "6", "none", "MagnaTagATune, clicks"):
         assert f" {fact} " in line
-    assert "not installed; run: pip install 'nowhere>=2' " in line
+    assert "not installed; run: pip install " in line  # the rest may be on the next line
+    assert "'nowhere>=2'" in printed
 
 
 def test_an_encoder_that_cannot_be_made_here_stops_a_benchmark_before_any_work(bench, monkeypatch):
