@@ -155,8 +155,7 @@ DANCES = {
         "m2d_rank": "rank",
         "m2d_map": "mAP",
         "m2d_song_r10": "R@10, same song",
-        "shift": "true or a beat off",
-        "impostor": "true or same tempo",
+        "discrimination": "rhythm discrimination",
     },
     "dance": {
         "bas_fact_sensitivity": "BAS own - others",
