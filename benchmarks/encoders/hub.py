@@ -22,7 +22,7 @@ from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 
 HUB_PACKAGE = "huggingface_hub>=0.34,<1"
-TRANSFORMERS = {"transformers": "transformers>=4.57,<5"}
+TRANSFORMERS = {"transformers": "'transformers>=4.57,<5'"}
 DAMAGED = (SafetensorError, OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError)
 """What readers of weights throw at a damaged file."""
 
@@ -130,7 +130,7 @@ class HubEncoder(Encoder):
         files: what is read of it.
     """
 
-    packages: ClassVar[Mapping[str, str]] = {"huggingface_hub": HUB_PACKAGE}
+    packages: ClassVar[Mapping[str, str]] = {"huggingface_hub": f"'{HUB_PACKAGE}'"}
     repo: ClassVar[str]
     commit: ClassVar[str]
     files: ClassVar[Sequence[str]]

@@ -49,8 +49,8 @@ class Encoder(nn.Module):
         card: what a reader of a results table must know.
         context: seconds of audio on either side that a frame depends on.
         packages: what it imports beyond the suite's own dependencies, by the name to import, with
-            what to install for it. The module of an encoder imports them in functions alone, so
-            that encoders can be listed where they are missing.
+            the arguments of ``pip install`` as a shell wants them quoted. The module of an encoder
+            imports them in functions alone, so that encoders can be listed where they are missing.
     """
 
     card: ClassVar[EncoderCard]
@@ -63,9 +63,7 @@ class Encoder(nn.Module):
 
         Nothing heavy is imported to find out.
         """
-        missing = [
-            f"'{install}'" for name, install in cls.packages.items() if find_spec(name) is None
-        ]
+        missing = [install for name, install in cls.packages.items() if find_spec(name) is None]
         return f"not installed; run: pip install {' '.join(missing)}" if missing else None
 
     @abstractmethod

@@ -129,7 +129,7 @@ class Absent(toys.Tiny):
     """It needs what is not installed."""
 
     card = toys.card("absent", training_data=("MagnaTagATune", "clicks"))
-    packages: ClassVar = {"nowhere_at_all": "nowhere>=2", "json": "nothing"}
+    packages: ClassVar = {"nowhere_at_all": "'nowhere>=2'", "json": "nothing"}
 
     def __init__(self):
         raise AssertionError("made in spite of all")
