@@ -70,8 +70,8 @@ class Task(LightningModule):
 
     Attributes:
         name: name on the command line and in every table.
-        version: changes whenever the same features would be scored otherwise, training included: what
-            was finished on a machine is found again by it.
+        version: changes whenever the same features would be scored otherwise, training included:
+            what was finished on a machine is found again by it.
         needs: annotations a track must have.
         learned_from: annotations that tracks to learn from must have beside those.
         shown: those of them that a predictor may see on test tracks too, as :meth:`inputs`.
