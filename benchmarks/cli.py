@@ -14,7 +14,7 @@ from motionbeat.pretraining.settings import Architecture, Objective, Training
 
 CACHE = Path(os.environ.get("MOTIONBEAT_CACHE", ".cache/motionbeat"))
 DATA = Path(os.environ["MOTIONBEAT_DATA"]) if os.environ.get("MOTIONBEAT_DATA") else None
-ENCODERS = "logmel,mfcc_chroma,random,musicnn,beatgrid,motionbeat-random,motionbeat-small"
+ENCODERS = "logmel,mfcc_chroma,random,musicnn,beatnet,beatgrid,motionbeat-random,motionbeat-small"
 _ARCHITECTURE, _OBJECTIVE, _TRAINING = Architecture(), Objective(), Training()
 
 
@@ -335,6 +335,7 @@ def dance_metrics(
     fps: float | None = None,
     permutations: int = 1000,
     output: Path | None = None,
+    unit: float = 0.01,
 ) -> None:
     """Score generated dances beside chance and beside real dances.
 
@@ -345,10 +346,11 @@ def dance_metrics(
         fps: frames a second of all motions, whatever their files say; needed where they do not.
         permutations: of the music, for the chance floor.
         output: CSV file to write the table to.
+        unit: metres of one unit of length of BVH files, 1 where they are in metres.
     """
     from benchmarks.dance_metrics import dance_metrics as run
 
-    run(generated, reference, music, fps, permutations, output)
+    run(generated, reference, music, fps, permutations, output, unit)
 
 
 def dance(

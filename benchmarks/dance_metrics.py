@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from data_modules.motion_formats import read_motion
+from data_modules.motion_formats import CENTIMETRE, read_motion
 from motionbeat.console import bar, wide
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
@@ -35,15 +35,12 @@ from tasks.metrics.dance_scores import (
     FEATURES_FPS,
     PHYSICAL_SCORES,
     Better,
+    check_length,
     hear,
 )
 
 MOTIONS = (".npz", ".pkl", ".bvh")
 MUSIC = (".wav", ".flac", ".ogg", ".mp3")
-SHORTEST = 20 / 30
-"""Seconds between the first and the last frame of a motion at least: the 21 frames in which a beat
-is looked for, at 30 frames a second."""
-
 PERMUTATIONS = 1000
 FEW = 200
 """Clips below which a Fréchet distance is mostly its bias; 72 features have a floor of 9 there."""
@@ -113,6 +110,7 @@ def dance_metrics(
     fps: float | None = None,
     permutations: int = PERMUTATIONS,
     output: Path | None = None,
+    unit: float = CENTIMETRE,
 ) -> pd.DataFrame:
     """Score generated dances, print the table, and write it where asked for.
 
@@ -126,6 +124,7 @@ def dance_metrics(
         fps: frames a second of all motions, whatever their files say; needed where they do not.
         permutations: of the music, for the chance floor.
         output: CSV file.
+        unit: metres of one unit of length of BVH files.
 
     Returns:
         The table, a row for each metric.
@@ -137,7 +136,7 @@ def dance_metrics(
         AudioError: a piece of music is unreadable.
     """
     songs = {path.stem: path for path in _files(music, MUSIC, "music")}
-    made, real = (read_dances(folder, songs, fps) for folder in (generated, reference))
+    made, real = (read_dances(folder, songs, fps, unit) for folder in (generated, reference))
     for one in made:
         if one.song is None:
             raise DanceMetricsError(
@@ -162,7 +161,9 @@ def dance_metrics(
     return table
 
 
-def read_dances(folder: Path, songs: Mapping[str, Path], fps: float | None) -> list[Dance]:
+def read_dances(
+    folder: Path, songs: Mapping[str, Path], fps: float | None, unit: float = CENTIMETRE
+) -> list[Dance]:
     """The motions of a folder in the order of their names, each with its song.
 
     Raises:
@@ -170,7 +171,7 @@ def read_dances(folder: Path, songs: Mapping[str, Path], fps: float | None) -> l
         MotionError: a motion is unreadable, too short or without frame rate, or has NaN.
     """
     return [
-        Dance(path.stem, _read(path, fps), _song(path.stem, songs))
+        Dance(path.stem, _read(path, fps, unit), _song(path.stem, songs))
         for path in _files(folder, MOTIONS, "motion")
     ]
 
@@ -189,20 +190,19 @@ def _song(name: str, songs: Mapping[str, Path]) -> str | None:
     return next((part for part in (name, *name.split("_")) if part in songs), None)
 
 
-def _read(path: Path, fps: float | None) -> Motion:
+def _read(path: Path, fps: float | None, unit: float) -> Motion:
     """A motion with its frame rate, long enough for every metric."""
-    motion = _with_rate(path, fps)
-    if (len(motion.positions) - 1) / motion.fps < SHORTEST - 1e-6:
-        raise MotionError(
-            f"{path}: {motion.duration:.2f} s of motion; the beat scores look at windows of "
-            f"{SHORTEST + 1 / 30:.1f} s, drop the clip"
-        )
+    motion = _with_rate(path, fps, unit)
+    try:
+        check_length(motion)
+    except MotionError as error:
+        raise MotionError(f"{path}: {error}") from error
     return motion
 
 
-def _with_rate(path: Path, fps: float | None) -> Motion:
+def _with_rate(path: Path, fps: float | None, unit: float) -> Motion:
     if not _lacks_rate(path):
-        motion = read_motion(path)
+        motion = read_motion(path, unit)
         return motion if fps is None else replace(motion, fps=fps)
     if fps is None:
         raise MotionError(f"{path}: has no frame rate; say it by --fps")

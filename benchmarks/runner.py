@@ -115,6 +115,7 @@ class Fold:
 
         Raises:
             DatasetError: a split is empty, splits share a group or an annotation is missing.
+            MotionBeatError: the task cannot use a track.
         """
         for datamodule in {
             id(self.teacher): self.teacher,
@@ -136,6 +137,7 @@ class Fold:
                 for needed in self.task.needs:
                     track.get(needed)
                 check_annotations(track)
+                self.task.check(track)
         return tracks
 
 

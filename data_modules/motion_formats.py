@@ -332,7 +332,7 @@ def read_bvh(path: Path, unit: float = CENTIMETRE) -> Motion:
     if not _ADULT[0] <= stature <= _ADULT[1]:
         raise MotionError(
             f"{path}: a body {stature:.3g} m tall if its unit of length is {unit:g} m; "
-            "convert the file to centimetres"
+            "say its unit (--unit of dance-metrics), or convert it to centimetres"
         )
     rate = 1 / seconds
     whole = round(rate)

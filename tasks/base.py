@@ -149,6 +149,14 @@ class Task(LightningModule):
             for member in members
         )
 
+    @classmethod
+    def check(cls, track: Track) -> None:
+        """Check, before anything is computed, that a track can be used; mostly it can.
+
+        Raises:
+            MotionBeatError: it cannot; the message names the file.
+        """
+
     def prepare(self, tracks: Sequence[Track]) -> None:
         """Learn vocabularies or class weights from the training split."""
 

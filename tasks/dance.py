@@ -26,6 +26,8 @@ from tasks.metrics.dance_scores import (
     FEATURES,
     FEATURES_FPS,
     PHYSICAL_SCORES,
+    SHORTEST,
+    check_length,
     hear,
 )
 from tasks.poses import CONTACT, FPS, GROUND, HEIGHT, JOINT, WIDTH, Body, Rows
@@ -128,6 +130,21 @@ class DanceTask(Task):
     check_every = 500
     patience = 4
     learning_rates = (0.005, 0.01)
+
+    @classmethod
+    def check(cls, track: Track) -> None:
+        """Check that a dance can be read and scored, and so can one to its music.
+
+        Raises:
+            MotionError: the file holds no motion, or one that is too short for the scores.
+            DatasetError: the music is too short.
+        """
+        _named(track.get(MotionFile).path, check_length)
+        if track.duration < SHORTEST + 1 / FPS:
+            raise DatasetError(
+                f"{track.audio_path}: {track.duration:.2f} s of music; the scores of a dance need "
+                f"{SHORTEST + 1 / FPS:.1f} s, drop the track"
+            )
 
     def prepare(self, tracks: Sequence[Track]) -> None:
         """Learn the average body and what its rows of numbers are like."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_modules.base import DatasetError, MotionFile, Track
+from data_modules.motion_formats import read_motion
 from motionbeat.audio import load_audio, resample
 from motionbeat.kinematics import FEATURES, motion_features
 from motionbeat.losses import embodied_contrastive_loss
@@ -160,6 +161,15 @@ class RetrievalTask(Task):
             )
             for name, shift in (("motion", 0.0), ("earlier", -period), ("later", period))
         }
+
+    @classmethod
+    def check(cls, track: Track) -> None:
+        """Check that a dance can be read.
+
+        Raises:
+            MotionError: the file holds no motion.
+        """
+        read_motion(track.get(MotionFile).path)
 
     @classmethod
     def watched(cls, motion: Motion, id: str, rate: float) -> NDArray[np.float32]:
@@ -316,7 +326,7 @@ class Towers(Reference):
             none = np.zeros((0, 1))
             return ClipEmbeddings(none, none, none, none, period)
         waveform = resample(*load_audio(track.audio_path), SAMPLE_RATE)
-        motion = Motion.load(track.get(MotionFile).path)
+        motion = read_motion(track.get(MotionFile).path)
         heard = [
             listen(waveform[round(start * SAMPLE_RATE) :][: round(CLIP * SAMPLE_RATE)])
             for start in starts
@@ -367,7 +377,7 @@ def heard_period(path: Path) -> float:
 @cache
 def _seen(watched: Watching, id: str, path: Path, shift: float, rate: float) -> NDArray[np.float32]:
     """Features of a dance begun so many seconds later; every probe asks for them again."""
-    return watched(_begun(Motion.load(path), shift), id, rate)
+    return watched(_begun(read_motion(path), shift), id, rate)
 
 
 def _begun(motion: Motion, shift: float) -> Motion:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from motionbeat.audio import load_audio, resample
 from motionbeat.model import AUDIO_RATE, SAMPLE_RATE
-from motionbeat.motion import Motion
+from motionbeat.motion import Motion, MotionError
 from motionbeat.pretraining.pairs import listen
 from motionbeat.rhythm import uniform_grid
 from tasks.metrics import dance
@@ -22,6 +22,10 @@ Times = NDArray[np.float64]
 
 FEATURES_FPS = dance.ALIGNMENTS["fact"].fps
 """Frames a second of the kinetic and geometric features."""
+
+SHORTEST = 20 / 30
+"""Seconds between the first and the last frame of a motion at least: the 21 frames in which a beat
+is looked for, at 30 frames a second."""
 
 
 @dataclass(frozen=True)
@@ -100,3 +104,16 @@ def hear(path: Path) -> Times:
         return np.zeros(0)
     times: Times = grid.times[(grid.times >= 0) & (grid.times < seconds)]
     return times
+
+
+def check_length(motion: Motion) -> None:
+    """Check that a motion is long enough for every metric.
+
+    Raises:
+        MotionError: it is not.
+    """
+    if (len(motion.positions) - 1) / motion.fps < SHORTEST - 1e-6:
+        raise MotionError(
+            f"{motion.duration:.2f} s of motion; the beat scores look at windows of "
+            f"{SHORTEST + 1 / 30:.1f} s, drop the clip"
+        )

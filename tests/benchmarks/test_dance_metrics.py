@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 import soundfile
 
-from benchmarks import dance_metrics as command
 from benchmarks.dance_metrics import dance_metrics, hear, read_dances
+from data_modules.motion_formats import write_bvh
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import Motion
 from tasks.metrics import dance
+from tasks.metrics.dance_scores import SHORTEST
 from tests.clicks import click_track
 from tests.command import motionbeat
 from tests.dancing import SECONDS, beats_at, danced, write_dance
@@ -265,4 +266,25 @@ def test_the_shortest_motion_is_long_enough_for_every_metric(folder, monkeypatch
             write_dance(path, Motion(danced(100, fps=fps).positions[:frames], fps))
         table = run(folder, permutations=2)
         assert table["generated"].notna().sum() > 10
-    assert command.SHORTEST == 20 / 30
+    assert SHORTEST == 20 / 30
+
+
+def test_bvh_files_in_metres_are_read_as_such(folder, tmp_path):
+    metres = shutil.copytree(folder, tmp_path / "metres")
+    for path in (folder / "made").iterdir():
+        motion = Motion.load(path)
+        for place, scale in ((folder, 1), (metres, 0.01)):
+            write_bvh(
+                Motion(motion.positions * scale, motion.fps), place / "made" / f"{path.stem}.bvh"
+            )
+            (place / "made" / path.name).unlink()
+    ended = run_command(metres)
+    assert ended.code == 1
+    assert "m tall if its unit of length is 0.01 m; say its unit (--unit" in ended.said
+    output = tmp_path / "metres.csv"
+    ended = run_command(metres, "--unit", 1, "--permutations", 2, "--output", output)
+    assert ended.code == 0, ended.said
+    found = pd.read_csv(output, index_col="metric")["generated"]
+    expected = run(folder, permutations=2).set_index("metric")["generated"]
+    steady = ["BAS fact", "beat hit rate", "jerk m/s³", "Div_k fixed", "FID_k fixed"]
+    pd.testing.assert_series_equal(found[steady], expected[steady], rtol=0.02)

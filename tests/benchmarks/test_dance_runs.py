@@ -59,6 +59,16 @@ def failed(ended, *words):
     return True
 
 
+def idle(monkeypatch):
+    """Nothing may be computed from now on."""
+
+    def forbidden(*_, **__):
+        raise AssertionError("work was done")
+
+    for name in ("train", "extract", "in_parallel"):
+        monkeypatch.setattr(runner, name, forbidden)
+
+
 def change(monkeypatch, name, **changes):
     """Another duration or other annotations for a track of the dataset."""
     tracks = Dancing.tracks
@@ -133,12 +143,7 @@ def test_records_hold_the_evidence_of_each_dance(finished):
 
 def test_a_second_run_does_no_work(finished, monkeypatch):
     shorten(monkeypatch)
-
-    def forbidden(*_, **__):
-        raise AssertionError("work was done again")
-
-    for name in ("train", "extract", "in_parallel"):
-        monkeypatch.setattr(runner, name, forbidden)
+    idle(monkeypatch)
     before = files(finished.folder)
     ended = run(finished.folder, encoder="logmel,no-music", seeds=2)
     assert ended.code == 0
@@ -163,13 +168,33 @@ def test_dances_shorter_than_a_window_are_one_line(tmp_path, short):
     assert failed(ended, "no validation track is as long as a window of 5 s; get longer ones")
 
 
+@pytest.mark.parametrize("task", ["dance", "retrieval", "retrieval_2d"])
 @pytest.mark.parametrize("name", ["train1", "validation0", "test1"])
-def test_a_dance_with_nan_is_named(tmp_path, prepared, name):
+def test_a_dance_with_nan_is_named(tmp_path, prepared, name, task, monkeypatch):
     path = prepared.folder / f"{name}.npz"
     positions = Motion.load(path).positions.copy()
     positions[5, 3] = np.nan
     np.savez(path, positions=positions, fps=60.0)
-    assert failed(run(tmp_path), path, "motion holds NaN or infinite positions")
+    idle(monkeypatch)
+    ended = run(tmp_path, "--task", task)
+    assert failed(ended, path, "motion holds NaN or infinite positions")
+
+
+def test_a_dance_too_short_to_be_scored_is_named(tmp_path, prepared, monkeypatch):
+    path = prepared.folder / "test1.npz"
+    write_dance(path, Motion(Motion.load(path).positions[:40], 60.0))
+    idle(monkeypatch)
+    assert failed(run(tmp_path), path, "0.67 s of motion; ", "drop the clip")
+
+
+def test_music_too_short_for_a_dance_is_named(tmp_path, prepared, monkeypatch):
+    change(
+        monkeypatch, "test1", duration=0.5, annotations=(MotionFile(prepared.folder / "test0.npz"),)
+    )
+    idle(monkeypatch)
+    assert failed(
+        run(tmp_path), prepared.folder / "test1.wav", "0.50 s of music; ", "drop the track"
+    )
 
 
 def test_a_dance_that_is_missing_is_named(tmp_path, prepared):
