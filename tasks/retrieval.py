@@ -35,7 +35,7 @@ CLIP = 5.0
 """Seconds of the clips that are compared."""
 
 RATE = 10.0
-"""Steps a second at which music and motion are compared, about."""
+"""Steps a second at which music and motion are compared."""
 
 _WHAT, _WHEN = 128, 16  # channels of an embedding: of the whole clip, and of each step of it
 _CHANNELS, _KERNEL = 64, 5  # of the motion tower
@@ -131,6 +131,7 @@ class RetrievalTask(Task):
     }
     monitor = "val/r10"
     pooling = 1 / RATE
+    steps_a_second = RATE
     window = CLIP
     batch_size = 32
     max_steps = 300
@@ -412,8 +413,9 @@ def _embedding(states: Tensor) -> Tensor:
 
 
 def _decode(steps: int, outputs: Outputs, track: Track) -> ClipEmbeddings:
-    clips = len(outputs) // steps
-    cut = torch.from_numpy(outputs[: clips * steps]).reshape(clips, steps, outputs.shape[1])
+    clips = round(track.duration * RATE) // steps  # whatever an encoder makes of the last moment
+    whole = _fitted(outputs, clips * steps)
+    cut = torch.from_numpy(whole).reshape(clips, steps, whole.shape[1])
     music, motion, earlier, later = (
         _embedding(part).double().numpy() for part in cut.chunk(4, dim=-1)
     )

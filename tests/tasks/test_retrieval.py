@@ -1,6 +1,7 @@
 """Music-motion retrieval: ranks, embeddings, clips and what a picture shows of a dance."""
 
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,8 @@ def test_only_whole_clips_count(tracks):
     found = one.decoder(one.typed_probes[0])(outputs, tracks[0])
     assert found.music.shape == (2, 128 + 16 * 50)
     np.testing.assert_allclose(np.linalg.norm(found.motion, axis=1), 1, atol=1e-6)
-    assert len(one.decoder(one.typed_probes[0])(outputs[:49], tracks[0]).music) == 0
+    brief = replace(tracks[0], duration=4.9)
+    assert len(one.decoder(one.typed_probes[0])(outputs[:49], brief).music) == 0
     real = torch.randn(3, 50, 4 * 144, generator=torch.Generator().manual_seed(0))
     mask = torch.ones(3, 50, dtype=torch.bool)
     whole = one.loss(one.typed_probes[0], real[:2], Batch(None, mask[:2], None, {}, {}))
@@ -103,12 +105,23 @@ def test_only_whole_clips_count(tracks):
     assert nothing.item() == 0
 
 
+def test_the_pool_does_not_depend_on_how_an_encoder_ends(tracks):
+    one = task(RetrievalTask, tracks)
+    decode = one.decoder(one.typed_probes[0])
+    outputs = np.random.default_rng(0).standard_normal((103, 4 * 144)).astype(np.float32)
+    found = [decode(outputs[:steps], replace(tracks[0], duration=10.0)) for steps in (99, 100, 103)]
+    assert [len(each.music) for each in found] == [2, 2, 2]
+    np.testing.assert_array_equal(found[1].music, found[2].music)
+    np.testing.assert_array_equal(found[1].music[0], found[0].music[0])
+
+
 def test_cosines_are_the_mean_of_what_and_when(tracks):
     one = task(RetrievalTask, tracks)
     decode = one.decoder(one.typed_probes[0])
     states = np.random.default_rng(0).standard_normal((50, 144)).astype(np.float32)
     other = np.concatenate([states[:, :128], np.roll(states[:, 128:], 7, axis=0)], axis=1)
-    found = decode(np.concatenate([states, states, other, other], axis=1), tracks[0])
+    track = replace(tracks[0], duration=5.0)
+    found = decode(np.concatenate([states, states, other, other], axis=1), track)
     assert (found.music @ found.motion.T).item() == pytest.approx(1)
     moved = (found.music @ found.earlier.T).item()
     assert 0.3 < moved < 0.75, "the same what, another when"
@@ -142,8 +155,10 @@ def test_tracks_without_a_clip_are_undefined():
 
 def test_no_clip_to_validate_on_is_one_clear_error(tracks):
     one = task(RetrievalTask, tracks)
+    brief = replace(tracks[0], duration=4.9)
+    outputs = [np.zeros((49, 4 * 144), np.float32)]
     with pytest.raises(DatasetError, match="no validation track is as long as a clip of 5 s"):
-        one.validate(one.typed_probes[0], [np.zeros((49, 4 * 144), np.float32)], tracks[:1])
+        one.validate(one.typed_probes[0], outputs, [brief])
 
 
 def test_strangers_find_nothing(tracks):
