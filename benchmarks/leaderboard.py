@@ -125,15 +125,13 @@ def row(
         "folds": record.folds,
         "seeds": len(next(iter(one.evidence.values()))),
         "learning_rate": one.learning_rate,
+        **record.conditions,
     }
     for metric in task.headline:
         score = one.scores[metric]
-        entry |= {
-            metric: score.mean,
-            f"{metric}_std": score.std,
-            f"{metric}_low": score.low,
-            f"{metric}_high": score.high,
-        }
+        entry |= {metric: score.mean, f"{metric}_std": score.std}
+        if metric not in task.of_split:
+            entry |= {f"{metric}_low": score.low, f"{metric}_high": score.high}
     best = max(others, key=lambda other: other[1].scores[task.primary].mean, default=None)
     return entry | {
         "compared_with": best and best[0],
@@ -346,8 +344,10 @@ def print_table(table: pd.DataFrame, task: type[Task], console: Console | None =
             title=f"{task.name} · {label}: {first['tracks']} test tracks{trained}",
             caption="mean ±std over seeds [95 % bootstrap interval over tracks]; "
             "p: paired bootstrap against the best other encoder"
-            + f"\n{MEANING}"
-            * bool(part["contaminated"].any()),
+            + "".join(
+                f"; {name.replace('_', ' ')}: {value:g}" for name, value in task.conditions.items()
+            )
+            + f"\n{MEANING}" * bool(part["contaminated"].any()),
         )
         grid.add_column("row")
         for title in ("probe", *task.headline.values(), "p"):

@@ -32,7 +32,7 @@ RETRIEVAL = {
     "r10": "R@10, both ways",
     "m2d_r1": "music → dance R@1",
     "d2m_r1": "dance → music R@1",
-    "m2d_rank": "rank",
+    "m2d_median_rank": "median rank",
     "m2d_map": "mAP",
     "m2d_song_r10": "R@10, same song",
     "discrimination": "rhythm discrimination",
@@ -49,6 +49,7 @@ DANCE = {
     "div_k": "Div_k",
     "pfc": "PFC",
     "foot_sliding": "sliding",
+    "tracks": "dances",
     "clips": "clips",
     "seeds": "seeds",
 }
@@ -108,7 +109,7 @@ def dances_table(results: Path, task: str, columns: dict[str, str]) -> str:
     def cell(row: pd.Series, name: str) -> str:
         if name == TASKS.get(task).primary:
             return primary(row, name)
-        whole = name in ("pool", "clips", "seeds")
+        whole = name in ("tracks", "pool", "clips", "seeds")
         digits = 0 if whole else 1 if name.startswith(("fid", "div")) or "rank" in name else 3
         return "-" if pd.isna(row[name]) else f"{row[name]:.{digits}f}"
 

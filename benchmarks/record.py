@@ -130,6 +130,7 @@ class RunRecord(_Strict):
         partial: whether the dataset's copy was incomplete.
         folds: over which the test tracks were gone through, each in the test split once.
         vocabulary: names of what is predicted, where the evidence counts them by number.
+        conditions: numbers that scores depend on, by name with the unit.
         tracks: ids of the test tracks, in the order of the evidence.
         results: by probe (``linear``, ``mlp``), or ``reference``.
         seconds: wall time of the embedding, as far as it was not in the store already.
@@ -146,6 +147,7 @@ class RunRecord(_Strict):
     partial: bool = False
     folds: int = 1
     vocabulary: tuple[str, ...] = ()
+    conditions: dict[str, Number] = {}
     kind: Literal["encoder", "floor", "ceiling", "specialist"]
     name: str
     revision: str

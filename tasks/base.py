@@ -43,12 +43,14 @@ class Reference:
             ``specialist`` (a system made for the task).
         licence: of what it is made of.
         revision: of weights or of a rule that may change.
+        training_data: names of the datasets that its weights have seen.
     """
 
     name: ClassVar[str]
     kind: ClassVar[Literal["floor", "ceiling", "specialist"]]
     licence: ClassVar[str] = "Apache-2.0"
     revision: ClassVar[str] = ""
+    training_data: ClassVar[tuple[str, ...]] = ()
 
     def fit(self, tracks: Sequence[Track]) -> None:
         """Learn from the training split; most references have nothing to learn."""
@@ -78,6 +80,9 @@ class Task(LightningModule):
         probes: kinds of probe, by the names :meth:`configure_probe` knows; ``knn`` is not trained.
         primary: the metric that tables are sorted by; larger is better.
         headline: metrics that tables show and their column titles, ``primary`` first.
+        of_split: metrics that are of the whole split alone, so that tracks give them no interval.
+        conditions: numbers that scores depend on and papers differ in, by name with the unit; they
+            stand in every record and table.
         monitor: what :meth:`validate` returns, by name; best epoch and learning rate follow it.
         mode: whether the monitor is to be large or small.
         pooling: seconds averaged into one step, None for the encoder's own frames.
@@ -108,6 +113,8 @@ class Task(LightningModule):
     probes: ClassVar[tuple[str, ...]] = ("linear", "mlp")
     primary: ClassVar[str]
     headline: ClassVar[Mapping[str, str]]
+    of_split: ClassVar[frozenset[str]] = frozenset()
+    conditions: ClassVar[Mapping[str, float]] = {}
     monitor: ClassVar[str]
     mode: ClassVar[Literal["max", "min"]] = "max"
     pooling: ClassVar[float | None] = None

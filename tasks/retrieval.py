@@ -25,7 +25,7 @@ from motionbeat.pretraining.batches import SAME_TEMPO
 from motionbeat.pretraining.evaluation import embed
 from motionbeat.pretraining.pairs import Heard, Seen, beat_period, listen, watch
 from motionbeat.tokens import Clock
-from motionbeat.weights import load_model, untrained
+from motionbeat.weights import CARDS, load_model, untrained
 from tasks.base import Decoder, Outputs, Reference, Scores, Task
 from tasks.features import Batch, FeatureSource, Targets
 from tasks.metrics.retrieval import ranks
@@ -105,13 +105,14 @@ class RetrievalTask(Task):
     reciprocal rank of the clip's own moment (``m2d`` from music to dance, ``d2m`` back), the same
     for any clip of its group (``_song``; several dancers may dance to one song), the rank, and
     rhythm discrimination: whether the true dance is nearer than itself a beat off (``shift``) and
-    than the dance to another piece of the same tempo (``impostor``; undefined where there is none).
-    With one right answer a clip the reciprocal rank is the average precision, and its mean the mAP.
-    ``pool`` is the number of candidates; chance is K / pool, and 1/2 for discrimination.
+    than clips of the dances to other pieces of the same tempo, within 4 % (``impostor``; undefined
+    where there is none). With one right answer a clip the reciprocal rank is the average precision,
+    and its mean the mAP. ``median_rank`` is that of all clips of the split, and ``pool`` the number
+    of candidates; chance is K / pool, and 1/2 for discrimination.
     """
 
     name = "retrieval"
-    version = 1
+    version = 2
     needs = (MotionFile,)
     shown = (MotionFile,)
     probes = ("linear",)
@@ -121,7 +122,7 @@ class RetrievalTask(Task):
         "m2d_r1": "music→dance R@1",
         "m2d_r5": "R@5",
         "m2d_r10": "R@10",
-        "m2d_rank": "rank",
+        "m2d_median_rank": "median rank",
         "m2d_map": "mAP",
         "d2m_r1": "dance→music R@1",
         "d2m_r10": "R@10 ",
@@ -129,6 +130,8 @@ class RetrievalTask(Task):
         "discrimination": "discrimination",
         "pool": "pool",
     }
+    of_split = frozenset({"m2d_median_rank", "d2m_median_rank", "pool"})
+    conditions: ClassVar = {"clip_seconds": CLIP, "stride_seconds": CLIP, "steps_a_second": RATE}
     monitor = "val/r10"
     pooling = 1 / RATE
     steps_a_second = RATE
@@ -225,24 +228,26 @@ class RetrievalTask(Task):
         )
         nearness = music @ motion.T
         groups = np.array([track.group for track in tracks])[owner]
+        strange = groups[:, None] != groups
         found: dict[str, Floats] = {}
+        whole = {"pool": float(len(owner))}
         for way, table in (("m2d", nearness), ("d2m", nearness.T)):
             rank = ranks(table, np.eye(len(table), dtype=bool))
-            song = ranks(table, groups[:, None] == groups)
+            song = ranks(table, ~strange)
             for depth in (1, 5, 10):
                 found[f"{way}_r{depth}"] = (rank <= depth).astype(np.float64)
                 found[f"{way}_song_r{depth}"] = (song <= depth).astype(np.float64)
             found[f"{way}_map"], found[f"{way}_rank"] = 1 / rank, rank.astype(np.float64)
+            whole[f"{way}_median_rank"] = float(np.median(rank))
         found["r10"] = (found["m2d_r10"] + found["d2m_r10"]) / 2
         own = nearness.diagonal()
         off = [(music * other).sum(axis=1) for other in (earlier, later)]
         found["shift"] = np.mean([own > other for other in off], axis=0)
         tempo = np.array([60 / one.period for one in predictions])[owner]
-        found["impostor"] = _against_impostors(nearness, owner, tempo)
+        found["impostor"] = _against_impostors(nearness, strange, tempo)
         found["discrimination"] = (found["shift"] + found["impostor"]) / 2
         return [
-            {name: _mean(values[owner == index]) for name, values in found.items()}
-            | {"pool": float(len(owner))}
+            {name: _mean(values[owner == index]) for name, values in found.items()} | whole
             for index in range(len(tracks))
         ]
 
@@ -260,7 +265,7 @@ class Retrieval2DTask(RetrievalTask):
     """
 
     name = "retrieval_2d"
-    version = 1
+    version = 2
     motion_width = 4 * len(JOINTS)
 
     @classmethod
@@ -313,6 +318,7 @@ class Towers(Reference):
     name = "motionbeat-towers"
     kind = "specialist"
     revision = "motionbeat-small"
+    training_data = CARDS["motionbeat-small"].training_data
 
     @cached_property
     def model(self) -> MotionBeat:
@@ -361,6 +367,7 @@ class UntrainedTowers(Towers):
 
     name = "motionbeat-towers-random"
     revision = "1"
+    training_data = ()
 
     @cached_property
     def model(self) -> MotionBeat:
@@ -422,13 +429,14 @@ def _decode(steps: int, outputs: Outputs, track: Track) -> ClipEmbeddings:
     return ClipEmbeddings(music, motion, earlier, later, heard_period(track.audio_path))
 
 
-def _against_impostors(nearness: Floats, owner: NDArray[np.int64], tempo: Floats) -> Floats:
-    """Whether the true dance is nearer than that to the piece nearest in tempo, within 4 %."""
+def _against_impostors(nearness: Floats, strange: NDArray[np.bool_], tempo: Floats) -> Floats:
+    """Share of the clips of other pieces within 4 % of the tempo that are farther than the own."""
     apart = np.abs(np.log(tempo[:, None] / tempo))
-    apart[owner[:, None] == owner] = np.inf
-    rival = apart.argmin(axis=1)
-    won = nearness.diagonal() > nearness[np.arange(len(rival)), rival]
-    return np.where(apart.min(axis=1) <= np.log1p(SAME_TEMPO), won.astype(np.float64), np.nan)
+    rivals = strange & (apart <= np.log1p(SAME_TEMPO))
+    won = nearness.diagonal()[:, None] > nearness
+    with np.errstate(invalid="ignore"):
+        shares: Floats = (won & rivals).sum(axis=1) / rivals.sum(axis=1)
+    return shares
 
 
 def _mean(values: Floats) -> float:
@@ -441,7 +449,10 @@ _EVIDENCE = (
     *(
         f"{way}_{name}"
         for way in ("m2d", "d2m")
-        for name in ("r1", "r5", "r10", "song_r1", "song_r5", "song_r10", "map", "rank")
+        for name in (
+            *("r1", "r5", "r10", "song_r1", "song_r5", "song_r10", "map", "rank"),
+            "median_rank",
+        )
     ),
     "r10",
     "shift",

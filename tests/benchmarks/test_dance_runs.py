@@ -108,13 +108,17 @@ def test_a_run_writes_records_tables_and_a_picture(finished):
     assert sorted(table.index) == sorted(ROWS)
     assert table.loc["ground-truth", "kind"] == "ceiling"
     assert table.loc["ground-truth", "bas_fact_sensitivity"] == table["bas_fact_sensitivity"].max()
-    assert table.loc["ground-truth", "fid_k"] == pytest.approx(0, abs=1e-6)
+    assert np.isnan(table.loc["ground-truth", "fid_k"]), "three clips are not two halves"
+    assert not {"fid_k_low", "p_high", "clips_low"} & set(table.columns)
+    conditions = {"fps": 60, "sigma_seconds": 0.05, "clip_seconds": 5, "stride_seconds": 5}
+    for name, value in conditions.items():
+        assert (table[name] == value).all(), name
     assert set(DanceTask.headline) <= set(table.columns)
     assert set(table["clips"]) == {3}
     overview = pd.read_csv(results / "leaderboard.csv", index_col="name")
     assert np.isfinite(overview["dance/dancing (synthetic)"]).all()
     assert (results / "leaderboard_dance.png").read_bytes().startswith(b"\x89PNG")
-    for words in ("dancing (synthetic): 3 test tracks", "ground-truth", "(ceiling)", "FID_k"):
+    for words in ("dancing (synthetic): 3 test tracks", "ground-truth", "(ceiling)", "fps: 60"):
         assert words in finished.ended.printed
     assert "dance · dancing · no-music · decoder: bas_fact_sensitivity" in finished.ended.said
 

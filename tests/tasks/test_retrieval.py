@@ -141,9 +141,27 @@ def test_scores_by_hand():
     assert first["m2d_rank"] == 4, "ties count against"
     assert first["shift"] == 0, "nearer to the dance a beat later than to the true one"
     assert (second["m2d_r1"], second["d2m_map"], second["shift"]) == (1, 1, 1)
+    assert {one["pool"] for one in (first, second, third)} == {4}
+    assert {one["m2d_median_rank"] for one in (first, second, third)} == {2.5}, "of 4, 4, 1 and 1"
+
+
+def test_impostors_are_clips_of_other_pieces_of_the_same_tempo():
+    """Two dances to one song, a piece as fast with a clip that is nearer, and a slower piece."""
+    tracks = [Track(str(i), Path(), 10.0, group, ()) for i, group in enumerate("aabc")]
+    song, near, far = np.eye(3)
+    own = 0.8 * song + 0.6 * near
+    rows = {
+        0: (song[None], own[None], 0.5),
+        1: (song[None], song[None], 0.5),
+        2: (np.stack([far, near]), np.stack([far, 0.9 * song + 0.1 * far]), 0.51),
+        3: (far[None], song[None], 0.6),
+    }
+    found = [ClipEmbeddings(music, moves, moves, moves, t) for music, moves, t in rows.values()]
+    first, second, third, fourth = RetrievalTask.score_split(found, tracks)
+    assert first["impostor"] == 0.5, "nearer than one of two; the other dance to its song is none"
     assert second["impostor"] == 1
-    assert np.isnan(third["impostor"]), "no other piece has its tempo"
-    assert third["pool"] == 4
+    assert third["impostor"] == np.mean([1, 0]), "no motion is near its second clip, its own least"
+    assert np.isnan(fourth["impostor"]), "no other piece has its tempo"
 
 
 def test_tracks_without_a_clip_are_undefined():
