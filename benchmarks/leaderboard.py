@@ -343,14 +343,14 @@ def print_table(table: pd.DataFrame, task: type[Task], console: Console | None =
         grid = Table(
             title=f"{task.name} · {label}: {first['tracks']} test tracks{trained}",
             caption="mean ±std over seeds [95 % bootstrap interval over tracks]; "
-            "p: paired bootstrap against the best other encoder"
+            "p (best other): paired bootstrap against the best other encoder"
             + "".join(
                 f"; {name.replace('_', ' ')}: {value:g}" for name, value in task.conditions.items()
             )
             + f"\n{MEANING}" * bool(part["contaminated"].any()),
         )
         grid.add_column("row")
-        for title in ("probe", *task.headline.values(), "p"):
+        for title in ("probe", *task.headline.values(), "p (best other)"):
             grid.add_column(title, justify="right")
         for _, line in part.iterrows():
             mark = line.get("mode") if line["kind"] == "encoder" else line["kind"]
