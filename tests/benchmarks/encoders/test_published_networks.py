@@ -20,6 +20,7 @@ from benchmarks.encoders import (
     wav2clip,
 )
 from benchmarks.encoders.weights import hollow
+from motionbeat._torchaudio import functional as audio
 from motionbeat.errors import MotionBeatError
 from tests.benchmarks.encoders import published
 from tests.benchmarks.encoders.published import PUBLISHED, place
@@ -284,6 +285,7 @@ def test_ms_clap_is_refused_without_its_mel_bands(elsewhere):
 def test_imagebind_hears_clips_like_the_published_preprocessing(here):
     """Two clips of 2 s, the second filled up by zeros before scaling, from half a patch on."""
     encoder = PUBLISHED["imagebind-audio"].small()
+    assert audio is not None  # puts torchaudio right where its extension does not load
     from torchaudio.compliance import kaldi
 
     waveform = noise(encoder, 3.0)
