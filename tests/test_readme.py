@@ -7,6 +7,7 @@ from benchmarks.readme import ROOT, TABLES, with_tables
 from tests.command import motionbeat
 
 README = (ROOT / "README.md").read_text()
+ENCODERS_DOC = (ROOT / "docs" / "encoders.md").read_text()
 
 
 def test_tables_show_the_committed_results():
@@ -54,3 +55,32 @@ def test_encoder_example_meets_the_contract(tmp_path):
     features = encode(encoder, waveform.numpy())
     assert features.shape[1:] == (1, 1)
     assert abs(features[:, 0, 0].argmax() - 50) <= 1
+
+
+def test_jukebox_example_meets_the_contract(tmp_path, monkeypatch):
+    """With an extractor in its place that gives a state a token, the loudness of its samples."""
+    from benchmarks.check_encoder import CHECKS
+    from benchmarks.registry import ENCODERS
+    from benchmarks.store import encode
+
+    extractor = (
+        "import numpy as np\n"
+        "def extract(audio, layers):\n"
+        "    assert audio.dtype == np.float32 and len(audio) <= 8192 * 128\n"
+        "    loudness = np.abs(audio.reshape(-1, 128)).mean(axis=1, keepdims=True)\n"
+        "    return {layer: np.repeat(loudness, 4800, axis=1) for layer in layers}\n"
+    )
+    (tmp_path / "jukemirlib.py").write_text(extractor)
+    monkeypatch.syspath_prepend(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", ENCODERS_DOC, re.DOTALL)
+    file = tmp_path / "jukebox.py"
+    file.write_text(code)
+    encoder = ENCODERS.get(f"{file}:Jukebox")()
+    assert encoder.unavailable() is None
+    for name in CHECKS.keys() - {"long audio"}:  # of which the example says that windows differ
+        assert CHECKS[name](encoder).verdict == "ok", name
+    waveform = torch.zeros(50 * 44100)
+    waveform[round(23.9 * 44100)] = 1  # in the second window
+    features = encode(encoder, waveform.numpy())
+    assert features.shape[1:] == (1, 4800)
+    assert abs(features[:, 0, 0].argmax() - 23.9 * encoder.card.frame_rate) <= 1

@@ -8,6 +8,7 @@ machines without a network. Whoever fills it answers for its being the state an 
 import errno
 import os
 import pickle
+import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -102,8 +103,13 @@ def snapshot(repo: str, revision: str, files: Sequence[str]) -> Path:
     return folder
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path, *, mapped: bool = False) -> dict[str, Tensor]:
     """Tensors of a safetensors file, or of a pickle of nothing but tensors.
+
+    Args:
+        path: of the file.
+        mapped: leave the tensors of a pickle on disk until they are looked at, where the file is
+            of the newer kind, an archive.
 
     Raises:
         HubError: the file is damaged or holds more than tensors.
@@ -111,7 +117,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        mapped = mapped and zipfile.is_zipfile(path)
+        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except DAMAGED as error:
         raise HubError(
             f"{path}: damaged, or no file of weights; delete it and try again"

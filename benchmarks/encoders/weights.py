@@ -40,15 +40,26 @@ class FileEncoder(Encoder):
         return Path(os.environ.get("MOTIONBEAT_DATA", ""), "weights", cls.file)
 
     @classmethod
-    def read(cls, key: str = "") -> dict[str, Tensor]:
+    def read(cls, key: str = "", *parts: str) -> dict[str, Tensor]:
         """The tensors that the file holds, at its top or under a key.
+
+        Args:
+            key: where they lie.
+            parts: beginnings of names. Where there are some, tensors of other names are left out,
+                and never read into memory.
 
         Raises:
             MotionBeatError: it is not there or damaged.
         """
         if (fault := cls.unavailable()) is not None:
             raise MotionBeatError(f"encoder {cls.card.name}: {fault}")
-        return tensors_under(read_weights(cls.path()), key)
+        if not parts:
+            return tensors_under(read_weights(cls.path()), key)
+        return {
+            name: tensor.clone()
+            for name, tensor in tensors_under(read_weights(cls.path(), mapped=True), key).items()
+            if name.startswith(parts) and isinstance(tensor, Tensor)
+        }
 
 
 def tensors_under(contents: Mapping[str, Any], key: str) -> dict[str, Tensor]:

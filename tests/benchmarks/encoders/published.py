@@ -12,6 +12,8 @@ from safetensors.torch import save_file
 
 from benchmarks.encoders.clmr import Clmr
 from benchmarks.encoders.dasheng import DashengBase
+from benchmarks.encoders.imagebind import ImageBindAudio
+from benchmarks.encoders.ms_clap import MsClap2023
 from benchmarks.encoders.musicfm import Muq, MusicFmMsd
 from benchmarks.encoders.openl3 import OpenL3
 from benchmarks.encoders.panns import PannsCnn14
@@ -215,6 +217,67 @@ def wav2clip(width=2):
     return dict(names)
 
 
+def ms_clap(width=8):
+    names = Names()
+    names.norm("bn0", 64, batch=True)
+    names.layer("patch_embed.proj", width, 1, 4, 4)
+    names.norm("patch_embed.norm", width)
+    rows, columns = torch.arange(64) // 8, torch.arange(64) % 8
+    index = 15 * (rows[:, None] - rows + 7) + columns[:, None] - columns + 7
+    for stage, (depth, heads) in enumerate(((2, 4), (2, 8), (6, 16), (2, 32))):
+        wide = width << stage
+        for place in range(depth):
+            block = f"layers.{stage}.blocks.{place}"
+            if place % 2 and stage < 3:
+                names.normal(f"{block}.attn_mask", 4 ** (3 - stage), 64, 64)
+            names.norm(f"{block}.norm1", wide)
+            names.normal(f"{block}.attn.relative_position_bias_table", 225, heads)
+            names[f"{block}.attn.relative_position_index"] = index
+            names.layer(f"{block}.attn.qkv", 3 * wide, wide)
+            names.layer(f"{block}.attn.proj", wide, wide)
+            names.norm(f"{block}.norm2", wide)
+            names.layer(f"{block}.mlp.fc1", 4 * wide, wide)
+            names.layer(f"{block}.mlp.fc2", wide, 4 * wide)
+        if stage < 3:
+            names.layer(f"layers.{stage}.downsample.reduction", 2 * wide, 4 * wide, bias=False)
+            names.norm(f"layers.{stage}.downsample.norm", 4 * wide)
+    names.norm("norm", wide)
+    names.layer("tscam_conv", 527, wide, 2, 3)
+    names.layer("head", 527, 527)
+    names.normal("spectrogram_extractor.stft.conv_real.weight", 513, 1, 8)
+    names.normal("spectrogram_extractor.stft.conv_imag.weight", 513, 1, 8)
+    names["logmel_extractor.melW"] = torch.rand(513, 64, generator=names.generator)
+    model = {f"audio_encoder.base.htsat.{name}": tensor for name, tensor in names.items()}
+    model["audio_encoder.projection.linear1.weight"] = torch.zeros(4, wide)
+    model["caption_encoder.base.wte.weight"] = torch.zeros(4, 4)
+    model["logit_scale"] = torch.tensor(2.66)
+    return {"model": model}
+
+
+def imagebind(width=16, depth=2):
+    names = Names()
+    patches, heads = "modality_preprocessors.audio", "modality_heads.audio"
+    names.normal(f"{patches}.cls_token", 1, 1, width)
+    names.layer(f"{patches}.rgbt_stem.proj", width, 1, 16, 16, bias=False)
+    names.norm(f"{patches}.rgbt_stem.norm_layer", width)
+    names.normal(f"{patches}.pos_embedding_helper.pos_embed", 1, 229, width, scale=0.02)
+    for block in (f"modality_trunks.audio.blocks.{place}" for place in range(depth)):
+        names.normal(f"{block}.attn.in_proj_weight", 3 * width, width)
+        names.normal(f"{block}.attn.in_proj_bias", 3 * width)
+        names.normal(f"{block}.attn.bias_k", 1, 1, width)
+        names.normal(f"{block}.attn.bias_v", 1, 1, width)
+        names.layer(f"{block}.attn.out_proj", width, width)
+        names.norm(f"{block}.norm_1", width)
+        names.layer(f"{block}.mlp.fc1", 4 * width, width)
+        names.layer(f"{block}.mlp.fc2", width, 4 * width)
+        names.norm(f"{block}.norm_2", width)
+    names.norm(f"{heads}.0", width)
+    names.layer(f"{heads}.2", 8, width, bias=False)
+    names["modality_postprocessors.audio.1.log_logit_scale"] = torch.tensor(3.0)
+    names.normal("modality_trunks.vision.blocks.0.attn.in_proj_weight", 3 * width, width)
+    return dict(names)
+
+
 SMALL = {"card": {"width": 16, "layers": 3}, "sizes": (3, 16, 2, 4)}
 PUBLISHED = {
     published.kind.card.name: published
@@ -227,6 +290,8 @@ PUBLISHED = {
         Published.of(DashengBase, dasheng, SMALL["card"], sizes=(16, 2, 4)),
         Published.of(OpenL3, openl3, {"width": 60}, filters=2),
         Published.of(Wav2Clip, wav2clip, {"width": 94}, filters=2),
+        Published.of(MsClap2023, ms_clap, {"width": 128}, filters=8),
+        Published.of(ImageBindAudio, imagebind, SMALL["card"], sizes=(16, 2, 4)),
     )
 }
 

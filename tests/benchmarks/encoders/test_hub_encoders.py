@@ -308,7 +308,7 @@ def test_ast_hears_the_published_spectrum(hub):
     expected = kaldi.fbank(
         waveform, sample_frequency=16_000, window_type="hanning", num_mel_bins=128
     )
-    torch.testing.assert_close(Ast()._log_mel(waveform)[0], expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(Ast().mel(waveform)[0], expected, rtol=1e-3, atol=1e-3)
 
 
 def test_ast_fills_up_like_the_published_preprocessing(hub):

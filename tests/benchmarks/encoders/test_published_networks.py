@@ -8,8 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.encoders import clmr, dasheng, musicfm, openl3, panns, vggish, wav2clip
+from benchmarks.encoders import (
+    clmr,
+    dasheng,
+    imagebind,
+    ms_clap,
+    musicfm,
+    openl3,
+    panns,
+    vggish,
+    wav2clip,
+)
 from benchmarks.encoders.weights import hollow
+from motionbeat._torchaudio import functional as audio
 from motionbeat.errors import MotionBeatError
 from tests.benchmarks.encoders import published
 from tests.benchmarks.encoders.published import PUBLISHED, place
@@ -23,6 +34,8 @@ NETWORKS = {
     "dasheng-base": (dasheng.DashengNetwork, 768, 12, 12),
     "openl3": (openl3.OpenL3Network, 64),
     "wav2clip": (wav2clip.Wav2ClipNetwork, 64),
+    "ms-clap-2023": (ms_clap.network, 96),
+    "imagebind-audio": (imagebind.ImageBindNetwork, 768, 12, 12),
 }
 
 
@@ -112,6 +125,8 @@ REACH = {
     "dasheng-base": None,
     "openl3": 0.5,  # half a window
     "wav2clip": 0.5,
+    "ms-clap-2023": None,
+    "imagebind-audio": None,
 }
 
 
@@ -147,13 +162,13 @@ def test_piece_equals_whole_away_from_its_margins(name, here):
     torch.testing.assert_close(kept, whole, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["musicfm-msd", "muq", "dasheng-base"])
+@pytest.mark.parametrize("name", [name for name, reach in REACH.items() if not reach])
 def test_long_input_has_a_frame_for_each_hop_in_order(name, here):
     """A click late in a minute shows at its time in the embedded spectrum."""
     encoder = PUBLISHED[name].small()
     waveform = torch.zeros(1, 60 * encoder.card.sample_rate)
     silence = encode(encoder, waveform)
-    assert silence.shape[2] == 60 * encoder.card.frame_rate + 1
+    assert silence.shape[2] == math.floor(60 * encoder.card.frame_rate) + 1
     for seconds in (9.0, 24.99, 25.01, 47.3, 59.9):
         clicked = waveform.clone()
         clicked[0, round(seconds * encoder.card.sample_rate)] = 1.0
@@ -235,6 +250,83 @@ def test_wav2clip_sees_the_published_spectrum(here):
     logarithm = (transforms.Spectrogram(n_fft=512, hop_length=353)(waveform) + 1e-7).log()
     expected = (logarithm - logarithm.mean()) / (logarithm.std() + 1e-9)
     torch.testing.assert_close(encoder.log_spectra(waveform), expected, rtol=0, atol=1e-3)
+
+
+def test_ms_clap_sees_the_published_spectrum(here):
+    """With the bands that the file holds, which the published code loads too."""
+    librosa = pytest.importorskip("librosa")
+    encoder = PUBLISHED["ms-clap-2023"].small()
+    waveform = noise(encoder, 7.0)
+    spectrum = librosa.stft(waveform[0].numpy(), n_fft=1024, hop_length=320, pad_mode="reflect")
+    bands = published.ms_clap()["model"]["audio_encoder.base.htsat.logmel_extractor.melW"]
+    expected = librosa.power_to_db(np.abs(spectrum.T) ** 2 @ bands.numpy(), ref=1.0, top_db=None)
+    assert expected.shape == (965, 64)
+    np.testing.assert_allclose(encoder._log_mel(waveform)[0], expected, rtol=0, atol=0.01)
+
+
+def test_ms_clap_tells_queries_keys_and_values_apart(here):
+    tensors = published.ms_clap()["model"]
+    attention = PUBLISHED["ms-clap-2023"].small().model.audio_encoder.layers[2].blocks[5].attention
+    kinds = (attention.self.query, attention.self.key, attention.self.value)
+    for part in ("weight", "bias"):
+        joint = torch.cat([getattr(kind, part) for kind in kinds])
+        place = f"audio_encoder.base.htsat.layers.2.blocks.5.attn.qkv.{part}"
+        assert torch.equal(joint, tensors[place])
+
+
+def test_ms_clap_is_refused_without_its_mel_bands(elsewhere):
+    contents = published.ms_clap()
+    del contents["model"]["audio_encoder.base.htsat.logmel_extractor.melW"]
+    place(elsewhere, "ms-clap-2023", contents)
+    with pytest.raises(MotionBeatError, match="lacks melW"):
+        PUBLISHED["ms-clap-2023"].small()
+
+
+def test_imagebind_hears_clips_like_the_published_preprocessing(here):
+    """Two clips of 2 s, the second filled up by zeros before scaling, from half a patch on."""
+    encoder = PUBLISHED["imagebind-audio"].small()
+    assert audio is not None  # puts torchaudio right where its extension does not load
+    from torchaudio.compliance import kaldi
+
+    waveform = noise(encoder, 3.0)
+    expected = []
+    padded = torch.nn.functional.pad(waveform, (1400, 0))
+    for start in (0, 30_400):
+        spectra = kaldi.fbank(
+            padded[:, start : start + 32_000],
+            sample_frequency=16_000,
+            htk_compat=True,
+            window_type="hanning",
+            num_mel_bins=128,
+        )
+        clip = torch.zeros(204, 128)
+        clip[: len(spectra)] = spectra
+        states = encode(encoder.network, ((clip + 4.268) / 9.138)[None, :196])
+        expected.append(states.unflatten(2, (12, 19)).mean(dim=2))
+    found = encode(encoder, waveform)
+    assert found.shape[2] == 31
+    torch.testing.assert_close(found, torch.cat(expected, 2)[:, :, :31], rtol=1e-3, atol=1e-3)
+
+
+def test_imagebind_leaves_other_senses_on_disk(elsewhere, monkeypatch):
+    """The file is mapped, and what is taken of it is a copy."""
+    asked, load = [], torch.load
+    monkeypatch.setattr(torch, "load", lambda *a, **b: asked.append(b["mmap"]) or load(*a, **b))
+    path = place(elsewhere, "imagebind-audio")
+    encoder = PUBLISHED["imagebind-audio"].small()
+    assert asked == [True]
+    before = encode(encoder, noise(encoder, 1.0))
+    path.write_bytes(bytes(path.stat().st_size))
+    assert torch.equal(encode(encoder, noise(encoder, 1.0)), before)
+
+
+def test_imagebind_reads_a_file_of_the_older_kind(elsewhere):
+    """One that is no archive cannot be mapped, and is read whole."""
+    small = PUBLISHED["imagebind-audio"].small
+    path = place(elsewhere, "imagebind-audio")
+    expected = encode(small(), noise(small, 1.0))
+    torch.save(published.imagebind(), path, _use_new_zipfile_serialization=False)
+    assert torch.equal(encode(small(), noise(small, 1.0)), expected)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
