@@ -115,9 +115,9 @@ def test_motionbeat_hears_clicks_where_the_file_has_them(files):
 def test_motionbeat_shows_a_sound_at_the_middle_of_its_beat(name, tmp_path):
     """A sound within a beat changes most the frame at the middle of that beat, as it was heard.
 
-    From the first layer on, MotionBeat's states are those of whole beats: frames between the middles
-    of two beats are mixed from both, and where in its beat a sound is, is said by what a state
-    holds, not by which frame is brightest. So no frame can be asked to show a click at its own time.
+    From the first layer on, MotionBeat's states are those of whole beats: frames between the
+    middles of two beats are mixed from both, and where in its beat a sound is, is said by what a
+    state holds, not by which frame is brightest. So no frame can show a click at its own time.
     """
     encoder = ENCODERS.get(name)()
     steady = dict.fromkeys(np.arange(0.25, SECONDS, 0.5), 0.5)
