@@ -3,7 +3,8 @@
 Motions are files of :func:`data_modules.motion_formats.read_motion`. A motion belongs to the piece
 of music whose file name (without its ending) it has, or has among the parts of its name, as AIST++
 has it: ``gBR_sBM_cAll_d04_mBR0_ch01`` belongs to ``mBR0``. Music and motion begin at the same
-moment. Beats are heard by :func:`motionbeat.rhythm.beat_grid`, as for MotionBeat's own input.
+moment. Beats are heard by :func:`motionbeat.rhythm.beat_grid`, as for MotionBeat's own input;
+published code takes librosa's or its own. Motions are scored whole, not cut into clips.
 
 Every metric is worked out at the frame rate its published numbers have; splines bring other motions
 to it.
@@ -80,10 +81,10 @@ class Row:
         generated: of the generated dances.
         n: generated dances it is defined for.
         chance: of the same dances with the music of others; for a Fréchet distance the mean of
-            so many clips of one distribution.
+            so many dances of one distribution.
         chance_low, chance_high: 95 % interval of ``chance``.
-        real: of the reference; for a Fréchet distance every other clip of it against the rest.
-        real_n: reference dances that is defined for.
+        real: of the reference; for a Fréchet distance every other dance of it against the rest.
+        real_n: reference dances that is defined for; for a Fréchet distance half of them.
         fps: frames a second at which it is worked out.
         sigma: width of its tolerance in seconds.
         clip: median length of the generated dances in seconds.
@@ -324,13 +325,15 @@ def _length(made: Sequence[Dance]) -> float:
 def _print(rows: Sequence[Row], made: Sequence[Dance], real: Sequence[Dance]) -> None:
     songs, few = len({one.song for one in made}), min(len(made), len(real))
     caption = (
+        "Dances are scored whole, not cut into clips; length: their median. Beats of the music are "
+        "those that this project's beat_grid hears; published code takes librosa's or its own. "
         "chance: the same dances to other songs, 95 % interval over permutations; of FID: what so "
-        "many clips of one distribution have. real: the reference scored the same way; of FID: "
-        "every other clip of it against the rest."
+        "many dances of one distribution have. real: the reference scored the same way; of FID: "
+        "every other dance of it against the rest, so that real n is half of the reference."
     )
     if few < FEW:
         caption += (
-            f" With {few} clips a FID is mostly its bias by the small number: compare it with its "
+            f" With {few} dances a FID is mostly its bias by the small number: compare it with its "
             "chance and with sets of the same size only."
         )
     if any(row.metric == "FID_g" and row.generated > WILD for row in rows):
@@ -346,7 +349,7 @@ def _print(rows: Sequence[Row], made: Sequence[Dance], real: Sequence[Dance]) ->
         caption_justify="left",
     )
     heads = ("metric", "better", "generated", "n", "chance [95 %]", "real", "real n", "fps")
-    for head in (*heads, "sigma s", "clip s"):
+    for head in (*heads, "sigma s", "length s"):
         justify: Literal["left", "right"] = "left" if head in heads[:2] else "right"
         grid.add_column(head, justify=justify, overflow="fold")
     for row in rows:

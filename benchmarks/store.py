@@ -236,7 +236,8 @@ def encode(encoder: Encoder, waveform: Waveform, device: torch.device | str = "c
                 f"({card.layers}, frames, {card.width}); correct the card or the encoder"
             )
         piece = states[:, first - start : None if last else first - start + core]
-        pieces.append(piece.movedim(1, 0).float().cpu().numpy())
+        # A copy, as a view would keep the margins in memory.
+        pieces.append(piece.movedim(1, 0).float().cpu().numpy().copy())
     features: Features = np.concatenate(pieces)
     if not np.isfinite(features).all():
         raise TrackError(f"encoder {card.name}: gave NaN or infinite features; mend the encoder")

@@ -4,6 +4,7 @@ Positions are (T, 24, 3) in metres, in the joint order of :data:`motionbeat.moti
 and with y up, as numpy arrays or torch tensors.
 """
 
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 from motionbeat.motion import JOINTS, MotionError
 
 Floats = NDArray[np.float64]
+Holds = NDArray[np.bool_]
 Positions = NDArray[np.floating[Any]] | Tensor
 
 UP = 1
@@ -172,8 +174,10 @@ def geometric_features(positions: Positions) -> Floats:
     """
     joints = np.ascontiguousarray(clip(positions, 2).transpose(1, 2, 0), np.float64)
     at = dict(zip(JOINTS, joints[..., 1:], strict=True))
-    moving = dict(zip(JOINTS, np.diff(joints) * _PUBLISHED_RATE, strict=True))
-    height = dict(zip(JOINTS, joints[:, UP, 1:] - joints[:, UP, 1:].min(axis=0), strict=True))
+    before = dict(zip(JOINTS, joints[..., :-1], strict=True))
+    ground = joints[:, UP, 1:].min(axis=0)
+    h, sides = _HUMERUS, (("r", "l"), ("l", "r"))
+    step = h / _PUBLISHED_RATE  # way in a frame at 1 h/s
 
     def line(start: str, end: str) -> Floats:
         vectors: Floats = at[end] - at[start]
@@ -183,51 +187,65 @@ def geometric_features(positions: Positions) -> Floats:
         """Of the plane through three joints."""
         return _cross(line(a, c), line(a, b))
 
+    @cache
+    def way(joint: str) -> Floats:
+        """From the frame before."""
+        vectors: Floats = at[joint] - before[joint]
+        return vectors
+
     def seen(moved: str, start: str) -> Floats:
-        """Velocity of a joint from another."""
-        velocities: Floats = moving[moved] - moving[start]
-        return velocities
+        """Way of a joint from another."""
+        return way(moved) - way(start)
 
-    def fast(joint: str) -> Floats:
-        return np.sqrt(_dot(moving[joint], moving[joint]))
+    def fast(joint: str, least: float) -> Holds:
+        return _dot(way(joint), way(joint)) > (least * step) ** 2
 
-    def bent(side: str, above: str, joint: str, below: str) -> NDArray[np.bool_]:
+    def height(joint: str) -> Floats:
+        heights: Floats = at[joint][UP] - ground
+        return heights
+
+    def bent(side: str, above: str, joint: str, below: str) -> Holds:
         here = f"{side}_{joint}"
         return _between(0, line(here, f"{side}_{above}"), line(here, f"{side}_{below}"), 110)
 
-    h, sides, spine = _HUMERUS, (("r", "l"), ("l", "r")), line("neck", "pelvis")
-    chest = _along(line("spine1", "spine3"), seen("spine3", "spine1")) > 1.8 * h
-    upright = np.eye(3)[UP][:, None]
+    spine = line("neck", "pelvis")
+    chest = _beyond(line("spine1", "spine3"), seen("spine3", "spine1"), 1.8 * step)
     pairs = [
         [
-            _along(normal("neck", f"{own}_hip", f"{other}_hip"), seen(f"{own}_wrist", "neck"))
-            > 1.8 * h,
-            _along(line("spine3", "neck"), line("neck", f"{own}_wrist")) > 0.2 * h,
+            _beyond(
+                normal("neck", f"{own}_hip", f"{other}_hip"),
+                seen(f"{own}_wrist", "neck"),
+                1.8 * step,
+            ),
+            _beyond(line("spine3", "neck"), line("neck", f"{own}_wrist"), 0.2 * h),
             chest,
             bent(own, "shoulder", "elbow", "wrist"),
-            _along(line(f"{own}_wrist", "pelvis"), seen(f"{other}_wrist", f"{own}_wrist"))
-            > 1.4 * h,
-            fast(f"{own}_wrist") > 2.5 * h,
-            _along(
-                normal("pelvis", f"{other}_hip", f"{other}_foot"), line("pelvis", f"{own}_ankle")
-            )
-            > 0.38 * h,
-            height[f"{own}_ankle"] > 1.2 * h,
+            _beyond(
+                line(f"{own}_wrist", "pelvis"), seen(f"{other}_wrist", f"{own}_wrist"), 1.4 * step
+            ),
+            fast(f"{own}_wrist", 2.5),
+            _beyond(
+                normal("pelvis", f"{other}_hip", f"{other}_foot"),
+                line("pelvis", f"{own}_ankle"),
+                0.38 * h,
+            ),
+            height(f"{own}_ankle") > 1.2 * h,
             bent(own, "hip", "knee", "ankle"),
-            fast(f"{own}_ankle") > 2.5 * h,
+            fast(f"{own}_ankle", 2.5),
             _between(25, spine, line(f"{own}_shoulder", f"{own}_elbow"), 180),
             _between(50, spine, line(f"{own}_hip", f"{own}_knee"), 180),
-            height[f"{own}_wrist"] < 1.2 * h,
+            height(f"{own}_wrist") < 1.2 * h,
         ]
         for own, other in sides
     ]
+    hands, upright = line("l_wrist", "r_wrist"), np.eye(3)[UP][:, None]
     single = {
-        8: _along(line("l_shoulder", "r_shoulder"), line("l_wrist", "r_wrist")) > 2.5 * _SHOULDERS,
-        9: _along(line("l_wrist", "r_wrist"), seen("r_wrist", "l_wrist")) > 1.4 * h,
-        18: _along(line("l_hip", "r_hip"), line("l_ankle", "r_ankle")) > 2.1 * _HIPS,
-        27: _along(normal("r_ankle", "neck", "l_ankle"), line("r_ankle", "pelvis")) > 0.5 * h,
+        8: _beyond(line("l_shoulder", "r_shoulder"), hands, 2.5 * _SHOULDERS),
+        9: _beyond(hands, seen("r_wrist", "l_wrist"), 1.4 * step),
+        18: _beyond(line("l_hip", "r_hip"), line("l_ankle", "r_ankle"), 2.1 * _HIPS),
+        27: _beyond(normal("r_ankle", "neck", "l_ankle"), line("r_ankle", "pelvis"), 0.5 * h),
         28: _between(70, spine, upright, 110),
-        31: fast("pelvis") > 2.3 * h,
+        31: fast("pelvis", 2.3),
     }
     held = [feature for pair in zip(*pairs, strict=True) for feature in pair]
     for place, feature in single.items():
@@ -248,17 +266,14 @@ def _cross(one: Floats, other: Floats) -> Floats:
     return np.stack([b * z - c * y, c * x - a * z, a * y - b * x])
 
 
-def _along(direction: Floats, vectors: Floats) -> Floats:
-    """(T,) components of vectors along directions; NaN, which passes no threshold, along none."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        components: Floats = _dot(direction, vectors) / np.sqrt(_dot(direction, direction))
-    return components
+def _beyond(direction: Floats, vectors: Floats, least: float) -> Holds:
+    """(T,) whether vectors go farther than this along directions; never along one of no length."""
+    return _dot(direction, vectors) > least * np.sqrt(_dot(direction, direction))
 
 
-def _between(low: float, one: Floats, other: Floats, high: float) -> NDArray[np.bool_]:
+def _between(low: float, one: Floats, other: Floats, high: float) -> Holds:
     """(T,) whether the angle between two vectors lies between two numbers of degrees."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cosine = _dot(one, other) / np.sqrt(_dot(one, one) * _dot(other, other))
+    product, sizes = _dot(one, other), np.sqrt(_dot(one, one) * _dot(other, other))
     most, least = np.cos(np.radians([low, high]))
-    held: NDArray[np.bool_] = (least < cosine) & (cosine < most)
+    held: Holds = (least * sizes < product) & (product < most * sizes)
     return held

@@ -1,10 +1,14 @@
 import json
+import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from data_modules.base import MotionFile
+from data_modules.dance_with_melody import DanceWithMelody
 from motionbeat.motion import JOINTS, MotionError
 from tasks.metrics.dance import (
     ALIGNMENTS,
@@ -29,6 +33,8 @@ from tasks.metrics.dance import (
 )
 from tests.dancing import danced
 
+DATA = os.environ.get("MOTIONBEAT_DATA")
+needs_data = pytest.mark.skipif(not DATA, reason="needs real recordings: set MOTIONBEAT_DATA")
 REFERENCES = json.loads(Path(__file__).with_name("dance_references.json").read_text())
 
 
@@ -51,6 +57,15 @@ MOTIONS = {
     "sliding": sliding,
 }
 
+STRETCHES = {"DANCE_C_4": 30, "DANCE_R_8": 35, "DANCE_T_5": 40, "DANCE_W_8": 10}
+"""The second from which on 8 s of a captured dance are looked at."""
+
+FEATURES = {
+    "kinetic_legacy": partial(kinetic_features, variant="legacy"),
+    "kinetic_fixed": kinetic_features,
+    "geometric": geometric_features,
+}
+
 
 def sets(generated, reference, width):
     rng = np.random.default_rng([generated, 0])
@@ -61,10 +76,27 @@ def sets(generated, reference, width):
     return normalise(mixed[0], mixed[1]), normalise(mixed[1], mixed[1])
 
 
-@pytest.fixture(params=MOTIONS)
+@pytest.fixture(scope="module")
+def captured(tmp_path_factory):
+    """The dances of dance_with_melody at 60 frames a second, by id."""
+    dataset = DanceWithMelody(tmp_path_factory.mktemp("cache"), Path(str(DATA)))
+    dataset.prepare_data()
+    return {
+        track.id: track.get(MotionFile).motion.at(60.0).astype(np.float64)
+        for track in dataset.tracks("test")
+    }
+
+
+@pytest.fixture(params=[*MOTIONS, *(pytest.param(id, marks=needs_data) for id in STRETCHES)])
 def published(request):
     """A motion at 60 frames a second, and what published code says of it."""
-    return MOTIONS[request.param](), REFERENCES["motions"][request.param]
+    name = request.param
+    if name in MOTIONS:
+        motion = MOTIONS[name]()
+    else:
+        start = 60 * STRETCHES[name]
+        motion = request.getfixturevalue("captured")[name][start : start + 480]
+    return motion, REFERENCES["motions"][name]
 
 
 def test_beat_scores_are_those_of_published_code(published):
@@ -102,6 +134,26 @@ def test_feet_are_scored_as_by_published_code(published):
 def test_distances_are_those_of_published_code(sizes):
     generated, reference = sets(*sizes)
     numbers = REFERENCES["sets"]["x".join(map(str, sizes))]
+    found = frechet_distance(generated, reference)
+    assert found == pytest.approx(numbers["frechet_mint"], abs=1e-4)
+    assert found == pytest.approx(numbers["frechet_bailando"], abs=1e-4)
+    assert diversity(generated) == pytest.approx(numbers["diversity"], abs=1e-4)
+
+
+@needs_data
+@pytest.mark.parametrize("name", FEATURES)
+def test_distances_of_captured_dances_are_those_of_published_code(captured, name):
+    """Waltzes against all dances, in clips of 5 s."""
+    features = {
+        id: [
+            FEATURES[name](dance[start : start + 300]) for start in range(0, len(dance) - 299, 300)
+        ]
+        for id, dance in captured.items()
+    }
+    every = np.concatenate(list(features.values()))
+    waltzes = np.concatenate([found for id, found in features.items() if id.startswith("DANCE_W")])
+    generated, reference = normalise(waltzes, every), normalise(every, every)
+    numbers = REFERENCES["captured sets"][name]
     found = frechet_distance(generated, reference)
     assert found == pytest.approx(numbers["frechet_mint"], abs=1e-4)
     assert found == pytest.approx(numbers["frechet_bailando"], abs=1e-4)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from benchmarks.encoders.basic_pitch import BasicPitch
 from benchmarks.encoders.hub import HubEncoder
@@ -12,29 +13,42 @@ from benchmarks.encoders.no_music import NoMusic
 from benchmarks.registry import ENCODERS
 from benchmarks.store import encode
 from motionbeat.audio import load_audio, resample
-from motionbeat.model import MotionBeatEncoder
+from motionbeat.model import AUDIO_RATE, SAMPLE_RATE, Listening, MotionBeatEncoder
+from motionbeat.rhythm import onset_envelope
 
 RATE, SECONDS = 44_100, 60
 CLICKS = (0.0, 7.31, 16.507, 25.2371, 38.0, 47.77, 59.985)  # s
-NAMES = sorted(
-    name
+OURS = {
+    name: kind
     for name, kind in ENCODERS.classes.items()
-    if kind.__module__.startswith("benchmarks.") and not issubclass(kind, HubEncoder | NoMusic)
+    if kind.__module__.startswith("benchmarks.")
+}
+BY_BEATS = sorted(name for name, kind in OURS.items() if issubclass(kind, MotionBeatEncoder))
+BY_FRAMES = sorted(
+    name
+    for name, kind in OURS.items()
+    if name not in BY_BEATS and not issubclass(kind, HubEncoder | NoMusic)
 )
+
+
+def write(path, clicks):
+    """A minute of silence but for clicks of a millisecond, given as seconds and loudness."""
+    waveform = np.zeros(SECONDS * RATE, np.float32)
+    for second, peak in clicks.items():
+        first = round(second * RATE)
+        waveform[first : first + 44] = peak
+    soundfile.write(path, waveform, RATE)
+    return path
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Silence, and clicks of a millisecond at uneven distances."""
+    """Silence, and clicks at uneven distances."""
     folder = tmp_path_factory.mktemp("clicks")
-    silence = np.zeros(SECONDS * RATE, np.float32)
-    clicks = silence.copy()
-    for second in CLICKS:
-        first = round(second * RATE)
-        clicks[first : first + 44] = 0.5
-    for name, waveform in (("silence", silence), ("clicks", clicks)):
-        soundfile.write(folder / f"{name}.wav", waveform, RATE)
-    return [folder / "silence.wav", folder / "clicks.wav"]
+    return [
+        write(folder / "silence.wav", {}),
+        write(folder / "clicks.wav", dict.fromkeys(CLICKS, 0.5)),
+    ]
 
 
 def first_stage(encoder, states):
@@ -52,13 +66,12 @@ def first_stage(encoder, states):
     return states[:, 0]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BY_FRAMES)
 def test_clicks_are_where_the_file_has_them(name, files):
     """The brightest frame around each click is its own or the next, and a frame is at most 64 ms.
 
     musicnn's filters answer a click before and after it, most of all as it enters and leaves their
-    seven frames; what must be at the click is the middle of those. MotionBeat's states are those of
-    beats, seen best at their middles, up to a quarter of a second away.
+    seven frames; what must be at the click is the middle of those.
     """
     kind = ENCODERS.get(name)
     if (reason := kind.unavailable()) is not None:
@@ -70,7 +83,6 @@ def test_clicks_are_where_the_file_has_them(name, files):
     )
     answer = np.linalg.norm(clicks - silence, axis=-1)
     reach = max(2, round(0.3 * card.frame_rate))
-    tolerance = 0.25 * card.frame_rate if isinstance(encoder, MotionBeatEncoder) else 0
     for second in CLICKS:
         frame = round(second * card.frame_rate)
         start = max(frame - reach, 0)
@@ -80,4 +92,46 @@ def test_clicks_are_where_the_file_has_them(name, files):
             lit = start + np.flatnonzero(nearby > 0.01 * nearby.max())
             found = (lit[0] + lit[-1]) / 2
             frame = (max(frame - 3, 0) + min(frame + 3, len(answer) - 1)) / 2
-        assert abs(found - frame) <= tolerance + 1
+        assert abs(found - frame) <= 1
+
+
+def test_motionbeat_hears_clicks_where_the_file_has_them(files):
+    """In the spectrum its towers are given, and in the onsets that its beats are found by."""
+    listening = Listening()
+    silence, clicks = (
+        listening.spectrum(torch.from_numpy(resample(*load_audio(file), SAMPLE_RATE))[None])[0]
+        for file in files
+    )
+    spectrum = (clicks - silence).norm(dim=-1).numpy()
+    onsets = onset_envelope(clicks.numpy(), AUDIO_RATE)
+    for answer, heard in ((spectrum, CLICKS), (onsets, CLICKS[1:])):  # nothing is before the first
+        for second in heard:
+            frame = round(second * AUDIO_RATE)
+            start = max(frame - 30, 0)
+            assert abs(start + answer[start : frame + 31].argmax() - frame) <= 1
+
+
+@pytest.mark.parametrize("name", BY_BEATS)
+def test_motionbeat_shows_a_sound_at_the_middle_of_its_beat(name, tmp_path):
+    """A sound within a beat changes most the frame at the middle of that beat, as it was heard.
+
+    From the first layer on, MotionBeat's states are those of whole beats: frames between the
+    middles of two beats are mixed from both, and where in its beat a sound is, is said by what a
+    state holds, not by which frame is brightest. So no frame can show a click at its own time.
+    """
+    encoder = ENCODERS.get(name)()
+    steady = dict.fromkeys(np.arange(0.25, SECONDS, 0.5), 0.5)
+
+    def listened(clicks):
+        """The first layer, and the edges of the beats in seconds."""
+        waveform = resample(*load_audio(write(tmp_path / "clicks.wav", clicks)), SAMPLE_RATE)
+        _, clock = encoder.listening(torch.from_numpy(waveform)[None])
+        return encode(encoder, waveform)[:, 0], clock.times[0].numpy()
+
+    states, times = listened(steady)
+    for second in (0.55, 30.07, 59.52):
+        changed, same = listened(steady | {second: 0.1})  # too quiet for another beat
+        assert np.array_equal(same, times)
+        beat = np.searchsorted(times, second)
+        middle = times[beat - 1 : beat + 1].mean() * encoder.card.frame_rate
+        assert abs(np.linalg.norm(changed - states, axis=-1).argmax() - middle) <= 1

@@ -205,16 +205,17 @@ def test_clicks_light_up_their_frames(encoder):
     Random attention mixes all frames a little, but a frame's own state prevails.
     """
     card = encoder.card
+    length = 25.0 if isinstance(encoder, Encodec24 | Dac44) else 60.0  # s; codecs are slow
 
     def clicked(seconds):
-        waveform = noise(encoder, 25.0) * 0.02
+        waveform = noise(encoder, length) * 0.02
         place = round(seconds * card.sample_rate)
         waveform[0, max(place - 2, 0) : place + 2] += 0.9
         return encode(encoder, waveform)[0]
 
     around = round(2 * card.frame_rate)
     elsewhere = clicked(17.0)
-    for seconds in (0.0, 0.4, 6.3, 13.013, 24.9):
+    for seconds in (0.0, 13.013, length - 0.1):
         frame = round(seconds * card.frame_rate)
         start = max(frame - around, 0)
         change = (clicked(seconds) - elsewhere)[:, start : frame + around].norm(dim=-1)

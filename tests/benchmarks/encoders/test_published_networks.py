@@ -130,12 +130,14 @@ REACH = {
 }
 
 
-@pytest.mark.parametrize("seconds", [0.0, 3.013, 7.0])
+@pytest.mark.parametrize("part", [0.0, 0.3767, 0.98])
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_click_lights_up_its_frames(name, seconds, here):
+def test_click_lights_up_its_frames(name, part, here):
     """Frames that see a click lie evenly around it, or the embedded spectrum is brightest there."""
     encoder = PUBLISHED[name].small()
-    waveform = torch.zeros(1, 8 * encoder.card.sample_rate)
+    length = 8 if name == "openl3" else 60  # s; it sees each moment ten times
+    seconds = part * length
+    waveform = torch.zeros(1, length * encoder.card.sample_rate)
     silence = encode(encoder, waveform)
     waveform[0, round(seconds * encoder.card.sample_rate)] = 1.0
     answer = (encode(encoder, waveform) - silence)[0, 0].norm(dim=-1)
