@@ -393,10 +393,9 @@ def read_bvh(path: Path, unit: float = CENTIMETRE) -> Motion:
             f"{path}: a body {stature:.3g} m tall if its unit of length is {unit:g} m; "
             "say its unit (--unit of dance-metrics), or convert it to centimetres"
         )
-    motion = _motion(path, positions, 1 / seconds)
-    whole = round(motion.fps)
-    near = abs(motion.fps - whole) < _WHOLE_RATE * motion.fps
-    return replace(motion, fps=whole) if near else motion
+    captured = _motion(path, positions, 1 / seconds)
+    rate, whole = captured.fps, round(captured.fps)
+    return replace(captured, fps=whole) if abs(rate - whole) < _WHOLE_RATE * rate else captured
 
 
 def _hierarchy(text: str) -> list[_Joint]:
