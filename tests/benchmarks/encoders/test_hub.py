@@ -179,6 +179,13 @@ def test_damaged_weights_are_refused(tmp_path, name, content):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("content", [[torch.zeros(1)], {1: torch.zeros(1)}])
+def test_tensors_without_names_are_refused(tmp_path, content):
+    torch.save(content, tmp_path / "w.bin")
+    with pytest.raises(HubError, match="holds no named tensors; delete it and try again"):
+        read_weights(tmp_path / "w.bin")
+
+
 def test_code_in_weights_is_not_run(tmp_path):
     torch.save({"one": Exploit()}, tmp_path / "w.bin")
     with pytest.raises(HubError, match="no file of weights"):
