@@ -463,7 +463,7 @@ def check_cost(name: str) -> Iterator[tuple[str, Finding]]:
         )
         return
     except Exception as error:
-        yield "memory", Finding("failed", _line(error), "make it run in a process of its own")
+        yield "memory", _failure(error, "", "make it run in a process of its own")
         return
     yield from judge_cost(memory, seconds, device)
 
@@ -495,15 +495,20 @@ def _line(error: BaseException, file: str = "") -> str:
     return f"{type(error).__name__}: {message[:300]}{place}"
 
 
+def _failure(error: Exception, file: str, remedy: str) -> Finding:
+    """An exception as a finding; one that the user is meant to read brings its own remedy."""
+    if isinstance(error, MotionBeatError):
+        measured, _, own = str(error).partition("; ")
+        return Finding("failed", measured, own or remedy)
+    return Finding("failed", _line(error, file), remedy)
+
+
 def examine(check: Callable[[Encoder], Finding], encoder: Encoder) -> Finding:
     """What a check finds; an exception of the encoder's is a finding too."""
     try:
         return check(encoder)
-    except ContractError as error:
-        measured, _, remedy = str(error).partition("; ")
-        return Finding("failed", measured, remedy)
     except Exception as error:
-        return Finding("failed", _line(error, _file(type(encoder))), "mend the code at that line")
+        return _failure(error, _file(type(encoder)), "mend the code at that line")
 
 
 def findings(name: str) -> Iterator[tuple[str, Finding]]:
@@ -526,13 +531,13 @@ def findings(name: str) -> Iterator[tuple[str, Finding]]:
     card = check_card(kind)
     yield "card", card
     if why := kind.unavailable():
-        yield "made here", Finding("failed", "not made", why)
+        measured, _, remedy = why.partition("; ")
+        yield "made here", Finding("failed", f"not made: {measured}", remedy)
         return
     try:
         encoder = kind()
     except Exception as error:
-        said = _line(error, _file(kind))
-        yield "made here", Finding("failed", said, "make __init__ work without arguments")
+        yield "made here", _failure(error, _file(kind), "make __init__ work without arguments")
         return
     yield "made here", Finding("ok", f"a {kind.__name__}, made without arguments")
     if card.verdict == "failed":

@@ -124,14 +124,16 @@ def embed(
         say(f"{name}: {len(tracks)} tracks in {cache / 'embeddings'}")
 
 
-def check_encoder(name: str) -> None:
+def check_encoder(name: str, data: Path | None = DATA) -> None:
     """Check that an encoder keeps the contract; exits with 1 when it does not.
 
     Args:
         name: one name, package.module:Class or file.py:Class.
+        data: folder with weights put in place by hand (MOTIONBEAT_DATA).
     """
     from benchmarks.check_encoder import check_encoder as run
 
+    share(data)
     if not run(name):
         sys.exit(1)
 
@@ -226,20 +228,22 @@ def list_names(
     Args:
         kind: what to show.
         cache: folder for generated and fetched data (MOTIONBEAT_CACHE).
-        data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
+        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from benchmarks import registry
     from motionbeat.console import wide
 
+    share(data)
     grid = Table()
     if kind == "encoders":
         for column in ("name", "Hz in", "frames/s", "layers", "width", "parameters"):
             grid.add_column(column, justify="left" if column == "name" else "right")
         for column in ("licence", "trained on", "here"):
-            grid.add_column(column)
+            grid.add_column(column, overflow="fold")
         for name, encoder in sorted(registry.ENCODERS.classes.items()):
             card = encoder.card
             grid.add_row(
@@ -251,13 +255,13 @@ def list_names(
                 f"{card.parameters:,}",
                 card.licence,
                 ", ".join(card.training_data) or "nothing",
-                encoder.unavailable() or "yes",
+                escape(encoder.here()),
             )
     elif kind == "datasets":
         from benchmarks.runner import Folders, serves
 
         for column in ("name", "here", "tasks", "size", "licence"):
-            grid.add_column(column)
+            grid.add_column(column, overflow="fold")
         folders = Folders(cache, Path(), data)
         for name, dataset in sorted(registry.DATASETS.classes.items()):
             about = dataset.card
@@ -374,11 +378,12 @@ def dance(
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
         seed: another one is another dance.
         cache: folder for generated data, features and trained dancers (MOTIONBEAT_CACHE).
-        data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
+        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
     from benchmarks.dance import dance as run
     from benchmarks.runner import Folders
 
+    share(data)
     outputs = [Path(name) for name in split(out)]
     run(song, outputs, encoder, dataset, dataset_options, seed, Folders(cache, Path(), data))
 

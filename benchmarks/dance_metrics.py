@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Literal
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -28,7 +27,7 @@ from data_modules.motion_formats import CENTIMETRE, read_motion
 from motionbeat.console import bar, wide
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
-from motionbeat.motion import Motion, MotionError
+from motionbeat.motion import FASTEST, SLOWEST, Motion, MotionError
 from tasks.metrics import dance
 from tasks.metrics.dance_scores import (
     BEAT_SCORES,
@@ -131,11 +130,19 @@ def dance_metrics(
         The table, a row for each metric.
 
     Raises:
-        DanceMetricsError: a folder is missing or empty, a generated motion has no music, or
-            generated and reference motions share no song.
+        DanceMetricsError: an option is out of its range, a folder is missing or empty, a generated
+            motion has no music, or generated and reference motions share no song.
         MotionError: a motion is unreadable, too short or without frame rate, or has NaN.
         AudioError: a piece of music is unreadable.
     """
+    if fps is not None and not SLOWEST <= fps <= FASTEST:
+        raise DanceMetricsError(
+            f"--fps is {fps:g}; give {SLOWEST:g} to {FASTEST:g}, or leave it out"
+        )
+    if permutations < 1:
+        raise DanceMetricsError(f"--permutations is {permutations}; give 1 or more")
+    if not 0 < unit < np.inf:
+        raise DanceMetricsError(f"--unit is {unit:g}; give the metres of a unit, such as 0.01 or 1")
     songs = {path.stem: path for path in _files(music, MUSIC, "music")}
     made, real = (read_dances(folder, songs, fps, unit) for folder in (generated, reference))
     for one in made:
@@ -210,13 +217,17 @@ def _with_rate(path: Path, fps: float | None, unit: float) -> Motion:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return Motion(np.asarray(arrays["positions"], np.float32), fps)
-    except (OSError, ValueError, MotionError) as error:
+    except MotionError as error:
         raise MotionError(f"{path}: unusable motion ({error})") from error
+    except Exception as error:  # a stranger's file may fail in any way
+        raise MotionError(
+            f"{path}: unusable motion (positions that are no numbers); generate it again"
+        ) from error
 
 
 def _lacks_rate(path: Path) -> bool:
     """Whether a file holds positions alone; what cannot be read is left to :func:`read_motion`."""
-    with suppress(OSError, ValueError, TypeError, EOFError, BadZipFile):
+    with suppress(Exception):
         if path.suffix.lower() == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return "positions" in arrays and "fps" not in arrays

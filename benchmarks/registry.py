@@ -86,8 +86,15 @@ class Registry(Generic[T]):
         the file is taken for its own.
 
         Raises:
-            UnknownNameError: there is none; the message offers the nearest known names.
+            UnknownNameError: there is none; the message offers the nearest known names, or those
+                that the file has.
         """
+        if (file := name.removesuffix(":")).endswith(".py"):
+            own = self._own(self._module(file, file))
+            raise UnknownNameError(
+                f"{self.kind} '{name}' names no class; "
+                + (f"write {' or '.join(f'{file}:{one}' for one in own)}" if own else self._write())
+            )
         if ":" in name:
             return self.loaded.get(name) or self._load(name)
         if name not in self.classes:
@@ -105,8 +112,19 @@ class Registry(Generic[T]):
         name = own["card"].name if "card" in own else own.get("name")
         return name if isinstance(name, str) else None
 
-    def _load(self, path: str) -> type[T]:
-        location, _, attribute = path.rpartition(":")
+    def _own(self, module: ModuleType) -> list[str]:
+        """The classes that a module defines, by their names in it."""
+        return [
+            attribute
+            for attribute, found in vars(module).items()
+            if self._name(found) is not None and found.__module__ == module.__name__
+        ]
+
+    def _write(self) -> str:
+        return f"give it {self.base.__name__} with a card or name of its own"
+
+    def _module(self, location: str, path: str) -> ModuleType:
+        """Import what is given as a file or as the name of a module."""
         try:
             if location.endswith(".py"):
                 # A name of its own: the file may be called like a module of another.
@@ -123,9 +141,20 @@ class Registry(Generic[T]):
                 if "" not in sys.path:
                     sys.path.append("")
                 module = importlib.import_module(location)
-            found: Any = getattr(module, attribute)
         except Exception as error:  # the file is its author's, and anything may go wrong in it
             raise UnknownNameError(f"{self.kind} '{path}' cannot be loaded: {error}") from error
+        return module
+
+    def _load(self, path: str) -> type[T]:
+        location, _, attribute = path.rpartition(":")
+        module = self._module(location, path)
+        found: Any = getattr(module, attribute, None)
+        if found is None:
+            own = self._own(module)
+            raise UnknownNameError(
+                f"{location} has no class {attribute}; "
+                + (f"it has {' and '.join(own)}" if own else self._write())
+            )
         if (name := self._name(found)) is None:
             raise UnknownNameError(
                 f"{self.kind} '{path}' is no {self.base.__name__} with a card or name of its own"

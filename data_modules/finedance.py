@@ -85,8 +85,9 @@ class FineDance(Danced):
         """
         try:
             numbers = np.load(path, allow_pickle=False).astype(np.float64)
-        except (OSError, ValueError, EOFError) as error:
-            raise MotionError(f"{path}: unreadable motion ({error}); restore the file") from error
+        except Exception as error:  # a damaged file may fail in any way
+            # NumPy's own words advise to unpickle it.
+            raise MotionError(f"{path}: unreadable motion; restore the file") from error
         if numbers.ndim != 2 or numbers.shape[1] not in (_NUMBERS, _WITH_CONTACTS):
             raise MotionError(
                 f"{path}: motion has shape {numbers.shape}; expected (frames, {_NUMBERS}) or "

@@ -11,9 +11,8 @@ import io
 import pickle
 import re
 import warnings
-import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,17 +87,16 @@ def read_smpl(path: Path) -> Motion:
     ``JOINTS``; ``smpl_trans`` (T, 3) is the place of the body, y up, in units of which
     ``smpl_scaling`` (1,) make a metre: position = ``smpl_trans`` / ``smpl_scaling``.
 
-    The pickle may hold arrays of numbers and nothing else; it can run no code.
+    The pickle may hold arrays of numbers and plain values; it can run no code (:func:`unpickled`).
 
     Raises:
         MotionError: the file holds anything else, or its arrays do not fit.
     """
-    content = unpickled(path)
+    arrays = unpickled(path)
     try:
-        poses = np.asarray(content["smpl_poses"], dtype=np.float64)
-        place = np.asarray(content["smpl_trans"], dtype=np.float64)
-        scaling = float(np.asarray(content["smpl_scaling"], dtype=np.float64).reshape(()))
-        if not scaling > 0:
+        poses, place = (arrays[name].astype(np.float64) for name in ("smpl_poses", "smpl_trans"))
+        scaling = float(arrays["smpl_scaling"].reshape(()))
+        if not 0 < scaling < np.inf:
             raise ValueError(f"smpl_scaling is {scaling:g}")
         poses = poses.reshape(len(place), len(JOINTS), 3)
         place = place.reshape(len(place), 3) / scaling
@@ -169,7 +167,8 @@ def _motion(path: Path, positions: Floats, fps: float) -> Motion:
     if not len(positions):
         raise MotionError(f"{path}: motion has no frames; drop the file")
     try:
-        return Motion(positions.astype(np.float32), fps)
+        with np.errstate(over="ignore"):  # what is too large is infinite, and refused as such
+            return Motion(positions.astype(np.float32), fps)
     except MotionError as error:
         raise MotionError(f"{path}: {error}") from error
 
@@ -180,74 +179,134 @@ def _read_npz(path: Path) -> Motion:
     except MotionError as error:
         about = str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
         raise MotionError(about) from error
-    except zipfile.BadZipFile as error:
-        raise MotionError(f"{path}: unreadable motion ({error}); generate it again") from error
 
 
 # --- Pickles that can do no harm ----------------------------------------------------------------
 
-_ARRAY = np.zeros(1)
-_REBUILD: dict[str, Any] = {  # what NumPy's own pickles of arrays call, whatever its version
-    "_reconstruct": _ARRAY.__reduce__()[0],
-    "_frombuffer": _ARRAY.__reduce_ex__(5)[0],
-    "scalar": np.float64(0).__reduce__()[0],
-}
-_MODULES = {"multiarray": ("_reconstruct", "scalar"), "numeric": ("_frombuffer",)}
+_REAL = re.compile("b1|[iu][1248]|f[248]")
+_LONGEST = 80  # characters of a name worth telling
+
+
+class _ForbiddenError(Exception):
+    """A pickle with something other than an array of numbers."""
+
+
+class _Kind:
+    """Stands in for ``numpy.dtype``: of real numbers, and with no state but the byte order."""
+
+    def __init__(self, code: str, *_: object) -> None:
+        if not _REAL.fullmatch(code):
+            raise _ForbiddenError("holds an array of something other than real numbers")
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: Sequence[Any]) -> None:
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array:
+    """Stands in for ``numpy.ndarray``, as NumPy's own would believe any state it is given."""
+
+    def __init__(self, values: NDArray[Any] | None = None) -> None:
+        self.values = np.zeros(0) if values is None else values
+
+    def __setstate__(self, state: Sequence[Any]) -> None:
+        _, shape, kind, fortran, content = state
+        self.values = _values(content, kind, shape, "F" if fortran else "C")
+
+
+def _values(content: Any, kind: _Kind, shape: Any, order: Any) -> NDArray[Any]:
+    """As many numbers as the bytes hold, in a shape that has room for just as many."""
+    if isinstance(content, str):  # bytes of Python 2
+        content = content.encode("latin-1")
+    # A copy, as nothing else is sure to stay what it is while the rest of the pickle is read.
+    return np.frombuffer(bytes(memoryview(content)), kind.dtype).reshape(shape, order=order)
+
+
+def _reconstruct(*_: object) -> _Array:
+    """An array whose state comes later: protocol 0 to 4."""
+    return _Array()
+
+
+def _frombuffer(
+    content: Any, kind: _Kind, shape: Any, order: Any, axes: Sequence[int] | None = None
+) -> _Array:
+    """An array at once: protocol 5."""
+    if axes is None:
+        return _Array(_values(content, kind, shape, order))
+    return _Array(_values(content, kind, shape, "C").transpose(axes))
+
+
+def _scalar(kind: _Kind, content: Any) -> _Array:
+    return _Array(_values(content, kind, (), "C"))
 
 
 def _latin1(text: str, encoding: str) -> bytes:
     """The bytes of an array in a pickle of protocol 2; other codecs are not needed."""
     if encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"bytes written as {encoding}")
+        raise pickle.UnpicklingError("bytes in another encoding")
     return text.encode("latin-1")
 
 
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): _latin1,
+_STAND_INS: dict[str, Callable[..., Any]] = {
+    "numpy.ndarray": _reconstruct,
+    "numpy.dtype": _Kind,
+    "_codecs.encode": _latin1,
     **{
-        (f"numpy.{core}.{module}", name): _REBUILD[name]
+        f"numpy.{core}.{name}": stand_in
         for core in ("core", "_core")  # NumPy 1 and NumPy 2
-        for module, names in _MODULES.items()
-        for name in names
+        for name, stand_in in (
+            ("multiarray._reconstruct", _reconstruct),
+            ("multiarray.scalar", _scalar),
+            ("numeric._frombuffer", _frombuffer),
+        )
     },
 }
-
-
-class _ForbiddenError(Exception):
-    """A pickle that asks for something other than an array."""
+"""What NumPy's pickles of arrays ask for, whatever its version."""
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Plain values and NumPy arrays; every other global is refused by name."""
+    """Plain values and arrays of numbers; every other global is refused by name."""
 
     def find_class(self, module: str, name: str, /) -> Any:
-        """The few functions that arrays are rebuilt by."""
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise _ForbiddenError(f"{module}.{name}") from None
+        """A stand-in for one of the few functions that arrays are rebuilt by."""
+        asked = f"{module}.{name}"
+        stand_in = _STAND_INS.get(asked)
+        if stand_in is None:
+            named = asked if asked.isprintable() and len(asked) <= _LONGEST else "other code"
+            raise _ForbiddenError(f"asks for {named}")
+        # A pickle may set attributes of what it gets here, so it gets one of its own.
+        return lambda *arguments: stand_in(*arguments)
 
 
-def unpickled(path: Path) -> Any:
-    """Content of a pickle of plain values and arrays of numbers, of protocol 0 to 5.
+def unpickled(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of real numbers, and single numbers, that a pickled dict (protocol 0 to 5) names.
+
+    NumPy rebuilds nothing here: its functions are stood in for, and an array is made of no more
+    and no fewer bytes than the file holds for it. Whatever else the dict names is left out.
 
     Raises:
-        MotionError: the file is unreadable, or asks for any class or function that arrays do not
-            need; the message names it. It is not called, nor is its module imported.
+        MotionError: the file is unreadable; it asks for any class or function that arrays do not
+            need, which the message names, but is neither called nor imported; or it holds an
+            array of text, objects, records or complex numbers.
     """
     try:
         with path.open("rb") as file:
-            return _ArraysOnly(file, encoding="latin1").load()
+            content = _ArraysOnly(file, encoding="latin1").load()
+        named = content.items() if isinstance(content, dict) else ()
+        return {
+            name: value.values if isinstance(value, _Array) else np.array(value, np.float64)
+            for name, value in named
+            if isinstance(name, str) and isinstance(value, _Array | float | int)
+        }
     except _ForbiddenError as error:
         raise MotionError(
-            f"{path}: refused, its pickle asks for {error}; only arrays are read, so get the file "
-            "from its source again"
+            f"{path}: refused, its pickle {error}; only arrays of numbers are read, so get the "
+            "file from its source again"
         ) from error
-    except Exception as error:  # a broken pickle may fail in any way
-        reason = str(error).partition("\n")[0]
-        raise MotionError(f"{path}: unreadable pickle ({reason}); restore the file") from error
+    except Exception as error:  # a broken pickle may fail in any way, and say anything
+        raise MotionError(
+            f"{path}: unreadable pickle ({type(error).__name__}); restore the file"
+        ) from error
 
 
 # --- BVH ----------------------------------------------------------------------------------------
@@ -334,9 +393,9 @@ def read_bvh(path: Path, unit: float = CENTIMETRE) -> Motion:
             f"{path}: a body {stature:.3g} m tall if its unit of length is {unit:g} m; "
             "say its unit (--unit of dance-metrics), or convert it to centimetres"
         )
-    rate = 1 / seconds
-    whole = round(rate)
-    return _motion(path, positions, whole if abs(rate - whole) < _WHOLE_RATE * rate else rate)
+    captured = _motion(path, positions, 1 / seconds)
+    rate, whole = captured.fps, round(captured.fps)
+    return replace(captured, fps=whole) if abs(rate - whole) < _WHOLE_RATE * rate else captured
 
 
 def _hierarchy(text: str) -> list[_Joint]:

@@ -6,7 +6,6 @@ https://github.com/mjhydri/BeatNet.
 """
 
 import math
-import pickle
 import re
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.encoders.hub import read_weights
 from motionbeat.encoder import Encoder, EncoderCard
 from motionbeat.errors import MotionBeatError
 
@@ -118,17 +118,13 @@ class BeatNet(Encoder):
         assert spec.origin is not None
         path = Path(spec.origin).parent / _WEIGHTS
         remedy = "install BeatNet==1.1.3 again"
-        try:
-            published = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-            raise MotionBeatError(f"{path}: cannot be read; {remedy}") from error
         renamed = {
             re.sub(r"^lstm\.(\w+)_l(\d)$", r"lstms.\2.\1_l0", name): weight
-            for name, weight in published.items()
+            for name, weight in read_weights(path, remedy).items()
         }
         for name, parameter in self.named_parameters():
             weight = renamed.get(name)
-            if weight is None or weight.shape != parameter.shape:
+            if not isinstance(weight, Tensor) or weight.shape != parameter.shape:
                 raise MotionBeatError(f"{path}: {name} is missing or has another shape; {remedy}")
             parameter.data.copy_(weight)
 

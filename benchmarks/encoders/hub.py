@@ -7,25 +7,21 @@ machines without a network. Whoever fills it answers for its being the state an 
 
 import errno
 import os
-import pickle
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
 
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 
 HUB_PACKAGE = "huggingface_hub>=0.34,<1"
 TRANSFORMERS = {"transformers": "'transformers>=4.57,<5'"}
-DAMAGED = (SafetensorError, OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError)
-"""What readers of weights throw at a damaged file."""
 
 
 class HubError(MotionBeatError):
@@ -103,28 +99,34 @@ def snapshot(repo: str, revision: str, files: Sequence[str]) -> Path:
     return folder
 
 
-def read_weights(path: Path, *, mapped: bool = False) -> dict[str, Tensor]:
-    """Tensors of a safetensors file, or of a pickle of nothing but tensors.
+def read_weights(
+    path: Path | zipfile.Path,
+    remedy: str = "delete it and try again",
+    *,
+    mapped: bool = False,
+) -> dict[str, Any]:
+    """Tensors of a safetensors file, or of a pickle of nothing but tensors and plain values.
 
     Args:
-        path: of the file.
+        path: of the file, which may lie in an archive.
+        remedy: what to do when it cannot be read.
         mapped: leave the tensors of a pickle on disk until they are looked at, where the file is
-            of the newer kind, an archive.
+            of the newer kind, an archive itself.
 
     Raises:
-        HubError: the file is damaged or holds more than tensors.
+        HubError: the file is damaged or holds more than that.
     """
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        mapped = mapped and zipfile.is_zipfile(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except DAMAGED as error:
-        raise HubError(
-            f"{path}: damaged, or no file of weights; delete it and try again"
-        ) from error
-    if not isinstance(tensors, dict):
-        raise HubError(f"{path}: holds no named tensors; delete it and try again")
+            return load_file(str(path))
+        # Through memory, as a file in an archive cannot be read at random.
+        file = path if isinstance(path, Path) else BytesIO(path.read_bytes())
+        mapped = mapped and isinstance(path, Path) and zipfile.is_zipfile(path)
+        tensors = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+    except Exception as error:  # a damaged file may fail in any way
+        raise HubError(f"{path}: damaged, or no file of weights; {remedy}") from error
+    if not isinstance(tensors, dict) or not all(isinstance(name, str) for name in tensors):
+        raise HubError(f"{path}: holds no named tensors; {remedy}")
     return tensors
 
 
@@ -149,6 +151,16 @@ class HubEncoder(Encoder):
         return super().unavailable() or (
             None if folder is None else _lacking(folder / cls.repo, cls.files)
         )
+
+    @classmethod
+    def here(cls) -> str:
+        """What a list says of it, by the files that lie where the hub's library keeps them."""
+        if cls.unavailable() or copies():
+            return super().here()
+        from huggingface_hub.constants import HF_HUB_CACHE
+
+        kept = Path(HF_HUB_CACHE, f"models--{cls.repo.replace('/', '--')}", "snapshots", cls.commit)
+        return "after a download, on first use" if _missing(kept, cls.files) else super().here()
 
     @classmethod
     def folder(cls) -> Path:
@@ -183,7 +195,7 @@ def pretrained(kind: Any, folder: Path) -> Any:
         network, found = kind.from_pretrained(
             folder, local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True
         )
-    except (*DAMAGED, KeyError, TypeError) as error:
+    except Exception as error:  # a damaged file may fail in any way
         raise HubError(f"{folder}: cannot be read; fetch its files again") from error
     finally:
         logging.set_verbosity(told)

@@ -7,11 +7,9 @@ folder ``models`` is read from the folder of datasets, packed or not.
 """
 
 import os
-import pickle
 import re
 import zipfile
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.encoders.hub import read_weights
 from motionbeat.encoder import Encoder, EncoderCard
 from motionbeat.errors import MotionBeatError
 from motionbeat.spectrum import AmplitudeSpectrum
@@ -78,18 +77,7 @@ class Tagger(Encoder):
         place = _find(self.weights)
         if place is None:
             raise MotionBeatError(f"encoder {self.card.name}: {self.unavailable()}")
-        try:
-            # Through memory, as a file in an archive cannot be read at random.
-            content = BytesIO(place.read_bytes())
-            published = torch.load(content, map_location="cpu", weights_only=True)
-        except (
-            OSError,
-            RuntimeError,
-            EOFError,
-            zipfile.BadZipFile,
-            pickle.UnpicklingError,
-        ) as error:
-            raise MotionBeatError(f"{place}: is damaged; fetch it again") from error
+        published = read_weights(place, "fetch it again")
         for own, target in self.state_dict().items():
             if own == "spectrum.window":
                 continue
@@ -97,7 +85,7 @@ class Tagger(Encoder):
             # Both recurrent layers are one module there; apart, they show the state between them.
             name = re.sub(r"^layer5\.(\d)\.(\w+)_l0$", r"layer5.\2_l\1", name)
             value = published.get(name)
-            if value is None or value.shape != target.shape:
+            if not isinstance(value, Tensor) or value.shape != target.shape:
                 raise MotionBeatError(
                     f"{place}: {name} is missing or has another shape; fetch it again"
                 )
@@ -415,6 +403,6 @@ def _find(weights: str) -> Path | zipfile.Path | None:
         return unpacked
     try:
         packed = zipfile.Path(Path(data, f"{_PLACE}.zip"), name)
-    except (OSError, zipfile.BadZipFile):
+        return packed if packed.is_file() else None
+    except Exception:  # a damaged archive may fail in any way
         return None
-    return packed if packed.is_file() else None

@@ -350,10 +350,9 @@ def read_json(path: Path) -> dict[str, Any]:
     """What a JSON file holds.
 
     Raises:
-        HubError: it is damaged.
+        HubError: it is damaged, or holds no object.
     """
     try:
-        contents: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HubError(f"{path}: no JSON; delete it and try again") from error
-    return contents
+        return dict(json.loads(path.read_text(encoding="utf-8")).items())
+    except (OSError, ValueError, RecursionError, AttributeError) as error:
+        raise HubError(f"{path}: no JSON object; delete it and try again") from error

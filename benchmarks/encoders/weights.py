@@ -31,13 +31,21 @@ class FileEncoder(Encoder):
     @classmethod
     def unavailable(cls) -> str | None:
         """Why this encoder cannot be made here; None when it can."""
-        lacking = None if cls.path().is_file() else f"put {cls.file} there, from {cls.origin}"
-        return super().unavailable() or (lacking and f"MOTIONBEAT_DATA/weights: {lacking}")
+        if (missing := super().unavailable()) is not None:
+            return missing
+        if not os.environ.get("MOTIONBEAT_DATA"):
+            return (
+                f"weights not found; put {cls.file}, from {cls.origin}, into DIR/weights and give "
+                "--data DIR or set MOTIONBEAT_DATA to DIR"
+            )
+        if not cls.path().is_file():
+            return f"{cls.path()}: no such file; put it there, from {cls.origin}"
+        return None
 
     @classmethod
     def path(cls) -> Path:
-        """Where the file is looked for."""
-        return Path(os.environ.get("MOTIONBEAT_DATA", ""), "weights", cls.file)
+        """Where the file is looked for; only where ``MOTIONBEAT_DATA`` is set."""
+        return Path(os.environ["MOTIONBEAT_DATA"], "weights", cls.file)
 
     @classmethod
     def read(cls, key: str = "", *parts: str) -> dict[str, Tensor]:
@@ -63,9 +71,10 @@ class FileEncoder(Encoder):
 
 
 def tensors_under(contents: Mapping[str, Any], key: str) -> dict[str, Tensor]:
-    """What a file holds under a key, or all of it where there is no such key."""
+    """What a file holds by name under a key, or in all where there is no such key."""
     found = contents.get(key)
-    return dict(found if isinstance(found, Mapping) else contents)
+    named = found if isinstance(found, Mapping) else contents
+    return {name: content for name, content in named.items() if isinstance(name, str)}
 
 
 def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

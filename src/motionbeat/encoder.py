@@ -66,6 +66,11 @@ class Encoder(nn.Module):
         missing = [install for name, install in cls.packages.items() if find_spec(name) is None]
         return f"not installed; run: pip install {' '.join(missing)}" if missing else None
 
+    @classmethod
+    def here(cls) -> str:
+        """What a list of encoders says of it: ``yes``, or what must come first."""
+        return cls.unavailable() or "yes"
+
     @abstractmethod
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode a batch of waveforms.

@@ -24,6 +24,10 @@ FEET = (JOINTS.index("l_ankle"), JOINTS.index("l_foot"),
 """The four joints that touch the floor: left ankle and toe, right ankle and toe."""
 
 
+SLOWEST, FASTEST = 1.0, 1000.0
+"""Frames a second beyond which a motion's rate is a mistake."""
+
+
 class MotionError(MotionBeatError):
     """Motion data that cannot be used, with the reason."""
 
@@ -38,7 +42,8 @@ class Motion:
         contacts: (T, 4) bool, floor contact of the joints in ``FEET``; None when unknown.
 
     Raises:
-        MotionError: wrong shape, NaN or infinite positions, or a frame rate that is not positive.
+        MotionError: wrong shape, NaN or infinite positions, or a frame rate outside ``SLOWEST`` to
+            ``FASTEST``.
     """
 
     positions: NDArray[np.float32]
@@ -51,8 +56,10 @@ class Motion:
             raise MotionError(f"motion has shape {shape}; expected (frames, {len(JOINTS)}, 3)")
         if not np.isfinite(self.positions).all():
             raise MotionError("motion holds NaN or infinite positions; repair or drop the clip")
-        if self.fps <= 0:
-            raise MotionError(f"motion has {self.fps} frames a second; expected more than 0")
+        if not SLOWEST <= self.fps <= FASTEST:
+            raise MotionError(
+                f"motion has fps {self.fps:g}; expected {SLOWEST:g} to {FASTEST:g} frames a second"
+            )
         if self.contacts is not None and self.contacts.shape != (shape[0], len(FEET)):
             raise MotionError(
                 f"contacts have shape {self.contacts.shape}; expected ({shape[0]}, {len(FEET)})"
@@ -81,13 +88,24 @@ class Motion:
 
     @classmethod
     def load(cls, path: str | Path) -> "Motion":
-        """Read a motion written by :meth:`save`; pickled arrays are refused."""
+        """Read a motion written as :meth:`arrays`; pickled arrays are refused.
+
+        Raises:
+            MotionError: the file is missing, no archive, damaged, lacks an array, or holds no
+                usable motion.
+        """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                contacts = arrays.get("contacts")
-                return cls(arrays["positions"], float(arrays["fps"]), contacts)
-        except (OSError, KeyError, ValueError) as error:
-            raise MotionError(f"{path}: unreadable motion ({error}); generate it again") from error
+            with np.load(path, allow_pickle=False) as arrays, np.errstate(over="ignore"):
+                found = {name: arrays[name] for name in arrays if name in ("positions", "contacts")}
+                positions = found["positions"].astype(np.float32, copy=False)
+                fps = float(arrays["fps"])
+        except Exception as error:  # a stranger's file may fail in any way
+            # NumPy's own words advise to unpickle it.
+            reason = "no .npz with numbers positions and fps"
+            if isinstance(error, OSError) and error.strerror:
+                reason = error.strerror
+            raise MotionError(f"{path}: unreadable motion ({reason}); generate it again") from error
+        return cls(positions, fps, found.get("contacts"))
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """The named arrays of a ``.npz`` file that :meth:`load` reads."""

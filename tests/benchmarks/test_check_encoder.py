@@ -3,6 +3,7 @@
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -371,6 +372,13 @@ def test_an_encoder_that_is_killed_fails():
 START = "from tests.toys import Tiny, card\nclass Mine(Tiny):\n    card = card('mine-checked')\n"
 
 
+MENDABLE = (
+    "from motionbeat.errors import MotionBeatError\n"
+    + START
+    + "    def {}:\n        raise MotionBeatError('weights.pt: damaged; fetch it again')\n"
+)
+
+
 @pytest.mark.parametrize(
     ("code", "check", "words"),
     [
@@ -381,6 +389,10 @@ START = "from tests.toys import Tiny, card\nclass Mine(Tiny):\n    card = card('
         (START + "    packages = {'nowhere_at_all': 'nowhere'}\n", "made here", "pip install"),
         (START + "    def forward(self, w):\n        raise KeyError(1)\n", "output", "(mine.py:5)"),
         (START + "    def forward(self, w): pass\n", "output", "gave a NoneType"),
+        (MENDABLE.format("__init__(self)"), "made here", "failed  │ weights.pt: damaged "),
+        (MENDABLE.format("__init__(self)"), "made here", "│ fetch it again "),
+        (MENDABLE.format("forward(self, w)"), "output", "failed  │ weights.pt: damaged "),
+        (MENDABLE.format("forward(self, w)"), "output", "│ fetch it again "),
     ],
 )
 def test_errors_of_the_encoder_are_findings_in_one_line(tmp_path, monkeypatch, code, check, words):
@@ -393,6 +405,45 @@ def test_errors_of_the_encoder_are_findings_in_one_line(tmp_path, monkeypatch, c
     [line] = [line for line in ended.printed.splitlines() if words in line]
     assert check in line
     assert "failed" in line
+
+
+def test_an_error_of_the_suite_in_another_process_keeps_its_remedy(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(MENDABLE.format("forward(self, w)"))
+    [(check, found)] = check_cost(f"{file}:Mine")
+    assert (check, found.verdict) == ("memory", "failed")
+    assert (found.measured, found.remedy) == ("weights.pt: damaged", "fetch it again")
+
+
+def test_weights_are_looked_for_in_the_folder_that_is_given(tmp_path, monkeypatch):
+    """And what cannot be read there says so, with what to do."""
+    monkeypatch.setenv("MOTIONBEAT_DATA", "")
+    monkeypatch.chdir(tmp_path)
+    file = Path("mine", "weights", "vggish-10086976.pth")
+    file.parent.mkdir(parents=True)
+    for measured, remedy in (
+        ("no such file", "put it there, from https://"),
+        ("damaged, or no file of weights", "delete it and try again"),
+    ):
+        ended = motionbeat("check-encoder", "vggish", "--data", "mine")
+        assert ended.code == 1
+        [line] = [line for line in ended.printed.splitlines() if "made here" in line]
+        assert f"{file}: {measured} " in line
+        assert f"│ {remedy}" in line
+        file.write_bytes(b"junk")
+
+
+def test_the_list_of_encoders_looks_into_the_folder_that_is_given(tmp_path, monkeypatch):
+    def here():
+        [line] = [one for one in motionbeat(*command).printed.splitlines() if " vggish " in one]
+        return line.split("│")[-2].strip()
+
+    monkeypatch.setenv("MOTIONBEAT_DATA", "")
+    command = ("list", "encoders", "--data", tmp_path)
+    assert here() != "yes"
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "vggish-10086976.pth").touch()
+    assert here() == "yes"
 
 
 def test_an_unknown_name_is_an_error_in_one_line():

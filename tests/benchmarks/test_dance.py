@@ -346,3 +346,19 @@ def test_pictures_show_the_real_dance_and_each_encoder(danced, cache, tmp_path, 
         assert picture.width > picture.height > 500
     with Image.open(tmp_path / "dance.gif") as gif:
         assert gif.n_frames == round(3.0 * 12.5)
+
+
+def test_weights_of_the_encoder_are_looked_for_in_the_folder_that_is_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOTIONBEAT_DATA", "")
+    song = write_song(tmp_path / "song.wav", clicks())
+    file = tmp_path / "data" / "weights" / "vggish-10086976.pth"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"junk")
+    ended = run(
+        tmp_path / "cache", song, tmp_path / "a.npz", encoder="vggish", data=tmp_path / "data"
+    )
+    assert ended.code == 1
+    [line] = [line for line in ended.said.splitlines() if "error" in line]
+    assert line == (
+        f"motionbeat: error: {file}: damaged, or no file of weights; delete it and try again"
+    )

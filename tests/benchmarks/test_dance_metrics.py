@@ -228,6 +228,14 @@ def holey_without_rate(folder):
     np.savez(folder / "made" / "mAA1.npz", positions=positions)
 
 
+def wordy(folder):
+    np.savez(folder / "made" / "mAA1.npz", positions=np.full((60, 24, 3), None))
+
+
+def slow(folder):
+    np.savez(folder / "made" / "mAA1.npz", positions=danced(100).positions, fps=1e-6)
+
+
 def broken(folder):
     (folder / "made" / "mAA1.npz").write_bytes(b"PK\x03\x04 no archive")
 
@@ -247,6 +255,8 @@ def broken_music(folder):
         (holey, (), "mAA1.npz: motion holds NaN"),
         (holey_without_rate, ("--fps", 60), "mAA1.npz: unusable motion (motion holds NaN"),
         (broken, (), "mAA1.npz: unreadable motion"),
+        (wordy, ("--fps", 60), "mAA1.npz: unusable motion (positions that are no numbers); gen"),
+        (slow, (), "mAA1.npz: motion has fps 1e-06; expected 1 to 1000 frames a second"),
         (broken_music, (), "mAA1.wav: unreadable audio"),
     ],
 )
@@ -258,6 +268,22 @@ def test_bad_input_is_one_clear_error(folder, harm, options, message):
     assert ended.said.startswith("motionbeat: error: ")
     assert ended.said.count("\n") == 1
     assert not ended.printed
+
+
+@pytest.mark.parametrize(
+    ("option", "values", "remedy"),
+    [
+        ("--fps", (-3, 0, ".nan", ".inf", 1e-6), "give 1 to 1000, or leave it out"),
+        ("--permutations", (0, -1), "give 1 or more"),
+        ("--unit", (0, -1, ".nan", ".inf"), "give the metres of a unit, such as 0.01 or 1"),
+    ],
+)
+def test_an_option_out_of_its_range_is_named_before_anything_is_read(option, values, remedy):
+    for value in values:
+        ended = motionbeat("dance-metrics", "--generated", "nowhere", f"{option}={value}")
+        assert ended.code == 1
+        [line] = ended.said.splitlines()
+        assert line == f"motionbeat: error: {option} is {str(value).lstrip('.')}; {remedy}"
 
 
 def test_the_shortest_motion_is_long_enough_for_every_metric(folder, monkeypatch):

@@ -2,6 +2,7 @@ import pkgutil
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -91,7 +92,7 @@ def test_a_name_that_is_taken_is_refused(tmp_path):
         ("tests.toys:Listening", "is no Encoder with a card or name of its own"),
         ("tests.toys:Tones", "is no Encoder with"),
         ("tests.toys:card", "is no Encoder with"),
-        ("tests.toys:Nothing", "cannot be loaded"),
+        ("tests.toys:Nothing", r"tests\.toys has no class Nothing; it has .*Tiny"),
         ("tests.nowhere:Tiny", "cannot be loaded"),
         ("nowhere.py:Tiny", "cannot be loaded"),
     ],
@@ -100,6 +101,26 @@ def test_what_is_no_encoder_is_refused(path, words):
     with pytest.raises(UnknownNameError, match=words) as caught:
         ENCODERS.get(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_class_that_was_forgotten_or_misspelt_is_offered(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one = "from tests.toys import Tiny, Tones, card\nclass One(Tiny):\n    card = card('one')\n"
+    Path("one.py").write_text(one)
+    Path("two.py").write_text(one + "class Two(One):\n    card = card('two')\n")
+    Path("none.py").write_text("from tests.toys import Tiny\nclass Card: pass\n")
+    own = "give it Encoder with a card or name of its own"
+    for name, said in {
+        "one.py": "encoder 'one.py' names no class; write one.py:One",
+        "one.py:": "encoder 'one.py:' names no class; write one.py:One",
+        "one.py:on": "one.py has no class on; it has One",
+        "two.py": "encoder 'two.py' names no class; write two.py:One or two.py:Two",
+        "two.py:Three": "two.py has no class Three; it has One and Two",
+        "none.py": f"encoder 'none.py' names no class; {own}",
+        "none.py:One": f"none.py has no class One; {own}",
+    }.items():
+        ended = motionbeat("check-encoder", name)
+        assert (ended.code, ended.said) == (1, f"motionbeat: error: {said}\n")
 
 
 def test_an_unknown_name_offers_near_ones():
@@ -143,6 +164,17 @@ def test_an_encoder_that_cannot_be_made_here_is_listed_with_its_remedy(monkeypat
         assert f" {fact} " in line
     assert "not installed; run: pip install " in line  # the rest may be on the next line
     assert "'nowhere>=2'" in printed
+
+
+def test_a_long_address_is_listed_whole(monkeypatch):
+    class Far(Absent):
+        card = toys.card("absent")
+        packages: ClassVar = {"nowhere_at_all": f"https://example.org/{'long/' * 40}[hub]"}
+
+    monkeypatch.setitem(ENCODERS.classes, "absent", Far)
+    rows = [row.split("│") for row in motionbeat("list", "encoders").printed.splitlines()]
+    told = "".join(row[-2].strip() for row in rows if len(row) > 2)
+    assert Far.packages["nowhere_at_all"] in told
 
 
 def test_an_encoder_that_cannot_be_made_here_stops_a_benchmark_before_any_work(bench, monkeypatch):

@@ -82,6 +82,13 @@ def test_other_motions_are_refused_by_name(made, folder, array, reason):
         made().prepare_data()
 
 
+@pytest.mark.parametrize("content", [b"", b"no array", b"PK\x05\x06" + bytes(18)])
+def test_a_file_that_is_no_array_is_named(made, folder, content):
+    (folder / "motion/012.npy").write_bytes(content)
+    with pytest.raises(MotionError, match=r"012\.npy: unreadable motion; restore the file$"):
+        made().prepare_data()
+
+
 def test_labels_that_lack_are_named(made, folder):
     path = folder / "label_json/012.json"
     path.write_text(json.dumps({"style1": "Modern"}))

@@ -1,5 +1,7 @@
+import io
 import os
 import pickle
+import pickletools
 import re
 import struct
 
@@ -168,7 +170,10 @@ def test_a_pickle_reaches_nothing_through_numpy(tmp_path):
         ({"smpl_poses": np.zeros((2, 72))}, "smpl_trans"),
         (smpl(np.zeros((2, 71)), np.zeros((2, 3))), "reshape"),
         (smpl(np.zeros((2, 72)), np.zeros((2, 3)), 0.0), "smpl_scaling is 0"),
-        (smpl(np.full((2, 72), "a", object), np.zeros((2, 3))), "float"),
+        (smpl(np.full((2, 72), "a", object), np.zeros((2, 3))), "other than real numbers"),
+        (smpl(np.zeros((2, 72), complex), np.zeros((2, 3))), "other than real numbers"),
+        (smpl("\x1b[2J", np.zeros((2, 3))), "smpl_poses"),
+        (smpl(np.zeros((2, 72)), 10**400), r"unreadable pickle \(OverflowError"),
         (smpl(np.zeros((2, 72)), np.full((2, 3), np.nan)), "NaN"),
         (smpl(np.zeros((0, 72)), np.zeros((0, 3))), "frames|asks for"),
     ],
@@ -178,7 +183,127 @@ def test_a_pickle_that_is_no_motion_says_so(tmp_path, content, reason):
     with pytest.raises(MotionError, match=reason) as error:
         read_motion(path)
     assert str(path) in str(error.value)
-    assert "\n" not in str(error.value)
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "a" * 1000])
+def test_a_name_that_is_no_name_is_not_repeated(tmp_path, name):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"\x80\x04" + plain("os") + plain(name) + b"\x93.")
+    with pytest.raises(MotionError, match="asks for other code") as error:
+        read_motion(path)
+    assert name not in str(error.value)
+
+
+# Pickles no pickler writes, opcode by opcode.
+
+
+def plain(value):
+    """The opcodes of a plain value."""
+    return pickletools.optimize(pickle.dumps(value, protocol=3))[2:-1]
+
+
+def kind(code):
+    return b"cnumpy\ndtype\n" + plain((code, False, True)) + b"R"
+
+
+RECONSTRUCTED = b"cnumpy._core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + plain((0,))
+RECONSTRUCTED += plain(b"b") + b"\x87R"
+
+
+def built(shape, code, content, order=False):
+    """The state of an array, and its use."""
+    return b"(" + plain(1) + plain(shape) + kind(code) + plain(order) + content + b"tb"
+
+
+def array(shape, code="f8", content=None):
+    return RECONSTRUCTED + built(shape, code, content or plain(bytes(8 * int(np.prod(shape)))))
+
+
+def forged(path, poses):
+    places = plain("smpl_trans") + array((2, 3)) + plain("smpl_scaling") + plain(1.0)
+    path.write_bytes(b"\x80\x05}(" + plain("smpl_poses") + poses + places + b"u.")
+    return path
+
+
+def test_the_forger_can_write_honestly(tmp_path):
+    poses = np.random.default_rng(0).normal(size=(2, 72))
+    honest = read_motion(saved(tmp_path / "a.pkl", smpl(poses, np.zeros((2, 3)))))
+    for order, content in ((False, poses.tobytes()), (True, poses.tobytes("F"))):
+        written = RECONSTRUCTED + built((2, 72), "f8", plain(content), order)
+        same = read_motion(forged(tmp_path / "b.pkl", written))
+        np.testing.assert_array_equal(same.positions, honest.positions)
+    big = plain(bytes(poses.astype(">f8")))
+    state = plain((3, ">", None, None, None, -1, -1, 0)) + b"b"
+    written = RECONSTRUCTED + built((2, 72), "f8", big).replace(kind("f8"), kind("f8") + state)
+    same = read_motion(forged(tmp_path / "b.pkl", written))
+    np.testing.assert_array_equal(same.positions, honest.positions)
+
+
+def grown(code):
+    """An array whose dtype says after it was made that each of its items has 50 MB."""
+    bigger = plain((3, "|", None, None, None, 50_000_000, 1, 0))
+    made = b"cnumpy\nndarray\n" + plain((1,)) + kind(code) + b"q\x00\x86R"
+    return made + plain("more") + b"h\x00" + bigger + b"b"
+
+
+def unfilled():
+    """An array of whatever lies in memory."""
+    return b"cnumpy\nndarray\n" + plain((2, 72)) + kind("f8") + b"\x86R"
+
+
+def viewed():
+    """An array that looks at the memory of another, which is then let go."""
+    other = array((2, 72)) + b"q\x00"
+    view = b"cnumpy._core.numeric\n_frombuffer\n(h\x00" + kind("f8") + plain((2, 72)) + plain("C")
+    return other + b"0" + view + b"tR" + plain("more") + b"h\x00" + built((0,), "f8", plain(b""))
+
+
+@pytest.mark.parametrize(
+    "poses",
+    [
+        *(grown(code) for code in ("S8", "V8", "O8", "U2", "M8", "f8")),
+        unfilled(),
+        viewed(),
+        array((2, 72), content=plain(bytes(8))),
+        array((10**9, 72), content=plain(bytes(8 * 144))),
+        array((-2, -72), content=plain(bytes(8 * 144))),
+        array((2, 72), content=plain(bytes(8 * 145))),
+        array((2, 72), content=plain(bytes(8 * 144 - 1))),
+        array((2, 72), content=plain([1.0] * 144)),
+        array((2, 72), content=array((2, 72))),
+        RECONSTRUCTED,
+        RECONSTRUCTED + plain((1, (2, 72), "f8", False, bytes(8 * 144))) + b"b",
+        b"cnumpy._core.multiarray\nscalar\n" + kind("f8") + plain(b"1234567") + b"\x86R",
+        b"cnumpy._core.multiarray\nscalar\n" + kind("O") + plain(b"12345678") + b"\x86R",
+    ],
+)
+def test_memory_beyond_the_bytes_of_a_forged_array_is_never_read(tmp_path, poses):
+    """Some of these would end the process, or give out what lies in its memory."""
+    path = forged(tmp_path / "a.pkl", poses)
+    with pytest.raises(MotionError, match=r"a\.pkl: (refused|unreadable|no motion)") as error:
+        read_motion(path)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < len(str(path)) + 200
+
+
+def test_a_pickle_changes_nothing_for_those_read_after_it(tmp_path):
+    """State given to a function becomes its attributes, such as its defaults."""
+    change = plain((None, {"__kwdefaults__": {"axes": (0,)}, "__defaults__": (7,)}))
+    for name in ("multiarray\nscalar", "multiarray\n_reconstruct", "numeric\n_frombuffer"):
+        function = b"cnumpy._core." + name.encode() + b"\n"
+        with pytest.raises(MotionError):
+            read_motion(forged(tmp_path / "a.pkl", function + change + b"b"))
+    honest = saved(tmp_path / "b.pkl", smpl(np.zeros((2, 72)), np.zeros((2, 3))), protocol=5)
+    assert len(read_motion(honest).positions) == 2
+
+
+def test_transposed_arrays_are_read(tmp_path):
+    """NumPy writes them by protocol 5 with the order of their axes."""
+    poses = np.random.default_rng(0).normal(size=(24, 2, 3))
+    expected = saved(tmp_path / "a.pkl", smpl(poses.transpose(1, 0, 2).copy(), np.zeros((2, 3))))
+    found = saved(tmp_path / "b.pkl", smpl(poses.transpose(1, 0, 2), np.zeros((2, 3))), protocol=5)
+    np.testing.assert_array_equal(read_motion(found).positions, read_motion(expected).positions)
 
 
 def test_a_cut_off_pickle_is_named(tmp_path):
@@ -196,12 +321,60 @@ def test_npz_is_read_as_it_was_written(tmp_path):
     np.testing.assert_array_equal(motion.positions, positions)
 
 
-def test_a_bad_npz_is_named(tmp_path):
-    (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 broken")
-    np.savez(tmp_path / "b.npz", positions=np.zeros((2, 23, 3), np.float32), fps=30)
-    for name in ("a", "b"):
-        with pytest.raises(MotionError, match=rf"{name}\.npz"):
-            read_motion(tmp_path / f"{name}.npz")
+def npz(**arrays):
+    file = io.BytesIO()
+    np.savez_compressed(
+        file, **({"positions": np.zeros((9, 24, 3), np.float32), "fps": 30} | arrays)
+    )
+    return file.getvalue()
+
+
+def spoilt(content):
+    """An archive in which the first array was damaged."""
+    return content[:60] + b"damaged!" + content[68:]
+
+
+def npy():
+    file = io.BytesIO()
+    np.save(file, np.zeros((9, 24, 3), np.float32))
+    return file.getvalue()
+
+
+UNREADABLE = "no .npz with numbers positions and fps"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", UNREADABLE),
+        (b"PK\x03\x04 broken", UNREADABLE),
+        (b"no archive at all", UNREADABLE),
+        (pickle.dumps([1, 2]), UNREADABLE),
+        (npy(), UNREADABLE),
+        (npz()[:300], UNREADABLE),
+        (spoilt(npz()), UNREADABLE),
+        (npz(positions=np.full((9, 24, 3), None)), UNREADABLE),
+        (npz(positions=np.full((9, 24, 3), "a")), UNREADABLE),
+        (npz(fps=[30, 60]), UNREADABLE),
+        (npz(fps="fast"), UNREADABLE),
+        (npz(positions=np.zeros((2, 23, 3), np.float32)), "shape"),
+        (npz(fps=np.nan), "fps nan"),
+        (npz(fps=np.inf), "fps inf"),
+        (npz(fps=1e-6), "fps 1e-06; expected 1 to 1000"),
+        (npz(fps=1e9), "fps 1e"),
+    ],
+)
+def test_a_bad_npz_is_named(tmp_path, content, reason):
+    path = tmp_path / "a.npz"
+    path.write_bytes(content)
+    with pytest.raises(MotionError, match=reason) as error:
+        read_motion(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "; " in str(error.value)
+    assert str(error.value).isprintable()
+    assert "pickle" not in str(error.value)
+    with pytest.raises(MotionError):
+        Motion.load(path)
 
 
 def test_other_files_are_refused(tmp_path):
@@ -327,6 +500,9 @@ def test_a_file_without_frame_time_is_refused(tmp_path):
     for time in ("", "Frame Time: 0", "Frame Time: -0.1", "Frame Time: nan"):
         with pytest.raises(MotionError, match="Frame Time"):
             read_bvh(bvh(tmp_path, [row(*HIPS)], time=time))
+    for time in ("1e-320", "1e-9", "60", "inf"):
+        with pytest.raises(MotionError, match=r"a\.bvh: motion has fps .*; expected 1 to 1000"):
+            read_motion(bvh(tmp_path, [row(*HIPS)], time=f"Frame Time: {time}"))
 
 
 def test_nan_is_refused_by_frame(tmp_path):

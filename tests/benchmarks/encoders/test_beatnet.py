@@ -90,6 +90,24 @@ def test_missing_package_is_named(monkeypatch):
         BeatNet()
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"nonsense", b"\x80\x02h\x07.", b"\x80\x02.", b"\x80\x02N."]
+)
+def test_damaged_weights_are_refused_in_one_line(monkeypatch, tmp_path, content):
+    (tmp_path / "weights.pt").write_bytes(content)
+    monkeypatch.setattr(beatnet, "_WEIGHTS", tmp_path / "weights.pt")
+    with pytest.raises(MotionBeatError, match=r"weights\.pt: .*; install BeatNet==") as caught:
+        BeatNet()
+    assert "\n" not in str(caught.value)
+
+
+def test_values_that_are_no_tensors_are_refused(monkeypatch, tmp_path):
+    torch.save({"conv1.weight": 1}, tmp_path / "weights.pt")
+    monkeypatch.setattr(beatnet, "_WEIGHTS", tmp_path / "weights.pt")
+    with pytest.raises(MotionBeatError, match=r"conv1.weight is missing or has another shape"):
+        BeatNet()
+
+
 def test_weights_of_another_network_are_refused(monkeypatch, tmp_path):
     torch.save({"conv1.weight": torch.zeros(2, 1, 9)}, tmp_path / "weights.pt")
     monkeypatch.setattr(beatnet, "_WEIGHTS", tmp_path / "weights.pt")

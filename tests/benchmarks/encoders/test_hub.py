@@ -1,12 +1,14 @@
 import errno
 import sys
+from typing import ClassVar
 
 import pytest
 import torch
 from requests import Response
 from safetensors.torch import save_file
 
-from benchmarks.encoders.hub import HubError, read_weights, snapshot
+from benchmarks.encoders.hub import HubEncoder, HubError, read_weights, snapshot
+from tests.toys import card
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 errors = pytest.importorskip("huggingface_hub.errors")
@@ -121,13 +123,67 @@ def test_weights_are_read_from_both_formats(tmp_path):
         assert torch.equal(read_weights(tmp_path / name)["one"], tensors["one"])
 
 
+class Kept(HubEncoder):
+    """Files of a repository that is not on the hub."""
+
+    card = card("kept")
+    packages: ClassVar = {}
+    repo, commit, files = "owner/name", COMMIT, ("config.json", "sub/w.bin")
+
+
+def test_an_encoder_is_here_when_its_files_are(monkeypatch, tmp_path):
+    """Where the hub's own library finds them."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    kept = tmp_path / "models--owner--name" / "snapshots" / COMMIT
+    for file in Kept.files:
+        assert Kept.here() == "after a download, on first use"
+        assert Kept.unavailable() is None  # a benchmark would fetch them
+        (kept / file).parent.mkdir(parents=True, exist_ok=True)
+        (kept / file).touch()
+    assert Kept.here() == "yes"
+    found = huggingface_hub.snapshot_download(
+        Kept.repo, revision=COMMIT, local_files_only=True, cache_dir=tmp_path
+    )
+    assert found == str(kept)
+
+
+def test_copies_are_here_or_lacking(monkeypatch, tmp_path):
+    monkeypatch.setenv("MOTIONBEAT_HUB", str(tmp_path))
+    assert Kept.here() == Kept.unavailable()
+    assert "has no config.json, sub/w.bin; put it there" in Kept.here()
+    for file in Kept.files:
+        (tmp_path / Kept.repo / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / Kept.repo / file).touch()
+    assert Kept.here() == "yes"
+
+
 @pytest.mark.parametrize("name", ["w.bin", "w.safetensors"])
-@pytest.mark.parametrize("content", [b"", b"nonsense", bytes(100), b"\x80\x02N."])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"nonsense",
+        bytes(100),
+        b"\x80\x02N.",
+        b"\x80\x02h\x07.",  # what was never put there
+        b"\x80\x02.",  # of nothing
+        b"\x80\x02}(t",
+        b"\x80\x02}K\x01K\x02s.",  # numbers for names
+        b"ustar tape",
+    ],
+)
 def test_damaged_weights_are_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(HubError, match="delete it and try again") as caught:
         read_weights(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [[torch.zeros(1)], {1: torch.zeros(1)}])
+def test_tensors_without_names_are_refused(tmp_path, content):
+    torch.save(content, tmp_path / "w.bin")
+    with pytest.raises(HubError, match="holds no named tensors; delete it and try again"):
+        read_weights(tmp_path / "w.bin")
 
 
 def test_code_in_weights_is_not_run(tmp_path):

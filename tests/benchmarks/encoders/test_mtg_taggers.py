@@ -142,13 +142,26 @@ def test_weights_may_be_unpacked(tmp_path, monkeypatch):
         assert torch.equal(value, packed[name])
 
 
-@needs_weights
-def test_a_damaged_file_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "content", [b"", b"nothing", b"\x80\x02h\x07.", b"\x80\x02.", b"\x80\x02N.", b"\x80\x02]."]
+)
+def test_a_damaged_file_is_named(tmp_path, monkeypatch, content):
     place = tmp_path / "tagging_weights" / "models" / "mtat" / "fcn"
     place.mkdir(parents=True)
     monkeypatch.setenv("MOTIONBEAT_DATA", str(tmp_path))
-    (place / "best_model.pth").write_bytes(b"nothing")
-    with pytest.raises(MotionBeatError, match=r"best_model.pth: is damaged"):
+    (place / "best_model.pth").write_bytes(content)
+    with pytest.raises(MotionBeatError, match=r"best_model\.pth: .*; fetch it again") as caught:
+        FcnMtat()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_file_in_an_archive_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOTIONBEAT_DATA", str(tmp_path))
+    with zipfile.ZipFile(tmp_path / "tagging_weights.zip", "w") as archive:
+        archive.writestr("models/mtat/fcn/best_model.pth", bytes(range(256)))
+    path = tmp_path / "tagging_weights.zip"
+    path.write_bytes(path.read_bytes().replace(bytes(range(9)), b"spoilt it"))
+    with pytest.raises(MotionBeatError, match=r"best_model\.pth: .*; fetch it again"):
         FcnMtat()
 
 

@@ -341,6 +341,21 @@ def test_absent_file_is_named_with_what_to_do(name, elsewhere):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("folder", [None, ""])
+def test_weights_in_the_current_folder_are_not_taken(monkeypatch, tmp_path, folder):
+    monkeypatch.chdir(place(tmp_path, "vggish").parent.parent)
+    monkeypatch.setenv("MOTIONBEAT_DATA", str(tmp_path))
+    assert vggish.Vggish.unavailable() is None
+    if folder is None:
+        monkeypatch.delenv("MOTIONBEAT_DATA")
+    else:
+        monkeypatch.setenv("MOTIONBEAT_DATA", folder)
+    assert "into DIR/weights and give --data DIR" in vggish.Vggish.unavailable()
+    with pytest.raises(MotionBeatError, match="encoder vggish: weights not found; put") as caught:
+        PUBLISHED["vggish"].small()
+    assert "\n" not in str(caught.value)
+
+
 def tensors_of(contents):
     return next((contents[key] for key in ("state_dict", "model") if key in contents), contents)
 
