@@ -125,6 +125,8 @@ class Registry(Generic[T]):
 
     def _module(self, location: str, path: str) -> ModuleType:
         """Import what is given as a file or as the name of a module."""
+        if location.endswith(".py") and not Path(location).is_file():
+            raise UnknownNameError(f"{location}: no such file; give the path of one with a class")
         try:
             if location.endswith(".py"):
                 # A name of its own: the file may be called like a module of another.

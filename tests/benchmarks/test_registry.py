@@ -94,7 +94,7 @@ def test_a_name_that_is_taken_is_refused(tmp_path):
         ("tests.toys:card", "is no Encoder with"),
         ("tests.toys:Nothing", r"tests\.toys has no class Nothing; it has .*Tiny"),
         ("tests.nowhere:Tiny", "cannot be loaded"),
-        ("nowhere.py:Tiny", "cannot be loaded"),
+        ("nowhere.py:Tiny", "nowhere.py: no such file; give the path"),
     ],
 )
 def test_what_is_no_encoder_is_refused(path, words):
