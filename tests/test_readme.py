@@ -16,6 +16,15 @@ def test_tables_show_the_committed_results():
         assert f"<!-- table: {name} -->" in README, name
 
 
+def test_every_committed_table_has_eight_encoders():
+    boards = sorted((ROOT / "results").glob("leaderboard_*.csv"))
+    assert len(boards) == 8
+    for path in boards:
+        rows = pd.read_csv(path)
+        encoders = rows[rows["kind"] == "encoder"].groupby("dataset")["name"].nunique()
+        assert (encoders >= 8).all(), f"{path.name}: {encoders.to_dict()}"
+
+
 def test_tables_are_made_of_the_results_they_name(tmp_path):
     """Two rows on two datasets, one of them on known ground and not run on the other."""
     numbers = {"beat_f_measure": 0.5, "beat_f_measure_low": 0.4, "beat_f_measure_high": 0.6}
