@@ -2,17 +2,15 @@
 
 import io
 import tempfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
+from benchmarks.kept import keep, recall
 from benchmarks.registry import DATASETS, ENCODERS, TASKS
 from benchmarks.runner import Folders, Run, embed, folds, protocol_of, serves
 from benchmarks.stick_figure import ffmpeg, write_gif, write_mp4
@@ -75,30 +73,6 @@ class Choreographer(nn.Module):
         motion = perform(dancer, seed, self.probe(mixed).numpy(), track)
         return excerpt(motion, 0.0, max(track.duration, 1 / FPS))
 
-    def write(self, path: Path) -> None:
-        """Write the state atomically, with its checksum.
-
-        Raises:
-            WriteError: the file cannot be written.
-        """
-        state = self.state_dict()
-        write_atomically(path, save(state, {"crc32": checksum(state)}))
-
-    def read(self, path: Path) -> bool:
-        """Take the state from a file; False where there is none, or it is damaged."""
-        if not path.is_file():
-            return False
-        try:
-            with safe_open(path, framework="pt") as file:
-                state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-                if file.metadata()["crc32"] == checksum(state):
-                    self.load_state_dict(state)
-                    return True
-        except (SafetensorError, OSError, KeyError, TypeError, RuntimeError):
-            pass
-        say(f"ignored: {path} is damaged")
-        return False
-
 
 def excerpt(motion: Motion, start: float, seconds: float) -> Motion:
     """Some seconds of a dance."""
@@ -107,21 +81,13 @@ def excerpt(motion: Motion, start: float, seconds: float) -> Motion:
     return Motion(motion.positions[frames], motion.fps, contacts)
 
 
-def checksum(state: Mapping[str, Tensor]) -> str:
-    """CRC-32 of tensors in the order of their names."""
-    found = 0
-    for name in sorted(state):
-        found = zlib.crc32(state[name].contiguous().numpy().tobytes(), found)
-    return str(found)
-
-
 def choreographer(
     encoder: str, dataset: str, dataset_options: Mapping[str, Any] | None, folders: Folders
 ) -> Choreographer:
     """One who dances to what an encoder hears, trained on the dances of a dataset on first use.
 
     Of the learning rates of the dance task the one that denoises the validation split best is
-    taken, with the first seed.
+    taken, with the first seed. It is the dancer of the encoder's row, if that was run before.
 
     Raises:
         MotionBeatError: a name is unknown, the dataset is missing or without dances, or the cache
@@ -138,23 +104,28 @@ def choreographer(
     found = Choreographer(chosen())
     name = f"{chosen.card.name}-{run.encoder_key(chosen)}.safetensors"
     path = folders.cache / "dancers" / name
-    if found.read(path):
+    if recall(found, path):
         return found
     label = f"{chosen.card.name} · {run.examined.card.name}"
-    say(f"{label}: learns to dance, once; the next time it only dances")
     [fold] = run.folds
     source = run.embed(found.encoder)[chosen.card.name]
     tracks = fold.tracks["train"]
     statistics = feature_statistics(source, tracks)
+    [probe] = task.probes
+    members = [Member(0, rate) for rate in run.protocol.learning_rates]
+    kept = run.kept(fold, chosen.card, probe, members)
+    if not kept.is_file():
+        say(f"{label}: learns to dance, once; the next time it only dances")
     trained = train(
         task,
         source,
         fold.teacher,
         fold.examined,
-        probe=task.probes[0],
-        members=[Member(0, rate) for rate in run.protocol.learning_rates],
+        probe=probe,
+        members=members,
         statistics=statistics,
         label=f"{label} · learning rates",
+        kept=kept,
     )
     best = min(trained, key=lambda one: one.monitor)
     found.probe.load_state_dict(best.probe.state_dict())
@@ -163,7 +134,7 @@ def choreographer(
     found.bones.copy_(torch.from_numpy(body.bones))
     found.mean.copy_(torch.from_numpy(mean))
     found.std.copy_(torch.from_numpy(np.where(std > 1e-6, std, 1.0)))
-    found.write(path)
+    keep(found, path)
     return found
 
 

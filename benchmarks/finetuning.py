@@ -22,7 +22,7 @@ from torch.nn.utils import parametrize
 from torch.utils.data import Dataset
 
 from benchmarks.store import IN_MEMORY, StoredFeatures, encode, halved, pool
-from benchmarks.training import Trained, fit
+from benchmarks.training import Precision, Trained, examine, learn
 from data_modules.base import DataModule, MotionFile, Split, Track
 from motionbeat.audio import Waveform, load_audio, resample
 from motionbeat.encoder import Encoder
@@ -271,23 +271,18 @@ def finetune(
         label: as there.
     """
     audio = Audio(source, kind.pooling)
+    precision: Precision = "bf16-mixed" if torch.cuda.is_available() else "32-true"
     found = []
     for number, member in enumerate(members, start=1):
         seed_everything(member.seed, verbose=False)
         task = tuned(kind)(audio, teacher.tracks("train"), probe=probe, members=[member])
         task.standardise(*statistics)
         task.hold(loosen(encoder(), mode), audio)
-        [trained] = fit(
-            task,
-            teacher,
-            examined,
-            Examples(task, audio),
-            itemgetter(0),
-            batch_size=1,
-            accumulated=WINDOWS,
-            precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
-            label=f"{label} {number}/{len(members)}",
-        )
+        for datamodule in {id(teacher): teacher, id(examined): examined}.values():
+            datamodule.serve(Examples(task, audio), itemgetter(0), batch_size=1, seed=member.seed)
+        name = f"{label} {number}/{len(members)}"
+        learn(task, teacher, label=name, accumulated=WINDOWS, precision=precision)
+        [trained] = examine(task, examined, precision)
         del trained.probe.encoder  # what it says of the test split is known, and memory is short
         found.append(trained)
     return found

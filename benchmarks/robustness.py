@@ -7,6 +7,7 @@ of the clean tracks, and its evidence speaks of all.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from benchmarks.deformations import CLEAN, DEFORMATIONS, Deformed
 from benchmarks.leaderboard import by_dataset, read_records, write_csv
 from benchmarks.record import Protocol, RunRecord
 from benchmarks.registry import ENCODERS, TASKS
-from benchmarks.runner import Folders, ProtocolError, Run, plan
+from benchmarks.runner import Fold, Folders, ProtocolError, Run, plan
 from benchmarks.statistics import interval, once, resample
 from data_modules.base import MotionFile
 from motionbeat.console import wide
@@ -34,6 +35,16 @@ def deformation_of(track: str) -> str:
 
 class DeformedRun(Run):
     """A run on deformed datasets, whose scores are those of the clean tracks."""
+
+    @cached_property
+    def folds(self) -> list[Fold]:
+        """The folds, whose probes learn from the dataset as it is."""
+        return [
+            replace(fold, teacher=fold.teacher.original)
+            if isinstance(fold.teacher, Deformed)
+            else fold
+            for fold in super().folds
+        ]
 
     def counted(self, evidence: Evidence) -> Evidence:
         """The evidence of the clean tracks."""

@@ -33,7 +33,7 @@ from benchmarks.store import EmbeddingStore, StoredFeatures, extract
 from benchmarks.training import Trained, feature_statistics, train
 from data_modules.base import SPLITS, DataModule, DatasetError, Split, Track, check_splits
 from motionbeat.console import bar, say
-from motionbeat.encoder import Encoder
+from motionbeat.encoder import Encoder, EncoderCard
 from motionbeat.errors import MotionBeatError
 from tasks.base import FOLD, Evidence, Reference, Task
 from tasks.features import FeatureSource
@@ -372,11 +372,13 @@ class Run:
         """Sweep learning rates with the first seed, then train the other seeds at the best one."""
         first, *others = self.protocol.seeds
         rates = self.protocol.learning_rates
-        way: Callable[..., list[Trained]] = train
-        if self.mode != "frozen":
-            way = partial(finetune, self.mode, ENCODERS.get(source.card.name))
 
         def fit(members: list[Member], stage: str) -> list[Trained]:
+            way: Callable[..., list[Trained]]
+            if self.mode == "frozen":
+                way = partial(train, kept=self.kept(fold, source.card, probe, members))
+            else:
+                way = partial(finetune, self.mode, ENCODERS.get(source.card.name))
             return way(
                 self.task,
                 source,
@@ -406,6 +408,22 @@ class Run:
             self.task.heavy_decoding,
         )
         return Probed(predictions, chosen, rates[best], dict(zip(rates, monitors, strict=True)))
+
+    def kept(self, fold: Fold, card: EncoderCard, probe: str, members: Sequence[Member]) -> Path:
+        """Where probes that learned in a fold are kept; what they are tested on has no say."""
+        learned = [track.id for split in ("train", "validation") for track in fold.tracks[split]]
+        key = digest(
+            task=self.task.name,
+            version=self.task.version,
+            protocol=self.protocol.version,
+            dataset=fold.teacher.card.name,
+            dataset_revision=fold.teacher.revision,
+            tracks=learned,
+            revision=card.revision,
+            members=members,
+        )
+        name = f"{self.task.name}-{card.name}-{probe}-{key}.safetensors"
+        return self.folders.cache / "probes" / name
 
     def neighbours(self, source: StoredFeatures, fold: Fold, statistics: Statistics) -> list[Any]:
         """Predict the test split of a fold by its nearest neighbours in the training split.

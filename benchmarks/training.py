@@ -2,8 +2,9 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,14 +13,16 @@ from lightning import Callback, LightningModule, Trainer, seed_everything
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from benchmarks.kept import keep, recall
 from data_modules.base import DataModule, Split, Track
-from data_modules.base import Examples as MakeExamples
 from motionbeat.console import bar
 from motionbeat.errors import MotionBeatError
 from motionbeat.progress import StepBar, quiet
 from tasks.base import Decoder, Outputs, Task
 from tasks.features import FeatureSource, Resampled, Windows, collate
 from tasks.probe import Member, Probe
+
+Precision = Literal["32-true", "bf16-mixed"]
 
 
 class TrainingError(MotionBeatError):
@@ -74,6 +77,7 @@ class KeepBest(Callback):
         for probe, state in zip(pl_module.trained, self.states, strict=True):
             if state:
                 probe.load_state_dict(state)
+        pl_module.best.copy_(torch.tensor(self.best, dtype=torch.float64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +116,11 @@ def train(
     members: Sequence[Member],
     statistics: tuple[NDArray[np.float64], NDArray[np.float64]],
     label: str,
+    kept: Path,
 ) -> list[Trained]:
     """Train probes side by side and run them on the test split, whose annotations stay unread.
+
+    Probes that were trained before are not trained again.
 
     Args:
         kind: the task.
@@ -124,6 +131,7 @@ def train(
         members: the probes.
         statistics: mean and standard deviation (layers, width) of the training features.
         label: name of the progress bar.
+        kept: file that the trained probes are kept in; its name says all that decides them.
 
     Returns:
         One result for each member.
@@ -133,71 +141,86 @@ def train(
     task = kind(source, teacher.tracks("train"), probe=probe, members=members)
     task.standardise(*statistics)
     examples = Examples(task, source)
-    return fit(task, teacher, examined, examples, collate, batch_size=task.batch_size, label=label)
+    for datamodule in {id(teacher): teacher, id(examined): examined}.values():
+        datamodule.serve(examples, collate, task.batch_size, seed=members[0].seed)
+    if not recall(task, kept):
+        learn(task, teacher, label=label)
+        keep(task, kept)
+    return examine(task, examined)
 
 
-def fit(
+def learn(
     task: Task,
     teacher: DataModule,
-    examined: DataModule,
-    examples: MakeExamples,
-    collate: Callable[[Any], Any],
     *,
-    batch_size: int,
     label: str,
     accumulated: int = 1,
-    precision: Literal["32-true", "bf16-mixed"] = "32-true",
-) -> list[Trained]:
-    """Train the members of a task and run them on the test split.
+    precision: Precision = "32-true",
+) -> None:
+    """Train the members of a task.
 
     Args:
-        task: the task with its members.
-        teacher: its train and validation splits are learned from.
-        examined: its test split is run.
-        examples: what tracks of a split become.
-        collate: what examples become.
-        batch_size: examples that go through at once.
+        task: the task with its members, which end at their best.
+        teacher: its train and validation splits, as it serves them, are learned from.
         label: name of the progress bar.
         accumulated: batches a training step.
         precision: of the arithmetic.
-
-    Returns:
-        One result for each member.
     """
     task.validation_tracks = teacher.tracks("validation")
-    for datamodule in {id(teacher): teacher, id(examined): examined}.values():
-        datamodule.serve(examples, collate, batch_size, seed=task.members[0].seed)
-    best = KeepBest()
     batches = len(teacher.train_dataloader())
     steps = math.ceil(batches / accumulated)  # the last one of an epoch may have fewer batches
     between = max(task.check_every, task.epochs and steps)
     with bar("steps") as progress, quiet():
-        trainer = Trainer(
+        trainer = trainer_of(
+            precision,
             max_epochs=-1,
             max_steps=max(task.max_steps, task.epochs * steps),
             val_check_interval=between * batches // steps,
             accumulate_grad_batches=accumulated,
-            precision=precision,
             check_val_every_n_epoch=None,
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
-            accelerator="gpu" if torch.cuda.is_available() else "cpu",
-            devices=1,
-            callbacks=[best, StepBar(progress, label)],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
+            callbacks=[KeepBest(), StepBar(progress, label)],
         )
         try:
             trainer.fit(task, datamodule=teacher)
         except SystemExit as stop:  # Lightning's answer to an interrupt from the keyboard
             raise KeyboardInterrupt from stop
-        trainer.test(task, datamodule=examined, verbose=False)
+
+
+def trainer_of(precision: Precision, **options: Any) -> Trainer:
+    """Lightning on one device, which leaves files and progress bars to us."""
+    return Trainer(
+        accelerator="gpu" if torch.cuda.is_available() else "cpu",
+        devices=1,
+        precision=precision,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **options,
+    )
+
+
+def examine(task: Task, examined: DataModule, precision: Precision = "32-true") -> list[Trained]:
+    """Run the members of a task, trained, on the test split that a dataset serves.
+
+    Args:
+        task: the task with its members.
+        examined: the dataset.
+        precision: of the arithmetic.
+
+    Returns:
+        One result for each member.
+    """
+    with quiet():
+        trainer_of(precision).test(task, datamodule=examined, verbose=False)
     task.cpu()
     return [
         Trained(one, monitor, task.decoder(one), outputs)
-        for one, monitor, outputs in zip(task.typed_probes, best.best, task.outputs, strict=True)
+        for one, monitor, outputs in zip(
+            task.typed_probes, task.best.tolist(), task.outputs, strict=True
+        )
     ]
 
 

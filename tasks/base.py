@@ -132,6 +132,8 @@ class Task(LightningModule):
 
     mean: Tensor
     std: Tensor
+    best: Tensor
+    """(members,) float64, the monitor of each member where it was best; NaN before training."""
 
     def __init__(
         self,
@@ -146,6 +148,7 @@ class Task(LightningModule):
         self.members = list(members)
         self.validation_tracks: Sequence[Track] = ()
         self.monitored: list[float] = []
+        self.register_buffer("best", torch.full((len(members),), torch.nan, dtype=torch.float64))
         self.outputs: list[list[Outputs]] = []
         self._steps: list[tuple[Tensor, Tensor, Tensor]] = []
         self.register_buffer("mean", torch.zeros(source.layers, source.width))

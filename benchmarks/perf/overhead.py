@@ -62,7 +62,8 @@ def probing(run: runner.Run, source: store.StoredFeatures, probe: str) -> tuple[
     def timed(*arguments: Any, **options: Any) -> list[Trained]:
         nonlocal spent
         begun = time.perf_counter()
-        trained = train(*arguments, **options)
+        with TemporaryDirectory() as folder:  # probes kept before would not be trained
+            trained = train(*arguments, **options | {"kept": Path(folder) / "probes"})
         spent += time.perf_counter() - begun
         return trained
 

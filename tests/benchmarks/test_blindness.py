@@ -1,5 +1,6 @@
 """No reference annotation of the test split reaches training or decoding."""
 
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -53,8 +54,8 @@ def test_nonsense_in_the_test_split_changes_the_scores_and_nothing_else(
 ):
     Clicks(tmp_path / "cache" / "data").prepare_data()
     honest, trained = bench(tmp_path, monkeypatch)
-    for part in (tmp_path / "cache" / "runs").iterdir():
-        part.unlink()
+    for finished in ("runs", "probes"):
+        shutil.rmtree(tmp_path / "cache" / finished)
     nonsense = Beats(np.sort(np.random.default_rng(0).uniform(0, 12, 50)), np.arange(50) % 3 + 1)
     annotate_test_tracks(monkeypatch, lambda _: (nonsense, Tempo(333.0)))
     fooled, trained_again = bench(tmp_path, monkeypatch)

@@ -10,9 +10,10 @@ import pytest
 import soundfile
 import torch
 from PIL import Image
+from safetensors.torch import save
 
 from benchmarks import dance as command
-from benchmarks import dance_pictures, runner
+from benchmarks import dance_pictures, runner, training
 from benchmarks.runner import Folders
 from data_modules.base import Track
 from data_modules.motion_formats import read_motion
@@ -197,6 +198,20 @@ def test_the_next_call_only_dances_and_writes_the_same_bytes(danced, cache, tmp_
     assert again.read_bytes() == content
 
 
+def test_the_dancer_of_a_finished_row_need_not_learn(danced, tmp_path, monkeypatch):
+    places = ("--cache", tmp_path / "cache", "--results", tmp_path / "results")
+    monkeypatch.setattr(DanceTask, "references", lambda: ())
+    ended = motionbeat(
+        "bench", "--task", "dance", "--dataset", DATASET, "--encoder", "logmel", *places
+    )
+    assert ended.code == 0, ended.said
+    monkeypatch.setattr(training, "learn", None)
+    ended = run(tmp_path / "cache", danced.song, tmp_path / "one.npz")
+    assert ended.code == 0, ended.said
+    assert "learns to dance" not in ended.said
+    assert (tmp_path / "one.npz").read_bytes() == danced.written(".npz").read_bytes()
+
+
 def test_another_seed_or_song_is_another_dance(danced, cache, tmp_path, untrained):
     other = write_song(tmp_path / "other.wav", clicks(128))
     assert run(cache, danced.song, tmp_path / "seed.npz", seed=1).code == 0
@@ -228,8 +243,9 @@ def test_a_damaged_dancer_is_trained_again(danced, cache, tmp_path, harm):
     elif harm == "bit":
         content[-40] ^= 4
     else:
-        content = command.save({"bones": torch.zeros(24)}, {"crc32": "0"})
+        content = save({"bones": torch.zeros(24)}, {"crc32": "0"})
     path.write_bytes(content)
+    shutil.rmtree(cache / "probes")
     ended = run(cache, danced.song, tmp_path / "again.npz")
     assert ended.code == 0
     assert "is damaged" in ended.said

@@ -65,12 +65,10 @@ def place(tmp_path):
 def seen(monkeypatch):
     """Of every training: the encoder before and after, the losses, and its mode in between."""
     found = []
-    fit = finetuning.fit
+    learn = finetuning.learn
 
-    def observed(task, *arguments, **options):
-        teacher, _, examples, *_ = arguments
-        windows = examples(teacher.tracks("train"), "train")
-        clips = [windows[index] for index in range(len(windows))]
+    def observed(task, teacher, **options):
+        clips = list(teacher.train_dataloader())
         encoder = task.encoder
         before = {name: value.clone() for name, value in encoder.state_dict().items()}
 
@@ -80,14 +78,13 @@ def seen(monkeypatch):
         worse, modes = loss(), []
         step = task.training_step
         task.training_step = lambda *it: (modes.append(encoder.training), step(*it))[1]
-        trained = fit(task, *arguments, **options)
+        learn(task, teacher, **options)
         del task.training_step
         task.train()
         encoder.eval()
         found.append((before, encoder.state_dict(), worse, loss(), modes))
-        return trained
 
-    monkeypatch.setattr(finetuning, "fit", observed)
+    monkeypatch.setattr(finetuning, "learn", observed)
     return found
 
 

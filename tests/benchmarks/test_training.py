@@ -1,11 +1,13 @@
 import copy
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
+from benchmarks import training
 from benchmarks.training import TrainingError, feature_statistics, train
 from data_modules.base import DataModule, Emotion, Track
 from tasks.probe import Member
@@ -57,18 +59,20 @@ class Emotions(ToyEmotion):
     patience = 4
 
 
-def fit(*members, probe="linear", kind=Emotions):
+def fit(*members, probe="linear", kind=Emotions, kept=None, examined=None):
     datamodule = Numbers(Path())
-    return train(
-        kind,
-        Memory(),
-        datamodule,
-        datamodule,
-        probe=probe,
-        members=members,
-        statistics=feature_statistics(Memory(), datamodule.tracks("train")),
-        label="test",
-    )
+    with TemporaryDirectory() as folder:
+        return train(
+            kind,
+            Memory(),
+            datamodule,
+            examined or datamodule,
+            probe=probe,
+            members=members,
+            statistics=feature_statistics(Memory(), datamodule.tracks("train")),
+            label="test",
+            kept=kept or Path(folder) / "probes",
+        )
 
 
 @torch.no_grad()
@@ -178,3 +182,64 @@ def test_a_member_that_diverges_loses_and_the_others_go_on():
     diverged, good = fit(Member(0, 0.01), Member(0, 0.02), kind=kind)
     assert diverged.monitor == -np.inf
     assert good.monitor == 0.4
+
+
+class Others(Numbers):
+    """The same training, another test split."""
+
+    def tracks(self, split):
+        return super().tracks(split)[:7] if split == "test" else super().tracks(split)
+
+
+@pytest.fixture
+def learned(monkeypatch):
+    """The number of trainings."""
+    found = []
+    learn = training.learn
+    monkeypatch.setattr(
+        training, "learn", lambda *it, **options: (found.append(it), learn(*it, **options))
+    )
+    return found
+
+
+def test_what_was_kept_is_not_trained_again(tmp_path, learned):
+    members, kept = [Member(0, 0.01), Member(1, 0.1)], tmp_path / "kept" / "probes"
+    first = fit(*members, probe="mlp", kept=kept)
+    again = fit(*members, probe="mlp", kept=kept)
+    assert len(learned) == 1
+    for one, other in zip(first, again, strict=True):
+        assert one.monitor == other.monitor
+        assert same(one.probe.state_dict(), other.probe.state_dict())
+        assert all(map(np.array_equal, one.outputs, other.outputs))
+
+
+def test_what_was_kept_is_run_on_another_test_split(tmp_path, learned):
+    first, other = (
+        fit(Member(0, 0.01), kept=tmp_path / "probes", examined=examined)[0]
+        for examined in (None, Others(Path()))
+    )
+    assert len(learned) == 1
+    assert len(other.outputs) == 7
+    for outputs, others in zip(first.outputs, other.outputs, strict=False):
+        np.testing.assert_allclose(outputs, others, atol=1e-6)
+
+
+def test_a_damaged_file_is_trained_again(tmp_path, learned, capsys):
+    kept = tmp_path / "probes"
+    [first] = fit(Member(0, 0.01), kept=kept)
+    content = bytearray(kept.read_bytes())
+    content[-3] ^= 1
+    kept.write_bytes(content)
+    [again] = fit(Member(0, 0.01), kept=kept)
+    assert len(learned) == 2
+    assert f"ignored: {kept} is damaged" in capsys.readouterr().err.replace("\n", "")
+    assert same(first.probe.state_dict(), again.probe.state_dict())
+    fit(Member(0, 0.01), kept=kept)
+    assert len(learned) == 2
+
+
+def test_nothing_is_kept_of_a_training_that_failed(tmp_path):
+    nan = float("nan")
+    with pytest.raises(TrainingError):
+        fit(Member(0, 0.01), kind=scripted((nan,), (nan,), (nan,)), kept=tmp_path / "probes")
+    assert not list(tmp_path.iterdir())

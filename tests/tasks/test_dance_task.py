@@ -3,6 +3,7 @@
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -311,16 +312,18 @@ class Stage(DataModule):
 
 def fit(tracks, *members, kind=Small):
     stage = Stage(tracks)
-    return train(
-        kind,
-        Numbers(),
-        stage,
-        stage,
-        probe="decoder",
-        members=members,
-        statistics=feature_statistics(Numbers(), stage.tracks("train")),
-        label="test",
-    )
+    with TemporaryDirectory() as folder:
+        return train(
+            kind,
+            Numbers(),
+            stage,
+            stage,
+            probe="decoder",
+            members=members,
+            statistics=feature_statistics(Numbers(), stage.tracks("train")),
+            label="test",
+            kept=Path(folder) / "probes",
+        )
 
 
 def test_members_side_by_side_end_as_if_alone(tracks):
