@@ -36,6 +36,7 @@ MEANING = (
     f"{MARK} the encoder was trained on this dataset, on a split of it or on recordings it shares"
 )
 _NAMED_CLASSES = 40  # more names than that cannot be read
+_SMALL = 0.3  # largest score on an axis that need not reach 1
 
 
 def read_records(results: Path) -> list[RunRecord]:
@@ -291,7 +292,9 @@ def draw(table: pd.DataFrame, task: type[Task], path: Path) -> None:
                     panel.plot(place, height, marker, color=colour, mfc="white", ms=5, zorder=3)
         panel.set_title(f"{label}, {here['tracks'].iloc[0]} tracks", fontsize=10)
         panel.set_yticks(range(len(names)), names)
-        panel.set_xlim(np.clip(panel.get_xlim()[0], -1, -0.02), 1.02)
+        low, high = panel.get_xlim()
+        small = high < _SMALL  # differences, which an axis up to 1 would hide
+        panel.set_xlim(np.clip(low, -1, -0.02), high if small else 1.02)
         panel.grid(axis="x", alpha=0.3)
         panel.set_xlabel(task.primary.replace("_", " "))
     panels[0].legend(fontsize=8, loc="lower right")
