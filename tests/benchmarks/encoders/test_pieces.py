@@ -78,8 +78,7 @@ def test_a_longer_file_takes_more_memory_for_its_features_alone(name, seconds):
         capture_output=True,
         text=True,
         check=True,
-        env=os.environ
-        | {"MALLOC_MMAP_THRESHOLD_": "1000000"},  # freed memory goes back
+        env=os.environ | {"MALLOC_MMAP_THRESHOLD_": "1000000"},  # freed memory goes back
     )
     features, grown = map(float, run.stdout.split())
     assert grown < 2 * features + 30e6  # the pieces and their concatenation
