@@ -1,6 +1,6 @@
 """What each part of MotionBeat brings: the full model against itself without one part at a time.
 
-    python -m benchmarks.ablation
+    python -m motionbeat.benchmarks.ablation
 
 trains every variant with the same data, budget and seeds, and writes ``ablation.csv``. Finished
 runs are kept below the output folder and not run again.
@@ -16,18 +16,18 @@ import pandas as pd
 import torch
 from jsonargparse import auto_cli
 
-from benchmarks.cli import CACHE, DATA
-from benchmarks.pretraining import pairs, pretrain
-from benchmarks.record import Protocol
-from benchmarks.runner import Folders, Run
-from benchmarks.training import feature_statistics
+from motionbeat.benchmarks.cli import CACHE, DATA
+from motionbeat.benchmarks.pretraining import pairs, pretrain
+from motionbeat.benchmarks.record import Protocol
+from motionbeat.benchmarks.runner import Folders, Run
+from motionbeat.benchmarks.training import feature_statistics
 from motionbeat.console import say
 from motionbeat.files import write_atomically
 from motionbeat.model import MotionBeatEncoder
 from motionbeat.pretraining.evaluation import clips, compare, embed
 from motionbeat.pretraining.settings import Architecture, Objective, Training
+from motionbeat.tasks.beat import BeatTask
 from motionbeat.weights import from_pretrained, load_model
-from tasks.beat import BeatTask
 
 FULL = Architecture("tiny"), Objective()
 VARIANTS: dict[str, tuple[Architecture, Objective]] = {

@@ -25,8 +25,8 @@ from rich.table import Table
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from benchmarks.registry import ENCODERS, UnknownNameError
-from benchmarks.store import CHUNK_SECONDS, encode
+from motionbeat.benchmarks.registry import ENCODERS, UnknownNameError
+from motionbeat.benchmarks.store import CHUNK_SECONDS, encode
 from motionbeat.console import wide
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError

@@ -59,9 +59,9 @@ def bench(
         results: folder for records and leaderboards.
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
-    from benchmarks import leaderboard, robustness, runner
-    from benchmarks.record import RunRecord
-    from benchmarks.registry import TASKS
+    from motionbeat.benchmarks import leaderboard, robustness, runner
+    from motionbeat.benchmarks.record import RunRecord
+    from motionbeat.benchmarks.registry import TASKS
 
     share(data)
     kind = TASKS.get(task)
@@ -108,11 +108,11 @@ def embed(
         cache: folder for generated data and embeddings (MOTIONBEAT_CACHE).
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
-    from benchmarks import runner
-    from benchmarks.registry import ENCODERS as KNOWN
-    from benchmarks.registry import make
-    from data_modules.base import SPLITS
+    from motionbeat.benchmarks import runner
+    from motionbeat.benchmarks.registry import ENCODERS as KNOWN
+    from motionbeat.benchmarks.registry import make
     from motionbeat.console import say
+    from motionbeat.data_modules.base import SPLITS
 
     share(data)
     encoders = make(KNOWN.get(name) for name in split(encoder))
@@ -131,7 +131,7 @@ def check_encoder(name: str, data: Path | None = DATA) -> None:
         name: one name, package.module:Class or file.py:Class.
         data: folder with weights put in place by hand (MOTIONBEAT_DATA).
     """
-    from benchmarks.check_encoder import check_encoder as run
+    from motionbeat.benchmarks.check_encoder import check_encoder as run
 
     share(data)
     if not run(name):
@@ -145,13 +145,13 @@ def leaderboard(task: str | None = None, results: Path = Path("results")) -> Non
         task: print this one only.
         results: folder with the records.
     """
-    from benchmarks.leaderboard import (
+    from motionbeat.benchmarks.leaderboard import (
         print_table,
         read_records,
         write_finetuned,
         write_leaderboards,
     )
-    from benchmarks.registry import TASKS
+    from motionbeat.benchmarks.registry import TASKS
 
     wanted = TASKS.get(task) if task else None
     records = read_records(results)
@@ -170,9 +170,9 @@ def regression(update: bool = False, cache: Path = CACHE) -> None:
     """
     from rich.console import Console
 
-    from benchmarks import regression
-    from benchmarks.registry import ENCODERS as KNOWN
-    from benchmarks.registry import make
+    from motionbeat.benchmarks import regression
+    from motionbeat.benchmarks.registry import ENCODERS as KNOWN
+    from motionbeat.benchmarks.registry import make
 
     encoders = make(KNOWN.get(name) for name in split(ENCODERS))
     if update:
@@ -204,8 +204,8 @@ def pretrain(
         cache: folder for generated data and features (MOTIONBEAT_CACHE).
         data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
     """
-    from benchmarks.pretraining import pretrain as run
-    from benchmarks.runner import Folders
+    from motionbeat.benchmarks.pretraining import pretrain as run
+    from motionbeat.benchmarks.runner import Folders
 
     run(
         Folders(cache, Path(), data),
@@ -234,7 +234,7 @@ def list_names(
     from rich.markup import escape
     from rich.table import Table
 
-    from benchmarks import registry
+    from motionbeat.benchmarks import registry
     from motionbeat.console import wide
 
     share(data)
@@ -258,7 +258,7 @@ def list_names(
                 escape(encoder.here()),
             )
     elif kind == "datasets":
-        from benchmarks.runner import Folders, serves
+        from motionbeat.benchmarks.runner import Folders, serves
 
         for column in ("name", "here", "tasks", "size", "licence"):
             grid.add_column(column, overflow="fold")
@@ -293,8 +293,8 @@ def data_show(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:
     """
     from dataclasses import asdict
 
-    from benchmarks.registry import DATASETS
-    from benchmarks.runner import Folders
+    from motionbeat.benchmarks.registry import DATASETS
+    from motionbeat.benchmarks.runner import Folders
 
     for one in split(name):
         card = DATASETS.get(one).card
@@ -320,9 +320,9 @@ def data_get(
         data: folder with datasets put in place by hand (MOTIONBEAT_DATA); a dataset that has a
             folder there is completed there.
     """
-    from benchmarks.runner import Folders
-    from data_modules.published import Published
+    from motionbeat.benchmarks.runner import Folders
     from motionbeat.console import say
+    from motionbeat.data_modules.published import Published
 
     for one in split(name):
         module = Folders(cache, Path(), data).datamodule(one)
@@ -352,7 +352,7 @@ def dance_metrics(
         output: CSV file to write the table to.
         unit: metres of one unit of length of BVH files, 1 where they are in metres.
     """
-    from benchmarks.dance_metrics import dance_metrics as run
+    from motionbeat.benchmarks.dance_metrics import dance_metrics as run
 
     run(generated, reference, music, fps, permutations, output, unit)
 
@@ -380,8 +380,8 @@ def dance(
         cache: folder for generated data, features and trained dancers (MOTIONBEAT_CACHE).
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
-    from benchmarks.dance import dance as run
-    from benchmarks.runner import Folders
+    from motionbeat.benchmarks.dance import dance as run
+    from motionbeat.benchmarks.runner import Folders
 
     share(data)
     outputs = [Path(name) for name in split(out)]

@@ -10,25 +10,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.kept import keep, recall
-from benchmarks.registry import DATASETS, ENCODERS, TASKS
-from benchmarks.runner import Folders, Run, embed, folds, protocol_of, serves
-from benchmarks.stick_figure import ffmpeg, write_gif, write_mp4
-from benchmarks.store import audio_digest
-from benchmarks.training import feature_statistics, train
-from data_modules.base import Beats, MotionFile, Track
-from data_modules.motion_formats import write_bvh
 from motionbeat.audio import load_audio
+from motionbeat.benchmarks.kept import keep, recall
+from motionbeat.benchmarks.registry import DATASETS, ENCODERS, TASKS
+from motionbeat.benchmarks.runner import Folders, Run, embed, folds, protocol_of, serves
+from motionbeat.benchmarks.stick_figure import ffmpeg, write_gif, write_mp4
+from motionbeat.benchmarks.store import audio_digest
+from motionbeat.benchmarks.training import feature_statistics, train
 from motionbeat.console import say
+from motionbeat.data_modules.base import Beats, MotionFile, Track
+from motionbeat.data_modules.motion_formats import write_bvh
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import WriteError, write_atomically
 from motionbeat.motion import JOINTS, Motion
-from tasks.dance import DanceProbe, Dancer, DanceTask, average_body, perform
-from tasks.features import Resampled
-from tasks.metrics.dance_scores import hear
-from tasks.poses import FPS, WIDTH, Body
-from tasks.probe import Member
+from motionbeat.tasks.dance import DanceProbe, Dancer, DanceTask, average_body, perform
+from motionbeat.tasks.features import Resampled
+from motionbeat.tasks.metrics.dance_scores import hear
+from motionbeat.tasks.poses import FPS, WIDTH, Body
+from motionbeat.tasks.probe import Member
 
 
 class DanceError(MotionBeatError):

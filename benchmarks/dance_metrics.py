@@ -1,9 +1,9 @@
 """How good generated dances are: every metric beside chance and beside real dances.
 
-Motions are files of :func:`data_modules.motion_formats.read_motion`. A motion belongs to the piece
-of music whose file name (without its ending) it has, or has among the parts of its name, as AIST++
-has it: ``gBR_sBM_cAll_d04_mBR0_ch01`` belongs to ``mBR0``. Music and motion begin at the same
-moment. Beats are heard by :func:`motionbeat.rhythm.beat_grid`, as for MotionBeat's own input;
+Motions are files of :func:`motionbeat.data_modules.motion_formats.read_motion`. A motion belongs to
+the piece of music whose file name (without its ending) it has, or has among the parts of its name,
+as AIST++ has it: ``gBR_sBM_cAll_d04_mBR0_ch01`` belongs to ``mBR0``. Music and motion begin at the
+same moment. Beats are heard by :func:`motionbeat.rhythm.beat_grid`, as for MotionBeat's own input;
 published code takes librosa's or its own. Motions are scored whole, not cut into clips.
 
 Every metric is worked out at the frame rate its published numbers have; splines bring other motions
@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from data_modules.motion_formats import CENTIMETRE, read_motion
 from motionbeat.console import bar, wide
+from motionbeat.data_modules.motion_formats import CENTIMETRE, read_motion
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
 from motionbeat.motion import FASTEST, SLOWEST, Motion, MotionError
-from tasks.metrics import dance
-from tasks.metrics.dance_scores import (
+from motionbeat.tasks.metrics import dance
+from motionbeat.tasks.metrics.dance_scores import (
     BEAT_SCORES,
     FEATURES,
     FEATURES_FPS,

@@ -1,6 +1,6 @@
 """Pictures of dances to one test piece, as several encoders hear it.
 
-    python -m benchmarks.dance_pictures
+    python -m motionbeat.benchmarks.dance_pictures
 
 draws ``dances_groovebox.png``, a row of poses for the real dance and for each encoder, and
 ``dance.gif``, a few seconds of the first encoder's. Dancers that were trained before are not
@@ -11,14 +11,14 @@ from pathlib import Path
 
 from jsonargparse import auto_cli
 
-from benchmarks.cli import CACHE, DATA, split
-from benchmarks.dance import choreographer, excerpt
-from benchmarks.runner import Folders
-from benchmarks.stick_figure import poses_strip, write_gif
-from data_modules.base import Beats, MotionFile
+from motionbeat.benchmarks.cli import CACHE, DATA, split
+from motionbeat.benchmarks.dance import choreographer, excerpt
+from motionbeat.benchmarks.runner import Folders
+from motionbeat.benchmarks.stick_figure import poses_strip, write_gif
 from motionbeat.console import say
+from motionbeat.data_modules.base import Beats, MotionFile
 from motionbeat.motion import Motion
-from tasks.dance import RealDance
+from motionbeat.tasks.dance import RealDance
 
 ENCODERS = "motionbeat-small,musicnn,mfcc_chroma,no-music"
 

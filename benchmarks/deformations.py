@@ -17,10 +17,19 @@ import soundfile
 from joblib import Parallel, delayed
 from scipy.signal import butter, fftconvolve, sosfiltfilt
 
-from benchmarks.store import audio_digest
-from data_modules.base import Annotation, Beats, DataModule, MotionFile, Pitch, Split, Tempo, Track
 from motionbeat.audio import Waveform, load_audio, resample
+from motionbeat.benchmarks.store import audio_digest
 from motionbeat.console import bar
+from motionbeat.data_modules.base import (
+    Annotation,
+    Beats,
+    DataModule,
+    MotionFile,
+    Pitch,
+    Split,
+    Tempo,
+    Track,
+)
 from motionbeat.files import write_atomically
 
 VERSION = 1

@@ -21,15 +21,15 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.data import Dataset
 
-from benchmarks.store import IN_MEMORY, StoredFeatures, encode, halved, pool
-from benchmarks.training import Precision, Trained, examine, learn
-from data_modules.base import DataModule, MotionFile, Split, Track
 from motionbeat.audio import Waveform, load_audio, resample
+from motionbeat.benchmarks.store import IN_MEMORY, StoredFeatures, encode, halved, pool
+from motionbeat.benchmarks.training import Precision, Trained, examine, learn
+from motionbeat.data_modules.base import DataModule, MotionFile, Split, Track
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
-from tasks.base import Task
-from tasks.features import Batch, Windows, collate
-from tasks.probe import Member
+from motionbeat.tasks.base import Task
+from motionbeat.tasks.features import Batch, Windows, collate
+from motionbeat.tasks.probe import Member
 
 Mode = Literal["frozen", "lora", "full"]
 
@@ -256,7 +256,7 @@ def finetune(
 ) -> list[Trained]:
     """Train an encoder with a probe for each member, one after another.
 
-    The other arguments and the result are those of :func:`benchmarks.training.train`.
+    The other arguments and the result are those of :func:`motionbeat.benchmarks.training.train`.
 
     Args:
         mode: ``lora`` or ``full``.

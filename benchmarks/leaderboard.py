@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.record import RecordError, Result, RunRecord, read_model
-from benchmarks.registry import DATASETS, TASKS
-from benchmarks.statistics import paired_p_value, resample
-from data_modules.base import canonical
+from motionbeat.benchmarks.record import RecordError, Result, RunRecord, read_model
+from motionbeat.benchmarks.registry import DATASETS, TASKS
+from motionbeat.benchmarks.statistics import paired_p_value, resample
 from motionbeat.console import say, wide
+from motionbeat.data_modules.base import canonical
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
-from tasks.base import Task
-from tasks.clip import SingleLabelTask
+from motionbeat.tasks.base import Task
+from motionbeat.tasks.clip import SingleLabelTask
 
 Samples = NDArray[np.float64]
 

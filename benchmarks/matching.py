@@ -1,6 +1,6 @@
 """Does MotionBeat know which moment of which dance belongs to a moment of real music?
 
-    python -m benchmarks.matching
+    python -m motionbeat.benchmarks.matching
 
 compares clips of music from ``dance_with_melody``, never trained on, with the dance to them, with
 the same dance shifted in time, and with dances to other songs, and writes ``matching.csv``.
@@ -17,9 +17,9 @@ from jsonargparse import auto_cli
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.cli import CACHE, DATA
-from benchmarks.pretraining import pairs
-from benchmarks.runner import Folders
+from motionbeat.benchmarks.cli import CACHE, DATA
+from motionbeat.benchmarks.pretraining import pairs
+from motionbeat.benchmarks.runner import Folders
 from motionbeat.console import bar, say
 from motionbeat.files import write_atomically
 from motionbeat.model import AUDIO_RATE, MOTION_RATE, SAMPLE_RATE, MotionBeat

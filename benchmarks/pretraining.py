@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.runner import Folders
-from data_modules.base import Beats, DataModule, DatasetError, MotionFile, Split
+from motionbeat.benchmarks.runner import Folders
+from motionbeat.data_modules.base import Beats, DataModule, DatasetError, MotionFile, Split
 from motionbeat.pretraining.pairs import Pair
 from motionbeat.pretraining.settings import Architecture, Objective, Training
 

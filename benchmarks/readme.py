@@ -1,6 +1,6 @@
 """The tables of the README, made of the committed results.
 
-    python -m benchmarks.readme
+    python -m motionbeat.benchmarks.readme
 
 writes them anew between their marks, ``<!-- table: NAME -->`` and ``<!-- end of table -->``.
 """
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.leaderboard import MARK
-from benchmarks.registry import TASKS
+from motionbeat.benchmarks.leaderboard import MARK
+from motionbeat.benchmarks.registry import TASKS
 from motionbeat.console import say
 from motionbeat.files import write_atomically
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 _TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 _PROBES = ("linear", "decoder", "reference")  # the others are in the files
 _KINDS = ("ceiling", "specialist", "encoder", "floor")

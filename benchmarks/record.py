@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Va
 import motionbeat
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
-from tasks.base import Evidence
+from motionbeat.tasks.base import Evidence
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -204,7 +204,7 @@ def digest(**parts: object) -> str:
 @cache
 def git_commit() -> str:
     """Commit of the project's checkout, marked when files differ from it; empty outside one."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
         return subprocess.run(

@@ -21,15 +21,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import cloudpickle
 
-import benchmarks.encoders
-import data_modules
-import tasks
+from motionbeat import data_modules, tasks
+from motionbeat.benchmarks import encoders as shipped_encoders
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 
 if TYPE_CHECKING:
-    from data_modules.base import DataModule
-    from tasks.base import Task
+    from motionbeat.data_modules.base import DataModule
+    from motionbeat.tasks.base import Task
 
 T = TypeVar("T")
 
@@ -186,6 +185,8 @@ def make(encoders: Iterable[type[Encoder]]) -> list[Encoder]:
     return [kind() for kind in encoders]
 
 
-ENCODERS: Registry[Encoder] = Registry("encoder", "motionbeat.encoder:Encoder", benchmarks.encoders)
-DATASETS: "Registry[DataModule]" = Registry("dataset", "data_modules.base:DataModule", data_modules)
-TASKS: "Registry[Task]" = Registry("task", "tasks.base:Task", tasks)
+ENCODERS: Registry[Encoder] = Registry("encoder", "motionbeat.encoder:Encoder", shipped_encoders)
+DATASETS: "Registry[DataModule]" = Registry(
+    "dataset", "motionbeat.data_modules.base:DataModule", data_modules
+)
+TASKS: "Registry[Task]" = Registry("task", "motionbeat.tasks.base:Task", tasks)

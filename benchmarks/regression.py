@@ -16,17 +16,17 @@ from pydantic import BaseModel, BeforeValidator, PlainSerializer, ValidationErro
 from rich.table import Table
 from scipy.stats import t as student
 
-from benchmarks.record import Protocol
-from benchmarks.runner import Folders, Run
-from benchmarks.statistics import once
-from benchmarks.store import StoredFeatures
-from benchmarks.training import feature_statistics
-from data_modules.base import Track
-from data_modules.groovebox import GrooveBox
+from motionbeat.benchmarks.record import Protocol
+from motionbeat.benchmarks.runner import Folders, Run
+from motionbeat.benchmarks.statistics import once
+from motionbeat.benchmarks.store import StoredFeatures
+from motionbeat.benchmarks.training import feature_statistics
+from motionbeat.data_modules.base import Track
+from motionbeat.data_modules.groovebox import GrooveBox
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
-from tasks.beat import BeatTask
+from motionbeat.tasks.beat import BeatTask
 
 NUMBERS = Path(__file__).with_name("regression.json")
 LEARNING_RATE = 0.003

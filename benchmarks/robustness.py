@@ -17,15 +17,15 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.deformations import CLEAN, DEFORMATIONS, Deformed
-from benchmarks.leaderboard import by_dataset, read_records, write_csv
-from benchmarks.record import Protocol, RunRecord
-from benchmarks.registry import ENCODERS, TASKS
-from benchmarks.runner import Fold, Folders, ProtocolError, Run, plan
-from benchmarks.statistics import interval, once, resample
-from data_modules.base import MotionFile
+from motionbeat.benchmarks.deformations import CLEAN, DEFORMATIONS, Deformed
+from motionbeat.benchmarks.leaderboard import by_dataset, read_records, write_csv
+from motionbeat.benchmarks.record import Protocol, RunRecord
+from motionbeat.benchmarks.registry import ENCODERS, TASKS
+from motionbeat.benchmarks.runner import Fold, Folders, ProtocolError, Run, plan
+from motionbeat.benchmarks.statistics import interval, once, resample
 from motionbeat.console import wide
-from tasks.base import Evidence, Task
+from motionbeat.data_modules.base import MotionFile
+from motionbeat.tasks.base import Evidence, Task
 
 
 def deformation_of(track: str) -> str:
@@ -65,7 +65,7 @@ def bench(
     folders: Folders,
     dataset_options: Mapping[str, Any] | None = None,
 ) -> list[RunRecord]:
-    """Score frozen probes on clean and deformed test audio, as :func:`benchmarks.runner.bench`.
+    """Score frozen probes on clean and deformed test audio, as :func:`runner.bench`.
 
     Raises:
         MotionBeatError: as there; or the task matches dances, which a deformation would leave

@@ -14,8 +14,8 @@ import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from benchmarks.finetuning import Mode, check, finetune
-from benchmarks.record import (
+from motionbeat.benchmarks.finetuning import Mode, check, finetune
+from motionbeat.benchmarks.record import (
     Model,
     Protocol,
     RecordError,
@@ -27,17 +27,24 @@ from benchmarks.record import (
     read_model,
     write_model,
 )
-from benchmarks.registry import DATASETS, ENCODERS, TASKS, make
-from benchmarks.statistics import scores
-from benchmarks.store import EmbeddingStore, StoredFeatures, extract
-from benchmarks.training import Trained, feature_statistics, train
-from data_modules.base import SPLITS, DataModule, DatasetError, Split, Track, check_splits
+from motionbeat.benchmarks.registry import DATASETS, ENCODERS, TASKS, make
+from motionbeat.benchmarks.statistics import scores
+from motionbeat.benchmarks.store import EmbeddingStore, StoredFeatures, extract
+from motionbeat.benchmarks.training import Trained, feature_statistics, train
 from motionbeat.console import bar, say
+from motionbeat.data_modules.base import (
+    SPLITS,
+    DataModule,
+    DatasetError,
+    Split,
+    Track,
+    check_splits,
+)
 from motionbeat.encoder import Encoder, EncoderCard
 from motionbeat.errors import MotionBeatError
-from tasks.base import FOLD, Evidence, Reference, Task
-from tasks.features import FeatureSource
-from tasks.probe import Member
+from motionbeat.tasks.base import FOLD, Evidence, Reference, Task
+from motionbeat.tasks.features import FeatureSource
+from motionbeat.tasks.probe import Member
 
 LENGTH_SLACK = 0.5
 

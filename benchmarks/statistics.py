@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.base import Evidence
+from motionbeat.tasks.base import Evidence
 
 RESAMPLES = 1000
 LEVEL = 0.95

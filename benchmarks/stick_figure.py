@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter1d
 
-from data_modules.base import Beats
 from motionbeat.console import bar
+from motionbeat.data_modules.base import Beats
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import replacing
 from motionbeat.motion import FEET, JOINTS, PARENTS, Motion

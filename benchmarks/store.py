@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from data_modules.base import Track
 from motionbeat.audio import AudioError, Waveform, load_audio, resample
+from motionbeat.data_modules.base import Track
 from motionbeat.encoder import Encoder, EncoderCard
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically

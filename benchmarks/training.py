@@ -13,14 +13,14 @@ from lightning import Callback, LightningModule, Trainer, seed_everything
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from benchmarks.kept import keep, recall
-from data_modules.base import DataModule, Split, Track
+from motionbeat.benchmarks.kept import keep, recall
 from motionbeat.console import bar
+from motionbeat.data_modules.base import DataModule, Split, Track
 from motionbeat.errors import MotionBeatError
 from motionbeat.progress import StepBar, quiet
-from tasks.base import Decoder, Outputs, Task
-from tasks.features import FeatureSource, Resampled, Windows, collate
-from tasks.probe import Member, Probe
+from motionbeat.tasks.base import Decoder, Outputs, Task
+from motionbeat.tasks.features import FeatureSource, Resampled, Windows, collate
+from motionbeat.tasks.probe import Member, Probe
 
 Precision = Literal["32-true", "bf16-mixed"]
 

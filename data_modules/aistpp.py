@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from data_modules.base import DatasetCard, Genre, MotionFile, Split, Tempo
-from data_modules.danced import Danced
-from data_modules.motion_formats import read_smpl
-from data_modules.published import Row
+from motionbeat.data_modules.base import DatasetCard, Genre, MotionFile, Split, Tempo
+from motionbeat.data_modules.danced import Danced
+from motionbeat.data_modules.motion_formats import read_smpl
+from motionbeat.data_modules.published import Row
 from motionbeat.motion import Motion
 
 GENRES = {

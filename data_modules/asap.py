@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from data_modules.base import Beats, DatasetCard, DatasetError
-from data_modules.published import Published, Row, hashed_split
+from motionbeat.data_modules.base import Beats, DatasetCard, DatasetError
+from motionbeat.data_modules.published import Published, Row, hashed_split
 
 KINDS = ("db", "b", "bR")
 """Downbeats, other beats, and beats of bars in free time, whose places are a guess."""

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from os.path import relpath
 
-from data_modules.base import Beats, DatasetCard, Genre, Tempo
-from data_modules.published import Row, hashed_split
-from data_modules.rhythm import RhythmData
+from motionbeat.data_modules.base import Beats, DatasetCard, Genre, Tempo
+from motionbeat.data_modules.published import Row, hashed_split
+from motionbeat.data_modules.rhythm import RhythmData
 
 STYLES = (
     "chachacha",

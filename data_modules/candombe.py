@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from os.path import relpath
 
-from data_modules.base import Beats, DatasetCard, Split
-from data_modules.published import Row
-from data_modules.rhythm import RhythmData
+from motionbeat.data_modules.base import Beats, DatasetCard, Split
+from motionbeat.data_modules.published import Row
+from motionbeat.data_modules.rhythm import RhythmData
 
 _SPLITS: dict[str, Split] = {
     "csic.1995_ansina1": "train",

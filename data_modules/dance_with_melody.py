@@ -33,7 +33,7 @@ import soundfile
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, percentile_filter
 
-from data_modules.base import (
+from motionbeat.data_modules.base import (
     SPLITS,
     DataModule,
     DatasetCard,
@@ -43,7 +43,7 @@ from data_modules.base import (
     Split,
     Track,
 )
-from data_modules.synthesis import library
+from motionbeat.data_modules.synthesis import library
 from motionbeat.files import write_atomically
 from motionbeat.motion import JOINTS, Motion
 

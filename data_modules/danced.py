@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from data_modules.base import DatasetError, MotionFile, Split, Track
-from data_modules.published import Published, Row
-from data_modules.synthesis import library
+from motionbeat.data_modules.base import DatasetError, MotionFile, Split, Track
+from motionbeat.data_modules.published import Published, Row
+from motionbeat.data_modules.synthesis import library
 from motionbeat.files import write_atomically
 from motionbeat.motion import Motion
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from data_modules.base import DatasetCard, Emotion
-from data_modules.download import Remote
-from data_modules.emomusic import emotion
-from data_modules.fma_small import ARCHIVE
-from data_modules.published import Published, Row, hashed_split
+from motionbeat.data_modules.base import DatasetCard, Emotion
+from motionbeat.data_modules.download import Remote
+from motionbeat.data_modules.emomusic import emotion
+from motionbeat.data_modules.fma_small import ARCHIVE
+from motionbeat.data_modules.published import Published, Row, hashed_split
 
 _SITE = "https://cvml.unige.ch/databases/DEAM/"
 _MEANS = "annotations/annotations averaged per song/song_level/static_annotations_averaged_songs_"

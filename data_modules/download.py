@@ -17,8 +17,8 @@ from pathlib import Path, PureWindowsPath
 
 from rich.progress import Progress
 
-from data_modules.base import DatasetError
 from motionbeat.console import bytes_bar
+from motionbeat.data_modules.base import DatasetError
 
 _BLOCK = 1 << 20
 _TIMEOUT = 60.0  # seconds without a byte

@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 
-from data_modules.base import DatasetCard, Emotion, Split
-from data_modules.download import Remote
-from data_modules.fma_small import ARCHIVE
-from data_modules.published import Published, Row
+from motionbeat.data_modules.base import DatasetCard, Emotion, Split
+from motionbeat.data_modules.download import Remote
+from motionbeat.data_modules.fma_small import ARCHIVE
+from motionbeat.data_modules.published import Published, Row
 
 _SITE = "http://cvml.unige.ch/databases/emoMusic/"
 _SET = "Mediaeval 2013 set"

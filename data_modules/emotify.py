@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from data_modules.base import DatasetCard, DatasetError, Genre, Moods, Split
-from data_modules.published import Published, Row
+from motionbeat.data_modules.base import DatasetCard, DatasetError, Genre, Moods, Split
+from motionbeat.data_modules.published import Published, Row
 
 GENRES = ("classical", "rock", "electronic", "pop")
 

@@ -27,7 +27,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data_modules.base import (
+from motionbeat.console import bar
+from motionbeat.data_modules.base import (
     SPLITS,
     Beats,
     DataModule,
@@ -39,9 +40,8 @@ from data_modules.base import (
     Tempo,
     Track,
 )
-from data_modules.synthesis import library
-from data_modules.synthesis.render import Note, Part, normalise, render, write_audio
-from motionbeat.console import bar
+from motionbeat.data_modules.synthesis import library
+from motionbeat.data_modules.synthesis.render import Note, Part, normalise, render, write_audio
 
 Clock = Callable[[float], float]
 """Time in seconds of a place counted in beats."""

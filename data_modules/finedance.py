@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_modules.base import DatasetCard, Genre, MotionFile, Split
-from data_modules.danced import Danced
-from data_modules.motion_formats import rotations_of_6d, smpl_joints
-from data_modules.published import Row, hashed_split
+from motionbeat.data_modules.base import DatasetCard, Genre, MotionFile, Split
+from motionbeat.data_modules.danced import Danced
+from motionbeat.data_modules.motion_formats import rotations_of_6d, smpl_joints
+from motionbeat.data_modules.published import Row, hashed_split
 from motionbeat.motion import Motion, MotionError
 
 FPS = 30.0

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from data_modules.base import DatasetCard, Genre, Split
-from data_modules.download import Remote
-from data_modules.published import Published, Row
+from motionbeat.data_modules.base import DatasetCard, Genre, Split
+from motionbeat.data_modules.download import Remote
+from motionbeat.data_modules.published import Published, Row
 
 GENRES = (
     "Electronic",

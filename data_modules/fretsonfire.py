@@ -19,10 +19,18 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from data_modules.base import Beats, DataModule, DatasetCard, DatasetError, Split, Tempo, Track
-from data_modules.synthesis import library
-from data_modules.synthesis.render import SAMPLE_RATE, normalise, write_audio
 from motionbeat.audio import load_audio, resample
+from motionbeat.data_modules.base import (
+    Beats,
+    DataModule,
+    DatasetCard,
+    DatasetError,
+    Split,
+    Tempo,
+    Track,
+)
+from motionbeat.data_modules.synthesis import library
+from motionbeat.data_modules.synthesis.render import SAMPLE_RATE, normalise, write_audio
 
 INSTALLED = Path("/usr/share/games/fretsonfire/data/songs")
 """Where the Debian packages put the songs."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_modules.base import DatasetCard, Genre, Split, Tempo
-from data_modules.published import Row
-from data_modules.rhythm import RhythmData
+from motionbeat.data_modules.base import DatasetCard, Genre, Split, Tempo
+from motionbeat.data_modules.published import Row
+from motionbeat.data_modules.rhythm import RhythmData
 
 GENRES = (
     "breaks",

@@ -31,7 +31,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from data_modules.base import (
+from motionbeat.data_modules.base import (
     SPLITS,
     Annotation,
     Beats,
@@ -45,13 +45,13 @@ from data_modules.base import (
     Tempo,
     Track,
 )
-from data_modules.synthesis import library
-from data_modules.synthesis.affect import Cues
-from data_modules.synthesis.arranger import Score, Voice, gather_accents, within
-from data_modules.synthesis.library import Piece, Recipe
-from data_modules.synthesis.render import Note, Part
-from data_modules.synthesis.sources import content, readable
-from data_modules.synthesis.styles import KITS, PROGRAMS, PROGRESSIONS, SCALES
+from motionbeat.data_modules.synthesis import library
+from motionbeat.data_modules.synthesis.affect import Cues
+from motionbeat.data_modules.synthesis.arranger import Score, Voice, gather_accents, within
+from motionbeat.data_modules.synthesis.library import Piece, Recipe
+from motionbeat.data_modules.synthesis.render import Note, Part
+from motionbeat.data_modules.synthesis.sources import content, readable
+from motionbeat.data_modules.synthesis.styles import KITS, PROGRAMS, PROGRESSIONS, SCALES
 
 _FOLDER = "groove"
 _ARCHIVES = ("groove_midi.zip", "groove-v1.0.0-midionly.zip")
@@ -476,7 +476,7 @@ def _make(
     id: str, recording: Recording, source: Path, start: int, bars: int, folder: Path
 ) -> Piece:
     """Arrange, render and dance one excerpt; write its audio and its motion."""
-    from data_modules.synthesis.performance import perform
+    from motionbeat.data_modules.synthesis.performance import perform
 
     score = arrange(id, recording, read_drumming(source, recording), start, bars)
     primary = recording.style.partition("/")[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_modules.base import (
+from motionbeat.data_modules.base import (
     Annotation,
     Beats,
     DataModule,
@@ -24,9 +24,9 @@ from data_modules.base import (
     Tempo,
     Track,
 )
-from data_modules.synthesis import library
-from data_modules.synthesis.library import Piece, Recipe
-from data_modules.synthesis.styles import STYLES
+from motionbeat.data_modules.synthesis import library
+from motionbeat.data_modules.synthesis.library import Piece, Recipe
+from motionbeat.data_modules.synthesis.styles import STYLES
 
 
 class GrooveBox(DataModule):
@@ -178,9 +178,9 @@ def _make(
     soundfonts: Sequence[Path],
 ) -> Piece:
     """Arrange, render and dance one piece; write its audio and its motion."""
-    from data_modules.synthesis.affect import affect
-    from data_modules.synthesis.arranger import compose, generator
-    from data_modules.synthesis.performance import perform
+    from motionbeat.data_modules.synthesis.affect import affect
+    from motionbeat.data_modules.synthesis.arranger import compose, generator
+    from motionbeat.data_modules.synthesis.performance import perform
 
     score = compose(style, split, index, seed, seconds)
     mixing, dancing = (generator(seed, split, style, index, stage) for stage in (1, 2))

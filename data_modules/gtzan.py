@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from data_modules.base import Beats, DatasetCard, Genre, Split, Tempo
-from data_modules.download import Remote
-from data_modules.mirdata import MirData
-from data_modules.published import Row
-from data_modules.rhythm import RhythmData
+from motionbeat.data_modules.base import Beats, DatasetCard, Genre, Split, Tempo
+from motionbeat.data_modules.download import Remote
+from motionbeat.data_modules.mirdata import MirData
+from motionbeat.data_modules.published import Row
+from motionbeat.data_modules.rhythm import RhythmData
 
 GENRES = (
     "blues",

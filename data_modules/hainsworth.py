@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from os.path import relpath
 
-from data_modules.base import Beats, DatasetCard
-from data_modules.download import Remote
-from data_modules.published import Row, hashed_split
-from data_modules.rhythm import RhythmData
+from motionbeat.data_modules.base import Beats, DatasetCard
+from motionbeat.data_modules.download import Remote
+from motionbeat.data_modules.published import Row, hashed_split
+from motionbeat.data_modules.rhythm import RhythmData
 
 _INDEX_URL = (
     "https://raw.githubusercontent.com/mir-dataset-loaders/mirdata/"

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from os.path import relpath
 from pathlib import PurePosixPath
 
-from data_modules.base import DatasetCard, Instruments
-from data_modules.mirdata import MirData
-from data_modules.published import Row, hashed_split
+from motionbeat.data_modules.base import DatasetCard, Instruments
+from motionbeat.data_modules.mirdata import MirData
+from motionbeat.data_modules.published import Row, hashed_split
 
 INSTRUMENTS = {
     "cel": "cello",

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from data_modules.base import DatasetCard, Split, Tags
-from data_modules.download import Remote
-from data_modules.published import Published, Row
+from motionbeat.data_modules.base import DatasetCard, Split, Tags
+from motionbeat.data_modules.download import Remote
+from motionbeat.data_modules.published import Published, Row
 
 TAGS = (
     "ambient",

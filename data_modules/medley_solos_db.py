@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from os.path import relpath
 
-from data_modules.base import DatasetCard, Instrument, Split
-from data_modules.mirdata import MirData
-from data_modules.published import Row
+from motionbeat.data_modules.base import DatasetCard, Instrument, Split
+from motionbeat.data_modules.mirdata import MirData
+from motionbeat.data_modules.published import Row
 
 INSTRUMENTS = (
     "clarinet",

@@ -5,8 +5,8 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any, ClassVar
 
-from data_modules.download import Remote
-from data_modules.published import Published
+from motionbeat.data_modules.download import Remote
+from motionbeat.data_modules.published import Published
 
 
 class MirData(Published):

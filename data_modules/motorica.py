@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from data_modules.base import DatasetCard, Genre, MotionFile, Split
-from data_modules.danced import Danced
-from data_modules.motion_formats import CENTIMETRE, read_bvh
-from data_modules.published import Row, hashed_split
+from motionbeat.data_modules.base import DatasetCard, Genre, MotionFile, Split
+from motionbeat.data_modules.danced import Danced
+from motionbeat.data_modules.motion_formats import CENTIMETRE, read_bvh
+from motionbeat.data_modules.published import Row, hashed_split
 from motionbeat.motion import Motion
 
 GENRES = {

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import ClassVar
 
-from data_modules.base import SPLITS, DatasetCard, Instruments, Labels, Moods, Tags
-from data_modules.download import Remote
-from data_modules.published import Published, Row
+from motionbeat.data_modules.base import SPLITS, DatasetCard, Instruments, Labels, Moods, Tags
+from motionbeat.data_modules.download import Remote
+from motionbeat.data_modules.published import Published, Row
 
 _LISTED = {
     "genre": (

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from data_modules.base import DatasetCard, Instrument, Pitch, Split
-from data_modules.published import Published, Row
+from motionbeat.data_modules.base import DatasetCard, Instrument, Pitch, Split
+from motionbeat.data_modules.published import Published, Row
 
 FAMILIES = (
     "bass",

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from os.path import relpath
 
-from data_modules.base import DatasetCard, Instruments
-from data_modules.download import Remote
-from data_modules.fma_small import ARCHIVE
-from data_modules.mirdata import MirData
-from data_modules.published import Row, hashed_split
+from motionbeat.data_modules.base import DatasetCard, Instruments
+from motionbeat.data_modules.download import Remote
+from motionbeat.data_modules.fma_small import ARCHIVE
+from motionbeat.data_modules.mirdata import MirData
+from motionbeat.data_modules.published import Row, hashed_split
 
 INSTRUMENTS = frozenset(
     (

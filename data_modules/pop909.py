@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_modules.base import (
+from motionbeat.data_modules.base import (
     Annotation,
     Beats,
     DataModule,
@@ -49,13 +49,13 @@ from data_modules.base import (
     Tempo,
     Track,
 )
-from data_modules.synthesis import library
-from data_modules.synthesis.affect import Cues
-from data_modules.synthesis.arranger import Score, Voice, gather_accents, within
-from data_modules.synthesis.library import Piece, Recipe
-from data_modules.synthesis.render import Note, Part
-from data_modules.synthesis.sources import content
-from data_modules.synthesis.styles import (
+from motionbeat.data_modules.synthesis import library
+from motionbeat.data_modules.synthesis.affect import Cues
+from motionbeat.data_modules.synthesis.arranger import Score, Voice, gather_accents, within
+from motionbeat.data_modules.synthesis.library import Piece, Recipe
+from motionbeat.data_modules.synthesis.render import Note, Part
+from motionbeat.data_modules.synthesis.sources import content
+from motionbeat.data_modules.synthesis.styles import (
     BEATS_A_BAR,
     DRUMS,
     GROOVES,
@@ -433,7 +433,7 @@ def _loudness(voice: Voice, note: Note) -> float:
 
 def _make(id: str, source: Path, seconds: float, excerpts: int, folder: Path) -> Piece:
     """Arrange, render and dance the excerpts of a song; write their audio and their motion."""
-    from data_modules.synthesis.performance import perform
+    from motionbeat.data_modules.synthesis.performance import perform
 
     song = read_song(source, id)
     files: list[str] = []

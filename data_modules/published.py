@@ -13,9 +13,9 @@ from typing import Any, ClassVar, NamedTuple
 import pandas as pd
 import soundfile
 
-from data_modules.base import Annotation, DataModule, DatasetError, Split, Track
-from data_modules.download import Remote, fetch, verify
 from motionbeat.console import bar
+from motionbeat.data_modules.base import Annotation, DataModule, DatasetError, Split, Track
+from motionbeat.data_modules.download import Remote, fetch, verify
 from motionbeat.files import write_atomically
 
 

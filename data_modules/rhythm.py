@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from data_modules.base import Beats, DatasetError, Tempo
-from data_modules.mirdata import MirData
+from motionbeat.data_modules.base import Beats, DatasetError, Tempo
+from motionbeat.data_modules.mirdata import MirData
 
 
 class RhythmData(MirData):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_modules.base import Beats, DatasetCard, DatasetError
-from data_modules.published import Published, Row, hashed_split
+from motionbeat.data_modules.base import Beats, DatasetCard, DatasetError
+from motionbeat.data_modules.published import Published, Row, hashed_split
 
 _BEATS = "SMC_MIREX/SMC_MIREX_Annotations_05_08_2014"
 _AUDIO = "SMC_MIREX/SMC_MIREX_Audio"

@@ -10,9 +10,9 @@ from lightning import LightningModule
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from data_modules.base import Annotation, Track
-from tasks.features import Batch, FeatureSource, Targets
-from tasks.probe import Member, Probe
+from motionbeat.data_modules.base import Annotation, Track
+from motionbeat.tasks.features import Batch, FeatureSource, Targets
+from motionbeat.tasks.probe import Member, Probe
 
 Outputs = NDArray[np.float32]
 Scores = dict[str, float]

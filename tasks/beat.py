@@ -10,13 +10,13 @@ from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional
 
-from data_modules.base import Annotation, Beats, Tempo, Track
-from tasks.base import Outputs, Reference, Scores, Task
-from tasks.beat_references import Chance, Madmom, Oracle
-from tasks.decoders import Activations, BeatPrediction, decode, interval_tempo, peaks
-from tasks.features import Batch, Targets
-from tasks.metrics.beat import Times, beat_scores, f_measure, tempo_scores
-from tasks.probe import Probe
+from motionbeat.data_modules.base import Annotation, Beats, Tempo, Track
+from motionbeat.tasks.base import Outputs, Reference, Scores, Task
+from motionbeat.tasks.beat_references import Chance, Madmom, Oracle
+from motionbeat.tasks.decoders import Activations, BeatPrediction, decode, interval_tempo, peaks
+from motionbeat.tasks.features import Batch, Targets
+from motionbeat.tasks.metrics.beat import Times, beat_scores, f_measure, tempo_scores
+from motionbeat.tasks.probe import Probe
 
 TOLERANCE = 0.06
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 20))
@@ -85,8 +85,8 @@ class BeatTask(Task):
     """Beats, downbeats and tempo of whole tracks.
 
     The evidence of a track holds, for the peak picker and (prefix ``dbn_``) for the dynamic
-    Bayesian network, the scores of :func:`tasks.metrics.beat.beat_scores` of the beats (``beat_``)
-    and downbeats (``downbeat_``) and those of :func:`tasks.metrics.beat.tempo_scores`
+    Bayesian network, the scores of :func:`metrics.beat.beat_scores` of the beats (``beat_``)
+    and downbeats (``downbeat_``) and those of :func:`metrics.beat.tempo_scores`
     (``tempo_``). Downbeat scores are undefined where the bars are unknown.
     """
 

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_modules.base import Beats, Track
 from motionbeat.audio import load_audio, resample
-from tasks.base import Reference
-from tasks.decoders import (
+from motionbeat.data_modules.base import Beats, Track
+from motionbeat.tasks.base import Reference
+from motionbeat.tasks.decoders import (
     BeatEstimate,
     BeatPrediction,
     decode,
     decode_dbn,
     interval_tempo,
 )
-from tasks.madmom import madmom
+from motionbeat.tasks.madmom import madmom
 
 ORACLE_RATE = 50.0
 MADMOM_SAMPLE_RATE = 44100

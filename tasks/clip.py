@@ -17,10 +17,10 @@ from scipy.special import expit, softmax
 from torch import Tensor
 from torch.nn import functional
 
-from data_modules.base import DatasetError, Label, Labels, Track
-from tasks.base import FOLD, Decoder, Evidence, Outputs, Reference, Scores, Task
-from tasks.features import Batch, Targets
-from tasks.metrics.clip import (
+from motionbeat.data_modules.base import DatasetError, Label, Labels, Track
+from motionbeat.tasks.base import FOLD, Decoder, Evidence, Outputs, Reference, Scores, Task
+from motionbeat.tasks.features import Batch, Targets
+from motionbeat.tasks.metrics.clip import (
     Floats,
     accuracy,
     average_precision,
@@ -32,8 +32,8 @@ from tasks.metrics.clip import (
     r2,
     roc_auc,
 )
-from tasks.neighbours import neighbours_say
-from tasks.probe import Probe
+from motionbeat.tasks.neighbours import neighbours_say
+from motionbeat.tasks.probe import Probe
 
 UNKNOWN = -1.0
 """Number of a class that the training split lacks."""

@@ -14,14 +14,23 @@ from scipy.stats import t as student
 from torch import Tensor, nn
 from torch.nn import functional
 
-from data_modules.base import Beats, DatasetError, MotionFile, Track
-from data_modules.motion_formats import read_motion
+from motionbeat.data_modules.base import Beats, DatasetError, MotionFile, Track
+from motionbeat.data_modules.motion_formats import read_motion
 from motionbeat.motion import FEET, Motion, MotionError
-from tasks.base import FOLD, Decoder, Evidence, Outputs, Reference, Scores, Task, weighted_mean
-from tasks.diffusion import PATCH, TIMES, Denoiser, noised, sample
-from tasks.features import Batch, Targets
-from tasks.metrics import dance
-from tasks.metrics.dance_scores import (
+from motionbeat.tasks.base import (
+    FOLD,
+    Decoder,
+    Evidence,
+    Outputs,
+    Reference,
+    Scores,
+    Task,
+    weighted_mean,
+)
+from motionbeat.tasks.diffusion import PATCH, TIMES, Denoiser, noised, sample
+from motionbeat.tasks.features import Batch, Targets
+from motionbeat.tasks.metrics import dance
+from motionbeat.tasks.metrics.dance_scores import (
     BEAT_SCORES,
     FEATURES,
     FEATURES_FPS,
@@ -30,8 +39,8 @@ from tasks.metrics.dance_scores import (
     check_length,
     hear,
 )
-from tasks.poses import CONTACT, FPS, GROUND, HEIGHT, JOINT, WIDTH, Body, Rows
-from tasks.probe import Probe
+from motionbeat.tasks.poses import CONTACT, FPS, GROUND, HEIGHT, JOINT, WIDTH, Body, Rows
+from motionbeat.tasks.probe import Probe
 
 CLIP = 5.0
 """Seconds of the windows a dancer learns from, and of the clips whose features are compared."""

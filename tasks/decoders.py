@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from tasks.madmom import madmom
-from tasks.metrics.beat import Times
+from motionbeat.tasks.madmom import madmom
+from motionbeat.tasks.metrics.beat import Times
 
 Activations = NDArray[np.float64]
 

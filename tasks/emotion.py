@@ -6,8 +6,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from data_modules.base import Emotion, Moods, Track
-from tasks.clip import MultiLabelTask, RegressionTask
+from motionbeat.data_modules.base import Emotion, Moods, Track
+from motionbeat.tasks.clip import MultiLabelTask, RegressionTask
 
 
 class EmotionTask(RegressionTask):

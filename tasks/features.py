@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from data_modules.base import Track
+from motionbeat.data_modules.base import Track
 
 Targets = dict[str, Tensor]
 

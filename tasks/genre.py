@@ -1,7 +1,7 @@
 """Genre or dance style of a track."""
 
-from data_modules.base import Genre
-from tasks.clip import SingleLabelTask
+from motionbeat.data_modules.base import Genre
+from motionbeat.tasks.clip import SingleLabelTask
 
 
 class GenreTask(SingleLabelTask):

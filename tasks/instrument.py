@@ -1,7 +1,7 @@
 """Instruments of a track, and the note where there is one alone."""
 
-from data_modules.base import Instrument, Instruments, Pitch
-from tasks.clip import MultiLabelTask, SingleLabelTask
+from motionbeat.data_modules.base import Instrument, Instruments, Pitch
+from motionbeat.tasks.clip import MultiLabelTask, SingleLabelTask
 
 
 class InstrumentTask(SingleLabelTask):

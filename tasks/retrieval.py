@@ -13,9 +13,9 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 from torch.nn import functional
 
-from data_modules.base import DatasetError, MotionFile, Track
-from data_modules.motion_formats import read_motion
 from motionbeat.audio import load_audio, resample
+from motionbeat.data_modules.base import DatasetError, MotionFile, Track
+from motionbeat.data_modules.motion_formats import read_motion
 from motionbeat.kinematics import FEATURES, motion_features
 from motionbeat.losses import embodied_contrastive_loss
 from motionbeat.model import AUDIO_RATE, SAMPLE_RATE, MotionBeat
@@ -24,12 +24,12 @@ from motionbeat.pretraining import batches
 from motionbeat.pretraining.batches import SAME_TEMPO
 from motionbeat.pretraining.evaluation import embed
 from motionbeat.pretraining.pairs import Heard, Seen, beat_period, listen, watch
+from motionbeat.tasks.base import Decoder, Outputs, Reference, Scores, Task
+from motionbeat.tasks.features import Batch, FeatureSource, Targets
+from motionbeat.tasks.metrics.retrieval import ranks
+from motionbeat.tasks.probe import Probe
 from motionbeat.tokens import Clock
 from motionbeat.weights import CARDS, load_model, untrained
-from tasks.base import Decoder, Outputs, Reference, Scores, Task
-from tasks.features import Batch, FeatureSource, Targets
-from tasks.metrics.retrieval import ranks
-from tasks.probe import Probe
 
 CLIP = 5.0
 """Seconds of the clips that are compared."""

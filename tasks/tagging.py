@@ -1,7 +1,7 @@
 """Free tags of a track."""
 
-from data_modules.base import Tags
-from tasks.clip import MultiLabelTask
+from motionbeat.data_modules.base import Tags
+from motionbeat.tasks.clip import MultiLabelTask
 
 
 class TaggingTask(MultiLabelTask):

@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from data_modules.base import Beats, Tempo, Track
-from tasks.base import Reference, Scores
-from tasks.beat import BeatTask
-from tasks.beat_references import Chance, Madmom
-from tasks.decoders import BeatPrediction
-from tasks.metrics.beat import tempo_scores
+from motionbeat.data_modules.base import Beats, Tempo, Track
+from motionbeat.tasks.base import Reference, Scores
+from motionbeat.tasks.beat import BeatTask
+from motionbeat.tasks.beat_references import Chance, Madmom
+from motionbeat.tasks.decoders import BeatPrediction
+from motionbeat.tasks.metrics.beat import tempo_scores
 
 
 class TempoTask(BeatTask):
     """How fast? Answered by probes that learned to find beats where beats are annotated.
 
     Probes, decoders and validation are those of the beat task, on the dataset that the card names
-    under ``trained_on``. The evidence of a track holds :func:`tasks.metrics.beat.tempo_scores` for
+    under ``trained_on``. The evidence of a track holds :func:`metrics.beat.tempo_scores` for
     the peak picker and (prefix ``dbn_``) for the dynamic Bayesian network.
     """
 

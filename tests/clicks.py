@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 import soundfile
 
-from data_modules.base import Beats, DataModule, DatasetCard, Split, Tempo, Track
+from motionbeat.data_modules.base import Beats, DataModule, DatasetCard, Split, Tempo, Track
 
 RATE = 16000
 SECONDS = 12.0

@@ -6,7 +6,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import NamedTuple
 from unittest import mock
 
-from benchmarks.cli import main
+from motionbeat.benchmarks.cli import main
 
 
 class Ended(NamedTuple):

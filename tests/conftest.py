@@ -3,11 +3,11 @@ from typing import NamedTuple
 
 import pytest
 import torch
-
-from benchmarks import runner
-from benchmarks.record import RunRecord, read_model
-from tasks.beat import BeatTask
 from tests.command import Ended, motionbeat
+
+from motionbeat.benchmarks import runner
+from motionbeat.benchmarks.record import RunRecord, read_model
+from motionbeat.tasks.beat import BeatTask
 
 # Tiny tensors gain nothing from threads, which only get in the way of parallel tests.
 torch.set_num_threads(1)

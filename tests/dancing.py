@@ -6,13 +6,13 @@ from typing import ClassVar
 
 import numpy as np
 import soundfile
+from tests.clicks import click_track
 
-from data_modules.base import Beats, DataModule, DatasetCard, MotionFile, Split, Track
-from data_modules.synthesis.dancer import DANCERS, dance
+from motionbeat.data_modules.base import Beats, DataModule, DatasetCard, MotionFile, Split, Track
+from motionbeat.data_modules.synthesis.dancer import DANCERS, dance
 from motionbeat.files import write_atomically
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.pretraining.pairs import Pair
-from tests.clicks import click_track
 
 SECONDS = 8.0
 

@@ -2,9 +2,9 @@ import re
 
 import pandas as pd
 import torch
-
-from benchmarks.readme import ROOT, TABLES, with_tables
 from tests.command import motionbeat
+
+from motionbeat.benchmarks.readme import ROOT, TABLES, with_tables
 
 README = (ROOT / "README.md").read_text()
 ENCODERS_DOC = (ROOT / "docs" / "encoders.md").read_text()
@@ -50,8 +50,8 @@ def test_tables_are_made_of_the_results_they_name(tmp_path):
 
 
 def test_encoder_example_meets_the_contract(tmp_path):
-    from benchmarks.registry import ENCODERS
-    from benchmarks.store import encode
+    from motionbeat.benchmarks.registry import ENCODERS
+    from motionbeat.benchmarks.store import encode
 
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     file = tmp_path / "loudness.py"
@@ -68,9 +68,9 @@ def test_encoder_example_meets_the_contract(tmp_path):
 
 def test_jukebox_example_meets_the_contract(tmp_path, monkeypatch):
     """With an extractor in its place that gives a state a token, the loudness of its samples."""
-    from benchmarks.check_encoder import CHECKS
-    from benchmarks.registry import ENCODERS
-    from benchmarks.store import encode
+    from motionbeat.benchmarks.check_encoder import CHECKS
+    from motionbeat.benchmarks.registry import ENCODERS
+    from motionbeat.benchmarks.store import encode
 
     extractor = (
         "import numpy as np\n"

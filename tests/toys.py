@@ -9,11 +9,19 @@ import soundfile
 import torch
 from torch.nn import functional
 
-from benchmarks.store import EmbeddingStore, extract
-from data_modules.base import Beats, DataModule, DatasetCard, Emotion, Genre, Split, Track
+from motionbeat.benchmarks.store import EmbeddingStore, extract
+from motionbeat.data_modules.base import (
+    Beats,
+    DataModule,
+    DatasetCard,
+    Emotion,
+    Genre,
+    Split,
+    Track,
+)
 from motionbeat.encoder import Encoder, EncoderCard
-from tasks.base import Reference, Task
-from tasks.probe import Probe
+from motionbeat.tasks.base import Reference, Task
+from motionbeat.tasks.probe import Probe
 
 RATE = 8000
 HOP = 800

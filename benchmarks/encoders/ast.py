@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.encoders.frames import (
+from motionbeat.benchmarks.encoders.frames import (
     KALDI_SHIFT,
     KALDI_WINDOW,
     KaldiLogMel,
     along_time,
     in_windows,
 )
-from benchmarks.encoders.hub import TRANSFORMERS, HubEncoder, pretrained
+from motionbeat.benchmarks.encoders.hub import TRANSFORMERS, HubEncoder, pretrained
 from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 16_000

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.encoders.frames import MelDecibels, around, in_pieces
-from benchmarks.encoders.weights import FileEncoder, hollow, load_strictly
+from motionbeat.benchmarks.encoders.frames import MelDecibels, around, in_pieces
+from motionbeat.benchmarks.encoders.weights import FileEncoder, hollow, load_strictly
 from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 16_000

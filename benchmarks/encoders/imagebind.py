@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.encoders.frames import (
+from motionbeat.benchmarks.encoders.frames import (
     KALDI_SHIFT,
     KALDI_WINDOW,
     KaldiLogMel,
     along_time,
     in_windows,
 )
-from benchmarks.encoders.weights import FileEncoder, hollow, load_strictly
+from motionbeat.benchmarks.encoders.weights import FileEncoder, hollow, load_strictly
 from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 16_000

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.encoders.frames import MelDecibels, in_pieces
-from benchmarks.encoders.hub import HubEncoder, HubError, read_weights
-from benchmarks.encoders.weights import below, hollow, load_strictly, tensors_under
+from motionbeat.benchmarks.encoders.frames import MelDecibels, in_pieces
+from motionbeat.benchmarks.encoders.hub import HubEncoder, HubError, read_weights
+from motionbeat.benchmarks.encoders.weights import below, hollow, load_strictly, tensors_under
 from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 24_000

@@ -11,8 +11,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from benchmarks.encoders.frames import around, by_blocks
-from benchmarks.encoders.weights import FileEncoder, hollow, load_strictly
+from motionbeat.benchmarks.encoders.frames import around, by_blocks
+from motionbeat.benchmarks.encoders.weights import FileEncoder, hollow, load_strictly
 from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 16_000

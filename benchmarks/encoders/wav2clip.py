@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.encoders.frames import around, by_blocks
-from benchmarks.encoders.weights import FileEncoder, hollow, load_strictly
+from motionbeat.benchmarks.encoders.frames import around, by_blocks
+from motionbeat.benchmarks.encoders.weights import FileEncoder, hollow, load_strictly
 from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 16_000

@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 
 from jsonargparse import auto_cli
 
-from benchmarks.cli import CACHE, DATA, ENCODERS, split
-from benchmarks.registry import ENCODERS as KNOWN
-from benchmarks.registry import TASKS
-from benchmarks.runner import Folders, Run, bench, folds, protocol_of
+from motionbeat.benchmarks.cli import CACHE, DATA, ENCODERS, split
+from motionbeat.benchmarks.registry import ENCODERS as KNOWN
+from motionbeat.benchmarks.registry import TASKS
+from motionbeat.benchmarks.runner import Folders, Run, bench, folds, protocol_of
 
 TARGET = 180.0
 

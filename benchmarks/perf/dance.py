@@ -12,8 +12,8 @@ import torch
 from jsonargparse import auto_cli
 
 from motionbeat.motion import JOINTS
-from tasks.dance import DanceProbe, Dancer
-from tasks.poses import FPS, WIDTH, Body
+from motionbeat.tasks.dance import DanceProbe, Dancer
+from motionbeat.tasks.poses import FPS, WIDTH, Body
 
 
 def main(seconds: float = 20.0, repeats: int = 3) -> None:

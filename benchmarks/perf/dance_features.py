@@ -13,9 +13,9 @@ from jsonargparse import auto_cli
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.record import Hardware
+from motionbeat.benchmarks.record import Hardware
 from motionbeat.motion import JOINTS
-from tasks.metrics.dance import geometric_features
+from motionbeat.tasks.metrics.dance import geometric_features
 
 Point = Sequence[float]
 Pose = dict[str, Point]

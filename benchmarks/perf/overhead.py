@@ -20,15 +20,15 @@ from jsonargparse import auto_cli
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import runner, store
-from benchmarks.cli import CACHE
-from benchmarks.encoders.musicnn import Musicnn
-from benchmarks.record import Hardware
-from benchmarks.training import Trained, feature_statistics, train
-from data_modules.base import Track
-from data_modules.groovebox import GrooveBox
+from motionbeat.benchmarks import runner, store
+from motionbeat.benchmarks.cli import CACHE
+from motionbeat.benchmarks.encoders.musicnn import Musicnn
+from motionbeat.benchmarks.record import Hardware
+from motionbeat.benchmarks.training import Trained, feature_statistics, train
+from motionbeat.data_modules.base import Track
+from motionbeat.data_modules.groovebox import GrooveBox
 from motionbeat.encoder import Encoder
-from tasks.beat import BeatTask
+from motionbeat.tasks.beat import BeatTask
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from benchmarks.record import Hardware
+from motionbeat.benchmarks.record import Hardware
 from motionbeat.losses import soft_dtw
 
 

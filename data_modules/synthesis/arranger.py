@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_modules.base import SPLITS, Split
-from data_modules.synthesis.affect import Cues
-from data_modules.synthesis.render import Note, Part
-from data_modules.synthesis.styles import (
+from motionbeat.data_modules.base import SPLITS, Split
+from motionbeat.data_modules.synthesis.affect import Cues
+from motionbeat.data_modules.synthesis.render import Note, Part
+from motionbeat.data_modules.synthesis.styles import (
     BEATS_A_BAR,
     DRUMS,
     GROOVES,

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
-from data_modules.synthesis.skeleton import Floats
-from data_modules.synthesis.steps import (
+from motionbeat.data_modules.synthesis.skeleton import Floats
+from motionbeat.data_modules.synthesis.steps import (
     BY_BAR,
     HANG,
     STYLES,

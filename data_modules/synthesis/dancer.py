@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from data_modules.synthesis import skeleton
-from data_modules.synthesis.choreography import (
+from motionbeat.data_modules.synthesis import skeleton
+from motionbeat.data_modules.synthesis.choreography import (
     DANCERS,
     NEAR,
     SPLAY,
@@ -25,8 +25,8 @@ from data_modules.synthesis.choreography import (
     Plan,
     choreograph,
 )
-from data_modules.synthesis.skeleton import Floats
-from data_modules.synthesis.steps import HANG, KINDS, Kind
+from motionbeat.data_modules.synthesis.skeleton import Floats
+from motionbeat.data_modules.synthesis.steps import HANG, KINDS, Kind
 from motionbeat.motion import JOINTS, Motion
 
 __all__ = ["DANCERS", "Dancer", "dance"]

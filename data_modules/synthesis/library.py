@@ -22,8 +22,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from data_modules.base import DatasetError
 from motionbeat.console import bar
+from motionbeat.data_modules.base import DatasetError
 from motionbeat.files import write_atomically
 
 MANIFEST = "manifest.jsonl"

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve, sosfilt
 
-from data_modules.synthesis.arranger import Score
-from data_modules.synthesis.render import SAMPLE_RATE, normalise, render
+from motionbeat.data_modules.synthesis.arranger import Score
+from motionbeat.data_modules.synthesis.render import SAMPLE_RATE, normalise, render
 
 _LEVELS = {"drums": -18.0, "bass": -20.0, "chords": -24.0, "lead": -21.0, "pad": -28.0}  # dB RMS
 _AUDIBLE = 1e-4  # amplitude below which a part counts as silent

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from data_modules.synthesis.arranger import Score
-from data_modules.synthesis.dancer import DANCERS, dance
-from data_modules.synthesis.library import Piece
-from data_modules.synthesis.mixing import mix
-from data_modules.synthesis.render import write_audio
+from motionbeat.data_modules.synthesis.arranger import Score
+from motionbeat.data_modules.synthesis.dancer import DANCERS, dance
+from motionbeat.data_modules.synthesis.library import Piece
+from motionbeat.data_modules.synthesis.mixing import mix
+from motionbeat.data_modules.synthesis.render import write_audio
 from motionbeat.files import write_atomically
 
 

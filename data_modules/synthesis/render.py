@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from data_modules.base import DatasetError
+from motionbeat.data_modules.base import DatasetError
 from motionbeat.files import write_atomically
 
 SAMPLE_RATE = 44_100

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data_modules.base import DatasetError
+from motionbeat.data_modules.base import DatasetError
 
 
 def content(source: Path, folder: str, name: str, largest: int) -> bytes:

@@ -12,7 +12,7 @@ below the next root, ``x`` and ``X`` a short chord, and ``=`` a chord that is he
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from data_modules.base import Split
+from motionbeat.data_modules.base import Split
 
 Pools = Mapping[Split, tuple[str, ...]]
 

@@ -19,7 +19,7 @@ from scipy.spatial.distance import pdist
 from torch import Tensor
 
 from motionbeat.motion import FEET, PARENTS, MotionError
-from tasks.metrics.dance_features import (
+from motionbeat.tasks.metrics.dance_features import (
     FLAT,
     UP,
     Floats,

@@ -14,7 +14,7 @@ from motionbeat.model import AUDIO_RATE, SAMPLE_RATE
 from motionbeat.motion import Motion, MotionError
 from motionbeat.pretraining.pairs import listen
 from motionbeat.rhythm import uniform_grid
-from tasks.metrics import dance
+from motionbeat.tasks.metrics import dance
 
 Better = Literal["higher", "lower", "as real"]
 Positions = NDArray[np.float32]

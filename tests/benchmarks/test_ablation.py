@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 import pandas as pd
 import pytest
 
-from benchmarks import ablation
+from motionbeat.benchmarks import ablation
 from motionbeat.pretraining.settings import Objective
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from benchmarks import runner
-from benchmarks.record import Protocol
-from data_modules.base import Beats, Emotion, Tempo
-from tasks.beat import BeatTask
 from tests.clicks import Clicks
 from tests.toys import Tiny, Tones, ToyMatching
+
+from motionbeat.benchmarks import runner
+from motionbeat.benchmarks.record import Protocol
+from motionbeat.data_modules.base import Beats, Emotion, Tempo
+from motionbeat.tasks.beat import BeatTask
 
 PROTOCOL = Protocol(learning_rates=(0.003, 0.03), seeds=(0, 1))
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.command import motionbeat
 from torch.nn import functional
 
-from benchmarks.check_encoder import (
+from motionbeat.benchmarks.check_encoder import (
     CHECKS,
     HUNGRY,
     SLOW,
@@ -20,7 +21,6 @@ from benchmarks.check_encoder import (
     judge_cost,
 )
 from motionbeat.encoder import Encoder, EncoderCard
-from tests.command import motionbeat
 
 HOP = 320
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-
-from benchmarks import store
-from benchmarks.leaderboard import write_leaderboards
-from tasks.clip import ClipTask
-from tasks.genre import GenreTask
 from tests.command import motionbeat
 from tests.conftest import record
 from tests.toys import FoldedTones, Tiny, Tones
+
+from motionbeat.benchmarks import store
+from motionbeat.benchmarks.leaderboard import write_leaderboards
+from motionbeat.tasks.clip import ClipTask
+from motionbeat.tasks.genre import GenreTask
 
 
 def bench(folder, task, dataset, *more):

@@ -2,12 +2,12 @@
 
 import pandas as pd
 import pytest
-
-from benchmarks.leaderboard import MARK, MEANING, contaminated, rows
-from benchmarks.record import write_model
-from benchmarks.registry import DATASETS, ENCODERS
-from data_modules.base import canonical
 from tests.command import motionbeat
+
+from motionbeat.benchmarks.leaderboard import MARK, MEANING, contaminated, rows
+from motionbeat.benchmarks.record import write_model
+from motionbeat.benchmarks.registry import DATASETS, ENCODERS
+from motionbeat.data_modules.base import canonical
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_the_shipped_encoders_are_marked_where_they_were_trained():
         (encoder, dataset)
         for encoder, kind in ENCODERS.classes.items()
         for dataset, module in DATASETS.classes.items()
-        if kind.__module__.startswith("benchmarks.encoders.")
+        if kind.__module__.startswith("motionbeat.benchmarks.encoders.")
         and module.card.is_among(kind.card.training_data)
     }
     assert marked >= {

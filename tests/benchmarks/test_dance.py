@@ -11,19 +11,19 @@ import soundfile
 import torch
 from PIL import Image
 from safetensors.torch import save
-
-from benchmarks import dance as command
-from benchmarks import dance_pictures, runner, training
-from benchmarks.runner import Folders
-from data_modules.base import Track
-from data_modules.motion_formats import read_motion
-from motionbeat.model import SAMPLE_RATE
-from motionbeat.motion import Motion
-from tasks.dance import DanceTask
 from tests.clicks import click_track
 from tests.command import motionbeat
 from tests.conftest import one_by_one
 from tests.dancing import beats_at
+
+from motionbeat.benchmarks import dance as command
+from motionbeat.benchmarks import dance_pictures, runner, training
+from motionbeat.benchmarks.runner import Folders
+from motionbeat.data_modules.base import Track
+from motionbeat.data_modules.motion_formats import read_motion
+from motionbeat.model import SAMPLE_RATE
+from motionbeat.motion import Motion
+from motionbeat.tasks.dance import DanceTask
 
 DATASET = "tests.dancing:Dancing"
 SECONDS = 6.0

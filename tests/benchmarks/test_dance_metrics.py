@@ -4,16 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-
-from benchmarks.dance_metrics import dance_metrics, hear, read_dances
-from data_modules.motion_formats import write_bvh
-from motionbeat.model import SAMPLE_RATE
-from motionbeat.motion import Motion
-from tasks.metrics import dance
-from tasks.metrics.dance_scores import SHORTEST
 from tests.clicks import click_track
 from tests.command import motionbeat
 from tests.dancing import SECONDS, beats_at, danced, write_dance
+
+from motionbeat.benchmarks.dance_metrics import dance_metrics, hear, read_dances
+from motionbeat.data_modules.motion_formats import write_bvh
+from motionbeat.model import SAMPLE_RATE
+from motionbeat.motion import Motion
+from motionbeat.tasks.metrics import dance
+from motionbeat.tasks.metrics.dance_scores import SHORTEST
 
 TEMPI = {"mAA0": 96.0, "mAA1": 110.0, "mAA2": 124.0}
 

@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-
-from benchmarks import runner
-from data_modules.base import Beats, MotionFile
-from motionbeat.model import SAMPLE_RATE
-from motionbeat.motion import Motion
-from tasks import diffusion
-from tasks.dance import DanceTask
 from tests.command import motionbeat
 from tests.conftest import one_by_one, record
 from tests.dancing import SECONDS, Dancing, write_dance
+
+from motionbeat.benchmarks import runner
+from motionbeat.data_modules.base import Beats, MotionFile
+from motionbeat.model import SAMPLE_RATE
+from motionbeat.motion import Motion
+from motionbeat.tasks import diffusion
+from motionbeat.tasks.dance import DanceTask
 
 ROWS = ("logmel", "no-music", "ground-truth")
 

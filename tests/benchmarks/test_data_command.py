@@ -7,13 +7,13 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-
-from benchmarks.registry import DATASETS
-from data_modules.base import DatasetCard, Genre
-from data_modules.download import Remote
-from data_modules.published import Published, Row
 from tests.command import motionbeat
 from tests.lookalikes import write_audio
+
+from motionbeat.benchmarks.registry import DATASETS
+from motionbeat.data_modules.base import DatasetCard, Genre
+from motionbeat.data_modules.download import Remote
+from motionbeat.data_modules.published import Published, Row
 
 
 class Served(Published):

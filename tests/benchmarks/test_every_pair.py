@@ -3,18 +3,18 @@
 from dataclasses import replace
 
 import pytest
-
-from benchmarks.registry import DATASETS, TASKS
-from benchmarks.runner import serves
-from tasks.beat import BeatTask
-from tasks.beat_references import Chance
-from tasks.clip import ClipTask
-from tasks.dance import DanceTask
-from tasks.retrieval import RetrievalTask
-from tasks.tempo import TempoTask
 from tests import lookalikes
 from tests.command import motionbeat
 from tests.conftest import QUICK, record
+
+from motionbeat.benchmarks.registry import DATASETS, TASKS
+from motionbeat.benchmarks.runner import serves
+from motionbeat.tasks.beat import BeatTask
+from motionbeat.tasks.beat_references import Chance
+from motionbeat.tasks.clip import ClipTask
+from motionbeat.tasks.dance import DanceTask
+from motionbeat.tasks.retrieval import RetrievalTask
+from motionbeat.tasks.tempo import TempoTask
 
 PAIRS = [
     (module, name, task)

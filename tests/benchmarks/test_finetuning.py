@@ -7,19 +7,27 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-
-from benchmarks import finetuning, runner
-from benchmarks.encoders.motionbeat import MotionBeatRandom
-from benchmarks.finetuning import Audio, Clips, Examples, adaptable, finetune, loosen, tuned
-from benchmarks.leaderboard import read_records
-from benchmarks.record import Protocol
-from benchmarks.store import EmbeddingStore, extract
-from benchmarks.training import feature_statistics
-from tasks.beat import BeatTask
-from tasks.features import Windows
-from tasks.probe import Member
 from tests.command import motionbeat
 from tests.toys import Learner, Tones, ToyGenre
+
+from motionbeat.benchmarks import finetuning, runner
+from motionbeat.benchmarks.encoders.motionbeat import MotionBeatRandom
+from motionbeat.benchmarks.finetuning import (
+    Audio,
+    Clips,
+    Examples,
+    adaptable,
+    finetune,
+    loosen,
+    tuned,
+)
+from motionbeat.benchmarks.leaderboard import read_records
+from motionbeat.benchmarks.record import Protocol
+from motionbeat.benchmarks.store import EmbeddingStore, extract
+from motionbeat.benchmarks.training import feature_statistics
+from motionbeat.tasks.beat import BeatTask
+from motionbeat.tasks.features import Windows
+from motionbeat.tasks.probe import Member
 
 MODES = ("lora", "full")
 FIRST = (Member(0, 0.01),)

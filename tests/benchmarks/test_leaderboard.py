@@ -4,10 +4,10 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-
-from benchmarks.leaderboard import read_records, rows, write_leaderboards
-from benchmarks.record import write_model
 from tests.command import motionbeat
+
+from motionbeat.benchmarks.leaderboard import read_records, rows, write_leaderboards
+from motionbeat.benchmarks.record import write_model
 
 TABLES = ("leaderboard.csv", "leaderboard_beat.csv")
 

@@ -1,13 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from tests.dancing import write_pair
 
-from benchmarks import matching
-from benchmarks.matching import STEP, cross_cosines, scores, shifted_cosines, song
+from motionbeat.benchmarks import matching
+from motionbeat.benchmarks.matching import STEP, cross_cosines, scores, shifted_cosines, song
 from motionbeat.model import MotionBeat
 from motionbeat.pretraining.evaluation import CLIP_SECONDS
 from motionbeat.weights import save_weights
-from tests.dancing import write_pair
 
 STRIDE = round(CLIP_SECONDS / STEP)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_modules.base import Beats
+from motionbeat.data_modules.base import Beats
 
 ROWS = [("logmel", "linear"), ("logmel", "mlp")]
 ROWS += [(name, "reference") for name in ("chance", "oracle", "madmom")]

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, r2_score
-
-from benchmarks.record import RunRecord, read_model
 from tests.command import motionbeat
+
+from motionbeat.benchmarks.record import RunRecord, read_model
 
 
 @pytest.fixture(scope="module")

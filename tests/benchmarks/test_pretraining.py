@@ -13,6 +13,8 @@ import torch
 import yaml
 from rich.console import Console
 from safetensors.torch import load_file
+from tests.command import motionbeat
+from tests.dancing import Dancing, write_dance
 
 from motionbeat import console
 from motionbeat.model import MotionBeat
@@ -20,8 +22,6 @@ from motionbeat.motion import Motion
 from motionbeat.pretraining.module import Pretraining
 from motionbeat.progress import StepBar
 from motionbeat.weights import load_model
-from tests.command import motionbeat
-from tests.dancing import Dancing, write_dance
 
 DATASET = "tests.dancing:Dancing"
 PARTS = {"train/loss", "train/contrast", "train/beat", "train/bar", "train/anchor"}
@@ -228,7 +228,7 @@ def test_two_processes_go_on_where_one_was_stopped(in_one_go, tmp_path, cache, s
     changes |= {"training__accelerator": "cpu"}
     # A file, which Lightning can start once more with another rank.
     script = tmp_path / "command.py"
-    script.write_text("from benchmarks.cli import main\n\nmain()\n")
+    script.write_text("from motionbeat.benchmarks.cli import main\n\nmain()\n")
     ended = subprocess.run(
         [sys.executable, script, *arguments(output, cache, **changes)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},

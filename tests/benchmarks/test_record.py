@@ -3,7 +3,14 @@ import math
 
 import pytest
 
-from benchmarks.record import RecordError, Result, RunRecord, digest, read_model, write_model
+from motionbeat.benchmarks.record import (
+    RecordError,
+    Result,
+    RunRecord,
+    digest,
+    read_model,
+    write_model,
+)
 
 
 @pytest.fixture

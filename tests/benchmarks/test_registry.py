@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from tests import toys
+from tests.command import motionbeat
 
-import benchmarks.encoders
-import data_modules
-import tasks
-from benchmarks.registry import (
+from motionbeat import data_modules, tasks
+from motionbeat.benchmarks import encoders
+from motionbeat.benchmarks.registry import (
     DATASETS,
     ENCODERS,
     TASKS,
@@ -19,8 +20,6 @@ from benchmarks.registry import (
     UnknownNameError,
     make,
 )
-from tests import toys
-from tests.command import motionbeat
 
 
 @pytest.mark.parametrize("registry", [ENCODERS, DATASETS, TASKS], ids=lambda one: one.kind)
@@ -42,9 +41,9 @@ def test_every_class_with_a_name_is_found(registry):
 @pytest.mark.parametrize(
     ("package", "kind", "base", "path"),
     [
-        (benchmarks.encoders, "encoder", "motionbeat.encoder:Encoder", "tests.toys:Tiny"),
-        (data_modules, "dataset", "data_modules.base:DataModule", "tests.toys:Tones"),
-        (tasks, "task", "tasks.base:Task", "tests.toys:ToyGenre"),
+        (encoders, "encoder", "motionbeat.encoder:Encoder", "tests.toys:Tiny"),
+        (data_modules, "dataset", "motionbeat.data_modules.base:DataModule", "tests.toys:Tones"),
+        (tasks, "task", "motionbeat.tasks.base:Task", "tests.toys:ToyGenre"),
     ],
 )
 def test_a_class_by_its_path_is_known_by_its_name_from_then_on(package, kind, base, path):
@@ -72,7 +71,7 @@ def test_another_state_of_a_file_is_another_revision(tmp_path):
             "from tests.toys import Tiny, card\n"
             f"class Mine(Tiny):\n    card = card('mine')\n    number = {number}\n"
         )
-        registry = Registry("encoder", "motionbeat.encoder:Encoder", benchmarks.encoders)
+        registry = Registry("encoder", "motionbeat.encoder:Encoder", encoders)
         revisions.add(registry.get(f"{file}:Mine").card.revision)
     assert len(revisions) == 2
 
@@ -136,7 +135,7 @@ HEAVY = "{'lightning', 'transformers', 'onnxruntime', 'tensorflow', 'librosa', '
 def test_encoders_are_listed_without_what_is_heavy():
     code = (
         "import sys\n"
-        "from benchmarks.cli import main\n"
+        "from motionbeat.benchmarks.cli import main\n"
         "sys.argv = ['motionbeat', 'list', 'encoders']\n"
         "main()\n"
         f"print('heavy:', {HEAVY} & set(sys.modules))"

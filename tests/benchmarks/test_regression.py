@@ -1,17 +1,23 @@
 import numpy as np
 import pytest
 import torch
-
-from benchmarks import regression
-from benchmarks.cli import ENCODERS, split
-from benchmarks.encoders.musicnn import Musicnn
-from benchmarks.encoders.random import RandomNetwork
-from benchmarks.record import Protocol
-from benchmarks.registry import ENCODERS as KNOWN
-from benchmarks.regression import NUMBERS, Fingerprint, RegressionError, compare_scores, tolerance
-from benchmarks.runner import Folders, Run
-from tasks.beat import BeatTask
 from tests.clicks import Clicks
+
+from motionbeat.benchmarks import regression
+from motionbeat.benchmarks.cli import ENCODERS, split
+from motionbeat.benchmarks.encoders.musicnn import Musicnn
+from motionbeat.benchmarks.encoders.random import RandomNetwork
+from motionbeat.benchmarks.record import Protocol
+from motionbeat.benchmarks.registry import ENCODERS as KNOWN
+from motionbeat.benchmarks.regression import (
+    NUMBERS,
+    Fingerprint,
+    RegressionError,
+    compare_scores,
+    tolerance,
+)
+from motionbeat.benchmarks.runner import Folders, Run
+from motionbeat.tasks.beat import BeatTask
 
 
 class Shuffled(RandomNetwork):

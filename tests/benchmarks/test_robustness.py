@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-
-from benchmarks import deformations, robustness, runner, training
-from benchmarks.deformations import DEFORMATIONS, Deformed
-from benchmarks.leaderboard import read_records
-from benchmarks.record import Protocol
-from data_modules.base import Beats, MotionFile, Pitch, Tempo, Track
 from tests.clicks import RATE, Clicks, click_track
 from tests.command import motionbeat
+
+from motionbeat.benchmarks import deformations, robustness, runner, training
+from motionbeat.benchmarks.deformations import DEFORMATIONS, Deformed
+from motionbeat.benchmarks.leaderboard import read_records
+from motionbeat.benchmarks.record import Protocol
+from motionbeat.data_modules.base import Beats, MotionFile, Pitch, Tempo, Track
 
 NOISE = next(one for one in DEFORMATIONS if one.name == "noise 10 dB SNR")
 FASTER = next(one for one in DEFORMATIONS if one.name == "tempo 1.25 x")
@@ -158,7 +158,7 @@ def test_the_way_from_the_command_line_to_the_table(tmp_path, few, monkeypatch):
 def test_clean_scores_are_those_of_the_ordinary_run_whose_probes_they_share(
     tmp_path, few, monkeypatch
 ):
-    monkeypatch.setattr("tasks.beat.BeatTask.references", lambda: ())
+    monkeypatch.setattr("motionbeat.tasks.beat.BeatTask.references", lambda: ())
     assert run(tmp_path, *CLICKS_ONLY).code == 0
     monkeypatch.setattr(training, "learn", None)
     assert run(tmp_path, "--deform", *CLICKS_ONLY).code == 0

@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-
-from benchmarks import runner
-from benchmarks.cli import main
-from data_modules.base import Beats, DatasetError, Track
-from tasks.beat import BeatTask
 from tests.clicks import RATE, SECONDS, Clicks, click_track
 from tests.command import motionbeat
 from tests.conftest import record
 from tests.toys import Tiny
+
+from motionbeat.benchmarks import runner
+from motionbeat.benchmarks.cli import main
+from motionbeat.data_modules.base import Beats, DatasetError, Track
+from motionbeat.tasks.beat import BeatTask
 
 ROWS = ("logmel", "chance", "oracle", "madmom")
 
@@ -140,7 +140,7 @@ def test_a_second_run_does_no_work(bench, monkeypatch):
 @pytest.mark.parametrize(
     ("target", "value"),
     [
-        ("tasks.beat.BeatTask.version", 99),
+        ("motionbeat.tasks.beat.BeatTask.version", 99),
         ("tests.toys.Tiny.card", replace(Tiny.card, revision="2")),
         ("tests.clicks.Clicks.card", replace(Clicks.card, revision="2")),
     ],
@@ -254,7 +254,7 @@ def test_embed_fills_the_store_for_later(tmp_path, monkeypatch, short_training, 
     ended = motionbeat("embed", "--encoder", "tests.toys:Tiny", *places)
     assert (ended.code, entries(tmp_path)) == (0, 9)
     assert f"Clicks: 9 tracks in {tmp_path / 'cache' / 'embeddings'}" in ended.said
-    monkeypatch.setattr("benchmarks.store.encode", None)
+    monkeypatch.setattr("motionbeat.benchmarks.store.encode", None)
     assert run(tmp_path).code == 0
 
 

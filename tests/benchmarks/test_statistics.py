@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.statistics import interval, paired_p_value, resample, scores
-from tasks.base import Task
+from motionbeat.benchmarks.statistics import interval, paired_p_value, resample, scores
+from motionbeat.tasks.base import Task
 
 
 def evidence(values):

@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 from PIL import Image, ImageChops
+from tests.dancing import danced
 
-from benchmarks import stick_figure
-from benchmarks.dance import excerpt
-from benchmarks.dance_pictures import between
-from benchmarks.stick_figure import Camera, frames, grounded, poses_strip, write_gif
-from data_modules.base import Beats
+from motionbeat.benchmarks import stick_figure
+from motionbeat.benchmarks.dance import excerpt
+from motionbeat.benchmarks.dance_pictures import between
+from motionbeat.benchmarks.stick_figure import Camera, frames, grounded, poses_strip, write_gif
+from motionbeat.data_modules.base import Beats
 from motionbeat.files import WriteError
 from motionbeat.motion import FEET, JOINTS, Motion
-from tests.dancing import danced
 
 SIZE, FPS = 240, 20.0
 SILENCE = Beats(np.zeros(0))

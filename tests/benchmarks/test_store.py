@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.toys import HOP, RATE, Listening, Tiny, card, fill, write_noise
 
-from benchmarks import store as module
-from benchmarks.store import (
+from motionbeat.audio import load_audio
+from motionbeat.benchmarks import store as module
+from motionbeat.benchmarks.store import (
     EmbeddingStore,
     StoredFeatures,
     StoreError,
@@ -19,9 +21,7 @@ from benchmarks.store import (
     intact,
     pool,
 )
-from motionbeat.audio import load_audio
 from motionbeat.files import WriteError
-from tests.toys import HOP, RATE, Listening, Tiny, card, fill, write_noise
 
 
 @pytest.fixture

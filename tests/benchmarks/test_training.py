@@ -6,12 +6,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-
-from benchmarks import training
-from benchmarks.training import TrainingError, feature_statistics, train
-from data_modules.base import DataModule, Emotion, Track
-from tasks.probe import Member
 from tests.toys import Tones, ToyEmotion
+
+from motionbeat.benchmarks import training
+from motionbeat.benchmarks.training import TrainingError, feature_statistics, train
+from motionbeat.data_modules.base import DataModule, Emotion, Track
+from motionbeat.tasks.probe import Member
 
 LAYERS, WIDTH, STEPS = 3, 5, 7
 TELLING_LAYER = 1

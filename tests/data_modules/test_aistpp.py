@@ -3,13 +3,13 @@ import pickle
 import numpy as np
 import pytest
 import soundfile
-
-from data_modules import aistpp
-from data_modules.aistpp import AistPlusPlus, tempo
-from data_modules.base import SPLITS, DatasetError, Genre, MotionFile, Tempo
-from motionbeat.motion import MotionError
 from tests.lookalikes import aistpp as lookalike
 from tests.lookalikes import every, place
+
+from motionbeat.data_modules import aistpp
+from motionbeat.data_modules.aistpp import AistPlusPlus, tempo
+from motionbeat.data_modules.base import SPLITS, DatasetError, Genre, MotionFile, Tempo
+from motionbeat.motion import MotionError
 
 
 @pytest.fixture

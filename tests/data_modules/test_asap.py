@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-
-from data_modules.asap import ASAP, _positions
-from data_modules.base import Beats, DatasetError
 from tests.lookalikes import asap as lookalike
 from tests.lookalikes import every, place
+
+from motionbeat.data_modules.asap import ASAP, _positions
+from motionbeat.data_modules.base import Beats, DatasetError
 
 
 @pytest.fixture

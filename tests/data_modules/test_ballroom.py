@@ -1,11 +1,11 @@
 """Ballroom: replicas, styles, albums."""
 
 import pytest
-
-from data_modules.ballroom import STYLES, Ballroom
-from data_modules.base import SPLITS, DatasetError, Genre
 from tests.lookalikes import ballroom, place
 from tests.mirdata_index import write_index
+
+from motionbeat.data_modules.ballroom import STYLES, Ballroom
+from motionbeat.data_modules.base import SPLITS, DatasetError, Genre
 
 
 @pytest.fixture

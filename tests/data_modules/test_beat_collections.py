@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
-
-from data_modules.base import SPLITS, Beats, DatasetError
-from data_modules.beatles import Beatles
-from data_modules.candombe import Candombe
-from data_modules.hainsworth import Hainsworth
-from data_modules.rwc_popular import RwcPopular
 from tests.lookalikes import beatles, candombe, every, hainsworth, rwc_popular
+
+from motionbeat.data_modules.base import SPLITS, Beats, DatasetError
+from motionbeat.data_modules.beatles import Beatles
+from motionbeat.data_modules.candombe import Candombe
+from motionbeat.data_modules.hainsworth import Hainsworth
+from motionbeat.data_modules.rwc_popular import RwcPopular
 
 
 @pytest.fixture

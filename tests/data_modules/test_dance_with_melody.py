@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from data_modules.base import DatasetError, Genre, MotionFile, check_splits
-from data_modules.dance_with_melody import FPS, JOINT_MIX, DanceWithMelody, smpl_joints
-from data_modules.synthesis.dancer import dance
+from motionbeat.data_modules.base import DatasetError, Genre, MotionFile, check_splits
+from motionbeat.data_modules.dance_with_melody import FPS, JOINT_MIX, DanceWithMelody, smpl_joints
+from motionbeat.data_modules.synthesis.dancer import dance
 from motionbeat.motion import JOINTS, PARENTS
 
 DATA = os.environ.get("MOTIONBEAT_DATA")

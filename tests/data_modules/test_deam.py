@@ -1,9 +1,9 @@
 import pytest
-
-from data_modules.base import DatasetError, Emotion
-from data_modules.deam import Deam
 from tests.lookalikes import deam as lookalike
 from tests.lookalikes import every, place
+
+from motionbeat.data_modules.base import DatasetError, Emotion
+from motionbeat.data_modules.deam import Deam
 
 
 @pytest.fixture

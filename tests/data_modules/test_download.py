@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from data_modules.base import DatasetError
-from data_modules.download import Remote, fetch, unpack, verify
+from motionbeat.data_modules.base import DatasetError
+from motionbeat.data_modules.download import Remote, fetch, unpack, verify
 
 ADVICE = "ask the authors"
 NOISE = random.Random(0).randbytes(40_000)
@@ -210,7 +210,7 @@ def test_a_join_that_was_broken_off_is_made_anew(web, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("data_modules.download.shutil.copyfileobj", full)
+        patch.setattr("motionbeat.data_modules.download.shutil.copyfileobj", full)
         with pytest.raises(DatasetError, match="No space left on device"):
             fetch(file, tmp_path, ADVICE)
     fetch(file, tmp_path, ADVICE)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-
-from data_modules.base import SPLITS, DatasetError, Emotion
-from data_modules.emomusic import EmoMusic, _part
 from tests.lookalikes import emomusic as lookalike
 from tests.lookalikes import place
+
+from motionbeat.data_modules.base import SPLITS, DatasetError, Emotion
+from motionbeat.data_modules.emomusic import EmoMusic, _part
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-
-import data_modules.emotify as module
-from data_modules.base import SPLITS, DatasetError, Genre, Moods, check_splits
-from data_modules.emotify import EMOTIONS, GENRES, Emotify, _parted
 from tests.lookalikes import emotify as lookalike
 from tests.lookalikes import every
+
+import motionbeat.data_modules.emotify as module
+from motionbeat.data_modules.base import SPLITS, DatasetError, Genre, Moods, check_splits
+from motionbeat.data_modules.emotify import EMOTIONS, GENRES, Emotify, _parted
 
 DATA = os.environ.get("MOTIONBEAT_DATA")
 

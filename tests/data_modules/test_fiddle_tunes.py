@@ -5,8 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from data_modules import fiddle_tunes
-from data_modules.base import (
+from motionbeat.audio import load_audio
+from motionbeat.data_modules import fiddle_tunes
+from motionbeat.data_modules.base import (
     SPLITS,
     Beats,
     DatasetError,
@@ -15,7 +16,7 @@ from data_modules.base import (
     Tempo,
     check_splits,
 )
-from data_modules.fiddle_tunes import (
+from motionbeat.data_modules.fiddle_tunes import (
     DANCES,
     FiddleTunes,
     Source,
@@ -25,7 +26,6 @@ from data_modules.fiddle_tunes import (
     read_sources,
     read_tune,
 )
-from motionbeat.audio import load_audio
 
 FIELDS = {"2/4": "1/16", "2/2": "1/8", "4/4": "1/8", "6/8": "1/8", "9/8": "1/8"}
 

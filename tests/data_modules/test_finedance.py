@@ -2,14 +2,14 @@ import json
 
 import numpy as np
 import pytest
-
-from data_modules import finedance
-from data_modules.base import DatasetError, Genre, MotionFile
-from data_modules.finedance import FineDance
-from data_modules.motion_formats import SMPL_OFFSETS
-from motionbeat.motion import JOINTS, MotionError
 from tests.lookalikes import every
 from tests.lookalikes import finedance as lookalike
+
+from motionbeat.data_modules import finedance
+from motionbeat.data_modules.base import DatasetError, Genre, MotionFile
+from motionbeat.data_modules.finedance import FineDance
+from motionbeat.data_modules.motion_formats import SMPL_OFFSETS
+from motionbeat.motion import JOINTS, MotionError
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 import pytest
-
-from data_modules.base import SPLITS, DatasetError, Genre
-from data_modules.fma_small import GENRES, FmaSmall
 from tests.lookalikes import fma_small as lookalike
 from tests.lookalikes import place
+
+from motionbeat.data_modules.base import SPLITS, DatasetError, Genre
+from motionbeat.data_modules.fma_small import GENRES, FmaSmall
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from data_modules import fretsonfire
-from data_modules.base import Beats, DatasetError, Tempo, check_splits
-from data_modules.fretsonfire import PACKAGES, SONGS, FretsOnFire, Song
 from motionbeat.audio import load_audio
+from motionbeat.data_modules import fretsonfire
+from motionbeat.data_modules.base import Beats, DatasetError, Tempo, check_splits
+from motionbeat.data_modules.fretsonfire import PACKAGES, SONGS, FretsOnFire, Song
 
 RATE = 44_100
 SMALL = {

@@ -1,9 +1,9 @@
 import pytest
-
-from data_modules.base import SPLITS, DatasetError, Genre, Tempo
-from data_modules.giantsteps_tempo import GiantStepsGenre, GiantStepsTempo
 from tests.lookalikes import every, place
 from tests.lookalikes import giantsteps_tempo as lookalike
+
+from motionbeat.data_modules.base import SPLITS, DatasetError, Genre, Tempo
+from motionbeat.data_modules.giantsteps_tempo import GiantStepsGenre, GiantStepsTempo
 
 
 @pytest.fixture

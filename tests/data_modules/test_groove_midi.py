@@ -11,9 +11,10 @@ import mido
 import numpy as np
 import pytest
 import soundfile
+from tests.command import motionbeat
 
-from data_modules import groove_midi
-from data_modules.base import (
+from motionbeat.data_modules import groove_midi
+from motionbeat.data_modules.base import (
     SPLITS,
     Beats,
     DatasetError,
@@ -23,8 +24,7 @@ from data_modules.base import (
     Tempo,
     check_splits,
 )
-from data_modules.groove_midi import GrooveMidi, arrange, read_drumming, read_info
-from tests.command import motionbeat
+from motionbeat.data_modules.groove_midi import GrooveMidi, arrange, read_drumming, read_info
 
 DATA = os.environ.get("MOTIONBEAT_DATA")
 TICKS = 480

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from data_modules.base import (
+from motionbeat.data_modules.base import (
     SPLITS,
     Beats,
     DatasetError,
@@ -18,8 +18,8 @@ from data_modules.base import (
     Tempo,
     check_splits,
 )
-from data_modules.groovebox import GrooveBox
-from data_modules.synthesis import render
+from motionbeat.data_modules.groovebox import GrooveBox
+from motionbeat.data_modules.synthesis import render
 
 PINNED = {
     "audio": "496f458375d7f076265cb17dcd389cdfa736eea1f85a58f8e42084b09983cb6e",

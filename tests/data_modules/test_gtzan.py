@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-
-from data_modules.base import SPLITS, Beats, DatasetError, Genre
-from data_modules.gtzan import GENRES, Gtzan, GtzanRhythm
 from tests.lookalikes import gtzan, place
+
+from motionbeat.data_modules.base import SPLITS, Beats, DatasetError, Genre
+from motionbeat.data_modules.gtzan import GENRES, Gtzan, GtzanRhythm
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import unicodedata
 
 import pytest
-
-from data_modules.base import DatasetError, Instruments
-from data_modules.irmas import IRMAS
 from tests.lookalikes import irmas
+
+from motionbeat.data_modules.base import DatasetError, Instruments
+from motionbeat.data_modules.irmas import IRMAS
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 import pytest
-
-from data_modules.base import SPLITS, DatasetError, Tags
-from data_modules.magnatagatune import TAGS, MagnaTagATune
 from tests.lookalikes import magnatagatune as lookalike
 from tests.lookalikes import place
+
+from motionbeat.data_modules.base import SPLITS, DatasetError, Tags
+from motionbeat.data_modules.magnatagatune import TAGS, MagnaTagATune
 
 
 @pytest.fixture

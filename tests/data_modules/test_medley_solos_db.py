@@ -1,10 +1,10 @@
 """Medley-solos-DB: official subsets, songs, and metadata that are wrong."""
 
 import pytest
-
-from data_modules.base import DatasetError
-from data_modules.medley_solos_db import MedleySolosDB
 from tests.lookalikes import medley_solos_db
+
+from motionbeat.data_modules.base import DatasetError
+from motionbeat.data_modules.medley_solos_db import MedleySolosDB
 
 
 @pytest.fixture

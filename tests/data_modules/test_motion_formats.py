@@ -8,9 +8,10 @@ import struct
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from tests.lookalikes import motorica
 
-from data_modules import motion_formats
-from data_modules.motion_formats import (
+from motionbeat.data_modules import motion_formats
+from motionbeat.data_modules.motion_formats import (
     SMPL_OFFSETS,
     forward_kinematics,
     read_bvh,
@@ -21,7 +22,6 @@ from data_modules.motion_formats import (
 )
 from motionbeat.errors import MotionBeatError
 from motionbeat.motion import JOINTS, PARENTS, Motion, MotionError
-from tests.lookalikes import motorica
 
 J = {name: index for index, name in enumerate(JOINTS)}
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-
-from data_modules.base import DatasetError, Genre, MotionFile
-from data_modules.motorica import Motorica
-from motionbeat.motion import JOINTS
 from tests.lookalikes import every, place
 from tests.lookalikes import motorica as lookalike
+
+from motionbeat.data_modules.base import DatasetError, Genre, MotionFile
+from motionbeat.data_modules.motorica import Motorica
+from motionbeat.motion import JOINTS
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 import pytest
-
-from benchmarks.registry import DATASETS
-from data_modules.base import SPLITS, DatasetError, Labels, Tags
-from data_modules.mtg_jamendo import CATEGORIES, TOP50
 from tests.lookalikes import mtg_jamendo as lookalike
+
+from motionbeat.benchmarks.registry import DATASETS
+from motionbeat.data_modules.base import SPLITS, DatasetError, Labels, Tags
+from motionbeat.data_modules.mtg_jamendo import CATEGORIES, TOP50
 
 SIZES = {
     "mtg_jamendo_top50": 50,

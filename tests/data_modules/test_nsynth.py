@@ -3,10 +3,10 @@
 import json
 
 import pytest
-
-from data_modules.base import DatasetError, Instrument, Pitch
-from data_modules.nsynth import NSynth
 from tests.lookalikes import nsynth
+
+from motionbeat.data_modules.base import DatasetError, Instrument, Pitch
+from motionbeat.data_modules.nsynth import NSynth
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 """OpenMIC-2018: what is unknown, artists, the archive's folder, and tables that are wrong."""
 
 import pytest
-
-from data_modules.base import DatasetError, Instruments
-from data_modules.openmic2018 import INSTRUMENTS, OpenMIC2018
 from tests.lookalikes import openmic2018
+
+from motionbeat.data_modules.base import DatasetError, Instruments
+from motionbeat.data_modules.openmic2018 import INSTRUMENTS, OpenMIC2018
 
 
 @pytest.fixture

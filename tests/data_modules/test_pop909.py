@@ -12,9 +12,10 @@ import mido
 import numpy as np
 import pytest
 import soundfile
+from tests.command import motionbeat
 
-from data_modules import pop909
-from data_modules.base import (
+from motionbeat.data_modules import pop909
+from motionbeat.data_modules.base import (
     SPLITS,
     Beats,
     DatasetError,
@@ -23,9 +24,8 @@ from data_modules.base import (
     Tempo,
     check_splits,
 )
-from data_modules.pop909 import Pop909, arrange, choose_excerpts, read_song, split_of
-from data_modules.synthesis.render import Note
-from tests.command import motionbeat
+from motionbeat.data_modules.pop909 import Pop909, arrange, choose_excerpts, read_song, split_of
+from motionbeat.data_modules.synthesis.render import Note
 
 DATA = os.environ.get("MOTIONBEAT_DATA")
 TICKS = 480

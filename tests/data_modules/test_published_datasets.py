@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 import pytest
-
-from benchmarks.registry import DATASETS
-from data_modules.base import SPLITS, Beats, DatasetError, check_splits
 from tests import lookalikes
+
+from motionbeat.benchmarks.registry import DATASETS
+from motionbeat.data_modules.base import SPLITS, Beats, DatasetError, check_splits
 
 CASES = [(module, name) for module in lookalikes.MODULES.values() for name in module.COUNTS]
 

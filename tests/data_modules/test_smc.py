@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-
-from data_modules.base import SPLITS, Beats, DatasetError
-from data_modules.smc import SMC
 from tests.lookalikes import place
 from tests.lookalikes import smc as lookalike
+
+from motionbeat.data_modules.base import SPLITS, Beats, DatasetError
+from motionbeat.data_modules.smc import SMC
 
 
 @pytest.fixture

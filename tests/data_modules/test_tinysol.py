@@ -1,10 +1,10 @@
 """TinySOL: folds, labels, and metadata that are wrong."""
 
 import pytest
-
-from data_modules.base import DatasetError, Instrument, Pitch
-from data_modules.tinysol import TinySOL
 from tests.lookalikes import tinysol
+
+from motionbeat.data_modules.base import DatasetError, Instrument, Pitch
+from motionbeat.data_modules.tinysol import TinySOL
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.registry import DATASETS
-from data_modules.base import SPLITS, DataModule, Track
+from motionbeat.benchmarks.registry import DATASETS
+from motionbeat.data_modules.base import SPLITS, DataModule, Track
 
 
 def tone(seed: int, seconds: float, rate: int = 22050, channels: int = 1) -> np.ndarray:

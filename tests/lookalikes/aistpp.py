@@ -7,7 +7,6 @@ import pickle
 from pathlib import Path
 
 import numpy as np
-
 from tests.lookalikes import write_audio
 
 HOME = "aistpp"

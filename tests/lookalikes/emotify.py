@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from data_modules.emotify import EMOTIONS, GENRES
 from tests import lookalikes
+
+from motionbeat.data_modules.emotify import EMOTIONS, GENRES
 
 HOME = "emotify"
 COUNTS = {"emotify": 40}

@@ -3,8 +3,9 @@
 import csv
 from pathlib import Path
 
-from data_modules.fma_small import GENRES
 from tests import lookalikes
+
+from motionbeat.data_modules.fma_small import GENRES
 
 HOME = "fma"
 COUNTS = {"fma_small": 24}

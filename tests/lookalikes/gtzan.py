@@ -5,9 +5,10 @@ One clip is .au; one has no annotation, as in the real set.
 
 from pathlib import Path
 
-from data_modules.gtzan import GENRES
 from tests import lookalikes
 from tests.mirdata_index import write_index
+
+from motionbeat.data_modules.gtzan import GENRES
 
 HOME = "gtzan"
 COUNTS = {"gtzan": 30, "gtzan_rhythm": 30}

@@ -5,9 +5,10 @@ import json
 import shutil
 import unicodedata
 
-from data_modules.irmas import INSTRUMENTS
-from data_modules.published import hashed_split
 from tests import lookalikes
+
+from motionbeat.data_modules.irmas import INSTRUMENTS
+from motionbeat.data_modules.published import hashed_split
 
 HOME = "irmas"
 EXCERPTS = 6

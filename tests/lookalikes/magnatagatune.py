@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from data_modules.magnatagatune import TAGS
 from tests import lookalikes
+
+from motionbeat.data_modules.magnatagatune import TAGS
 
 HOME = "magnatagatune"
 COUNTS = {"magnatagatune": 32}

@@ -4,8 +4,9 @@ import hashlib
 import json
 import uuid
 
-from data_modules.medley_solos_db import INSTRUMENTS
 from tests import lookalikes
+
+from motionbeat.data_modules.medley_solos_db import INSTRUMENTS
 
 HOME = "medley_solos_db"
 COUNTS = {"medley_solos_db": 3 * len(INSTRUMENTS)}

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from data_modules.base import SPLITS
-from data_modules.mtg_jamendo import CATEGORIES, TOP50
 from tests import lookalikes
+
+from motionbeat.data_modules.base import SPLITS
+from motionbeat.data_modules.mtg_jamendo import CATEGORIES, TOP50
 
 HOME = "mtg_jamendo"
 COUNTS = {

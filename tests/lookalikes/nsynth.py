@@ -2,8 +2,9 @@
 
 import json
 
-from data_modules.nsynth import FAMILIES
 from tests import lookalikes
+
+from motionbeat.data_modules.nsynth import FAMILIES
 
 HOME = "nsynth"
 COUNTS = {"nsynth": 3 * len(FAMILIES)}

@@ -3,9 +3,10 @@
 import hashlib
 import json
 
-from data_modules.openmic2018 import INSTRUMENTS
-from data_modules.published import hashed_split
 from tests import lookalikes
+
+from motionbeat.data_modules.openmic2018 import INSTRUMENTS
+from motionbeat.data_modules.published import hashed_split
 
 HOME = "openmic2018"
 CLIPS = 8

@@ -3,8 +3,9 @@
 import hashlib
 import json
 
-from data_modules.tinysol import INSTRUMENTS
 from tests import lookalikes
+
+from motionbeat.data_modules.tinysol import INSTRUMENTS
 
 HOME = "tinysol"
 COUNTS = {"tinysol": 3 * len(INSTRUMENTS)}

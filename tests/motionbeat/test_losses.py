@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 from torch.nn import functional
 
-from benchmarks.perf.soft_dtw import both_ways, plain, scalars
+from motionbeat.benchmarks.perf.soft_dtw import both_ways, plain, scalars
 from motionbeat.losses import (
     accent_mass,
     bar_emd,

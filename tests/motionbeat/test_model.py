@@ -6,6 +6,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.clicks import click_track
+from tests.toys import card
 from torch import nn
 
 from motionbeat.kinematics import FEATURES, motion_features
@@ -24,8 +26,6 @@ from motionbeat.model import (
 from motionbeat.motion import JOINTS, Motion
 from motionbeat.rhythm import BeatGrid, uniform_grid
 from motionbeat.tokens import Clock
-from tests.clicks import click_track
-from tests.toys import card
 
 TINY = SIZES["tiny"]
 RATES = {AudioTower: (AUDIO_RATE, BANDS), MotionTower: (MOTION_RATE, FEATURES)}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tasks.metrics.beat import beat_scores, f_measure, tempo_scores
+from motionbeat.tasks.metrics.beat import beat_scores, f_measure, tempo_scores
 
 REFERENCE = np.array([6.0, 7.0, 8.0, 9.0])
 

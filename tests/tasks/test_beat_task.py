@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from data_modules.base import Beats, Tempo, Track
-from tasks.beat import BeatTask
-from tasks.beat_references import Chance, Oracle
-from tasks.decoders import BeatEstimate, BeatPrediction
-from tasks.features import Batch
-from tasks.probe import Member
+from motionbeat.data_modules.base import Beats, Tempo, Track
+from motionbeat.tasks.beat import BeatTask
+from motionbeat.tasks.beat_references import Chance, Oracle
+from motionbeat.tasks.decoders import BeatEstimate, BeatPrediction
+from motionbeat.tasks.features import Batch
+from motionbeat.tasks.probe import Member
 
 RATE = 50.0
 TIMES = np.arange(0.5, 20, 0.5)

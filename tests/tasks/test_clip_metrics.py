@@ -6,7 +6,7 @@ import torch
 from sklearn import metrics as sklearn_metrics
 from torchmetrics.functional import concordance_corrcoef, pearson_corrcoef
 
-from tasks.metrics.clip import (
+from motionbeat.tasks.metrics.clip import (
     accuracy,
     average_precision,
     ccc,

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmarks.statistics import once
-from data_modules.base import (
+from motionbeat.benchmarks.statistics import once
+from motionbeat.data_modules.base import (
     DatasetError,
     Emotion,
     Genre,
@@ -17,14 +17,14 @@ from data_modules.base import (
     Tags,
     Track,
 )
-from tasks.clip import ClipPrediction, Prior
-from tasks.emotion import EmotionTask
-from tasks.features import Batch
-from tasks.genre import GenreTask
-from tasks.instrument import InstrumentsTask
-from tasks.neighbours import neighbours_say
-from tasks.probe import Member
-from tasks.tagging import TaggingTask
+from motionbeat.tasks.clip import ClipPrediction, Prior
+from motionbeat.tasks.emotion import EmotionTask
+from motionbeat.tasks.features import Batch
+from motionbeat.tasks.genre import GenreTask
+from motionbeat.tasks.instrument import InstrumentsTask
+from motionbeat.tasks.neighbours import neighbours_say
+from motionbeat.tasks.probe import Member
+from motionbeat.tasks.tagging import TaggingTask
 
 
 class Source:

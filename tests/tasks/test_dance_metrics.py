@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.dancing import danced
 
-from data_modules.base import MotionFile
-from data_modules.dance_with_melody import DanceWithMelody
+from motionbeat.data_modules.base import MotionFile
+from motionbeat.data_modules.dance_with_melody import DanceWithMelody
 from motionbeat.motion import JOINTS, MotionError
-from tasks.metrics.dance import (
+from motionbeat.tasks.metrics.dance import (
     ALIGNMENTS,
     beat_alignment_score,
     beat_coverage,
@@ -31,7 +32,6 @@ from tasks.metrics.dance import (
     penetration,
     physical_foot_contact,
 )
-from tests.dancing import danced
 
 DATA = os.environ.get("MOTIONBEAT_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="needs real recordings: set MOTIONBEAT_DATA")

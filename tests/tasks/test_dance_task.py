@@ -11,19 +11,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
-
-from benchmarks.training import feature_statistics, train
-from data_modules.base import Beats, DataModule, DatasetError, MotionFile, Track
-from motionbeat.motion import FEET, JOINTS, Motion, MotionError
-from tasks import dance as subject
-from tasks import diffusion
-from tasks.dance import DanceTask, RealDance, danced, music_beats, sliding
-from tasks.diffusion import PATCH
-from tasks.features import Resampled, Windows, collate
-from tasks.metrics import dance
-from tasks.poses import CONTACT, FPS, JOINT, WIDTH, Body
-from tasks.probe import Member
 from tests import dancing
+
+from motionbeat.benchmarks.training import feature_statistics, train
+from motionbeat.data_modules.base import Beats, DataModule, DatasetError, MotionFile, Track
+from motionbeat.motion import FEET, JOINTS, Motion, MotionError
+from motionbeat.tasks import dance as subject
+from motionbeat.tasks import diffusion
+from motionbeat.tasks.dance import DanceTask, RealDance, danced, music_beats, sliding
+from motionbeat.tasks.diffusion import PATCH
+from motionbeat.tasks.features import Resampled, Windows, collate
+from motionbeat.tasks.metrics import dance
+from motionbeat.tasks.poses import CONTACT, FPS, JOINT, WIDTH, Body
+from motionbeat.tasks.probe import Member
 
 SECONDS = 6.0
 TEMPI = (96, 104, 112, 120)

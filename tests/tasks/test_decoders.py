@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tasks.decoders import decode_dbn, interval_tempo, peaks, periodicity, pick_peaks
+from motionbeat.tasks.decoders import decode_dbn, interval_tempo, peaks, periodicity, pick_peaks
 
 RATE = 50.0
 

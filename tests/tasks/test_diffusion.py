@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tasks import diffusion
-from tasks.diffusion import GUIDANCE, PATCH, STEPS, TIMES, Denoiser, kept, noised, sample
+from motionbeat.tasks import diffusion
+from motionbeat.tasks.diffusion import GUIDANCE, PATCH, STEPS, TIMES, Denoiser, kept, noised, sample
 
 WIDTH, CONDITION, WINDOW = 5, 7, 24
 LENGTHS = [1, 2, WINDOW // 2, WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW // 2, 10 * WINDOW + 5]

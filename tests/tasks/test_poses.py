@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.dancing import danced
 
 from motionbeat.kinematics import foot_contacts
 from motionbeat.motion import FEET, JOINTS, PARENTS, Motion, MotionError
-from tasks.metrics.dance import bone_length_drift
-from tasks.poses import CONTACT, FPS, GROUND, HEIGHT, JOINT, WIDTH, Body
-from tests.dancing import danced
+from motionbeat.tasks.metrics.dance import bone_length_drift
+from motionbeat.tasks.poses import CONTACT, FPS, GROUND, HEIGHT, JOINT, WIDTH, Body
 
 SECONDS = 4.0
 

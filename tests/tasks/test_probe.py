@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-
-from tasks.features import Batch, Windows, collate
-from tasks.probe import Member, Probe, SeededDropout
 from tests.toys import ToyEmotion
+
+from motionbeat.tasks.features import Batch, Windows, collate
+from motionbeat.tasks.probe import Member, Probe, SeededDropout
 
 
 class Shape:

@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from tests.clicks import click_track
+from tests.dancing import beats_at, danced, write_dance
 
-from data_modules.base import DatasetError, MotionFile, Track
+from motionbeat.data_modules.base import DatasetError, MotionFile, Track
 from motionbeat.kinematics import FEATURES
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import Motion
 from motionbeat.pretraining.pairs import watch
-from tasks import retrieval
-from tasks.features import Batch
-from tasks.metrics.retrieval import ranks
-from tasks.probe import Member
-from tasks.retrieval import (
+from motionbeat.tasks import retrieval
+from motionbeat.tasks.features import Batch
+from motionbeat.tasks.metrics.retrieval import ranks
+from motionbeat.tasks.probe import Member
+from motionbeat.tasks.retrieval import (
     ClipEmbeddings,
     Retrieval2DTask,
     RetrievalTask,
@@ -27,8 +29,6 @@ from tasks.retrieval import (
     UntrainedTowers,
     heard_period,
 )
-from tests.clicks import click_track
-from tests.dancing import beats_at, danced, write_dance
 
 SECONDS = 12.0
 

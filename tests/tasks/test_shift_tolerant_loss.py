@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from tasks.beat import shift_tolerant_loss
+from motionbeat.tasks.beat import shift_tolerant_loss
 
 BEAT, FRAMES, REACH = 10, 21, 2
 SURE = 20.0

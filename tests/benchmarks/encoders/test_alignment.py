@@ -5,14 +5,14 @@ import pytest
 import soundfile
 import torch
 
-from benchmarks.encoders.basic_pitch import BasicPitch
-from benchmarks.encoders.hub import HubEncoder
-from benchmarks.encoders.mtg_taggers import BlockTagger
-from benchmarks.encoders.musicnn import Musicnn
-from benchmarks.encoders.no_music import NoMusic
-from benchmarks.registry import ENCODERS
-from benchmarks.store import encode
 from motionbeat.audio import load_audio, resample
+from motionbeat.benchmarks.encoders.basic_pitch import BasicPitch
+from motionbeat.benchmarks.encoders.hub import HubEncoder
+from motionbeat.benchmarks.encoders.mtg_taggers import BlockTagger
+from motionbeat.benchmarks.encoders.musicnn import Musicnn
+from motionbeat.benchmarks.encoders.no_music import NoMusic
+from motionbeat.benchmarks.registry import ENCODERS
+from motionbeat.benchmarks.store import encode
 from motionbeat.model import AUDIO_RATE, SAMPLE_RATE, Listening, MotionBeatEncoder
 from motionbeat.rhythm import onset_envelope
 

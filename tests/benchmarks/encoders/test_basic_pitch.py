@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.encoders import basic_pitch
-from benchmarks.encoders.basic_pitch import BasicPitch
 from motionbeat import encoder as contract
+from motionbeat.benchmarks.encoders import basic_pitch
+from motionbeat.benchmarks.encoders.basic_pitch import BasicPitch
 from motionbeat.errors import MotionBeatError
 
 FRAMES = [20, 60, 100, 140]

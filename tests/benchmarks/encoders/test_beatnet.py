@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.encoders import beatnet
-from benchmarks.encoders.beatnet import BeatNet, LogFilteredSpectrum
 from motionbeat import encoder as contract
+from motionbeat.benchmarks.encoders import beatnet
+from motionbeat.benchmarks.encoders.beatnet import BeatNet, LogFilteredSpectrum
 from motionbeat.errors import MotionBeatError
-from tasks.madmom import madmom
+from motionbeat.tasks.madmom import madmom
 
 
 def waveform() -> torch.Tensor:

@@ -6,17 +6,17 @@ from functools import cache
 
 import pytest
 
-from benchmarks.check_encoder import CHECKS, check_card, noise, states
-from benchmarks.encoders.basic_pitch import BasicPitch
-from benchmarks.encoders.beatgrid import BeatGridEncoder
-from benchmarks.encoders.beatnet import BeatNet
-from benchmarks.encoders.logmel import LogMel
-from benchmarks.encoders.mfcc_chroma import MfccChroma
-from benchmarks.encoders.motionbeat import MotionBeatRandom, MotionBeatSmall
-from benchmarks.encoders.mtg_taggers import CrnnMsd, FcnMtat, MusicnnJamendo
-from benchmarks.encoders.musicnn import Musicnn, MusicnnMsd
-from benchmarks.encoders.no_music import NoMusic
-from benchmarks.encoders.random import RandomNetwork
+from motionbeat.benchmarks.check_encoder import CHECKS, check_card, noise, states
+from motionbeat.benchmarks.encoders.basic_pitch import BasicPitch
+from motionbeat.benchmarks.encoders.beatgrid import BeatGridEncoder
+from motionbeat.benchmarks.encoders.beatnet import BeatNet
+from motionbeat.benchmarks.encoders.logmel import LogMel
+from motionbeat.benchmarks.encoders.mfcc_chroma import MfccChroma
+from motionbeat.benchmarks.encoders.motionbeat import MotionBeatRandom, MotionBeatSmall
+from motionbeat.benchmarks.encoders.mtg_taggers import CrnnMsd, FcnMtat, MusicnnJamendo
+from motionbeat.benchmarks.encoders.musicnn import Musicnn, MusicnnMsd
+from motionbeat.benchmarks.encoders.no_music import NoMusic
+from motionbeat.benchmarks.encoders.random import RandomNetwork
 from motionbeat.encoder import Encoder
 from motionbeat.model import MotionBeatEncoder
 
@@ -80,10 +80,9 @@ def test_no_music_is_heard_by_the_encoder_that_hears_none():
 
 def test_importing_the_encoders_is_light():
     code = (
-        "import sys, benchmarks.encoders.logmel, benchmarks.encoders.mfcc_chroma\n"
-        "import benchmarks.encoders.random, benchmarks.encoders.musicnn\n"
-        "import benchmarks.encoders.beatnet, benchmarks.encoders.basic_pitch\n"
-        "import benchmarks.encoders.mtg_taggers\n"
+        "import sys\n"
+        "from motionbeat.benchmarks.encoders import basic_pitch, beatnet, logmel, mfcc_chroma\n"
+        "from motionbeat.benchmarks.encoders import mtg_taggers, musicnn, random\n"
         "heavy = {'librosa', 'torchaudio', 'scipy', 'tensorflow', 'madmom'}\n"
         "packages = {'musicnn', 'BeatNet', 'basic_pitch'}\n"
         "print((heavy | packages) & set(sys.modules))"

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from benchmarks.encoders.logmel import LogMel
-from benchmarks.encoders.mfcc_chroma import MfccChroma
+from motionbeat.benchmarks.encoders.logmel import LogMel
+from motionbeat.benchmarks.encoders.mfcc_chroma import MfccChroma
 from motionbeat.spectrum import AmplitudeSpectrum
 
 

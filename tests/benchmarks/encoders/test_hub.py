@@ -6,9 +6,9 @@ import pytest
 import torch
 from requests import Response
 from safetensors.torch import save_file
-
-from benchmarks.encoders.hub import HubEncoder, HubError, read_weights, snapshot
 from tests.toys import card
+
+from motionbeat.benchmarks.encoders.hub import HubEncoder, HubError, read_weights, snapshot
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 errors = pytest.importorskip("huggingface_hub.errors")

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import store
-from benchmarks.check_encoder import noise
-from benchmarks.check_encoder import states as encode
-from benchmarks.encoders.ast import Ast
-from benchmarks.encoders.clap import ClapMusic
-from benchmarks.encoders.codecs import Dac44, Encodec24, Encodec32
-from benchmarks.encoders.hub import HubError
-from benchmarks.encoders.mert import Mert95, Mert330
-from benchmarks.encoders.wav2vec import HubertBase, Wav2Vec2Base, WaveformTransformer
 from motionbeat import encoder as contract
 from motionbeat._torchaudio import functional as audio
+from motionbeat.benchmarks import store
+from motionbeat.benchmarks.check_encoder import noise
+from motionbeat.benchmarks.check_encoder import states as encode
+from motionbeat.benchmarks.encoders.ast import Ast
+from motionbeat.benchmarks.encoders.clap import ClapMusic
+from motionbeat.benchmarks.encoders.codecs import Dac44, Encodec24, Encodec32
+from motionbeat.benchmarks.encoders.hub import HubError
+from motionbeat.benchmarks.encoders.mert import Mert95, Mert330
+from motionbeat.benchmarks.encoders.wav2vec import HubertBase, Wav2Vec2Base, WaveformTransformer
 
 transformers = pytest.importorskip("transformers")
 
@@ -280,7 +280,10 @@ def test_card_states_the_sizes_of_the_published_network(kind, monkeypatch, tmp_p
     monkeypatch.setattr(kind, "folder", classmethod(lambda cls: tmp_path))
     for parent in kind.__mro__:
         module = sys.modules[parent.__module__]
-        if hasattr(module, "pretrained") and module.__name__ != "benchmarks.encoders.hub":
+        if (
+            hasattr(module, "pretrained")
+            and module.__name__ != "motionbeat.benchmarks.encoders.hub"
+        ):
             monkeypatch.setattr(module, "pretrained", unfilled)
     encoder, card = kind().to("meta"), kind.card
     assert card.parameters == sum(weights.numel() for weights in encoder.parameters())
@@ -418,7 +421,7 @@ def test_listing_needs_no_transformers():
     code = (
         "import sys\n"
         "sys.modules['transformers'] = sys.modules['huggingface_hub'] = None\n"
-        "from benchmarks.encoders import ast, clap, codecs, mert, wav2vec\n"
+        "from motionbeat.benchmarks.encoders import ast, clap, codecs, mert, wav2vec\n"
         "print(ast.Ast.card.name, '|', ast.Ast.unavailable())"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.cli import share
-from benchmarks.encoders import mtg_taggers
-from benchmarks.encoders.mtg_taggers import CrnnJamendo, FcnMtat, MusicnnJamendo
 from motionbeat._torchaudio import transforms
+from motionbeat.benchmarks.cli import share
+from motionbeat.benchmarks.encoders import mtg_taggers
+from motionbeat.benchmarks.encoders.mtg_taggers import CrnnJamendo, FcnMtat, MusicnnJamendo
 from motionbeat.errors import MotionBeatError
 
 ARCHIVE = Path(os.environ.get("MOTIONBEAT_DATA", ""), "tagging_weights.zip")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.encoders import musicnn
-from benchmarks.encoders.musicnn import Musicnn, MusicnnMsd
+from motionbeat.benchmarks.encoders import musicnn
+from motionbeat.benchmarks.encoders.musicnn import Musicnn, MusicnnMsd
 from motionbeat.errors import MotionBeatError
 
 MTT_TAGS = """

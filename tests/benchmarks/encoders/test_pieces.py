@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import store
-from benchmarks.encoders.beatgrid import BeatGridEncoder
-from benchmarks.encoders.logmel import LogMel
-from benchmarks.registry import ENCODERS
-from benchmarks.store import encode
+from motionbeat.benchmarks import store
+from motionbeat.benchmarks.encoders.beatgrid import BeatGridEncoder
+from motionbeat.benchmarks.encoders.logmel import LogMel
+from motionbeat.benchmarks.registry import ENCODERS
+from motionbeat.benchmarks.store import encode
 from motionbeat.model import MotionBeatEncoder
 
 NAMES = ["logmel", "mfcc_chroma", "random", "musicnn", "beatnet", "basic-pitch", "fcn-mtat"]
@@ -52,8 +52,8 @@ def test_twenty_minutes_equal_the_whole(monkeypatch):
 
 GROWTH = """
 import sys, numpy, torch
-from benchmarks import check_encoder, store
-from benchmarks.registry import ENCODERS
+from motionbeat.benchmarks import check_encoder, store
+from motionbeat.benchmarks.registry import ENCODERS
 
 torch.set_num_threads(1)
 encoder = ENCODERS.get(sys.argv[1])()

@@ -7,8 +7,11 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from tests.benchmarks.encoders import published
+from tests.benchmarks.encoders.published import PUBLISHED, place
 
-from benchmarks.encoders import (
+from motionbeat._torchaudio import functional as audio
+from motionbeat.benchmarks.encoders import (
     clmr,
     dasheng,
     imagebind,
@@ -19,11 +22,8 @@ from benchmarks.encoders import (
     vggish,
     wav2clip,
 )
-from benchmarks.encoders.weights import hollow
-from motionbeat._torchaudio import functional as audio
+from motionbeat.benchmarks.encoders.weights import hollow
 from motionbeat.errors import MotionBeatError
-from tests.benchmarks.encoders import published
-from tests.benchmarks.encoders.published import PUBLISHED, place
 
 NETWORKS = {
     "vggish": (vggish.VggishNetwork, 64, 4096, 128),

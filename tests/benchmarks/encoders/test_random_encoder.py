@@ -2,7 +2,7 @@ import zlib
 
 import torch
 
-from benchmarks.encoders.random import RandomNetwork
+from motionbeat.benchmarks.encoders.random import RandomNetwork
 
 
 def weights_checksum() -> int:

@@ -7,7 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.encoders.tf_checkpoint import CheckpointError, masked_crc32c, read_checkpoint
+from motionbeat.benchmarks.encoders.tf_checkpoint import (
+    CheckpointError,
+    masked_crc32c,
+    read_checkpoint,
+)
 
 SOURCE = Path(find_spec("musicnn").origin).parent / "MTT_musicnn"
 INDEX, DATA = ".index", ".data-00000-of-00001"

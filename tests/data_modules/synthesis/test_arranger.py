@@ -4,12 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data_modules.base import SPLITS
-from data_modules.synthesis.affect import AROUSAL, VALENCE, Cues, affect
-from data_modules.synthesis.arranger import compose
-from data_modules.synthesis.mixing import mix
-from data_modules.synthesis.render import SAMPLE_RATE, render
-from data_modules.synthesis.styles import (
+from motionbeat.data_modules.base import SPLITS
+from motionbeat.data_modules.synthesis.affect import AROUSAL, VALENCE, Cues, affect
+from motionbeat.data_modules.synthesis.arranger import compose
+from motionbeat.data_modules.synthesis.mixing import mix
+from motionbeat.data_modules.synthesis.render import SAMPLE_RATE, render
+from motionbeat.data_modules.synthesis.styles import (
     BEATS_A_BAR,
     DRUMS,
     GROOVES,

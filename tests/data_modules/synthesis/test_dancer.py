@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from data_modules.synthesis.dancer import DANCERS, dance
-from data_modules.synthesis.steps import STYLES, pattern
+from motionbeat.data_modules.synthesis.dancer import DANCERS, dance
+from motionbeat.data_modules.synthesis.steps import STYLES, pattern
 from motionbeat.motion import FEET, JOINTS, PARENTS
 
 EVERYONE = range(len(DANCERS))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from data_modules.base import DatasetError
-from data_modules.synthesis import library
-from data_modules.synthesis.library import Piece
+from motionbeat.data_modules.base import DatasetError
+from motionbeat.data_modules.synthesis import library
+from motionbeat.data_modules.synthesis.library import Piece
 
 
 def make(id: str, folder: Path) -> Piece:

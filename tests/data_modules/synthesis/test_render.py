@@ -3,7 +3,7 @@ import pytest
 import soundfile
 from scipy.signal import correlate
 
-from data_modules.synthesis.render import (
+from motionbeat.data_modules.synthesis.render import (
     SAMPLE_RATE,
     Note,
     Part,

@@ -3,12 +3,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from tests.clicks import click_track
+from tests.dancing import danced
 
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import JOINTS, PARENTS, Motion
 from motionbeat.pretraining.augmentation import change_body, change_sound, speed
-from tests.clicks import click_track
-from tests.dancing import danced
 
 SEEDS = range(40)
 CLICKS = np.array([0.4, 0.83, 1.5, 1.97, 2.6, 3.1, 3.75, 4.3])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from tests.dancing import write_pair
 from torch import Tensor
 
 from motionbeat.model import AUDIO_RATE, MOTION_RATE
@@ -15,7 +16,6 @@ from motionbeat.pretraining.batches import (
     mates,
 )
 from motionbeat.pretraining.pairs import features
-from tests.dancing import write_pair
 
 TEMPI = [60 * 1.005**step for step in range(4)] + [90 * 1.005**step for step in range(8)]
 BPM = 120.0

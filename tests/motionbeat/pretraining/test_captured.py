@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.dancing import danced, write_pair
 
 from motionbeat.kinematics import CONTACTS, PULSES, motion_energy, motion_features
 from motionbeat.motion import FEET, PARENTS
 from motionbeat.pretraining.augmentation import capture, let_go
 from motionbeat.pretraining.pairs import doubted, excerpt, features
 from motionbeat.rhythm import BeatGrid, mistaken_grid
-from tests.dancing import danced, write_pair
 
 SEEDS = range(8)
 DANCE = danced(110.0, 16.0)

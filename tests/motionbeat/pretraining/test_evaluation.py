@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from tests.dancing import write_dance, write_pair
 
 from motionbeat.model import MOTION_RATE, SAMPLE_RATE, MotionBeat
 from motionbeat.motion import Motion
 from motionbeat.pretraining.evaluation import Clips, clips, compare, embed, impostors, moments
 from motionbeat.pretraining.pairs import PairError, excerpt
-from tests.dancing import write_dance, write_pair
 
 CLIP = 3.0
 START = 3.0

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 from lightning import Callback, Trainer
+from tests.dancing import write_pair
 from torch.utils.data import DataLoader
 
 from motionbeat.losses import embodied_contrastive_loss
@@ -15,7 +16,6 @@ from motionbeat.pretraining.module import Pretraining
 from motionbeat.pretraining.pairs import features
 from motionbeat.pretraining.settings import Objective
 from motionbeat.progress import quiet
-from tests.dancing import write_pair
 
 PARTS = ("contrast", "beat", "bar", "anchor")
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from tests.dancing import SECONDS, write_dance, write_pair
 
 from motionbeat.kinematics import FEATURES
 from motionbeat.model import AUDIO_RATE, BANDS, MOTION_RATE, SAMPLE_RATE
@@ -20,7 +21,6 @@ from motionbeat.pretraining.pairs import (
     watch,
 )
 from motionbeat.rhythm import UNIFORM_TEMPO
-from tests.dancing import SECONDS, write_dance, write_pair
 
 BPM = 110.0
 
