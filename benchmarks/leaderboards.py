@@ -6,7 +6,7 @@ primary metric, so time and memory grow with the number of records.
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,6 +39,11 @@ MEANINGS = {
     RENDERER: "shared renderer: the encoder was trained on another dataset made with the same "
     "arranger and sounds",
 }
+P_VALUES = {"p": "p_chance_holm", "p_value": "p_holm"}
+"""Columns of p-values, against chance and against the best other encoder, and their corrections."""
+
+COMPARED = "p_holm: paired bootstrap against the best other encoder, Holm-corrected"
+DROPS = {name: name for name in ("deformation", "clean", "deformed", "drop")}
 _STYLES = {
     "linear": ("o", "tab:blue"),
     "mlp": ("s", "tab:orange"),
@@ -79,31 +84,26 @@ def write_tables(
     """
     folder = results / "robustness" / "runs" if deformed else results / "runs"
     collected = collect(read_records(folder / (task or "")), deformed)
-    tables = {}
-    for (name, tuned), table in collected.rows.groupby(
-        ["task", collected.rows["mode"] != "frozen"]
-    ):
-        file = stem(str(name), "tuned" if tuned else "frozen", deformed)
-        tables[file] = table.dropna(axis=1, how="all").reset_index(drop=True)
-        write_csv(results / f"{file}.csv", tables[file])
-        draw = draw_drops if deformed else draw_scores
-        draw(tables[file], results / f"{file}.png")
+    draw = draw_drops if deformed else draw_scores
+    for name, table in collected.tables.items():
+        write_csv(results / f"{name}.csv", table)
+        draw(table, results / f"{name}.png")
     for name, matrices in collected.confusions.items():
         draw_confusions(matrices, results / f"confusion_{name}.png")
-    if tables and not deformed:
+    if collected.tables and not deformed:
         write_csv(results / "leaderboard.csv", overview(results), index=True)
-    return tables
+    return collected.tables
 
 
 class Collected(NamedTuple):
     """What is made of records.
 
     Attributes:
-        rows: of all tables, in order.
+        tables: by :func:`stem`.
         confusions: by task and title, what the best encoder's linear head takes for what.
     """
 
-    rows: pd.DataFrame
+    tables: dict[str, pd.DataFrame]
     confusions: dict[str, dict[str, pd.DataFrame]]
 
 
@@ -113,17 +113,18 @@ def collect(records: Iterable[RunRecord], deformed: bool = False) -> Collected:
     Encoders compare where head, mode, protocol and test tracks agree. p-values are corrected for
     the encoders of a dataset and head.
     """
-    rows: list[Row] = []
+    rows: dict[str, list[Row]] = defaultdict(list)
     rivals: dict[object, list[tuple[Row, Floats]]] = defaultdict(list)
     best: dict[tuple[str, str, str], tuple[float, str, HeadResult]] = {}
     for record in records:
         task = TASKS.get(record.task)
+        table = rows[stem(record.task, record.mode, deformed)]
         for head, result in record.results.items():
             if deformed:
-                rows += [_row(record, head, result, drop) for drop in _drops(record, result, task)]
+                table += [_row(record, head, result, drop) for drop in _drops(record, result, task)]
                 continue
             row = _row(record, head, result, _scores(result, task))
-            rows.append(row)
+            table.append(row)
             if record.kind != "encoder":
                 continue
             place = (record.task, record.dataset, record.dataset_revision)
@@ -142,7 +143,7 @@ def collect(records: Iterable[RunRecord], deformed: bool = False) -> Collected:
     for (name, _, _), (_, title, result) in best.items():
         scores = result.per_track
         confusions[name][title] = confusion(scores["true"], scores["predicted"])
-    return Collected(_in_order(rows), confusions)
+    return Collected({name: _in_order(table) for name, table in rows.items()}, confusions)
 
 
 def _row(record: RunRecord, head: str, result: HeadResult, values: Row) -> Row:
@@ -216,9 +217,8 @@ def _drops(record: RunRecord, result: HeadResult, task: "type[Task]") -> Iterato
         low, high = interval(samples - left)
         yield {
             "tracks": int((made == CLEAN).sum()),
-            "deformation": deformation.kind,
+            "deformation": deformation.name,
             "strength": deformation.strength,
-            "unit": deformation.unit,
             "clean": clean,
             "deformed": deformed,
             "drop": clean - deformed,
@@ -250,27 +250,28 @@ def _compare(family: list[tuple[Row, Floats]]) -> None:
         rival = second if row["entry"] == first[0]["entry"] else first
         if rival is not None:
             row["compared_with"] = rival[0]["entry"]
-            row["p_value"] = paired_p_value(samples, rival[1])
+            row["p_value"] = round(paired_p_value(samples, rival[1]), 4)
 
 
 def _in_order(rows: list[Row]) -> pd.DataFrame:
-    """The rows by task, dataset, kind, head and primary metric, with corrected p-values."""
-    if not rows:
-        return pd.DataFrame({"task": [], "mode": []})
-    tasks = {name: TASKS.get(name) for name in {row["task"] for row in rows}}
+    """The rows of a table by dataset, kind, head and primary metric, with corrected p-values."""
+    task = TASKS.get(rows[0]["task"])
 
     def place(row: Row) -> tuple[Any, ...]:
-        task = tasks[row["task"]]
-        head = task.heads.index(row["head"]) if row["kind"] == "encoder" else 0
-        score = row.get(task.primary, 0)
-        dataset = (row["task"], row["dataset"], row["dataset_revision"])
-        return *dataset, KINDS.index(row["kind"]), head, -np.nan_to_num(score, nan=-np.inf)
+        encoder = row["kind"] == "encoder"
+        return (
+            row["dataset"],
+            row["dataset_revision"],
+            KINDS.index(row["kind"]),
+            task.heads.index(row["head"]) if encoder else 0,
+            -np.nan_to_num(row.get(task.primary, 0), nan=-np.inf),
+        )
 
     table = pd.DataFrame(sorted(rows, key=place))
-    if "p_value" in table:
-        table["p_value"] = table["p_value"].round(4)
-        families = table.groupby(["task", "dataset", "dataset_revision", "head"])
-        table["p_holm"] = families["p_value"].transform(holm)
+    families = table[table["kind"] == "encoder"].groupby(["dataset", "dataset_revision", "head"])
+    for raw, corrected in P_VALUES.items():
+        if raw in table:
+            table[corrected] = families[raw].transform(holm)
     return table
 
 
@@ -391,8 +392,12 @@ def draw_drops(table: pd.DataFrame, path: Path) -> None:
     from matplotlib.figure import Figure
 
     task = TASKS.get(table["task"].iloc[0])
-    panels = [(label, _by_deformation(part, task.heads[0])) for label, part in by_dataset(table)]
-    panels = [(label, drops["drop"].head(_SHOWN)) for label, drops in panels]
+    table = table[table["head"] == task.heads[0]]
+    panels = []
+    for label, part in by_dataset(table):
+        drops = part.pivot(index="entry", columns="deformation", values="drop")
+        robust = drops.mean(axis=1).sort_values().head(_SHOWN).index
+        panels.append((label, drops.loc[robust, part["deformation"].unique()]))
     lines = sum(len(drops) + 2 for _, drops in panels)
     figure = Figure(figsize=(10, 1.6 + 0.3 * lines), layout="constrained")
     axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
@@ -410,18 +415,6 @@ def draw_drops(table: pd.DataFrame, path: Path) -> None:
             axis.text(column, line, f"{drop:.2f}", **place)
     figure.colorbar(image, ax=axes, label=f"drop of {task.primary.replace('_', ' ')}")
     save(figure, path)
-
-
-def _by_deformation(table: pd.DataFrame, head: str) -> pd.DataFrame:
-    """Values of a head by entry and (value, deformation), most robust entry first."""
-    here = table[table["head"] == head]
-    strength = here["strength"].map("{:g}".format)
-    here = here.assign(label=here["deformation"] + " " + strength + " " + here["unit"])
-    values = here.pivot(
-        index="entry", columns="label", values=["clean", "drop", "drop_low", "drop_high"]
-    )
-    order = values["drop"].mean(axis=1).sort_values().index
-    return values.loc[order].reindex(columns=here["label"].unique(), level="label")
 
 
 def draw_confusions(matrices: dict[str, pd.DataFrame], path: Path) -> None:
@@ -451,73 +444,49 @@ def print_table(table: pd.DataFrame, console: Console | None = None) -> None:
     """Print a table as :func:`write_tables` gives it, one grid a dataset."""
     console = wide(console or Console())
     task = TASKS.get(table["task"].iloc[0])
-    fill: Callable[[pd.DataFrame, type[Task]], Iterator[Table]]
-    fill = _drop_grids if "drop" in table else _score_grids
+    deformed = "drop" in table
+    metric = "drop" if deformed else task.primary
+    columns = DROPS if deformed else dict(task.headline)
+    columns |= {name: name for name in P_VALUES.values() if name in table}
     for label, part in by_dataset(table):
         first = part.iloc[0]
+        shown = part if deformed else best(part, metric)
+        more = part["entry"].nunique() - shown["entry"].nunique()
+        over = "[95 % bootstrap interval over groups of tracks]"
+        notes = [
+            f"{task.primary.replace('_', ' ')} on clean and deformed audio, and its drop {over}"
+        ]
+        if not deformed:
+            notes = [f"mean ±std over seeds {over}", COMPARED]
+        notes += [f"{name.replace('_', ' ')}: {value:g}" for name, value in task.conditions.items()]
+        notes += [f"{more} more encoders in the file"] * bool(more)
+        warnings = part["warnings"].dropna().unique()
         trained = f", trained on {first['trained_on']}" * (first["trained_on"] != first["dataset"])
-        warnings = part["warnings"].dropna().unique() if "warnings" in part else []
-        for grid in fill(part, task):
-            grid.title = f"{task.name} · {label}: {first['tracks']} test tracks{trained}" + (
-                f", {grid.title}" * bool(grid.title)
+        grid = Table(
+            title=f"{task.name} · {label}: {first['tracks']} test tracks{trained}",
+            caption="\n".join(["; ".join(notes), *meanings(part), *warnings]),
+        )
+        grid.add_column("entry")
+        for title in ("head", *columns.values()):
+            grid.add_column(title, justify="right")
+        for _, line in shown.iterrows():
+            what = line["mode"] if line["kind"] == "encoder" else line["kind"]
+            grid.add_row(
+                line["entry"] + f" ({what})" * (what != "frozen") + marked(line),
+                "-" if line["head"] == NO_HEAD else line["head"],
+                *(cell(line, name, name == metric) for name in columns),
             )
-            grid.caption = "\n".join([str(grid.caption), *meanings(part), *warnings])
-            console.print(grid)
+        console.print(grid)
 
 
-def _score_grids(table: pd.DataFrame, task: "type[Task]") -> Iterator[Table]:
-    """One row an entry and head, one column a metric."""
-    shown = best(table, task.primary)
-    more = table["entry"].nunique() - shown["entry"].nunique()
-    grid = Table(
-        caption="mean ±std over seeds [95 % bootstrap interval over groups of tracks]; p_holm: "
-        "paired bootstrap against the best other encoder, Holm-corrected"
-        + "".join(
-            f"; {name.replace('_', ' ')}: {value:g}" for name, value in task.conditions.items()
-        )
-        + f"; {more} more encoders are in the file" * bool(more)
-    )
-    grid.add_column("entry")
-    for title in ("head", *task.headline.values(), "p_holm"):
-        grid.add_column(title, justify="right")
-    for _, line in shown.iterrows():
-        what = line.get("mode", "frozen") if line["kind"] == "encoder" else line["kind"]
-        grid.add_row(
-            line["entry"] + f" ({what})" * (what != "frozen") + marked(line),
-            "-" if line["head"] == NO_HEAD else line["head"],
-            *(cell(line, metric, metric == task.primary) for metric in task.headline),
-            "" if pd.isna(line.get("p_holm")) else f"{line['p_holm']:.3f}",
-        )
-    yield grid
-
-
-def cell(line: "pd.Series[Any]", metric: str, full: bool) -> str:
-    """One number as people read it; a dash where it is undefined."""
-    if pd.isna(line.get(metric)):
-        return "-"
-    text = f"{line[metric]:.3f}"
-    if full:
+def cell(line: "pd.Series[Any]", metric: str, full: bool = False) -> str:
+    """One value as people read it; a dash where it is undefined."""
+    value = line[metric]
+    if isinstance(value, str) or pd.isna(value):
+        return value if isinstance(value, str) else "-"
+    text = f"{value:.3f}"
+    if full and f"{metric}_std" in line:
         text += f" ±{line[f'{metric}_std']:.3f}" if line["seeds"] > 1 else " " * 7
+    if full:
         text += f" [{line[f'{metric}_low']:.3f}, {line[f'{metric}_high']:.3f}]"
     return text
-
-
-def _drop_grids(table: pd.DataFrame, task: "type[Task]") -> Iterator[Table]:
-    """For each head one row a deformation, one column an entry."""
-    for head in table["head"].unique():
-        values = _by_deformation(table, head)
-        grid = Table(
-            title=f"{head} head",
-            caption=f"drop of {task.primary.replace('_', ' ')} on deformed test audio "
-            "[95 % bootstrap interval over groups of tracks]",
-        )
-        grid.add_column("deformation")
-        for name in values.index:
-            grid.add_column(str(name), justify="right")
-        clean = values["clean"].iloc[:, 0]
-        grid.add_row("clean", *(f"{score:.3f}" for score in clean), end_section=True)
-        for column in values["drop"]:
-            cells = (values[name][column] for name in ("drop", "drop_low", "drop_high"))
-            texts = ("{:+.3f} [{:+.3f}, {:+.3f}]".format(*one) for one in zip(*cells, strict=True))
-            grid.add_row(str(column), *texts)
-        yield grid

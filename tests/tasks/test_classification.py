@@ -1,122 +1,167 @@
-"""The metrics of clips against scikit-learn's and torchmetrics', on weighted and tied tracks."""
+"""The metrics of clips against scikit-learn's and scipy's, on weighted and tied tracks."""
+
+from functools import partial
 
 import numpy as np
 import pytest
-import torch
+from scipy.stats import pearsonr
 from sklearn import metrics as sklearn_metrics
-from torchmetrics.functional import concordance_corrcoef, pearson_corrcoef
 
-from motionbeat.tasks.metrics.clip import (
+from motionbeat.tasks.metrics.classification import (
     accuracy,
     average_precision,
     ccc,
-    macro,
+    confusion,
     macro_f1,
-    over_seeds,
     pearson,
     r2,
     roc_auc,
+    summarise_multi_label,
+    summarise_regression,
+    summarise_single_label,
 )
 
 RNG = np.random.default_rng(0)
-TRACKS = 80
+SEEDS, TRACKS = 2, 60
 WEIGHTS = np.stack(
     [np.ones(TRACKS)]
     + [np.bincount(RNG.integers(TRACKS, size=TRACKS), minlength=TRACKS) for _ in range(5)]
 ).astype(float)
-TRUTH = (RNG.random(TRACKS) < 0.3).astype(float)
-SCORE = np.round(RNG.random(TRACKS) * 0.7 + 0.3 * TRUTH, 1)  # with ties
-CLASSES = RNG.integers(5, size=TRACKS).astype(float)
-GUESSES = np.where(RNG.random(TRACKS) < 0.5, CLASSES, RNG.integers(5, size=TRACKS)).astype(float)
-REAL = RNG.standard_normal(TRACKS) + 3
-SAID = 0.6 * REAL + 0.4 * RNG.standard_normal(TRACKS)
+BINARY = (RNG.random((SEEDS, TRACKS)) < 0.3).astype(float)
+SCORES = np.round(RNG.random((SEEDS, TRACKS)) * 0.7 + 0.3 * BINARY, 1)  # with ties
+NAMES = np.array(["blues", "jazz", "rock", "pop", "ska"])
+CLASSES = NAMES[RNG.integers(5, size=(SEEDS, TRACKS))]
+GUESSES = np.where(RNG.random((SEEDS, TRACKS)) < 0.5, CLASSES, NAMES[3])
+NUMBERS = RNG.standard_normal((SEEDS, TRACKS)) + 3
+ESTIMATES = 0.6 * NUMBERS + 0.4 * RNG.standard_normal((SEEDS, TRACKS))
+ONCE = np.ones((1, 4))
+
+
+def lins(true, predicted):
+    covariance = np.cov(true, predicted, bias=True)
+    apart = (true.mean() - predicted.mean()) ** 2
+    return 2 * covariance[0, 1] / (covariance[0, 0] + covariance[1, 1] + apart)
 
 
 @pytest.mark.parametrize(
-    ("metric", "reference"),
+    ("metric", "reference", "true", "predicted"),
     [
-        (roc_auc, sklearn_metrics.roc_auc_score),
-        (average_precision, sklearn_metrics.average_precision_score),
+        (accuracy, sklearn_metrics.accuracy_score, CLASSES, GUESSES),
+        (
+            macro_f1,
+            lambda *pair: sklearn_metrics.f1_score(*pair, average="macro"),
+            CLASSES,
+            GUESSES,
+        ),
+        (roc_auc, sklearn_metrics.roc_auc_score, BINARY, SCORES),
+        (average_precision, sklearn_metrics.average_precision_score, BINARY, SCORES),
+        (r2, sklearn_metrics.r2_score, NUMBERS, ESTIMATES),
+        (pearson, lambda *pair: pearsonr(*pair).statistic, NUMBERS, ESTIMATES),
+        (ccc, lins, NUMBERS, ESTIMATES),
     ],
 )
-def test_ranking_agrees_with_scikit_learn(metric, reference):
-    expected = [reference(TRUTH, SCORE, sample_weight=weights) for weights in WEIGHTS]
-    np.testing.assert_allclose(metric(TRUTH, SCORE, WEIGHTS), expected, atol=1e-12)
+def test_values_are_those_of_the_reference_on_repeated_tracks(metric, reference, true, predicted):
+    found = metric(true, predicted, WEIGHTS)
+    assert found.shape == (SEEDS, len(WEIGHTS))
+    for seed in range(SEEDS):
+        for sample, weights in enumerate(WEIGHTS.astype(int)):
+            drawn = np.repeat(np.arange(TRACKS), weights)
+            expected = reference(true[seed, drawn], predicted[seed, drawn])
+            assert found[seed, sample] == pytest.approx(expected, abs=1e-12)
 
 
-def test_classes_agree_with_scikit_learn():
-    found = accuracy(CLASSES, GUESSES, WEIGHTS), macro_f1(CLASSES, GUESSES, WEIGHTS)
-    for row, weights in enumerate(WEIGHTS):
-        options = {"sample_weight": weights}
-        assert found[0][row] == pytest.approx(
-            sklearn_metrics.accuracy_score(CLASSES, GUESSES, **options)
-        )
-        assert found[1][row] == pytest.approx(
-            sklearn_metrics.f1_score(CLASSES, GUESSES, average="macro", **options)
-        )
+@pytest.mark.parametrize(
+    ("true", "predicted", "expected"),
+    [("aabbcde", "aabbaba", 0.293), ("aabb", "aacc", 1 / 3), ("abc", "abc", 1)],
+    ids=["unknown in training", "never true", "all found"],
+)
+def test_every_class_that_is_true_or_predicted_counts_in_macro_f1(true, predicted, expected):
+    pair = np.array([list(true)]), np.array([list(predicted)])
+    found = macro_f1(*pair, np.ones((1, len(true))))
+    assert found[0, 0] == pytest.approx(expected, abs=5e-4)
+    sklearns = sklearn_metrics.f1_score(*(one[0] for one in pair), average="macro", zero_division=0)
+    assert found[0, 0] == pytest.approx(sklearns)
 
 
-def test_numbers_agree_with_scikit_learn_and_torchmetrics():
-    for row, weights in enumerate(WEIGHTS):
-        drawn = np.repeat(np.arange(TRACKS), weights.astype(int))
-        real, said = torch.from_numpy(REAL[drawn]), torch.from_numpy(SAID[drawn])
-        one = WEIGHTS[row : row + 1]
-        assert r2(REAL, SAID, one)[0] == pytest.approx(sklearn_metrics.r2_score(real, said))
-        assert pearson(REAL, SAID, one)[0] == pytest.approx(
-            float(pearson_corrcoef(said, real)), abs=1e-6
-        )
-        expected = float(concordance_corrcoef(said, real))
-        count = weights.sum()
-        # torchmetrics divides by n - 1, Lin's coefficient by n.
-        if np.array_equal(weights, np.ones(TRACKS)):
-            covariance = np.cov(REAL, SAID, bias=True)
-            by_hand = (
-                2
-                * covariance[0, 1]
-                / (covariance[0, 0] + covariance[1, 1] + (REAL.mean() - SAID.mean()) ** 2)
-            )
-            assert ccc(REAL, SAID, one)[0] == pytest.approx(by_hand)
-        assert ccc(REAL, SAID, one)[0] == pytest.approx(expected, abs=2 / count)
+def test_classes_of_folds_with_other_vocabularies_are_told_apart_by_name():
+    """A fold that lacks b counts c as its second class, as b is in the other: .867, not .6."""
+    true, predicted = np.array([list("abcacc")]), np.array([list("aacacc")])
+    by_fold = [{"a": 0, "b": 1, "c": 2}] * 3 + [{"a": 0, "c": 1}] * 3
+    numbers = [
+        np.array([[fold[name] for fold, name in zip(by_fold, names[0], strict=True)]])
+        for names in (true, predicted)
+    ]
+    weights = np.ones((1, 6))
+    by_name = summarise_single_label({"true": true, "predicted": predicted}, weights)["macro_f1"]
+    assert by_name[0, 0] == pytest.approx(0.6)
+    assert macro_f1(*numbers, weights)[0, 0] == pytest.approx(0.867, abs=5e-4)
+    matrix = confusion(true, predicted)
+    assert list(matrix.index) == list(matrix.columns) == ["a", "b", "c"]
+    assert matrix.loc["b"].tolist() == [1, 0, 0]
 
 
-def test_by_hand():
-    weights = np.ones((1, 4))
-    truth, score = np.array([1.0, 0, 1, 0]), np.array([0.9, 0.8, 0.7, 0.1])
-    assert roc_auc(truth, score, weights)[0] == pytest.approx(3 / 4)
-    assert average_precision(truth, score, weights)[0] == pytest.approx((1 + 2 / 3) / 2)
-    assert roc_auc(truth, np.zeros(4), weights)[0] == 0.5, "ties count half"
-    assert average_precision(truth, np.zeros(4), weights)[0] == 0.5
+def test_a_class_that_a_sample_lacks_does_not_count_in_it():
+    pair = np.array([["a", "b", "c"]]), np.array([["a", "b", "a"]])
+    assert macro_f1(*pair, np.array([[1.0, 1, 0]]))[0, 0] == 1
+
+
+def test_ranking_by_hand():
+    true, score = np.array([[1.0, 0, 1, 0]]), np.array([[0.9, 0.8, 0.7, 0.1]])
+    assert roc_auc(true, score, ONCE)[0, 0] == pytest.approx(3 / 4)
+    assert average_precision(true, score, ONCE)[0, 0] == pytest.approx((1 + 2 / 3) / 2)
+    assert roc_auc(true, 0 * score, ONCE)[0, 0] == 0.5, "ties count half"
+    assert average_precision(true, 0 * score, ONCE)[0, 0] == 0.5
 
 
 def test_unknown_tracks_do_not_count():
-    truth = TRUTH.copy()
-    truth[::3] = np.nan
-    known = np.isfinite(truth)
+    true = BINARY.copy()
+    true[:, ::3] = np.nan
+    known = np.isfinite(true[0])
     for metric in (roc_auc, average_precision):
         np.testing.assert_allclose(
-            metric(truth, SCORE, WEIGHTS), metric(TRUTH[known], SCORE[known], WEIGHTS[:, known])
+            metric(true, SCORES, WEIGHTS),
+            metric(BINARY[:, known], SCORES[:, known], WEIGHTS[:, known]),
         )
 
 
-@pytest.mark.parametrize("truth", [np.zeros(4), np.ones(4), np.full(4, np.nan)])
-def test_one_sided_truth_has_no_area(truth):
-    assert np.isnan(roc_auc(truth, np.arange(4.0), np.ones((2, 4)))).all()
+@pytest.mark.parametrize("true", [np.zeros((1, 4)), np.ones((1, 4)), np.full((1, 4), np.nan)])
+def test_one_sided_truth_has_no_area(true):
+    assert np.isnan(roc_auc(true, np.arange(4.0)[None], ONCE)).all()
 
 
 def test_constants_have_no_correlation():
-    weights = np.ones((1, 3))
-    assert np.isnan(pearson(np.ones(3), np.arange(3.0), weights)[0])
-    assert np.isnan(r2(np.ones(3), np.arange(3.0), weights)[0])
+    constant, rising = np.ones((1, 4)), np.arange(4.0)[None]
+    for metric in (pearson, r2):
+        assert np.isnan(metric(constant, rising, ONCE)).all()
 
 
-def test_a_class_that_is_neither_there_nor_said_does_not_count():
-    weights = np.array([[1.0, 1, 0]])
-    assert macro_f1(np.array([0.0, 1, 2]), np.array([0.0, 1, 0]), weights)[0] == 1
+def test_several_classes_are_averaged_where_they_are_defined():
+    per_track = {
+        "true/a": np.array([[1.0, 0, 1, 0]]),
+        "score/a": np.array([[0.9, 0.8, 0.7, 0.1]]),
+        "true/b": np.zeros((1, 4)),
+        "score/b": np.zeros((1, 4)),
+    }
+    found = {name: one[0, 0] for name, one in summarise_multi_label(per_track, ONCE).items()}
+    assert found["roc_auc"] == found["roc_auc/a"] == 3 / 4
+    assert found["average_precision"] == pytest.approx(5 / 6)
+    assert found["classes"] == 1
+    assert np.isnan([found["roc_auc/b"], found["average_precision/b"]]).all()
 
 
-def test_means_over_classes_and_rows_over_seeds():
-    assert macro(np.array([[0.2, np.nan], [0.4, np.nan]])).tolist()[0] == pytest.approx(0.3)
-    assert np.isnan(macro(np.array([[np.nan]]))[0])
-    found = over_seeds(accuracy, np.array([[1.0, 2], [1, 2]]), np.array([[1.0, 2], [1, 1]]),
-                       np.ones((1, 2)))  # fmt: skip
-    assert found.tolist() == [[1.0], [0.5]]
+def test_scores_of_different_folds_are_not_ranked_against_each_other():
+    per_track = {
+        "true/a": np.array([[1.0, 0, 1, 0]]),
+        "score/a": np.array([[0.9, 0.8, 0.2, 0.1]]),
+        "fold": np.array([[0.0, 0, 1, 1]]),
+    }
+    assert summarise_multi_label(per_track, ONCE)["roc_auc"][0, 0] == 1
+    del per_track["fold"]
+    assert summarise_multi_label(per_track, ONCE)["roc_auc"][0, 0] == 3 / 4
+
+
+def test_numbers_have_three_metrics_each_and_r2_is_their_mean():
+    per_track = {"true_x": NUMBERS, "predicted_x": ESTIMATES, "true_y": NUMBERS}
+    found = summarise_regression(per_track | {"predicted_y": NUMBERS}, WEIGHTS)
+    assert set(found) == {"r2"} | {f"{m}_{n}" for m in ("r2", "pearson", "ccc") for n in "xy"}
+    np.testing.assert_allclose(found["r2"], (found["r2_x"] + 1) / 2)
