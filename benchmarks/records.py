@@ -54,9 +54,11 @@ def _array(values: Any) -> NDArray[Any]:
     """Per-track scores of nested sequences: strings, or numbers in which None is NaN."""
     try:
         if not isinstance(values, np.ndarray):
-            named = {isinstance(value, str) for seed in values for value in seed}
-            values = np.array(values, str if named == {True} else np.float64)
-    except TypeError as error:
+            named = isinstance(values[0][0], str)
+            if named and not all(isinstance(one, str) for seed in values for one in seed):
+                raise TypeError
+            values = np.array(values, str if named else np.float64)
+    except (TypeError, LookupError) as error:
         raise ValueError("per-track scores are lists of numbers or of names") from error
     if values.ndim != 2 or values.dtype.kind not in "fU":
         raise ValueError("per-track scores are numbers or names, (seeds, tracks)")

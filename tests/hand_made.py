@@ -47,7 +47,11 @@ def know_toys(monkeypatch):
 def toy_cards(monkeypatch, registry):
     """Two rendered datasets of one renderer, and a real one."""
     cards = {
-        name: SimpleNamespace(renderer=renderer, is_among=lambda known, name=name: name in known)
+        name: SimpleNamespace(
+            renderer=renderer,
+            data="rendered" if renderer else "real",
+            is_among=lambda known, name=name: name in known,
+        )
         for name, renderer in {"mill": "wheel", "watermill": "wheel", "songs": ""}.items()
     }
     classes = {name: SimpleNamespace(card=card) for name, card in cards.items()}
