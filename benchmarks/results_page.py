@@ -87,6 +87,12 @@ ABLATION = {
 }
 
 
+KEPT = [
+    *("entry", "kind", "dataset", "data", "edition", "finished"),
+    *("training_data_overlap", "shared_renderer"),
+]
+
+
 class Column(NamedTuple):
     """A column of a table: the primary metric of a task, on one dataset or on each."""
 
@@ -140,7 +146,8 @@ def primaries(
         metric = TASKS.get(column.task).primary
         texts = [_score(row, metric, interval) for _, row in rows.iterrows()]
         titles = column.title + rows.apply(_dataset, axis=1)
-        parts.append(rows.assign(column=titles, text=texts).sort_values("dataset", kind="stable"))
+        rows = rows[KEPT].assign(column=titles, text=texts)
+        parts.append(rows.sort_values("dataset", kind="stable"))
     rows = pd.concat(parts)
     if entries:
         rows = rows[rows["entry"].isin(entries)]

@@ -5,7 +5,14 @@ from tests.hand_made import Toy, know_toys, record, toy_cards
 from motionbeat.benchmarks import results_page
 from motionbeat.benchmarks.leaderboards import OVERLAP, RENDERER, collect, write_csv
 from motionbeat.benchmarks.registry import DATASETS
-from motionbeat.benchmarks.results_page import PAGES, ROOT, Column, everything, primaries, with_tables
+from motionbeat.benchmarks.results_page import (
+    PAGES,
+    ROOT,
+    Column,
+    everything,
+    primaries,
+    with_tables,
+)
 
 OLD = {"score_low": 0.4, "score_high": 0.6, "contaminated": False, "finished": "2026-11-20"}
 

@@ -49,7 +49,7 @@ def lins(true, predicted):
         (accuracy, sklearn_metrics.accuracy_score, CLASSES, GUESSES),
         (
             macro_f1,
-            lambda *pair: sklearn_metrics.f1_score(*pair, average="macro"),
+            partial(sklearn_metrics.f1_score, average="macro"),
             CLASSES,
             GUESSES,
         ),
