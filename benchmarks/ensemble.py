@@ -81,7 +81,7 @@ class Ensemble(LightningModule):
         inputs = first.inputs(batch, mask.shape[1])
         return [task.respond(one, inputs) for task, one in zip(chosen, mixed, strict=True)], mask
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Sum of the members' losses; no gradient reaches another member."""
         members = self.active
         outputs, mask = self.respond(batch, members)
@@ -92,7 +92,7 @@ class Ensemble(LightningModule):
         ]
         return torch.stack(losses).sum()
 
-    def validation_step(self, batch: Batch, _: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Gather what each member needs of whole tracks."""
         members = self.active
         outputs, mask = self.respond(batch, members)
@@ -129,7 +129,7 @@ class Ensemble(LightningModule):
             if state:
                 task.load_state_dict(state)
 
-    def predict_step(self, batch: Batch, _: int) -> list[list[Any]]:
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[list[Any]]:
         """Predictions [member][track] for the whole tracks of a batch."""
         outputs, mask = self.respond(batch, range(len(self.tasks)))
         return [

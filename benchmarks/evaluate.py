@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed, parallel_config
+
+from motionbeat.benchmarks.embedded import embed
+from motionbeat.benchmarks.keys import tracks_key
+from motionbeat.benchmarks.protocol import Probed, Probing
 from motionbeat.benchmarks.records import (
+    NO_HEAD,
     HeadResult,
     Model,
     Protocol,
@@ -21,12 +27,8 @@ from motionbeat.benchmarks.records import (
     read_model,
     write_model,
 )
-from motionbeat.benchmarks.significance import scores
-
-from motionbeat.benchmarks.embedded import embed
-from motionbeat.benchmarks.keys import tracks_key
-from motionbeat.benchmarks.protocol import Probed, Probing
 from motionbeat.benchmarks.registry import DATASETS, TASKS, make
+from motionbeat.benchmarks.significance import scores
 from motionbeat.benchmarks.store import EmbeddingStore
 from motionbeat.cache import default_cache, digest
 from motionbeat.console import say
@@ -44,6 +46,7 @@ from motionbeat.encoding import find_encoder
 from motionbeat.errors import MotionBeatError
 from motionbeat.tasks.adapters import EncoderMode, FineTuningError
 from motionbeat.tasks.task import FOLD, Baseline, PerTrackScores, Task, arrays
+from motionbeat.threads import one_thread
 
 LENGTH_SLACK = 0.5  # s
 
@@ -300,7 +303,9 @@ class Evaluation:
     def recall(self, key: str) -> RunRecord | None:
         """An entry finished on this machine before, shown again; None when there is none."""
         record = recollect(self.finished(key), RunRecord)
-        if record is None or not set(self.heads) <= {*record.results, "knn"}:
+        if record is None or (
+            record.kind == "encoder" and not set(self.heads) <= set(record.results)
+        ):
             return None
         self.show(record)
         say(
@@ -334,6 +339,7 @@ class Evaluation:
             self.embed([encoder])
         seconds = time.perf_counter() - started
         results = {}
+        one_thread()
         for head in self.heads:
             part = self.finished(key, f".{head}")
             label = f"{self.task.name} · {self.dataset.card.name} · {card.name} · {head}"
@@ -418,7 +424,7 @@ class Evaluation:
                 ]
             )
         return self.record(
-            {"baseline": self.result(predictions, started)},
+            {NO_HEAD: self.result(predictions, started)},
             key=key,
             kind=baseline.kind,
             name=baseline.name,
@@ -458,9 +464,7 @@ class Evaluation:
             per_track={
                 name: tuple(map(tuple, values.tolist())) for name, values in per_track.items()
             },
-            scores=scores(
-                self.scored(per_track), self.scored_groups(groups), self.task.summarise
-            ),
+            scores=scores(self.scored(per_track), self.scored_groups(groups), self.task.summarise),
             seconds=time.perf_counter() - started,
         )
 
@@ -502,6 +506,9 @@ class Evaluation:
             self.check(encoder)
         if pending and self.mode == "frozen":
             self.embed(pending)
+        if len(pending) > 1:  # side by side; what they come to is recalled below
+            with parallel_config("loky", n_jobs=-1, inner_max_num_threads=1):
+                Parallel()(delayed(self.encoder_entry)(encoder) for encoder in pending)
         found = [self.encoder_entry(encoder) for encoder in encoders]
         return found + [self.baseline_entry(baseline) for baseline in baselines]
 
@@ -609,9 +616,15 @@ class Result:
         return pd.concat(frames, ignore_index=True)
 
     def __str__(self) -> str:
-        from motionbeat.benchmarks.leaderboards import table_text
+        from rich.console import Console
 
-        return table_text([self.record, *self.baselines])
+        from motionbeat.benchmarks.leaderboards import collect, print_table
+
+        console = Console()
+        with console.capture() as text:
+            for table in collect([self.record, *self.baselines]).tables.values():
+                print_table(table, console)
+        return text.get()
 
 
 def evaluate(

@@ -21,8 +21,10 @@ def adaptable(encoder: nn.Module) -> list[str]:
     return [
         name
         for name, module in encoder.named_modules()
-        if isinstance(module, nn.Linear | nn.MultiheadAttention)
-        and not isinstance(module, nn.modules.linear.NonDynamicallyQuantizableLinear)
+        if (
+            isinstance(module, nn.Linear | nn.MultiheadAttention)
+            and not isinstance(module, nn.modules.linear.NonDynamicallyQuantizableLinear)
+        )
         or (isinstance(module, nn.Conv1d) and module.kernel_size == (1,))
     ]
 

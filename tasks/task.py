@@ -478,14 +478,14 @@ class Task(LightningModule):
         [mixed] = mix_layers(self.standardised(features), weights)
         return self.respond(mixed, self.inputs(batch, mask.shape[1])), mask
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch of clips."""
         outputs, mask = self(batch)
         loss = self.loss(outputs, self.targets(batch, mask.shape[1]), mask)
         self.log("train/loss", loss, batch_size=len(batch.tracks))
         return loss
 
-    def validation_step(self, batch: Batch, _: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Gather what is needed of whole tracks."""
         self.gather_validation(batch, *self(batch))
 
@@ -504,7 +504,7 @@ class Task(LightningModule):
         self.validation_values.reset()
         return self.validation_result(values, tracks)
 
-    def test_step(self, batch: Batch, _: int) -> None:
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Predict whole tracks, whose annotations are read after that."""
         for track, prediction in zip(
             batch.tracks, self.predictions(batch, *self(batch)), strict=True
@@ -519,7 +519,7 @@ class Task(LightningModule):
         metrics = type(self).summarise(arrays([self.test_scores]), np.ones((1, len(tracks))))
         self.log_dict({f"test/{name}": float(value[0, 0]) for name, value in metrics.items()})
 
-    def predict_step(self, batch: Batch, _: int) -> list[Any]:
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[Any]:
         """Predictions for the whole tracks of a batch; annotations are left unread."""
         return self.predictions(batch, *self(batch))
 
