@@ -86,7 +86,13 @@ class Folders:
             ProtocolError: the dataset has no such option.
         """
         kind = DATASETS.get(name)
-        known = list(inspect.signature(kind).parameters)[2:]
+        known = [
+            option.name
+            for one in kind.__mro__
+            if issubclass(one, DataModule) and "__init__" in vars(one)
+            for option in inspect.signature(one).parameters.values()
+            if option.kind is option.KEYWORD_ONLY
+        ]
         for option in options or {}:
             if option not in known:
                 raise ProtocolError(
@@ -94,7 +100,7 @@ class Folders:
                     f"it has {', '.join(known) or 'none'}"
                 )
         try:
-            return kind(self.cache / "data", self.data, **options or {})
+            return kind(cache=self.cache / "data", data=self.data, **options or {})
         except (TypeError, ValueError) as error:
             raise ProtocolError(
                 f"dataset '{name}' cannot be made with {dict(options or {})} ({error}); "
@@ -236,7 +242,7 @@ class Run:
             "dataset": self.examined.card.name,
             "dataset_revision": self.revision,
             "trained_on": self.examined.card.trained_on,
-            "synthetic": self.examined.card.synthetic,
+            "synthetic": self.examined.card.data != "real",
             "partial": self.examined.partial,
             "folds": len(self.modules),
             "vocabulary": tuple(self.task.vocabulary(self.folds[0].tracks["train"])),

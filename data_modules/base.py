@@ -1,5 +1,6 @@
 """Contracts of a dataset: its card, its tracks, their typed annotations, its DataModule."""
 
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,7 +40,9 @@ class DatasetCard:
         source: page where it is published; empty for what is made here.
         splits: where the splits come from.
         when_gone: what to do when the official link is dead.
-        synthetic: True when the music was made by a program; said wherever its numbers stand.
+        data: "real" recordings; "rendered" by a program from what people composed or performed; or
+            "synthetic", music that a program made. Said wherever its numbers stand.
+        renderer: what its audio is rendered with; datasets with the same one share sounds.
         trained_on: for a test-only dataset, the dataset whose train and validation splits the
             probes learn from.
         relatives: other names under which encoders have been trained on its recordings: those of
@@ -56,7 +59,8 @@ class DatasetCard:
     source: str = ""
     splits: str = ""
     when_gone: str = ""
-    synthetic: bool = False
+    data: Literal["real", "rendered", "synthetic"] = "real"
+    renderer: str = ""
     trained_on: str | None = None
     relatives: tuple[str, ...] = ()
 
@@ -242,8 +246,9 @@ class DataModule(LightningDataModule):
     what a batch holds is decided by the examples given to :meth:`serve`.
 
     Args:
-        cache: folder for what is generated or unpacked.
-        data: folder with data the user has put in place, None when there is none.
+        cache: folder for what is generated or unpacked; by default ``data`` in
+            ``MOTIONBEAT_CACHE`` or ``.cache/motionbeat``.
+        data: folder with data the user has put in place; by default ``MOTIONBEAT_DATA``, if set.
     """
 
     card: ClassVar[DatasetCard]
@@ -252,10 +257,12 @@ class DataModule(LightningDataModule):
     folds: ClassVar[int] = 1
     """Partitions in which each track is tested on once; the option ``fold`` names one."""
 
-    def __init__(self, cache: Path, data: Path | None = None) -> None:
+    def __init__(self, cache: Path | None = None, data: Path | None = None) -> None:
         super().__init__()
-        self.cache = cache
-        self.data = data
+        default = Path(os.environ.get("MOTIONBEAT_CACHE", ".cache/motionbeat"))
+        self.cache = cache or default / "data"
+        place = os.environ.get("MOTIONBEAT_DATA")
+        self.data = data or (Path(place) if place else None)
 
     @property
     def revision(self) -> str:
