@@ -280,7 +280,7 @@ def data_get(
     """
     from motionbeat.benchmarks.evaluate import Folders
     from motionbeat.console import say
-    from motionbeat.data_modules.published import Published
+    from motionbeat.data_modules.published.collection import Published
 
     for one in split(name):
         module = Folders(cache, data=data).datamodule(one)

@@ -102,10 +102,11 @@ class Folders:
 def own_options(kind: type[DataModule]) -> list[str]:
     """Names of the options that a dataset has beside those of every data module."""
     return [
-        name
-        for name, parameter in inspect.signature(kind).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-        and name not in inspect.signature(DataModule).parameters
+        option.name
+        for one in kind.__mro__
+        if one is not DataModule and issubclass(one, DataModule) and "__init__" in vars(one)
+        for option in inspect.signature(one).parameters.values()
+        if option.kind is option.KEYWORD_ONLY
     ]
 
 

@@ -51,8 +51,9 @@ class DatasetCard:
         source: page where it is published; empty for what is made here.
         splits: where the splits come from.
         when_gone: what to do when the official link is dead.
-        data: ``real`` recordings, ``rendered`` from what people played or composed, or
-            ``synthetic``, made by a program; said wherever its numbers stand.
+        data: "real" recordings; "rendered" by a program from what people composed or performed; or
+            "synthetic", music that a program made. Said wherever its numbers stand.
+        renderer: what its audio is rendered with; datasets with the same one share sounds.
         trained_on: for a test-only dataset, the dataset whose train and validation splits the
             probes learn from.
         relatives: other names under which encoders have been trained on its recordings: those of
@@ -70,6 +71,7 @@ class DatasetCard:
     splits: str = ""
     when_gone: str = ""
     data: Literal["real", "rendered", "synthetic"] = "real"
+    renderer: str = ""
     trained_on: str | None = None
     relatives: tuple[str, ...] = ()
 

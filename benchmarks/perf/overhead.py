@@ -17,18 +17,18 @@ import soundfile
 import soxr
 import torch
 from jsonargparse import auto_cli
+from motionbeat.benchmarks.record import Hardware
+from motionbeat.benchmarks.training import Trained, feature_statistics, train
+from motionbeat.tasks.beat import BeatTask
 from rich.console import Console
 from rich.table import Table
 
 from motionbeat.benchmarks import runner, store
 from motionbeat.benchmarks.cli import CACHE
 from motionbeat.benchmarks.encoders.musicnn import Musicnn
-from motionbeat.benchmarks.record import Hardware
-from motionbeat.benchmarks.training import Trained, feature_statistics, train
 from motionbeat.data_modules.base import Track
-from motionbeat.data_modules.groovebox import GrooveBox
+from motionbeat.data_modules.rendered.groovebox import GrooveBox
 from motionbeat.encoder import Encoder
-from motionbeat.tasks.beat import BeatTask
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -83,7 +83,7 @@ def main(tracks: int = 40, repeats: int = 5, cache: Path = CACHE) -> None:
         cache: folder with groovebox and its embeddings (MOTIONBEAT_CACHE).
     """
     protocol = runner.protocol_of(BeatTask)
-    dataset = GrooveBox(cache / "data")
+    dataset = GrooveBox(cache=cache / "data")
     run = runner.Run(BeatTask, [dataset], protocol, runner.Folders(cache, cache, None))
     everything = list(chain.from_iterable(run.folds[0].tracks.values()))
     some = everything[:tracks]
