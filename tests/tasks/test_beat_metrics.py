@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from motionbeat.tasks.metrics.beat import beat_scores, f_measure, tempo_scores
+from motionbeat.tasks.metrics.beat import beat_scores, f_measure, f_measures, tempo_scores
 
 REFERENCE = np.array([6.0, 7.0, 8.0, 9.0])
 
@@ -36,6 +36,21 @@ def test_half_the_tempo_is_right_at_another_level_only():
     scores = beat_scores(reference, reference[::2])
     assert scores["cmlt"] == 0
     assert scores["amlt"] == 1
+
+
+def test_f_measures_of_thresholds_are_those_of_mir_eval():
+    """Also where windows overlap, so that a peak may be matched to several references."""
+    rng = np.random.default_rng(0)
+    thresholds = np.linspace(0.1, 0.95, 18)
+    for case in range(200):
+        spread = rng.choice([0.3, 1.0, 30.0])
+        reference, times = (
+            np.sort(rng.uniform(5 - 0.2 * spread, 5 + spread, rng.integers(60)).round(case % 3 + 1))
+            for _ in range(2)
+        )
+        values = rng.uniform(0, 1, len(times)).round(2)
+        expected = [f_measure(reference, times[values > one]) for one in thresholds]
+        assert np.array_equal(f_measures(reference, times, values, thresholds), expected, True)
 
 
 @pytest.mark.parametrize("reference", [[], [6.0], [1.0, 2.0, 3.0, 6.0]])
