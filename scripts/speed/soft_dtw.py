@@ -41,7 +41,5 @@ if __name__ == "__main__":
     fast, slow = (
         median(seconds(function, cost) for _ in range(REPEATS)) for function in (soft_dtw, looped)
     )
-    print(
-        f"{BATCH} x {LENGTH} x {LENGTH}: soft_dtw {1000 * fast:.1f} ms, loop {1000 * slow:.0f} ms"
-    )
-    print(f"ratio {slow / fast:.0f}")
+    size = f"{BATCH} x {LENGTH} x {LENGTH}"
+    print(f"{size}: soft_dtw {1000 * fast:.1f} ms, loop {1000 * slow:.0f} ms, {slow / fast:.0f} x")

@@ -49,20 +49,10 @@ def beat_scores(reference: Times, estimated: Times) -> dict[str, float]:
     return dict(zip(names, map(float, values), strict=True))
 
 
-def f_measure(reference: Times, estimated: Times) -> float:
-    """F-measure alone, as in :func:`beat_scores`."""
-    reference = mir_eval.beat.trim_beats(reference)
-    if len(reference) < 2:
-        return float("nan")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return float(mir_eval.beat.f_measure(reference, mir_eval.beat.trim_beats(estimated)))
-
-
 def f_measures(
     reference: Times, peak_times: Times, peak_values: NDArray[np.float64], thresholds: Times
 ) -> NDArray[np.float64]:
-    """F-measure, as in :func:`f_measure`, of the peaks above each of several thresholds.
+    """F-measure, as in :func:`beat_scores`, of the peaks above each of several thresholds.
 
     Args:
         reference: (n,) reference times in seconds, increasing.
