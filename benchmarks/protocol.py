@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from motionbeat.benchmarks.embedded import Embedded
 from motionbeat.benchmarks.ensemble import Ensemble
 from motionbeat.benchmarks.keys import tracks_key
-from motionbeat.cache import digest, load_state, save_state
+from motionbeat.cache import digest
 from motionbeat.console import bar
 from motionbeat.data_modules.base import DataModule, Loaders
 from motionbeat.encoder import Encoder
 from motionbeat.encoding import find_encoder
 from motionbeat.progress import StepBar, quiet
+from motionbeat.states import load_state, save_state
 from motionbeat.tasks.adapters import EncoderMode
 from motionbeat.tasks.clip_task import ClipTask
 from motionbeat.tasks.task import Task
