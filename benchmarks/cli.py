@@ -10,12 +10,10 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, auto_cli
 
 from motionbeat.errors import MotionBeatError
-from motionbeat.pretraining.settings import Architecture, Objective, Training
 
 CACHE = Path(os.environ.get("MOTIONBEAT_CACHE", ".cache/motionbeat"))
 DATA = Path(os.environ["MOTIONBEAT_DATA"]) if os.environ.get("MOTIONBEAT_DATA") else None
 ENCODERS = "logmel,mfcc_chroma,random,musicnn,beatnet,beatgrid,motionbeat-random,motionbeat-small"
-_ARCHITECTURE, _OBJECTIVE, _TRAINING = Architecture(), Objective(), Training()
 
 
 def split(names: str) -> list[str]:
@@ -182,40 +180,11 @@ def regression(update: bool = False, cache: Path = CACHE) -> None:
         Console().print(regression.gate(encoders, cache))
 
 
-def pretrain(
-    output: Path = Path("pretrained"),
-    datasets: dict[str, dict[str, int | float | str | list[str]]] = {"groovebox": {}},  # noqa: B006
-    validation: str = "groovebox",
-    architecture: Architecture = _ARCHITECTURE,
-    objective: Objective = _OBJECTIVE,
-    training: Training = _TRAINING,
-    cache: Path = CACHE,
-    data: Path | None = DATA,
-) -> None:
-    """Train MotionBeat on pairs of music and dance; again after an interruption, to go on.
+def pretrain() -> None:
+    """Train MotionBeat on pairs of music and dance; again after an interruption, to go on."""
+    from motionbeat.benchmarks.pretrain_cli import pretrain as run
 
-    Args:
-        output: folder for checkpoints, logs and weights.
-        datasets: names of datasets with dances, each with its options.
-        validation: which of them the checkpoint is chosen by.
-        architecture: what is trained.
-        objective: the losses.
-        training: how it is trained.
-        cache: folder for generated data and features (MOTIONBEAT_CACHE).
-        data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
-    """
-    from motionbeat.benchmarks.pretraining import pretrain as run
-    from motionbeat.benchmarks.runner import Folders
-
-    run(
-        Folders(cache, Path(), data),
-        output,
-        datasets,
-        validation,
-        architecture,
-        objective,
-        training,
-    )
+    run(sys.argv[2:])
 
 
 def list_names(
@@ -401,6 +370,8 @@ class Parser(ArgumentParser):
 def main() -> None:
     """Entry point of ``motionbeat``: errors a user can mend are one line, and exit with 1."""
     try:
+        if sys.argv[1:2] == ["pretrain"]:  # has Lightning's own command line
+            return pretrain()
         auto_cli(
             {
                 "bench": bench,

@@ -16,14 +16,19 @@ from torch.nn import functional
 from motionbeat.audio import load_audio, resample
 from motionbeat.data_modules.base import DatasetError, MotionFile, Track
 from motionbeat.data_modules.motion_formats import read_motion
+from motionbeat.discrimination import rhythm_discrimination
 from motionbeat.kinematics import FEATURES, motion_features
 from motionbeat.losses import embodied_contrastive_loss
-from motionbeat.model import AUDIO_RATE, SAMPLE_RATE, MotionBeat
+from motionbeat.model import AUDIO_FRAME_RATE, SAMPLE_RATE, MotionBeat
 from motionbeat.motion import JOINTS, Motion
-from motionbeat.pretraining import batches
-from motionbeat.pretraining.batches import SAME_TEMPO
 from motionbeat.pretraining.evaluation import embed
-from motionbeat.pretraining.pairs import Heard, Seen, beat_period, listen, watch
+from motionbeat.pretraining.pairs import (
+    AudioInputs,
+    MotionInputs,
+    audio_inputs,
+    beat_period,
+    motion_inputs,
+)
 from motionbeat.tasks.base import Decoder, Outputs, Reference, Scores, Task
 from motionbeat.tasks.features import Batch, FeatureSource, Targets
 from motionbeat.tasks.metrics.retrieval import ranks
@@ -240,12 +245,9 @@ class RetrievalTask(Task):
             found[f"{way}_map"], found[f"{way}_rank"] = 1 / rank, rank.astype(np.float64)
             whole[f"{way}_median_rank"] = float(np.median(rank))
         found["r10"] = (found["m2d_r10"] + found["d2m_r10"]) / 2
-        own = nearness.diagonal()
-        off = [(music * other).sum(axis=1) for other in (earlier, later)]
-        found["shift"] = np.mean([own > other for other in off], axis=0)
         tempo = np.array([60 / one.period for one in predictions])[owner]
-        found["impostor"] = _against_impostors(nearness, strange, tempo)
-        found["discrimination"] = (found["shift"] + found["impostor"]) / 2
+        off = [(music * other).sum(axis=1) for other in (earlier, later)]
+        found |= rhythm_discrimination(nearness, off[0], off[1], groups, tempo)
         return [
             {name: _mean(values[owner == index]) for name, values in found.items()} | whole
             for index in range(len(tracks))
@@ -335,29 +337,29 @@ class Towers(Reference):
         waveform = resample(*load_audio(track.audio_path), SAMPLE_RATE)
         motion = read_motion(track.get(MotionFile).path)
         heard = [
-            listen(waveform[round(start * SAMPLE_RATE) :][: round(CLIP * SAMPLE_RATE)])
+            audio_inputs(waveform[round(start * SAMPLE_RATE) :][: round(CLIP * SAMPLE_RATE)])
             for start in starts
         ]
-        rows = round(CLIP * AUDIO_RATE)
+        rows = round(CLIP * AUDIO_FRAME_RATE)
         seen = [
-            watch(_cut(_begun(motion, shift), start))
+            motion_inputs(_cut(_begun(motion, shift), start))
             for shift in (0.0, -period, period)
             for start in starts
         ]
-        batch = batches.Batch(
-            Heard(
+        music, danced = embed(
+            self.model,
+            AudioInputs(
                 torch.from_numpy(np.stack([_fitted(mel, rows) for mel, _, _ in heard])),
                 torch.from_numpy(np.stack([_fitted(onsets, rows) for _, onsets, _ in heard])),
                 torch.full((len(heard),), rows),
                 Clock.of([grid for _, _, grid in heard]),
             ),
-            Seen(
+            MotionInputs(
                 torch.from_numpy(np.stack([moves for moves, _ in seen])),
                 Clock.of([grid for _, grid in seen]),
             ),
             CLIP,
         )
-        music, danced = embed(self.model, batch)
         parts = [part.double().numpy() for part in (music, *danced.chunk(3))]
         return ClipEmbeddings(parts[0], parts[1], parts[2], parts[3], period)
 
@@ -378,7 +380,7 @@ class UntrainedTowers(Towers):
 @cache
 def heard_period(path: Path) -> float:
     """Seconds of a beat in the middle of a recording, as heard in it."""
-    grid = listen(resample(*load_audio(path), SAMPLE_RATE))[2]
+    grid = audio_inputs(resample(*load_audio(path), SAMPLE_RATE))[2]
     return beat_period(grid.times, float(grid.times[-1]) / 2) if len(grid) > 1 else 0.5
 
 
@@ -427,16 +429,6 @@ def _decode(steps: int, outputs: Outputs, track: Track) -> ClipEmbeddings:
         _embedding(part).double().numpy() for part in cut.chunk(4, dim=-1)
     )
     return ClipEmbeddings(music, motion, earlier, later, heard_period(track.audio_path))
-
-
-def _against_impostors(nearness: Floats, strange: NDArray[np.bool_], tempo: Floats) -> Floats:
-    """Share of the clips of other pieces within 4 % of the tempo that are farther than the own."""
-    apart = np.abs(np.log(tempo[:, None] / tempo))
-    rivals = strange & (apart <= np.log1p(SAME_TEMPO))
-    won = nearness.diagonal()[:, None] > nearness
-    with np.errstate(invalid="ignore"):
-        shares: Floats = (won & rivals).sum(axis=1) / rivals.sum(axis=1)
-    return shares
 
 
 def _mean(values: Floats) -> float:

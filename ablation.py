@@ -15,9 +15,10 @@ from typing import Any
 import pandas as pd
 import torch
 from jsonargparse import auto_cli
+from motionbeat.benchmarks.pretraining import pairs, pretrain
+from motionbeat.pretraining.settings import Architecture, Objective, Training
 
 from motionbeat.benchmarks.cli import CACHE, DATA
-from motionbeat.benchmarks.pretraining import pairs, pretrain
 from motionbeat.benchmarks.record import Protocol
 from motionbeat.benchmarks.runner import Folders, Run
 from motionbeat.benchmarks.training import feature_statistics
@@ -25,7 +26,6 @@ from motionbeat.console import say
 from motionbeat.files import write_atomically
 from motionbeat.model import MotionBeatEncoder
 from motionbeat.pretraining.evaluation import clips, compare, embed
-from motionbeat.pretraining.settings import Architecture, Objective, Training
 from motionbeat.tasks.beat import BeatTask
 from motionbeat.weights import from_pretrained, load_model
 

@@ -14,15 +14,15 @@ import numpy as np
 import pandas as pd
 import torch
 from jsonargparse import auto_cli
+from motionbeat.benchmarks.pretraining import pairs
 from numpy.typing import NDArray
 from torch import Tensor
 
 from motionbeat.benchmarks.cli import CACHE, DATA
-from motionbeat.benchmarks.pretraining import pairs
 from motionbeat.benchmarks.runner import Folders
 from motionbeat.console import bar, say
 from motionbeat.files import write_atomically
-from motionbeat.model import AUDIO_RATE, MOTION_RATE, SAMPLE_RATE, MotionBeat
+from motionbeat.model import AUDIO_FRAME_RATE, MOTION_FRAME_RATE, SAMPLE_RATE, MotionBeat
 from motionbeat.motion import Motion
 from motionbeat.pretraining.evaluation import CLIP_SECONDS, moments
 from motionbeat.pretraining.pairs import Pair, listen, load_pair, watch
@@ -94,7 +94,7 @@ def song(pair: Pair) -> Song:
         watch(Motion(motion.positions[round(start * motion.fps) + frames], motion.fps))
         for start in starts
     ]
-    rows, moves = int(CLIP_SECONDS * AUDIO_RATE), int(CLIP_SECONDS * MOTION_RATE)
+    rows, moves = int(CLIP_SECONDS * AUDIO_FRAME_RATE), int(CLIP_SECONDS * MOTION_FRAME_RATE)
     log_mel = torch.stack([torch.from_numpy(one[0][:rows]) for one in heard])
     features = torch.stack([torch.from_numpy(one[0][:moves]) for one in seen])
     return Song(
