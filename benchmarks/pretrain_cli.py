@@ -9,7 +9,8 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from motionbeat.benchmarks.runner import Folders
+from motionbeat.benchmarks.evaluate import Folders
+from motionbeat.cache import default_cache
 from motionbeat.console import console, leads, say
 from motionbeat.data_modules.base import Beats, DataModule, DatasetError, MotionFile, Split
 from motionbeat.errors import MotionBeatError
@@ -48,8 +49,9 @@ class DatasetPairs(PairDataModule):
     Args:
         datasets: names of datasets, each with its options.
         validation: the dataset whose validation split chooses the checkpoint.
-        cache: folder for generated data and features (MOTIONBEAT_CACHE).
-        data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
+        cache: folder for generated data and features; by default ``MOTIONBEAT_CACHE`` or
+            ``.cache/motionbeat``.
+        data: folder with datasets put in place by hand; by default ``MOTIONBEAT_DATA``.
         options: of :class:`PairDataModule`.
 
     Raises:
@@ -60,15 +62,16 @@ class DatasetPairs(PairDataModule):
         self,
         datasets: dict[str, dict[str, Any]],
         validation: str = "groovebox",
-        cache: Path = Path(".cache/motionbeat"),
+        cache: Path | None = None,
         data: Path | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(cache / "pretraining", **options)
+        cache = cache or default_cache()
+        super().__init__(cache / "pretraining", (), (), **options)
         self.save_hyperparameters()
         if validation not in datasets:
             raise DatasetError(f"validation on {validation}; choose from {', '.join(datasets)}")
-        folders = Folders(cache, Path(), data)
+        folders = Folders(cache, data=data)
         self.validation = validation
         self.datasets = {
             name: folders.datamodule(name, options) for name, options in datasets.items()

@@ -28,7 +28,7 @@ from motionbeat.errors import MotionBeatError
 
 if TYPE_CHECKING:
     from motionbeat.data_modules.base import DataModule
-    from motionbeat.tasks.base import Task
+    from motionbeat.tasks.task import Task
 
 T = TypeVar("T")
 
@@ -189,4 +189,4 @@ ENCODERS: Registry[Encoder] = Registry("encoder", "motionbeat.encoder:Encoder", 
 DATASETS: "Registry[DataModule]" = Registry(
     "dataset", "motionbeat.data_modules.base:DataModule", data_modules
 )
-TASKS: "Registry[Task]" = Registry("task", "motionbeat.tasks.base:Task", tasks)
+TASKS: "Registry[Task]" = Registry("task", "motionbeat.tasks.task:Task", tasks)

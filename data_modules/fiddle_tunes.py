@@ -231,7 +231,7 @@ class FiddleTunes(DataModule):
         ),
         size="168 human-composed tunes, rendered; 80 min, 250 MB",
         how_to_get="rendered on first use from the corpus of the music21 package",
-        synthetic=True,
+        data="rendered",
     )
 
     def __init__(

@@ -208,7 +208,7 @@ class GrooveMidi(DataModule):
             "put groove-v1.0.0-midionly.zip from https://magenta.tensorflow.org/datasets/groove, "
             "or its folder groove, into a folder and set MOTIONBEAT_DATA to that folder"
         ),
-        synthetic=True,
+        data="rendered",
     )
 
     def __init__(

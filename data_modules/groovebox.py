@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -60,13 +61,11 @@ class GrooveBox(DataModule):
         "Eerola, Friberg & Bresin (2013), https://doi.org/10.3389/fpsyg.2013.00487",
         size="182 pieces of 24 s in 26 styles (74 minutes), each with a dance; about 300 MB",
         how_to_get="nothing to get: made on this machine on first use",
-        synthetic=True,
+        data="synthetic",
     )
 
     def __init__(
         self,
-        cache: Path,
-        data: Path | None = None,
         *,
         train: int = 4,
         validation: int = 1,
@@ -75,8 +74,9 @@ class GrooveBox(DataModule):
         styles: Sequence[str] | None = None,
         seed: int = 0,
         soundfonts: Sequence[str] = (),
+        **loading: Any,
     ) -> None:
-        super().__init__(cache, data)
+        super().__init__(**loading)
         self.sizes: dict[Split, int] = {"train": train, "validation": validation, "test": test}
         self.styles = list(STYLES) if styles is None else list(dict.fromkeys(styles))
         self.seconds = float(seconds)

@@ -206,7 +206,7 @@ class Pop909(DataModule):
             "put the folder POP909 of https://github.com/music-x-lab/POP909-Dataset, or a "
             "pop909.zip with it, into a folder and set MOTIONBEAT_DATA to that folder"
         ),
-        synthetic=True,
+        data="rendered",
     )
 
     def __init__(

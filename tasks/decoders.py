@@ -1,6 +1,5 @@
 """From frame activations to beats, downbeats and tempo."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +18,7 @@ PRIOR_BPM, PRIOR_OCTAVES = 120.0, 1.0
 DBN_CLIP = 1e-5
 
 
-@dataclass(frozen=True, eq=False)
-class BeatEstimate:
+class BeatEstimate(NamedTuple):
     """Estimated beats and downbeats in seconds, increasing, and tempo in BPM (NaN when unknown)."""
 
     beats: Times
@@ -33,6 +31,21 @@ class BeatPrediction(NamedTuple):
 
     peaks: BeatEstimate
     dbn: BeatEstimate
+
+    @property
+    def beats(self) -> Times:
+        """Beats of the peak picker, in seconds."""
+        return self.peaks.beats
+
+    @property
+    def downbeats(self) -> Times:
+        """Downbeats of the peak picker, in seconds."""
+        return self.peaks.downbeats
+
+    @property
+    def tempo(self) -> float:
+        """Tempo of the peak picker, in BPM."""
+        return self.peaks.tempo
 
 
 def decode(

@@ -66,7 +66,7 @@ class Dancing(DataModule):
         citation="none",
         size="12 tracks",
         how_to_get="made by the tests",
-        synthetic=True,
+        data="synthetic",
     )
     sizes: ClassVar = {"train": 8, "validation": 4, "test": 2}
 

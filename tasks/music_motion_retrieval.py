@@ -1,10 +1,10 @@
 """Music-motion retrieval: which dance belongs to a clip of music, and which music to a dance."""
 
 import zlib
-from collections.abc import Callable, Sequence
-from functools import cache, cached_property, partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, cached_property
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from motionbeat.data_modules.motion_formats import read_motion
 from motionbeat.discrimination import rhythm_discrimination
 from motionbeat.kinematics import FEATURES, motion_features
 from motionbeat.losses import embodied_contrastive_loss
-from motionbeat.model import AUDIO_FRAME_RATE, SAMPLE_RATE, MotionBeat
+from motionbeat.model import AUDIO_FRAME_RATE, CLIP_WIDTH, SAMPLE_RATE, TIME_WIDTH, MotionBeat
 from motionbeat.motion import JOINTS, Motion
 from motionbeat.pretraining.evaluation import embed
 from motionbeat.pretraining.pairs import (
@@ -29,10 +29,9 @@ from motionbeat.pretraining.pairs import (
     beat_period,
     motion_inputs,
 )
-from motionbeat.tasks.base import Decoder, Outputs, Reference, Scores, Task
-from motionbeat.tasks.features import Batch, FeatureSource, Targets
+from motionbeat.tasks.heads import Head
 from motionbeat.tasks.metrics.retrieval import ranks
-from motionbeat.tasks.probe import Probe
+from motionbeat.tasks.task import Baseline, Outputs, Recipe, Scores, Task
 from motionbeat.tokens import Clock
 from motionbeat.weights import CARDS, load_model, untrained
 
@@ -42,13 +41,12 @@ CLIP = 5.0
 RATE = 10.0
 """Steps a second at which music and motion are compared."""
 
-_WHAT, _WHEN = 128, 16  # channels of an embedding: of the whole clip, and of each step of it
 _CHANNELS, _KERNEL = 64, 5  # of the motion tower
 _TEMPERATURE = 0.07
 _SMOOTH = 0.05  # s; against the jitter of poses seen in a picture
 
 Floats = NDArray[np.float64]
-Watching = Callable[[Motion, str, float], NDArray[np.float32]]
+MotionFeatures = Callable[[Motion, str, float], NDArray[np.float32]]
 
 
 class ClipEmbeddings(NamedTuple):
@@ -59,7 +57,7 @@ class ClipEmbeddings(NamedTuple):
         motion: of the dance to it.
         earlier: of that dance, begun a beat earlier.
         later: of that dance, begun a beat later.
-        period: seconds of a beat, as heard in the music.
+        period: seconds of a beat, as estimated from the music.
     """
 
     music: Floats
@@ -69,7 +67,7 @@ class ClipEmbeddings(NamedTuple):
     period: float
 
 
-class TowerProbe(Probe):
+class TowerHead(Head):
     """A projection of the features, and a small tower for the motion beside it.
 
     Args:
@@ -80,7 +78,7 @@ class TowerProbe(Probe):
     """
 
     def __init__(self, layers: int, width: int, motion: int, seed: int) -> None:
-        super().__init__(layers, width, _WHAT + _WHEN, False, seed)
+        super().__init__(layers, width, CLIP_WIDTH + TIME_WIDTH, False, seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.tower = nn.Sequential(
@@ -88,25 +86,25 @@ class TowerProbe(Probe):
                 nn.GELU(),
                 nn.Conv1d(_CHANNELS, _CHANNELS, _KERNEL, padding="same"),
                 nn.GELU(),
-                nn.Conv1d(_CHANNELS, _WHAT + _WHEN, 1),
+                nn.Conv1d(_CHANNELS, CLIP_WIDTH + TIME_WIDTH, 1),
             )
 
-    def watch(self, motion: Tensor) -> Tensor:
+    def encode_motion(self, motion: Tensor) -> Tensor:
         """States (B, T, channels) of motion (B, T, features)."""
         states: Tensor = self.tower(motion.mT).mT
         return states
 
 
-class RetrievalTask(Task):
+class MusicMotionRetrieval(Task):
     """Music to motion and motion to music, among all whole clips of 5 s of the test split.
 
     For every encoder the same is trained, by contrast: a projection of its frozen features and a
-    motion tower. An embedding has two halves of equal weight, what is heard or danced (mean over
-    the clip) and when (step by step, less the mean), so that the cosine of two embeddings is the
-    mean of two cosines. A negative beside the batch is the dance itself, begun a beat earlier and
-    later.
+    motion tower. An embedding has two parts of equal weight, the clip embedding (mean over the
+    clip) and the time embedding (step by step, less the mean), so that the cosine of two embeddings
+    is the mean of two cosines. A negative beside the batch is the dance itself, begun a beat
+    earlier and later.
 
-    The evidence of a track is the mean over its clips: hits among the nearest 1, 5 and 10 and the
+    The per-track scores are means over a track's clips: hits among the nearest 1, 5 and 10 and the
     reciprocal rank of the clip's own moment (``m2d`` from music to dance, ``d2m`` back), the same
     for any clip of its group (``_song``; several dancers may dance to one song), the rank, and
     rhythm discrimination: whether the true dance is nearer than itself a beat off (``shift``) and
@@ -117,10 +115,10 @@ class RetrievalTask(Task):
     """
 
     name = "retrieval"
-    version = 2
+    version = 3
     needs = (MotionFile,)
-    shown = (MotionFile,)
-    probes = ("linear",)
+    visible = (MotionFile,)
+    heads = ("linear",)
     primary = "r10"
     headline: ClassVar = {
         "r10": "R@10, both ways",
@@ -135,38 +133,42 @@ class RetrievalTask(Task):
         "discrimination": "discrimination",
         "pool": "pool",
     }
-    of_split = frozenset({"m2d_median_rank", "d2m_median_rank", "pool"})
-    conditions: ClassVar = {"clip_seconds": CLIP, "stride_seconds": CLIP, "steps_a_second": RATE}
+    corpus_level = frozenset({"m2d_median_rank", "d2m_median_rank", "pool"})
+    conditions: ClassVar = {"clip_seconds": CLIP, "stride_seconds": CLIP, "frame_rate": RATE}
     monitor = "val/r10"
-    pooling = 1 / RATE
-    steps_a_second = RATE
-    window = CLIP
-    batch_size = 32
-    max_steps = 300
-    check_every = 50
-    patience = 3
-    learning_rates = (0.003, 0.01, 0.03)
-    heavy_decoding = False
+    target_rate = RATE
+    recipe = Recipe(
+        clip_seconds=CLIP,
+        batch_size=32,
+        max_steps=300,
+        check_every=50,
+        patience=3,
+        learning_rates=(0.003, 0.01, 0.03),
+    )
     motion_width: ClassVar[int] = FEATURES
 
-    def __init__(self, source: FeatureSource, tracks: Sequence[Track], **options: object) -> None:
-        super().__init__(source, tracks, **options)  # type: ignore[arg-type]
-        self.steps = max(1, round(self.window * source.rate))
+    @property
+    def clip_steps(self) -> int:
+        """Steps of a clip."""
+        return round(CLIP * self.step_rate)
 
-    def configure_probe(self, layers: int, width: int, kind: str, seed: int) -> TowerProbe:
+    def configure_head(self, layers: int, width: int) -> TowerHead:
         """A linear projection and a motion tower."""
-        return TowerProbe(layers, width, self.motion_width, seed)
+        return TowerHead(layers, width, self.motion_width, self.seed)
 
-    def targets(self, track: Track, steps: int) -> Targets:
+    def track_targets(self, track: Track, steps: int) -> dict[str, Tensor]:
         """Nothing: what belongs together stands together."""
         return {}
 
-    def inputs(self, track: Track, steps: int) -> Targets:
+    def track_inputs(self, track: Track, steps: int) -> dict[str, Tensor]:
         """The dance, and the dance begun a beat earlier and later, (steps, features) each."""
-        path, period = track.get(MotionFile).path, heard_period(track.audio_path)
+        path, period = track.get(MotionFile).path, estimated_period(track.audio_path)
         return {
             name: torch.from_numpy(
-                _fitted(_seen(self.watched, track.id, path, shift, self.rate), steps)
+                _fitted(
+                    _motion_features(self.motion_features, track.id, path, shift, self.step_rate),
+                    steps,
+                )
             )
             for name, shift in (("motion", 0.0), ("earlier", -period), ("later", period))
         }
@@ -181,19 +183,20 @@ class RetrievalTask(Task):
         read_motion(track.get(MotionFile).path)
 
     @classmethod
-    def watched(cls, motion: Motion, id: str, rate: float) -> NDArray[np.float32]:
-        """Features (steps, ``motion_width``) of a dance in space, so many steps a second."""
-        return motion_features(motion, rate)
+    def motion_features(cls, motion: Motion, id: str, frame_rate: float) -> NDArray[np.float32]:
+        """Features (steps, ``motion_width``) of a dance in space at a frame rate in Hz."""
+        return motion_features(motion, frame_rate)
 
-    def output(self, probe: Probe, mixed: Tensor, batch: Batch) -> Tensor:
+    def respond(self, mixed: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
         """States of music and of the three dances beside each other, (B, T, channels)."""
-        assert isinstance(probe, TowerProbe)
-        seen = [probe.watch(batch.inputs[name]) for name in ("motion", "earlier", "later")]
-        return torch.cat([probe(mixed), *seen], dim=-1)
+        head = self.trained_head
+        assert isinstance(head, TowerHead)
+        motions = [head.encode_motion(inputs[name]) for name in ("motion", "earlier", "later")]
+        return torch.cat([head(mixed), *motions], dim=-1)
 
-    def loss(self, probe: Probe, outputs: Tensor, batch: Batch) -> Tensor:
+    def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
         """Contrast of the whole clips of a batch, with those a beat off."""
-        whole = batch.mask.all(dim=1) & (batch.mask.shape[1] == self.steps)
+        whole = mask.all(dim=1) & (mask.shape[1] == self.clip_steps)
         parts = outputs[whole].chunk(4, dim=-1)
         music, motion, earlier, later = (_embedding(part) for part in parts)
         if not len(music):
@@ -201,32 +204,45 @@ class RetrievalTask(Task):
         off = torch.stack([earlier, later], dim=1)
         return embodied_contrastive_loss(music, motion, None, off, _TEMPERATURE, symmetric=True)
 
-    def validate(self, probe: Probe, outputs: Sequence[Outputs], tracks: Sequence[Track]) -> float:
+    def validation_value(self, outputs: Outputs, track: Track) -> ClipEmbeddings:
+        """The embeddings of its clips."""
+        return self.decode(outputs, track)
+
+    def validation_result(self, values: Sequence[Any], tracks: Sequence[Track]) -> float:
         """Hits among the nearest 10, both ways.
 
         Raises:
             DatasetError: no track is as long as a clip.
         """
-        decode = self.decoder(probe)
-        found = [decode(one, track) for one, track in zip(outputs, tracks, strict=True)]
-        if not any(len(one.music) for one in found):
+        if not any(len(one.music) for one in values):
             raise DatasetError(
-                f"no validation track is as long as a clip of {self.window:g} s; get longer ones"
+                f"no validation track is as long as a clip of {CLIP:g} s; get longer ones"
             )
-        return float(np.nanmean([scores["r10"] for scores in self.score_split(found, tracks)]))
+        return float(np.nanmean([scores["r10"] for scores in self.score_all(values, tracks)]))
 
-    def decoder(self, probe: Probe) -> Decoder:
+    def decode(self, outputs: Outputs, track: Track) -> ClipEmbeddings:
         """Embeddings of the whole clips."""
-        return partial(_decode, self.steps)
+        # By its duration, whatever an encoder makes of the last moment.
+        steps = self.clip_steps
+        clips = round(track.duration * self.step_rate) // steps
+        whole = _fitted(outputs, clips * steps)
+        cut = torch.from_numpy(whole).reshape(clips, steps, whole.shape[1])
+        parts = [_embedding(part).double().numpy() for part in cut.chunk(4, dim=-1)]
+        return ClipEmbeddings(*parts, estimated_period(track.audio_path))
 
     @classmethod
-    def score_split(
+    def score(cls, prediction: ClipEmbeddings, track: Track) -> Scores:
+        """Scores of a track whose clips are the only candidates."""
+        return cls.score_all([prediction], [track])[0]
+
+    @classmethod
+    def score_all(
         cls, predictions: Sequence[ClipEmbeddings], tracks: Sequence[Track]
     ) -> list[Scores]:
         """Rank all clips of the split against each other."""
         owner = np.repeat(np.arange(len(tracks)), [len(one.music) for one in predictions])
         if not len(owner):
-            return [dict.fromkeys(_EVIDENCE, np.nan) for _ in tracks]
+            return [dict.fromkeys(_PER_TRACK, np.nan) for _ in tracks]
         music, motion, earlier, later = (
             np.concatenate([np.asarray(one[part]) for one in predictions if len(one.music)])
             for part in range(4)
@@ -254,12 +270,12 @@ class RetrievalTask(Task):
         ]
 
     @classmethod
-    def references(cls) -> Sequence[Reference]:
+    def baselines(cls) -> Sequence[Baseline]:
         """Chance, and MotionBeat's own towers as they are."""
         return (Strangers(), Towers(), UntrainedTowers())
 
 
-class Retrieval2DTask(RetrievalTask):
+class MusicMotionRetrieval2D(MusicMotionRetrieval):
     """The same with poses as a video shows them: joints in the picture of one camera, no depth.
 
     The camera stands still at the height of the pelvis, somewhere around the dancer, another place
@@ -267,16 +283,16 @@ class Retrieval2DTask(RetrievalTask):
     """
 
     name = "retrieval_2d"
-    version = 2
+    version = 3
     motion_width = 4 * len(JOINTS)
 
     @classmethod
-    def references(cls) -> Sequence[Reference]:
+    def baselines(cls) -> Sequence[Baseline]:
         """Chance; MotionBeat's own towers know bodies in space only."""
         return (Strangers(),)
 
     @classmethod
-    def watched(cls, motion: Motion, id: str, rate: float) -> NDArray[np.float32]:
+    def motion_features(cls, motion: Motion, id: str, frame_rate: float) -> NDArray[np.float32]:
         """Places and velocities of the joints in the picture, in units of the torso."""
         yaw = 2 * np.pi * zlib.crc32(id.encode()) / 2**32
         across = motion.positions @ np.array([np.cos(yaw), 0, np.sin(yaw)])
@@ -290,35 +306,39 @@ class Retrieval2DTask(RetrievalTask):
         places = smooth - smooth[:, :1]
         columns = np.concatenate([places, speeds * motion.fps / 3], axis=1)
         columns = columns.reshape(len(picture), -1) / max(float(torso), 1e-3)
-        moments = np.arange(int(np.ceil(motion.duration * rate - 1e-6))) / rate * motion.fps
+        moments = (
+            np.arange(int(np.ceil(motion.duration * frame_rate - 1e-6))) / frame_rate * motion.fps
+        )
         frames = np.arange(len(picture))
         return np.stack([np.interp(moments, frames, c) for c in columns.T], axis=1).astype(
             np.float32
         )
 
 
-class Strangers(Reference):
+class Strangers(Baseline):
     """Embeddings that know nothing: random directions."""
 
     name = "chance"
-    kind = "floor"
+    kind = "baseline"
 
     def predict(self, track: Track, seed: int) -> ClipEmbeddings:
         """As many random embeddings as the track has whole clips."""
         rng = np.random.default_rng([seed, *track.id.encode()])
-        parts = [rng.standard_normal((len(_starts(track)), _WHAT)) for _ in range(4)]
+        parts = [rng.standard_normal((len(_starts(track)), CLIP_WIDTH)) for _ in range(4)]
         unit = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
-        return ClipEmbeddings(unit[0], unit[1], unit[2], unit[3], heard_period(track.audio_path))
+        return ClipEmbeddings(
+            unit[0], unit[1], unit[2], unit[3], estimated_period(track.audio_path)
+        )
 
 
-class Towers(Reference):
+class Towers(Baseline):
     """MotionBeat's audio and motion towers, with nothing trained beside them.
 
     Each clip is heard and seen by itself: its beats come from its own five seconds.
     """
 
     name = "motionbeat-towers"
-    kind = "specialist"
+    kind = "dedicated"
     revision = "motionbeat-small"
     training_data = CARDS["motionbeat-small"].training_data
 
@@ -330,7 +350,7 @@ class Towers(Reference):
     @torch.inference_mode()
     def predict(self, track: Track, seed: int) -> ClipEmbeddings:
         """Embeddings of the whole clips of a track; of no clip where it has none."""
-        period, starts = heard_period(track.audio_path), _starts(track)
+        period, starts = estimated_period(track.audio_path), _starts(track)
         if not len(starts):
             none = np.zeros((0, 1))
             return ClipEmbeddings(none, none, none, none, period)
@@ -378,16 +398,18 @@ class UntrainedTowers(Towers):
 
 
 @cache
-def heard_period(path: Path) -> float:
-    """Seconds of a beat in the middle of a recording, as heard in it."""
+def estimated_period(path: Path) -> float:
+    """Seconds of a beat in the middle of a recording, as estimated from it."""
     grid = audio_inputs(resample(*load_audio(path), SAMPLE_RATE))[2]
     return beat_period(grid.times, float(grid.times[-1]) / 2) if len(grid) > 1 else 0.5
 
 
 @cache
-def _seen(watched: Watching, id: str, path: Path, shift: float, rate: float) -> NDArray[np.float32]:
+def _motion_features(
+    features: MotionFeatures, id: str, path: Path, shift: float, frame_rate: float
+) -> NDArray[np.float32]:
     """Features of a dance begun so many seconds later; every probe asks for them again."""
-    return watched(_begun(read_motion(path), shift), id, rate)
+    return features(_begun(read_motion(path), shift), id, frame_rate)
 
 
 def _begun(motion: Motion, shift: float) -> Motion:
@@ -415,20 +437,10 @@ def _fitted(rows: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
 
 def _embedding(states: Tensor) -> Tensor:
     """Embeddings (B, d) of unit length of the states (B, T, channels) of whole clips."""
-    what, when = states[..., :_WHAT].float(), states[..., _WHAT:].float()
-    when = (when - when.mean(dim=1, keepdim=True)).flatten(1)
-    parts = [functional.normalize(part, dim=-1) for part in (what.mean(dim=1), when)]
+    clip, time = states[..., :CLIP_WIDTH].float(), states[..., CLIP_WIDTH:].float()
+    time = (time - time.mean(dim=1, keepdim=True)).flatten(1)
+    parts = [functional.normalize(part, dim=-1) for part in (clip.mean(dim=1), time)]
     return torch.cat(parts, dim=-1) / 2**0.5
-
-
-def _decode(steps: int, outputs: Outputs, track: Track) -> ClipEmbeddings:
-    clips = round(track.duration * RATE) // steps  # whatever an encoder makes of the last moment
-    whole = _fitted(outputs, clips * steps)
-    cut = torch.from_numpy(whole).reshape(clips, steps, whole.shape[1])
-    music, motion, earlier, later = (
-        _embedding(part).double().numpy() for part in cut.chunk(4, dim=-1)
-    )
-    return ClipEmbeddings(music, motion, earlier, later, heard_period(track.audio_path))
 
 
 def _mean(values: Floats) -> float:
@@ -437,7 +449,7 @@ def _mean(values: Floats) -> float:
 
 
 _NECK = JOINTS.index("neck")
-_EVIDENCE = (
+_PER_TRACK = (
     *(
         f"{way}_{name}"
         for way in ("m2d", "d2m")

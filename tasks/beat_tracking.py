@@ -1,48 +1,35 @@
 """Beat tracking: beats, downbeats and tempo from frame activations."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional
 
 from motionbeat.data_modules.base import Annotation, Beats, Tempo, Track
-from motionbeat.tasks.base import Outputs, Reference, Scores, Task
-from motionbeat.tasks.beat_references import Chance, Madmom, Oracle
+from motionbeat.tasks.beat_baselines import Chance, Madmom, Oracle
 from motionbeat.tasks.decoders import Activations, BeatPrediction, decode, interval_tempo, peaks
-from motionbeat.tasks.features import Batch, Targets
-from motionbeat.tasks.metrics.beat import Times, beat_scores, f_measure, tempo_scores
-from motionbeat.tasks.probe import Probe
+from motionbeat.tasks.heads import Head
+from motionbeat.tasks.metrics.beat import beat_scores, f_measure, tempo_scores
+from motionbeat.tasks.task import Baseline, Outputs, Recipe, Scores, Task
 
 TOLERANCE = 0.06
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 20))
 PADDED_LOGIT = -100.0
 
 
-class BeatProbe(Probe):
-    """A probe with the thresholds of its peak picker, found on the validation split."""
+class BeatHead(Head):
+    """A head with a beat and a downbeat logit, and the thresholds of its peak picker."""
 
     thresholds: Tensor
 
     def __init__(self, layers: int, width: int, hidden: bool, seed: int) -> None:
         super().__init__(layers, width, 2, hidden, seed)
         self.register_buffer("thresholds", torch.full((2,), 0.5))
-
-
-@dataclass(frozen=True)
-class BeatDecoder:
-    """Decodes logits (frames, 2) by peaks and by the dynamic Bayesian network."""
-
-    rate: float
-    thresholds: tuple[float, float]
-
-    def __call__(self, outputs: Outputs, track: Track) -> BeatPrediction:
-        """Beats, downbeats and tempo of one track."""
-        return decode(probabilities(outputs), self.rate, self.thresholds)
 
 
 def widened(values: Tensor, reach: int) -> Tensor:
@@ -81,17 +68,17 @@ def shift_tolerant_loss(
     return losses.sum() / weight.sum().clamp(min=1)
 
 
-class BeatTask(Task):
+class BeatTracking(Task):
     """Beats, downbeats and tempo of whole tracks.
 
-    The evidence of a track holds, for the peak picker and (prefix ``dbn_``) for the dynamic
-    Bayesian network, the scores of :func:`metrics.beat.beat_scores` of the beats (``beat_``)
-    and downbeats (``downbeat_``) and those of :func:`metrics.beat.tempo_scores`
-    (``tempo_``). Downbeat scores are undefined where the bars are unknown.
+    The per-track scores are, for the peak picker and (prefix ``dbn_``) for the dynamic Bayesian
+    network, those of :func:`metrics.beat.beat_scores` of the beats (``beat_``) and downbeats
+    (``downbeat_``) and of :func:`metrics.beat.tempo_scores` (``tempo_``). Downbeat scores are
+    undefined where the bars are unknown.
     """
 
     name = "beat"
-    version = 1
+    version = 2
     needs: ClassVar[tuple[type[Annotation], ...]] = (Beats,)
     primary = "beat_f_measure"
     headline: ClassVar = {
@@ -105,27 +92,30 @@ class BeatTask(Task):
         "dbn_downbeat_f_measure": "DBN downbeat F",
     }
     monitor = "val/beat_f_measure"
-    window = 2.0
+    recipe = Recipe(clip_seconds=2.0)
 
-    positive_weight: Tensor
-
-    def prepare(self, tracks: Sequence[Track]) -> None:
+    def learn(self, tracks: Sequence[Track]) -> dict[str, Any]:
         """Weigh beats and downbeats by how rare they are among the frames."""
         frames, counts = np.zeros(2), np.zeros(2)
         for track in tracks:
             beats = track.get(Beats)
             for column, times in enumerate((beats.times, beats.downbeats)):
                 if times is not None:
-                    frames[column] += track.duration * self.rate
+                    frames[column] += track.duration * self.step_rate
                     counts[column] += len(times)
         weights = np.maximum(frames - counts, 1) / np.maximum(counts, 1)
-        self.register_buffer("positive_weight", torch.tensor(weights, dtype=torch.float32))
+        return {"positive_weight": torch.tensor(weights, dtype=torch.float32)}
 
-    def configure_probe(self, layers: int, width: int, kind: str, seed: int) -> BeatProbe:
-        """A probe with a beat and a downbeat logit."""
-        return BeatProbe(layers, width, kind == "mlp", seed)
+    def configure_head(self, layers: int, width: int) -> BeatHead:
+        """A head with a beat and a downbeat logit."""
+        return BeatHead(layers, width, self.kind == "mlp", self.seed)
 
-    def targets(self, track: Track, steps: int) -> Targets:
+    @property
+    def reach(self) -> int:
+        """Frames of tolerance on either side of a beat."""
+        return round(TOLERANCE * self.step_rate)
+
+    def track_targets(self, track: Track, steps: int) -> dict[str, Tensor]:
         """Beat and downbeat frames (steps, 2), and the weight of each frame in the loss."""
         beats = track.get(Beats)
         frames = torch.zeros(steps, 2)
@@ -134,50 +124,49 @@ class BeatTask(Task):
             if times is None:
                 weight[:, column] = 0
             else:
-                inside = np.round(times * self.rate).astype(int)
+                inside = np.round(times * self.step_rate).astype(int)
                 frames[inside[inside < steps], column] = 1
-        # Here the whole track is at hand: a window does not see the beat just behind its edge.
+        # Here the whole track is at hand: a clip does not see the beat just behind its edge.
         return {"beats": frames, "weight": weight * counted(frames, self.reach)}
 
-    @property
-    def reach(self) -> int:
-        """Frames of tolerance on either side of a beat."""
-        return round(TOLERANCE * self.rate)
-
-    def loss(self, probe: Probe, outputs: Tensor, batch: Batch) -> Tensor:
+    def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
         """Shift-tolerant loss of beats and downbeats."""
-        real = batch.mask[..., None]
+        real = mask[..., None]
         return shift_tolerant_loss(
             outputs.masked_fill(~real, PADDED_LOGIT),
-            batch.targets["beats"],
-            batch.targets["weight"] * real,
-            self.positive_weight,
+            targets["beats"],
+            targets["weight"] * real,
+            self.learned["positive_weight"].to(outputs.device),
             self.reach,
         )
 
-    def validate(self, probe: Probe, outputs: Sequence[Outputs], tracks: Sequence[Track]) -> float:
-        """Mean F-measure of the beats at the best threshold, which the probe keeps."""
-        assert isinstance(probe, BeatProbe)
-        best = []
-        for column in range(2):
-            references = [
-                (beats.times, beats.downbeats)[column]
-                for beats in (track.get(Beats) for track in tracks)
-            ]
-            candidates = [peaks(probabilities(one[:, column]), self.rate) for one in outputs]
-            scores = [
-                mean_f_measure(references, [times[values > t] for times, values in candidates])
-                for t in THRESHOLDS
-            ]
-            best.append(max(zip(scores, THRESHOLDS, strict=True)))
-        probe.thresholds.copy_(torch.tensor([threshold for _, threshold in best]))
-        return best[0][0]
+    def validation_value(self, outputs: Outputs, track: Track) -> NDArray[np.float64]:
+        """F-measures (2, thresholds) of beats and downbeats; NaN where there are none."""
+        beats = track.get(Beats)
+        scores = np.full((2, len(THRESHOLDS)), np.nan)
+        for column, reference in enumerate((beats.times, beats.downbeats)):
+            if reference is not None:
+                times, values = peaks(probabilities(outputs[:, column]), self.step_rate)
+                scores[column] = [f_measure(reference, times[values > t]) for t in THRESHOLDS]
+        return scores
 
-    def decoder(self, probe: Probe) -> BeatDecoder:
-        """Both decoders, with the thresholds of the probe."""
-        assert isinstance(probe, BeatProbe)
-        beat, downbeat = probe.thresholds.tolist()
-        return BeatDecoder(self.rate, (beat, downbeat))
+    def validation_result(self, values: Sequence[Any], tracks: Sequence[Track]) -> float:
+        """Mean F-measure of the beats at the best threshold, which the head keeps."""
+        scores = np.stack(values)
+        defined = np.isfinite(scores)
+        means = np.where(defined, scores, 0).sum(axis=0) / np.maximum(defined.sum(axis=0), 1)
+        best = [max(zip(row, THRESHOLDS, strict=True)) for row in means.tolist()]
+        head = self.trained_head
+        assert isinstance(head, BeatHead)
+        head.thresholds.copy_(torch.tensor([threshold for _, threshold in best]))
+        return float(best[0][0])
+
+    def decode(self, outputs: Outputs, track: Track) -> BeatPrediction:
+        """Beats, downbeats and tempo of one track by both decoders."""
+        head = self.trained_head
+        assert isinstance(head, BeatHead)
+        beat, downbeat = head.thresholds.tolist()
+        return decode(probabilities(outputs), self.step_rate, (beat, downbeat))
 
     @classmethod
     def score(cls, prediction: BeatPrediction, track: Track) -> Scores:
@@ -198,22 +187,11 @@ class BeatTask(Task):
         return scores
 
     @classmethod
-    def references(cls) -> Sequence[Reference]:
-        """Chance, the decoders fed with the reference, and madmom's tracker."""
+    def baselines(cls) -> Sequence[Baseline]:
+        """Chance, the decoders fed with the annotations, and madmom's tracker."""
         return (Chance(), Oracle(), Madmom())
 
 
 def probabilities(logits: Outputs) -> Activations:
     """Logistic function of logits of any shape."""
     return np.asarray(expit(logits.astype(np.float64)))
-
-
-def mean_f_measure(references: Sequence[Times | None], estimates: Sequence[Times]) -> float:
-    """Mean F-measure over the tracks on which it is defined; 0 when there is none."""
-    scores = [
-        f_measure(reference, estimate)
-        for reference, estimate in zip(references, estimates, strict=True)
-        if reference is not None
-    ]
-    defined = [score for score in scores if not np.isnan(score)]
-    return float(np.mean(defined)) if defined else 0.0

@@ -1,6 +1,4 @@
-"""The probe: softmax layer weights, then a linear map or one hidden layer."""
-
-from typing import NamedTuple
+"""Heads: what is trained on the features of a frozen encoder."""
 
 import torch
 from torch import Tensor, nn
@@ -9,22 +7,20 @@ HIDDEN = 512
 DROPOUT = 0.2
 
 
-class Member(NamedTuple):
-    """One of the probes that train side by side: its seed and its learning rate."""
-
-    seed: int
-    learning_rate: float
-
-
 class SeededDropout(nn.Module):
     """Dropout with a random stream of its own.
 
-    A probe that trains beside others then sees the same masks as one that trains alone.
+    A head that trains beside others then sees the same masks as one that trains alone. Elements are
+    dropped by random bytes, so the probability is rounded to a 256th.
+
+    Args:
+        probability: of dropping an element.
+        seed: of the stream.
     """
 
     def __init__(self, probability: float, seed: int) -> None:
         super().__init__()
-        self.probability = probability
+        self.threshold = round(probability * 256)
         self.seed = seed
         self._generator: torch.Generator | None = None
 
@@ -34,12 +30,15 @@ class SeededDropout(nn.Module):
             return inputs
         if self._generator is None or self._generator.device != inputs.device:
             self._generator = torch.Generator(inputs.device).manual_seed(self.seed)
-        keep = torch.empty_like(inputs).bernoulli_(1 - self.probability, generator=self._generator)
-        return inputs * keep / (1 - self.probability)
+        words = torch.empty(-(-inputs.numel() // 8), dtype=torch.int64, device=inputs.device)
+        # Eight bytes are drawn at once; the sign bit is random as well.
+        words.random_(-(2**63), None, generator=self._generator)
+        keep = words.view(torch.uint8)[: inputs.numel()].view_as(inputs) >= self.threshold
+        return inputs * keep * (256 / (256 - self.threshold))
 
 
-class Probe(nn.Module):
-    """What is trained on frozen features.
+class Head(nn.Module):
+    """Softmax layer weights, then a linear map or one hidden layer.
 
     Args:
         layers: hidden layers of the encoder.
@@ -54,7 +53,7 @@ class Probe(nn.Module):
         self.layer_logits = nn.Parameter(torch.zeros(layers))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.head: nn.Module = (
+            self.map: nn.Module = (
                 nn.Sequential(
                     nn.Linear(width, HIDDEN),
                     nn.ReLU(),
@@ -72,5 +71,20 @@ class Probe(nn.Module):
 
     def forward(self, mixed: Tensor) -> Tensor:
         """Map standardised features (..., width), layers mixed, to outputs (..., outputs)."""
-        outputs: Tensor = self.head(mixed)
+        outputs: Tensor = self.map(mixed)
         return outputs
+
+
+def mix_layers(features: Tensor, weights: Tensor) -> Tensor:
+    """Mix the layers for several heads in one product, so that features are read once.
+
+    Args:
+        features: (B, T, layers, width).
+        weights: (heads, layers).
+
+    Returns:
+        (heads, B, T, width).
+    """
+    if features.shape[-2] == 1:
+        return features.squeeze(-2).expand(len(weights), -1, -1, -1)
+    return torch.tensordot(weights, features.movedim(-2, 0), dims=1)

@@ -4,23 +4,23 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from motionbeat.data_modules.base import Beats, Tempo, Track
-from motionbeat.tasks.base import Reference, Scores
-from motionbeat.tasks.beat import BeatTask
-from motionbeat.tasks.beat_references import Chance, Madmom
+from motionbeat.tasks.beat_baselines import Chance, Madmom
+from motionbeat.tasks.beat_tracking import BeatTracking
 from motionbeat.tasks.decoders import BeatPrediction
 from motionbeat.tasks.metrics.beat import tempo_scores
+from motionbeat.tasks.task import Baseline, Scores
 
 
-class TempoTask(BeatTask):
-    """How fast? Answered by probes that learned to find beats where beats are annotated.
+class TempoEstimation(BeatTracking):
+    """Tempo, by heads that learned to find beats where beats are annotated.
 
-    Probes, decoders and validation are those of the beat task, on the dataset that the card names
-    under ``trained_on``. The evidence of a track holds :func:`metrics.beat.tempo_scores` for
+    Heads, decoders and validation are those of beat tracking, on the dataset that the card names
+    under ``trained_on``. The per-track scores are those of :func:`metrics.beat.tempo_scores` for
     the peak picker and (prefix ``dbn_``) for the dynamic Bayesian network.
     """
 
     name = "tempo"
-    version = 1
+    version = 2
     needs = (Tempo,)
     learned_from = (Beats,)
     primary = "acc1"
@@ -42,6 +42,6 @@ class TempoTask(BeatTask):
         }
 
     @classmethod
-    def references(cls) -> Sequence[Reference]:
+    def baselines(cls) -> Sequence[Baseline]:
         """Chance, and madmom's tracker."""
         return (Chance(), Madmom())

@@ -1,4 +1,4 @@
-"""The rows of the beat table that are no frozen encoder."""
+"""The entries of the beat table that are no frozen encoder."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,6 @@ import numpy as np
 
 from motionbeat.audio import load_audio, resample
 from motionbeat.data_modules.base import Beats, Track
-from motionbeat.tasks.base import Reference
 from motionbeat.tasks.decoders import (
     BeatEstimate,
     BeatPrediction,
@@ -15,16 +14,17 @@ from motionbeat.tasks.decoders import (
     interval_tempo,
 )
 from motionbeat.tasks.madmom import madmom
+from motionbeat.tasks.task import Baseline
 
 ORACLE_RATE = 50.0
 MADMOM_SAMPLE_RATE = 44100
 
 
-class Chance(Reference):
+class Chance(Baseline):
     """A steady grid: the median tempo of the training split, a random phase, bars of four."""
 
     name = "chance"
-    kind = "floor"
+    kind = "baseline"
 
     def fit(self, tracks: Sequence[Track]) -> None:
         """Take the median over the tracks of the median interval."""
@@ -39,14 +39,14 @@ class Chance(Reference):
         return BeatPrediction(estimate, estimate)
 
 
-class Oracle(Reference):
-    """The reference itself as activations at 50 Hz: what the decoders can reach at best."""
+class Oracle(Baseline):
+    """The annotations as activations at 50 Hz: what the decoders can reach at best."""
 
     name = "oracle"
-    kind = "ceiling"
+    kind = "upper bound"
 
     def predict(self, track: Track, seed: int) -> BeatPrediction:
-        """Decode the reference beats of the track."""
+        """Decode the annotated beats of the track."""
         beats = track.get(Beats)
         activations = np.zeros((int(track.duration * ORACLE_RATE) + 1, 2))
         for column, times in enumerate((beats.times, beats.downbeats)):
@@ -56,15 +56,15 @@ class Oracle(Reference):
         return decode(activations, ORACLE_RATE, (0.5, 0.5))
 
 
-class Madmom(Reference):
-    """madmom's recurrent networks with its dynamic Bayesian network, a specialist tracker.
+class Madmom(Baseline):
+    """madmom's recurrent networks with its dynamic Bayesian network, a dedicated system.
 
     Its networks were trained on the usual beat datasets. Source: Böck, Krebs and Widmer, "Joint
     beat and downbeat tracking with recurrent neural networks", 2016.
     """
 
     name = "madmom"
-    kind = "specialist"
+    kind = "dedicated"
     licence = "CC BY-NC-SA 4.0"
 
     def predict(self, track: Track, seed: int) -> BeatPrediction:

@@ -1,11 +1,7 @@
-"""Rows whose encoder was trained on what it is tested on are marked, and said to be."""
+"""Which encoders were trained on what they are tested on."""
 
-import pandas as pd
 import pytest
-from tests.command import motionbeat
 
-from motionbeat.benchmarks.leaderboard import MARK, MEANING, contaminated, rows
-from motionbeat.benchmarks.record import write_model
 from motionbeat.benchmarks.registry import DATASETS, ENCODERS
 from motionbeat.data_modules.base import canonical
 
@@ -68,35 +64,3 @@ def test_the_shipped_encoders_are_marked_where_they_were_trained():
     }
     untrained = ("motionbeat-random", "random", "logmel", "mfcc_chroma", "beatgrid")
     assert not {encoder for encoder, _ in marked} & set(untrained)
-
-
-def test_a_marked_row_is_marked_in_table_print_and_picture(bench):
-    logmel = bench.record("logmel")
-    assert not contaminated(logmel)
-    results = bench.folder / "results"
-    clean = motionbeat("leaderboard", "--results", results).printed
-    picture = (results / "leaderboard_beat.png").read_bytes()
-    assert MARK not in clean
-
-    known = logmel.model_copy(update={"training_data": ("Something", "CLICKS")})
-    assert contaminated(known)
-    [path] = (results / "runs").rglob("logmel.json")
-    write_model(path, known)
-    printed = motionbeat("leaderboard", "--results", results).printed
-    lines = printed.splitlines()
-    assert [f"logmel {MARK}" in line for line in lines if "logmel" in line] == [True, True]
-    assert not [line for line in lines if MARK in line and "chance" in line]
-    assert MEANING in printed
-    table = pd.read_csv(results / "leaderboard_beat.csv").set_index("name")["contaminated"]
-    assert table["logmel"].tolist() == [True, True]
-    assert not table[["oracle", "madmom", "chance"]].any()
-    assert (results / "leaderboard_beat.png").read_bytes() != picture
-
-
-def test_a_dataset_that_nobody_knows_goes_by_its_name(bench):
-    record = bench.record("logmel").model_copy(
-        update={"dataset": "my_songs", "training_data": ("My Songs",)}
-    )
-    assert contaminated(record)
-    assert not contaminated(record.model_copy(update={"training_data": ()}))
-    assert [row["contaminated"] for row in rows([record])] == [True, True]
