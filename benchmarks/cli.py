@@ -381,7 +381,7 @@ def run(arguments: list[str]) -> None:
 
         return lightning(arguments)
     if command == "pretrain":
-        from motionbeat.benchmarks.lightning_cli import pretrain
+        from motionbeat.benchmarks.pretrain_cli import pretrain
 
         return pretrain(arguments[1:])
     auto_cli(

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionbeat.audio import load_audio, resample
-from motionbeat.model import AUDIO_RATE, SAMPLE_RATE
+from motionbeat.model import AUDIO_FRAME_RATE, SAMPLE_RATE
 from motionbeat.motion import Motion, MotionError
-from motionbeat.pretraining.pairs import listen
-from motionbeat.rhythm import uniform_grid
+from motionbeat.pretraining.pairs import audio_inputs
 from motionbeat.tasks.metrics import dance
 
 Better = Literal["higher", "lower", "as real"]
@@ -98,9 +97,9 @@ def hear(path: Path) -> Times:
     Raises:
         AudioError: the file is unreadable.
     """
-    _, envelope, grid = listen(resample(*load_audio(path), SAMPLE_RATE))
-    seconds = len(envelope) / AUDIO_RATE
-    if np.array_equal(grid.times, uniform_grid(seconds).times):  # what stands where none is found
+    _, envelope, grid = audio_inputs(resample(*load_audio(path), SAMPLE_RATE))
+    seconds = len(envelope) / AUDIO_FRAME_RATE
+    if not grid.has_beat:
         return np.zeros(0)
     times: Times = grid.times[(grid.times >= 0) & (grid.times < seconds)]
     return times

@@ -1,10 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scripts import matching
+from scripts.matching import STEP, cross_cosines, scores, shifted_cosines, song
 from tests.dancing import write_pair
 
-from motionbeat.benchmarks import matching
-from motionbeat.benchmarks.matching import STEP, cross_cosines, scores, shifted_cosines, song
 from motionbeat.model import MotionBeat
 from motionbeat.pretraining.evaluation import CLIP_SECONDS
 from motionbeat.weights import save_weights
@@ -74,8 +74,8 @@ def test_other_dances_are_compared_at_the_same_times():
 
 def test_music_is_cut_at_every_clip_and_motion_at_every_step(tmp_path):
     cut = song(write_pair(tmp_path, seconds=11.2))
-    assert len(cut.music[0]) == 2
-    assert len(cut.motion[0]) == 1 + int((11.2 - CLIP_SECONDS) / STEP)
+    assert len(cut.audio.log_mel) == 2
+    assert len(cut.motion.features) == 1 + int((11.2 - CLIP_SECONDS) / STEP)
 
 
 def test_command_writes_a_row_for_each_model(tmp_path, monkeypatch):
