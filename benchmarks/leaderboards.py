@@ -267,11 +267,12 @@ def _in_order(rows: list[Row]) -> pd.DataFrame:
             -np.nan_to_num(row.get(task.primary, 0), nan=-np.inf),
         )
 
-    table = pd.DataFrame(sorted(rows, key=place))
+    rows = sorted(rows, key=place)
+    table = pd.DataFrame(rows)
     families = table[table["kind"] == "encoder"].groupby(["dataset", "dataset_revision", "head"])
     for raw, corrected in P_VALUES.items():
         if raw in table:
-            table[corrected] = families[raw].transform(holm)
+            table[corrected] = families[raw].transform(lambda values: holm(values.to_numpy()))
     return table
 
 
@@ -376,6 +377,7 @@ def draw_scores(table: pd.DataFrame, path: Path) -> None:
             )
         panel.set_title(f"{label}, {here['tracks'].iloc[0]} tracks", fontsize=10)
         panel.set_yticks(range(len(names)), names)
+        panel.set_ylim(-0.6, len(names) - 0.4)
         low, high = panel.get_xlim()
         small = high < _SMALL  # differences, which an axis up to 1 would hide
         panel.set_xlim(np.clip(low, -1, -0.02), high if small else 1.02)
