@@ -1,21 +1,18 @@
 """What is left of a frozen probe's score when the test audio is deformed.
 
-The run is the ordinary one on a dataset whose test split holds every track in every deformation
-too, so records, resuming and the embedding store are the ordinary ones; a record's scores are those
-of the clean tracks, and its evidence speaks of all.
+The evaluation is the ordinary one on a dataset whose test split holds every track in every
+deformation too, so records, resuming and the embedding store are the ordinary ones; a record's
+scores are those of the clean tracks, and its per-track scores are those of all.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import fields
 from functools import cached_property
-from typing import Any
 
 from motionbeat.benchmarks.deformations import CLEAN, Deformed
-from motionbeat.benchmarks.records import Protocol, RunRecord
-from motionbeat.benchmarks.registry import ENCODERS
-from motionbeat.benchmarks.runner import Fold, Folders, ProtocolError, Run, plan
+from motionbeat.benchmarks.evaluate import Evaluation, Fold, ProtocolError
 from motionbeat.data_modules.base import MotionFile
-from motionbeat.tasks.base import Evidence
+from motionbeat.tasks.task import PerTrackScores
 
 
 def deformation_of(track: str) -> str:
@@ -23,51 +20,44 @@ def deformation_of(track: str) -> str:
     return track.partition("/")[0]
 
 
-class DeformedRun(Run):
-    """A run on deformed datasets, whose scores are those of the clean tracks."""
+class DeformedEvaluation(Evaluation):
+    """An evaluation on deformed test splits, whose scores are those of the clean tracks."""
+
+    @classmethod
+    def of(cls, evaluation: Evaluation) -> "DeformedEvaluation":
+        """The same evaluation on deformed test splits.
+
+        Raises:
+            ProtocolError: the task matches dances, which a deformation would leave behind.
+        """
+        if MotionFile in evaluation.task.needs:
+            raise ProtocolError(
+                f"task '{evaluation.task.name}' matches music with dances, which do not follow "
+                "deformed audio; choose another task or leave --deform out"
+            )
+        settings = {field.name: getattr(evaluation, field.name) for field in fields(evaluation)}
+        folder = evaluation.folders.cache / "deformed"
+        return cls(**settings | {"modules": [Deformed(one, folder) for one in evaluation.modules]})
 
     @cached_property
     def folds(self) -> list[Fold]:
         """The folds, whose probes learn from the dataset as it is."""
         return [
-            replace(fold, teacher=fold.teacher.original)
-            if isinstance(fold.teacher, Deformed)
+            Fold(fold.task, fold.train_data.original, fold.test_data)
+            if isinstance(fold.train_data, Deformed)
             else fold
             for fold in super().folds
         ]
 
-    def counted(self, evidence: Evidence) -> Evidence:
-        """The evidence of the clean tracks."""
-        return part(evidence, [track.id for track in self.test_tracks], CLEAN)
+    @cached_property
+    def clean(self) -> list[bool]:
+        """Which of the test tracks are as they were recorded."""
+        return [deformation_of(track.id) == CLEAN for track in self.test_tracks]
 
+    def scored(self, per_track: PerTrackScores) -> PerTrackScores:
+        """The per-track scores of the clean tracks."""
+        return {name: values[:, self.clean] for name, values in per_track.items()}
 
-def part(evidence: Evidence, tracks: Sequence[str], deformation: str) -> Evidence:
-    """The evidence of the tracks in one deformation."""
-    chosen = [deformation_of(track) == deformation for track in tracks]
-    return {name: values[:, chosen] for name, values in evidence.items()}
-
-
-def bench(
-    task: str,
-    dataset: str,
-    encoders: Sequence[str],
-    protocol: Protocol,
-    folders: Folders,
-    dataset_options: Mapping[str, Any] | None = None,
-) -> list[RunRecord]:
-    """Score frozen probes on clean and deformed test audio, as :func:`runner.bench`.
-
-    Raises:
-        MotionBeatError: as there; or the task matches dances, which a deformation would leave
-            behind.
-    """
-    classes = [ENCODERS.get(name) for name in encoders]
-    run = plan(task, dataset, protocol, folders, dataset_options)
-    if MotionFile in run.task.needs:
-        raise ProtocolError(
-            f"task '{run.task.name}' matches music with dances, which do not follow deformed "
-            "audio; choose another task or leave --deform out"
-        )
-    modules = [Deformed(module, folders.cache / "deformed") for module in run.modules]
-    shown = replace(folders, results=folders.results / "robustness")
-    return DeformedRun(run.task, modules, protocol, shown).rows(classes, ())
+    def scored_groups(self, groups: Sequence[str]) -> Sequence[str]:
+        """The groups of the clean tracks."""
+        return [group for group, clean in zip(groups, self.clean, strict=True) if clean]
