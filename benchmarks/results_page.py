@@ -148,7 +148,7 @@ def everything(results: Path, name: str, *remarks: str) -> str:
 def as_it_is(path: Path, *remarks: str) -> str:
     """A file as a table, with the deviations (``_std``) that stand in it beside their means."""
     rows = pd.read_csv(path)
-    shown = [name for name in rows if not name.endswith("_std")]
+    shown = [name for name in map(str, rows) if not name.endswith("_std")]
     lines = (
         [
             _text(row[name]) + (f" ±{row[f'{name}_std']:.3f}" if f"{name}_std" in row else "")
@@ -188,12 +188,13 @@ def _score(row: pd.Series, metric: str, interval: bool) -> str:
 
 
 def _dataset(row: pd.Series) -> str:
-    return f"{row['dataset']} ({row['data']})" + FIRST_EDITION * (row["edition"] == 1)
+    name = f"{row['dataset']} ({row['data']})"
+    return name + FIRST_EDITION if row["edition"] == 1 else name
 
 
 def _label(row: pd.Series) -> str:
     """Name of an entry, and what it is where it is no encoder."""
-    return str(row["entry"]) + f" ({row['kind']})" * (row["kind"] != "encoder")
+    return str(row["entry"]) if row["kind"] == "encoder" else f"{row['entry']} ({row['kind']})"
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
