@@ -22,7 +22,7 @@ from rich.table import Table
 
 from motionbeat.benchmarks import runner, store
 from motionbeat.benchmarks.cli import CACHE
-from motionbeat.benchmarks.encoders.musicnn import Musicnn
+from motionbeat.benchmarks.encoders.pretrained.musicnn import Musicnn
 from motionbeat.benchmarks.record import Hardware
 from motionbeat.benchmarks.training import Trained, feature_statistics, train
 from motionbeat.data_modules.base import Track
