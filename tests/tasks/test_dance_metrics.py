@@ -9,7 +9,7 @@ import torch
 from tests.dancing import danced
 
 from motionbeat.data_modules.base import MotionFile
-from motionbeat.data_modules.dance_with_melody import DanceWithMelody
+from motionbeat.data_modules.published.dance_with_melody import DanceWithMelody
 from motionbeat.motion import JOINTS, MotionError
 from motionbeat.tasks.metrics.dance import (
     ALIGNMENTS,
@@ -79,7 +79,7 @@ def sets(generated, reference, width):
 @pytest.fixture(scope="module")
 def captured(tmp_path_factory):
     """The dances of dance_with_melody at 60 frames a second, by id."""
-    dataset = DanceWithMelody(tmp_path_factory.mktemp("cache"), Path(str(DATA)))
+    dataset = DanceWithMelody(cache=tmp_path_factory.mktemp("cache"), data=Path(str(DATA)))
     dataset.prepare_data()
     return {
         track.id: track.get(MotionFile).motion.at(60.0).astype(np.float64)
