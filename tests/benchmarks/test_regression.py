@@ -5,7 +5,7 @@ from tests.clicks import Clicks
 
 from motionbeat.benchmarks import regression
 from motionbeat.benchmarks.cli import ENCODERS, split
-from motionbeat.benchmarks.encoders.musicnn import Musicnn
+from motionbeat.benchmarks.encoders.pretrained.musicnn import Musicnn
 from motionbeat.benchmarks.encoders.random import RandomNetwork
 from motionbeat.benchmarks.record import Protocol
 from motionbeat.benchmarks.registry import ENCODERS as KNOWN

@@ -18,7 +18,7 @@ from motionbeat.benchmarks.encoders.frames import (
     along_time,
     in_windows,
 )
-from motionbeat.benchmarks.encoders.hub import TRANSFORMERS, HubEncoder, pretrained
+from motionbeat.benchmarks.encoders.pretrained.hub import TRANSFORMERS, HubEncoder, pretrained
 from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 16_000

@@ -12,7 +12,7 @@ https://huggingface.co/m-a-p/MERT-v1-330M.
 import dataclasses
 from typing import ClassVar
 
-from motionbeat.benchmarks.encoders.wav2vec import WaveformTransformer
+from motionbeat.benchmarks.encoders.pretrained.wav2vec import WaveformTransformer
 from motionbeat.encoder import EncoderCard
 
 

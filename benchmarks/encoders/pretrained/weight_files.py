@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from motionbeat.benchmarks.encoders.hub import read_weights
+from motionbeat.benchmarks.encoders.pretrained.hub import read_weights
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from motionbeat.benchmarks.encoders.hub import TRANSFORMERS, HubEncoder, pretrained
+from motionbeat.benchmarks.encoders.pretrained.hub import TRANSFORMERS, HubEncoder, pretrained
 from motionbeat.encoder import EncoderCard
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from motionbeat.benchmarks.encoders.tf_checkpoint import read_checkpoint
+from motionbeat.benchmarks.encoders.pretrained.tf_checkpoint import read_checkpoint
 from motionbeat.encoder import Encoder, EncoderCard
 from motionbeat.errors import MotionBeatError
 from motionbeat.spectrum import AmplitudeSpectrum

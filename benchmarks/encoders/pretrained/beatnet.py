@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from motionbeat.benchmarks.encoders.hub import read_weights
+from motionbeat.benchmarks.encoders.pretrained.hub import read_weights
 from motionbeat.encoder import Encoder, EncoderCard
 from motionbeat.errors import MotionBeatError
 
