@@ -380,7 +380,7 @@ def dance(
         cache: folder for generated data, features and trained dancers (MOTIONBEAT_CACHE).
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
-    from motionbeat.benchmarks.dance import dance as run
+    from motionbeat.benchmarks.choreographer import dance as run
     from motionbeat.benchmarks.runner import Folders
 
     share(data)

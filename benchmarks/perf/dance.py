@@ -12,7 +12,7 @@ import torch
 from jsonargparse import auto_cli
 
 from motionbeat.motion import JOINTS
-from motionbeat.tasks.dance import DanceProbe, Dancer
+from motionbeat.tasks.dance_generation import DanceProbe, Dancer
 from motionbeat.tasks.poses import FPS, WIDTH, Body
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from motionbeat.benchmarks.record import Hardware
 from motionbeat.motion import JOINTS
-from motionbeat.tasks.metrics.dance import geometric_features
+from motionbeat.tasks.metrics.dance_features import geometric_features
 
 Point = Sequence[float]
 Pose = dict[str, Point]

@@ -49,11 +49,13 @@ class BeatGrid:
             The first is at or before the clip's start and the last at or after its end.
         positions: (n,) place of each beat in its bar, 0 on the downbeat.
         beats_per_bar: length of a bar.
+        found: False where there is no beat, and the grid is the uniform one.
     """
 
     times: Times
     positions: NDArray[np.int64]
     beats_per_bar: int
+    found: bool = True
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -68,7 +70,7 @@ def uniform_grid(duration: float) -> BeatGrid:
     period = 60 / UNIFORM_TEMPO
     count = max(1, int(np.ceil(round(duration / period, 6))))
     times = np.arange(count + 1, dtype=np.float64) * period
-    return BeatGrid(times, np.arange(count) % METRES[0], METRES[0])
+    return BeatGrid(times, np.arange(count) % METRES[0], METRES[0], found=False)
 
 
 def mistaken_grid(grid: BeatGrid, rng: np.random.Generator) -> BeatGrid:

@@ -12,7 +12,7 @@ from motionbeat.benchmarks.runner import serves
 from motionbeat.tasks.beat import BeatTask
 from motionbeat.tasks.beat_references import Chance
 from motionbeat.tasks.clip import ClipTask
-from motionbeat.tasks.dance import DanceTask
+from motionbeat.tasks.dance_generation import DanceGeneration
 from motionbeat.tasks.retrieval import RetrievalTask
 from motionbeat.tasks.tempo import TempoTask
 
@@ -35,7 +35,7 @@ def test_a_task_runs_on_a_copy_of_the_dataset(module, name, task, tmp_path, monk
     monkeypatch.setattr(ClipTask, "max_steps", 10)
     monkeypatch.setattr(ClipTask, "epochs", 0)
     monkeypatch.setattr(ClipTask, "check_every", 5)
-    for kind_of_pair in (RetrievalTask, DanceTask):
+    for kind_of_pair in (RetrievalTask, DanceGeneration):
         monkeypatch.setattr(kind_of_pair, "window", 0.5)
         monkeypatch.setattr(kind_of_pair, "max_steps", 10)
         monkeypatch.setattr(kind_of_pair, "check_every", 5)

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
+from motionbeat.benchmarks.dance_pictures import between
 from PIL import Image, ImageChops
 from tests.dancing import danced
 
 from motionbeat.benchmarks import stick_figure
-from motionbeat.benchmarks.dance import excerpt
-from motionbeat.benchmarks.dance_pictures import between
+from motionbeat.benchmarks.choreographer import excerpt
 from motionbeat.benchmarks.stick_figure import Camera, frames, grounded, poses_strip, write_gif
 from motionbeat.data_modules.base import Beats
 from motionbeat.files import WriteError

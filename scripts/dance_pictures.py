@@ -11,14 +11,14 @@ from pathlib import Path
 
 from jsonargparse import auto_cli
 
+from motionbeat.benchmarks.choreographer import choreographer, excerpt
 from motionbeat.benchmarks.cli import CACHE, DATA, split
-from motionbeat.benchmarks.dance import choreographer, excerpt
 from motionbeat.benchmarks.runner import Folders
 from motionbeat.benchmarks.stick_figure import poses_strip, write_gif
 from motionbeat.console import say
 from motionbeat.data_modules.base import Beats, MotionFile
 from motionbeat.motion import Motion
-from motionbeat.tasks.dance import RealDance
+from motionbeat.tasks.dance_generation import RealDance
 
 ENCODERS = "motionbeat-small,musicnn,mfcc_chroma,no-music"
 

@@ -8,9 +8,8 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
-from scipy.stats import t as student
+from scipy.stats import ttest_1samp
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,7 +28,15 @@ from motionbeat.tasks.base import (
 )
 from motionbeat.tasks.diffusion import PATCH, TIMES, Denoiser, noised, sample
 from motionbeat.tasks.features import Batch, Targets
-from motionbeat.tasks.metrics import dance
+from motionbeat.tasks.metrics.dance_alignment import (
+    ALIGNMENTS,
+    Music,
+    mean_defined,
+    sensitivity,
+)
+from motionbeat.tasks.metrics.dance_distances import diversity, frechet_distance, normalise
+from motionbeat.tasks.metrics.dance_features import Floats
+from motionbeat.tasks.metrics.dance_physics import PFC_FPS
 from motionbeat.tasks.metrics.dance_scores import (
     BEAT_SCORES,
     FEATURES,
@@ -37,7 +44,7 @@ from motionbeat.tasks.metrics.dance_scores import (
     PHYSICAL_SCORES,
     SHORTEST,
     check_length,
-    hear,
+    estimate_beats,
 )
 from motionbeat.tasks.poses import CONTACT, FPS, GROUND, HEIGHT, JOINT, WIDTH, Body, Rows
 from motionbeat.tasks.probe import Probe
@@ -53,7 +60,6 @@ _LEAST = 0.1  # of the deviation of a group of columns: what hardly moves is not
 _SMOOTH = 0.05  # s; guidance makes single frames tremble
 _CHECKED = 4  # times of the diffusion at which the validation split is denoised
 
-Floats = NDArray[np.float64]
 T = TypeVar("T")
 
 
@@ -97,7 +103,7 @@ class DanceProbe(Probe):
         return guess
 
 
-class DanceTask(Task):
+class DanceGeneration(Task):
     """Dances to the test pieces, generated from frozen features, as honest numbers.
 
     For every encoder the same is trained: a projection of its features to 64 numbers a frame and a
@@ -132,8 +138,8 @@ class DanceTask(Task):
     of_split = frozenset({"p", "fid_k", "fid_g", "div_k", "div_g", "clips"})
     conditions: ClassVar = {
         "fps": FEATURES_FPS,
-        "sigma_seconds": dance.ALIGNMENTS["fact"].sigma,
-        "physical_fps": dance.PFC_FPS,
+        "sigma_seconds": ALIGNMENTS["fact"].sigma,
+        "physical_fps": PFC_FPS,
         "clip_seconds": CLIP,
         "stride_seconds": CLIP,
     }
@@ -260,23 +266,21 @@ class DanceTask(Task):
     @classmethod
     def score_split(cls, predictions: Sequence[Motion], tracks: Sequence[Track]) -> list[Scores]:
         """Score dances one by one, beside all the music of the split, and as a set."""
-        songs = [music_beats(track) for track in tracks]
-        strangers = np.array([[a.group != b.group for b in tracks] for a in tracks])
-        found: dict[str, Floats] = {}
+        songs = [music_of(track) for track in tracks]
+        groups = [track.group for track in tracks]
+        found: dict[str, Floats] = {
+            "group": np.array([zlib.crc32(group.encode()) for group in groups], np.float64)
+        }
         for label, score in BEAT_SCORES.items():
             name = _NAMES[label]
-            table = score.table(predictions, songs)
-            own, others = table.diagonal(), np.where(strangers, table, np.nan)
-            if name == "coverage":
-                found[name] = own
-                continue
-            chance = np.array([dance.mean_defined(row) for row in others])
-            found |= {name: own, f"{name}_chance": chance, f"{name}_sensitivity": own - chance}
+            pairs = score.pairs(predictions, songs, range(len(songs)))
+            found[name] = pairs.whole
+            if name != "coverage":
+                found[f"{name}_sensitivity"], found[f"{name}_chance"] = sensitivity(pairs, groups)
         for label, (_, measure) in PHYSICAL_SCORES.items():
-            values = [measure(motion.at(dance.PFC_FPS)) for motion in predictions]
+            values = [measure(motion.at(PFC_FPS)) for motion in predictions]
             found[_NAMES[label]] = np.array(values)
-        real = [read_motion(track.get(MotionFile).path) for track in tracks]
-        whole = _set_scores(predictions, real)
+        whole = _set_scores(predictions, [real_dance(track) for track in tracks])
         return [
             {name: float(values[index]) for name, values in found.items()} | whole
             for index in range(len(tracks))
@@ -286,27 +290,27 @@ class DanceTask(Task):
     def summarise(cls, evidence: Evidence, weights: Floats) -> Evidence:
         """Means over dances, and ``p``: how likely chance is as near to its own music.
 
-        A one-sided t test, over tracks, of the differences between a dance's score with its own
-        music and its mean score with that of others, averaged over seeds.
+        A one-sided t test of the sensitivities, averaged over seeds and within groups, as dances to
+        the same music are no independent draws. It is of the whole split, whatever the weights.
         """
         means = {
             name: weighted_mean(values, weights)
             for name, values in evidence.items()
-            if name != FOLD
+            if name not in (FOLD, "group")
         }
-        differences = np.array([[dance.mean_defined(seeds) for seeds in evidence[cls.primary].T]])
-        count = np.isfinite(differences).sum()
-        mean = weighted_mean(differences, weights)
-        spread = weighted_mean(differences**2, weights) - mean**2
-        with np.errstate(invalid="ignore", divide="ignore"):
-            error = np.sqrt(np.maximum(spread, 0) / (count - 1))
-            p = student.sf(mean / error, count - 1)
-        return means | {"p": np.broadcast_to(p, means[cls.primary].shape)}
+        by_track = np.array([mean_defined(seeds) for seeds in evidence[cls.primary].T])
+        groups = evidence["group"][0]
+        p = p_above_zero(np.array([mean_defined(by_track[groups == g]) for g in np.unique(groups)]))
+        return means | {"p": np.full(means[cls.primary].shape, p)}
 
     @classmethod
     def references(cls) -> Sequence[Reference]:
         """The real dances."""
         return (RealDance(),)
+
+
+class RealMotion(Motion):
+    """The real dance to a piece of music: a set of them is compared with itself by halves."""
 
 
 class RealDance(Reference):
@@ -315,9 +319,23 @@ class RealDance(Reference):
     name = "ground-truth"
     kind = "ceiling"
 
-    def predict(self, track: Track, seed: int) -> Motion:
+    def predict(self, track: Track, seed: int) -> RealMotion:
         """The dance in the file."""
-        return read_motion(track.get(MotionFile).path)
+        return real_dance(track)
+
+
+def real_dance(track: Track) -> RealMotion:
+    """The dance in the file of a track."""
+    motion = read_motion(track.get(MotionFile).path)
+    return RealMotion(motion.positions, motion.fps, motion.contacts)
+
+
+def p_above_zero(values: Floats) -> float:
+    """P-value of a one-sided t test that the mean of what is defined is above 0."""
+    defined = values[np.isfinite(values)]
+    if len(defined) < 2:
+        return float("nan")
+    return float(ttest_1samp(defined, 0, alternative="greater").pvalue)
 
 
 class Dancer(nn.Module):
@@ -389,14 +407,14 @@ def _named(path: Path, use: Callable[[Motion], T]) -> T:
         raise MotionError(f"{path}: {error}") from error
 
 
-def music_beats(track: Track) -> Floats:
-    """Seconds of the beats of a track, annotated or else heard."""
+def music_of(track: Track) -> Music:
+    """The beats of a track, annotated or else estimated, and how long it lasts."""
     if track.has(Beats):
-        return track.get(Beats).times
-    return _heard(track.audio_path)
+        return Music(track.get(Beats).times, track.duration)
+    return _estimated(track.audio_path)._replace(duration=track.duration)
 
 
-_heard = cache(hear)
+_estimated = cache(estimate_beats)
 
 
 def _set_scores(made: Sequence[Motion], real: Sequence[Motion]) -> dict[str, float]:
@@ -414,13 +432,13 @@ def _set_scores(made: Sequence[Motion], real: Sequence[Motion]) -> dict[str, flo
             scores |= {f"fid_{name}": np.nan, f"div_{name}": np.nan}
             continue
         varied = np.ptp(theirs, axis=0) > 0
-        ours = dance.normalise(ours[:, varied], theirs[:, varied])
-        theirs = dance.normalise(theirs[:, varied], theirs[:, varied])
-        scores[f"div_{name}"] = dance.diversity(ours)
-        if np.array_equal(ours, theirs):
+        ours = normalise(ours[:, varied], theirs[:, varied])
+        theirs = normalise(theirs[:, varied], theirs[:, varied])
+        scores[f"div_{name}"] = diversity(ours)
+        if all(isinstance(motion, RealMotion) for motion in made):
             ours, theirs = theirs[::2], theirs[1::2]
         enough = min(len(ours), len(theirs)) > 1
-        scores[f"fid_{name}"] = dance.frechet_distance(ours, theirs) if enough else np.nan
+        scores[f"fid_{name}"] = frechet_distance(ours, theirs) if enough else np.nan
     return scores
 
 
