@@ -26,7 +26,7 @@ from motionbeat.files import WriteError, write_atomically
 from motionbeat.motion import JOINTS, Motion
 from motionbeat.tasks.dance_generation import (
     DanceGeneration,
-    DanceProbe,
+    DanceHead,
     Dancer,
     average_body,
     perform,
@@ -55,7 +55,7 @@ class Choreographer(nn.Module):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         layers, width = encoder.card.layers, encoder.card.width
-        self.probe = DanceProbe(layers, width, 0, torch.zeros(WIDTH), torch.ones(WIDTH))
+        self.probe = DanceHead(layers, width, 0, torch.zeros(WIDTH), torch.ones(WIDTH))
         self.register_buffer("bones", torch.zeros(len(JOINTS), dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(layers, width))
         self.register_buffer("std", torch.ones(layers, width))

@@ -26,7 +26,7 @@ from motionbeat.tasks.base import (
     Task,
     weighted_mean,
 )
-from motionbeat.tasks.diffusion import PATCH, TIMES, Denoiser, noised, sample
+from motionbeat.tasks.diffusion import PATCH, TIMESTEPS, Denoiser, add_noise, sample
 from motionbeat.tasks.features import Batch, Targets
 from motionbeat.tasks.metrics.dance_alignment import (
     ALIGNMENTS,
@@ -63,7 +63,7 @@ _CHECKED = 4  # times of the diffusion at which the validation split is denoised
 T = TypeVar("T")
 
 
-class DanceProbe(Probe):
+class DanceHead(Probe):
     """A projection of the features, and a diffusion decoder that dances under it.
 
     Args:
@@ -93,13 +93,13 @@ class DanceProbe(Probe):
             self._generators[device] = torch.Generator(device).manual_seed(self.seed)
         return self._generators[device]
 
-    def standardised(self, rows: Tensor) -> Tensor:
+    def standardise(self, rows: Tensor) -> Tensor:
         """Rows about 0 with a deviation of about 1."""
         return (rows - self.mean) / self.std
 
-    def denoising(self, rows: Tensor, condition: Tensor, times: Tensor, noise: Tensor) -> Tensor:
+    def denoise(self, rows: Tensor, condition: Tensor, times: Tensor, noise: Tensor) -> Tensor:
         """Guesses of standardised rows (B, T, ``WIDTH``) after so many steps (B,) of noise."""
-        guess: Tensor = self.denoiser(noised(rows, times, noise), times, condition)
+        guess: Tensor = self.denoiser(add_noise(rows, times, noise), times, condition)
         return guess
 
 
@@ -180,9 +180,9 @@ class DanceGeneration(Task):
             std[group] = np.maximum(std[group], least)
         self.rows_mean, self.rows_std = torch.from_numpy(mean), torch.from_numpy(std)
 
-    def configure_probe(self, layers: int, width: int, kind: str, seed: int) -> DanceProbe:
+    def configure_probe(self, layers: int, width: int, kind: str, seed: int) -> DanceHead:
         """A dancer."""
-        return DanceProbe(layers, width, seed, self.rows_mean, self.rows_std)
+        return DanceHead(layers, width, seed, self.rows_mean, self.rows_std)
 
     def configure_optimizers(self) -> Any:
         """Each member's learning rate rises for a while and falls to nothing.
@@ -205,19 +205,19 @@ class DanceGeneration(Task):
 
         Tseng, Castellon and Liu, "EDGE", 2023, eqs. 2 to 6, on joints in place of rotations.
         """
-        assert isinstance(probe, DanceProbe)
+        assert isinstance(probe, DanceHead)
         whole = batch.mask.all(dim=1)
         length = batch.mask.shape[1] // PATCH * PATCH
-        rows = probe.standardised(batch.targets["rows"][whole, :length])
+        rows = probe.standardise(batch.targets["rows"][whole, :length])
         condition = outputs[whole, :length]
         if not rows.numel():
             return outputs.sum() * 0
         generator, device = probe.generator(rows.device), rows.device
-        times = torch.randint(TIMES, (len(rows),), generator=generator, device=device)
+        times = torch.randint(TIMESTEPS, (len(rows),), generator=generator, device=device)
         noise = torch.randn(rows.shape, generator=generator, device=device)
         dropped = torch.rand(len(rows), 1, 1, generator=generator, device=device) < _DROPPED
-        condition = torch.where(dropped, probe.denoiser.nothing, condition)
-        guess = probe.denoising(rows, condition, times, noise)
+        condition = torch.where(dropped, probe.denoiser.null_condition, condition)
+        guess = probe.denoise(rows, condition, times, noise)
         error = functional.mse_loss(guess, rows)
         velocity = functional.mse_loss(guess.diff(dim=1), rows.diff(dim=1))
         return error + _VELOCITY * velocity + _FOOT * sliding(guess * probe.std + probe.mean)
@@ -228,7 +228,7 @@ class DanceGeneration(Task):
         Raises:
             DatasetError: no track is as long as a window.
         """
-        assert isinstance(probe, DanceProbe)
+        assert isinstance(probe, DanceHead)
         length = round(self.window * FPS) // PATCH * PATCH
         windows = [
             (
@@ -246,21 +246,21 @@ class DanceGeneration(Task):
                 f"no validation track is as long as a window of {self.window:g} s; get longer ones"
             )
         rows, condition = (torch.stack(part).to(self.device) for part in zip(*windows, strict=True))
-        rows = probe.standardised(rows)
+        rows = probe.standardise(rows)
         generator = torch.Generator().manual_seed(0)
         errors = []
         with torch.inference_mode():
             for part in range(_CHECKED):
                 noise = torch.randn(rows.shape, generator=generator).to(self.device)
-                time = round((part + 0.5) / _CHECKED * TIMES)
+                time = round((part + 0.5) / _CHECKED * TIMESTEPS)
                 times = torch.full((len(rows),), time, device=self.device)
-                guess = probe.denoising(rows, condition, times, noise)
+                guess = probe.denoise(rows, condition, times, noise)
                 errors.append(functional.mse_loss(guess, rows))
         return float(torch.stack(errors).mean())
 
     def decoder(self, probe: Probe) -> Decoder:
         """What dances to the outputs on a track."""
-        assert isinstance(probe, DanceProbe)
+        assert isinstance(probe, DanceHead)
         return partial(perform, Dancer(probe, self.body), probe.seed)
 
     @classmethod
@@ -349,7 +349,7 @@ class Dancer(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, probe: DanceProbe, body: Body) -> None:
+    def __init__(self, probe: DanceHead, body: Body) -> None:
         super().__init__()
         self.denoiser = probe.denoiser
         self.register_buffer("mean", probe.mean)

@@ -12,7 +12,7 @@ import torch
 from jsonargparse import auto_cli
 
 from motionbeat.motion import JOINTS
-from motionbeat.tasks.dance_generation import DanceProbe, Dancer
+from motionbeat.tasks.dance_generation import DanceHead, Dancer
 from motionbeat.tasks.poses import FPS, WIDTH, Body
 
 
@@ -23,9 +23,9 @@ def main(seconds: float = 20.0, repeats: int = 3) -> None:
         seconds: length of the dance.
         repeats: the median counts.
     """
-    probe = DanceProbe(1, 1, 0, torch.zeros(WIDTH), torch.ones(WIDTH))
+    probe = DanceHead(1, 1, 0, torch.zeros(WIDTH), torch.ones(WIDTH))
     dancer = Dancer(probe, Body(np.full(len(JOINTS), 0.2)))
-    condition = torch.zeros(round(seconds * FPS), probe.denoiser.nothing.shape[0])
+    condition = torch.zeros(round(seconds * FPS), probe.denoiser.null_condition.shape[0])
     took = []
     for repeat in range(repeats + 1):
         started = time.perf_counter()

@@ -26,7 +26,7 @@ def shorten(patch):
     patch.setattr(Dancing, "sizes", {"train": 3, "validation": 1, "test": 3})
     for name, value in (("max_steps", 4), ("check_every", 2), ("batch_size", 8)):
         patch.setattr(DanceGeneration, name, value)
-    for name, value in (("CHANNELS", 32), ("LAYERS", 1), ("HEADS", 2), ("STEPS", 4)):
+    for name, value in (("CHANNELS", 32), ("LAYERS", 1), ("HEADS", 2), ("SAMPLING_STEPS", 4)):
         patch.setattr(diffusion, name, value)
     patch.setattr(runner, "in_parallel", one_by_one)
 

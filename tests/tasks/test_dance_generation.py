@@ -41,7 +41,7 @@ HEARD = 64
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """A network with few channels that dances in few steps, so that tests are quick."""
-    for name, value in (("CHANNELS", 32), ("LAYERS", 1), ("HEADS", 2), ("STEPS", 4)):
+    for name, value in (("CHANNELS", 32), ("LAYERS", 1), ("HEADS", 2), ("SAMPLING_STEPS", 4)):
         monkeypatch.setattr(diffusion, name, value)
 
 
@@ -218,7 +218,7 @@ def test_rows_are_standardised_and_what_hardly_moves_is_not_blown_up(tracks):
     rows = torch.from_numpy(
         np.concatenate([danced(t.get(MotionFile).path, one.body) for t in tracks])
     )
-    scaled = one.typed_probes[0].standardised(rows)
+    scaled = one.typed_probes[0].standardise(rows)
     torch.testing.assert_close(scaled.mean(dim=0), torch.zeros(WIDTH), atol=1e-3, rtol=0)
     assert scaled.std(dim=0).max() < 1.01
     assert (one.rows_std > 0).all()
@@ -249,7 +249,7 @@ def test_the_loss_by_hand(tracks, monkeypatch):
     outputs = torch.zeros(*batch.mask.shape, HEARD)
 
     def loss_of(change):
-        monkeypatch.setattr(probe, "denoising", lambda rows, *_: change(rows))
+        monkeypatch.setattr(probe, "denoise", lambda rows, *_: change(rows))
         return one.loss(probe, outputs, batch).item()
 
     slides = 0.1 * sliding(batch.targets["rows"]).item()
@@ -282,7 +282,7 @@ def test_only_whole_windows_are_learned_from(tracks, tmp_path):
 def test_a_quarter_of_the_windows_is_without_music(tracks, monkeypatch):
     one = task(tracks)
     probe, batch = one.typed_probes[0], batch_of(one, tracks)
-    probe.denoiser.nothing.data.fill_(-3)
+    probe.denoiser.null_condition.data.fill_(-3)
     heard, times = [], []
 
     def listening(rows, condition, when, noise):
@@ -290,7 +290,7 @@ def test_a_quarter_of_the_windows_is_without_music(tracks, monkeypatch):
         times.append(when)
         return rows
 
-    monkeypatch.setattr(probe, "denoising", listening)
+    monkeypatch.setattr(probe, "denoise", listening)
     for _ in range(60):
         one.loss(probe, torch.ones(*batch.mask.shape, HEARD), batch)
     dropped = torch.cat(heard)
@@ -298,7 +298,7 @@ def test_a_quarter_of_the_windows_is_without_music(tracks, monkeypatch):
     assert dropped.mean().item() == pytest.approx(0.25, abs=4 * (0.1875 / len(dropped)) ** 0.5)
     every = torch.cat(times)
     assert every.min() >= 0
-    assert every.max() < diffusion.TIMES
+    assert every.max() < diffusion.TIMESTEPS
     assert every.float().mean().item() == pytest.approx(500, abs=50)
 
 
