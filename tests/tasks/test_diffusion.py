@@ -7,7 +7,16 @@ from torch import nn
 from torch.nn import functional
 
 from motionbeat.tasks import diffusion
-from motionbeat.tasks.diffusion import GUIDANCE, PATCH, SAMPLING_STEPS, TIMESTEPS, Denoiser, add_noise, alpha_bar, sample
+from motionbeat.tasks.diffusion import (
+    GUIDANCE,
+    PATCH,
+    SAMPLING_STEPS,
+    TIMESTEPS,
+    Denoiser,
+    add_noise,
+    alpha_bar,
+    sample,
+)
 
 WIDTH, CONDITION, WINDOW = 5, 7, 24
 LENGTHS = [1, 2, WINDOW // 2, WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW // 2, 10 * WINDOW + 5]
