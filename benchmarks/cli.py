@@ -3,19 +3,20 @@
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, auto_cli
 
+from motionbeat.cache import default_cache
 from motionbeat.errors import MotionBeatError
-from motionbeat.pretraining.settings import Architecture, Objective, Training
+from motionbeat.threads import wait_passively
 
-CACHE = Path(os.environ.get("MOTIONBEAT_CACHE", ".cache/motionbeat"))
+CACHE = default_cache()
 DATA = Path(os.environ["MOTIONBEAT_DATA"]) if os.environ.get("MOTIONBEAT_DATA") else None
 ENCODERS = "logmel,mfcc_chroma,random,musicnn,beatnet,beatgrid,motionbeat-random,motionbeat-small"
-_ARCHITECTURE, _OBJECTIVE, _TRAINING = Architecture(), Objective(), Training()
+
+Options = dict[str, bool | int | float | str | list[str]]
 
 
 def split(names: str) -> list[str]:
@@ -33,8 +34,9 @@ def bench(
     task: str = "beat",
     dataset: str = "groovebox",
     encoder: str = ENCODERS,
-    dataset_options: dict[str, bool | int | float | str | list[str]] | None = None,
-    seeds: int | None = None,
+    dataset_options: Options | None = None,
+    heads: str | None = None,
+    seeds: int = 3,
     learning_rates: tuple[float, ...] | None = None,
     mode: Literal["frozen", "lora", "full"] = "frozen",
     deform: bool = False,
@@ -47,11 +49,12 @@ def bench(
     Args:
         task: what is asked of the encoders.
         dataset: one or several names, separated by commas.
-        encoder: one or several names or package.module:Class, separated by commas.
+        encoder: one or several names, package.module:Class or file.py:Class, separated by commas.
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
-        seeds: how many seeds, counted from 0; the task's own number when left out.
+        heads: one or several of the task's heads, separated by commas; all when left out.
+        seeds: how many seeds, counted from 0.
         learning_rates: tried on the validation split; the task's own when left out.
-        mode: train the probe alone, low-rank adapters in the encoder as well, or all of it; what
+        mode: train the head alone, low-rank adapters in the encoder as well, or all of it; what
             is not frozen stands in a table of its own.
         deform: instead of the leaderboard, score the probes on deformed test audio, and say by how
             much they drop.
@@ -59,42 +62,41 @@ def bench(
         results: folder for records and leaderboards.
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
-    from motionbeat.benchmarks import leaderboard, robustness, runner
-    from motionbeat.benchmarks.record import RunRecord
-    from motionbeat.benchmarks.registry import TASKS
+    from motionbeat.benchmarks.evaluate import Folders, ProtocolError, plan
+    from motionbeat.benchmarks.leaderboards import print_table, stem, write_tables
+    from motionbeat.benchmarks.robustness import DeformedEvaluation
 
     share(data)
-    kind = TASKS.get(task)
-    protocol = runner.protocol_of(kind, learning_rates, seeds)
-    folders = runner.Folders(cache, results, data)
-    run: Callable[..., list[RunRecord]] = runner.bench
-    write: Callable[..., Any] = leaderboard.write_leaderboards
-    show = leaderboard.print_table
     if deform and mode != "frozen":
-        raise runner.ProtocolError("--deform is for frozen encoders; leave --mode out")
-    if deform:
-        run, write, show = (
-            robustness.bench,
-            robustness.write_robustness,
-            robustness.print_robustness,
+        raise ProtocolError("--deform is for frozen encoders; leave --mode out")
+    folders = Folders(cache, results / "robustness" if deform else results, data)
+    shown = set()
+    for name in split(dataset):
+        evaluation = plan(
+            task,
+            name,
+            folders,
+            dataset_options=dataset_options,
+            heads=None if heads is None else split(heads),
+            learning_rates=learning_rates,
+            seeds=seeds,
+            mode=mode,
         )
-    elif mode != "frozen":
-        run, write = partial(runner.bench, mode=mode), leaderboard.write_finetuned
-    shown = {
-        (record.dataset, record.dataset_revision)
-        for name in split(dataset)
-        for record in run(task, name, split(encoder), protocol, folders, dataset_options)
-    }
-    table = write(results, only=kind.name)[kind.name]
-    table = table.set_index(["dataset", "dataset_revision"])
-    show(table.loc[sorted(shown)].reset_index(), kind)
+        if deform:
+            evaluation = DeformedEvaluation.of(evaluation)
+        alone = deform or mode != "frozen"
+        baselines = () if alone else evaluation.task.baselines()
+        evaluation.entries(split(encoder), baselines)
+        shown.add((evaluation.dataset.card.name, evaluation.revision))
+    table = write_tables(results, task, deform)[stem(task, mode, deform)]
+    print_table(table.set_index(["dataset", "dataset_revision"]).loc[sorted(shown)].reset_index())
 
 
 def embed(
     dataset: str = "groovebox",
     encoder: str = ENCODERS,
-    dataset_options: dict[str, bool | int | float | str | list[str]] | None = None,
-    pooling: float | None = None,
+    dataset_options: Options | None = None,
+    segment_seconds: float | None = None,
     cache: Path = CACHE,
     data: Path | None = DATA,
 ) -> None:
@@ -104,24 +106,25 @@ def embed(
         dataset: one or several names, separated by commas.
         encoder: one or several names or package.module:Class, separated by commas.
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
-        pooling: seconds averaged into one embedding; the encoder's own frames when left out.
+        segment_seconds: seconds averaged into one embedding; the encoder's own frames when left
+            out.
         cache: folder for generated data and embeddings (MOTIONBEAT_CACHE).
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
-    from motionbeat.benchmarks import runner
-    from motionbeat.benchmarks.registry import ENCODERS as KNOWN
-    from motionbeat.benchmarks.registry import make
+    from motionbeat.benchmarks import embedded
+    from motionbeat.benchmarks.evaluate import Folders
+    from motionbeat.benchmarks.store import EmbeddingStore
     from motionbeat.console import say
     from motionbeat.data_modules.base import SPLITS
 
     share(data)
-    encoders = make(KNOWN.get(name) for name in split(encoder))
+    store = EmbeddingStore(cache / "embeddings")
     for name in split(dataset):
-        datamodule = runner.Folders(cache, Path(), data).datamodule(name, dataset_options)
-        datamodule.prepare_data()
-        tracks = [track for part in SPLITS for track in datamodule.tracks(part)]
-        runner.embed(encoders, tracks, cache, pooling)
-        say(f"{name}: {len(tracks)} tracks in {cache / 'embeddings'}")
+        module = Folders(cache, data=data).datamodule(name, dataset_options)
+        module.prepare_data()
+        tracks = [track for part in SPLITS for track in module.tracks(part)]
+        embedded.embed(split(encoder), tracks, store, segment_seconds)
+        say(f"{name}: {len(tracks)} tracks in {store.root}")
 
 
 def check_encoder(name: str, data: Path | None = DATA) -> None:
@@ -142,23 +145,16 @@ def leaderboard(task: str | None = None, results: Path = Path("results")) -> Non
     """Rebuild all leaderboards from the run records and print them.
 
     Args:
-        task: print this one only.
+        task: rebuild this one only.
         results: folder with the records.
     """
-    from motionbeat.benchmarks.leaderboard import (
-        print_table,
-        read_records,
-        write_finetuned,
-        write_leaderboards,
-    )
+    from motionbeat.benchmarks.leaderboards import print_table, write_tables
     from motionbeat.benchmarks.registry import TASKS
 
-    wanted = TASKS.get(task) if task else None
-    records = read_records(results)
-    for write in (write_leaderboards, write_finetuned):
-        for name, table in write(results, records=records).items():
-            if wanted is None or wanted.name == name:
-                print_table(table, TASKS.get(name))
+    wanted = TASKS.get(task).name if task else None
+    for deformed in (False, True):
+        for table in write_tables(results, wanted, deformed).values():
+            print_table(table)
 
 
 def regression(update: bool = False, cache: Path = CACHE) -> None:
@@ -171,51 +167,12 @@ def regression(update: bool = False, cache: Path = CACHE) -> None:
     from rich.console import Console
 
     from motionbeat.benchmarks import regression
-    from motionbeat.benchmarks.registry import ENCODERS as KNOWN
-    from motionbeat.benchmarks.registry import make
 
-    encoders = make(KNOWN.get(name) for name in split(ENCODERS))
     if update:
-        regression.update(encoders, cache)
+        regression.update(split(ENCODERS), cache)
         print(f"written: {regression.NUMBERS}")
     else:
-        Console().print(regression.gate(encoders, cache))
-
-
-def pretrain(
-    output: Path = Path("pretrained"),
-    datasets: dict[str, dict[str, int | float | str | list[str]]] = {"groovebox": {}},  # noqa: B006
-    validation: str = "groovebox",
-    architecture: Architecture = _ARCHITECTURE,
-    objective: Objective = _OBJECTIVE,
-    training: Training = _TRAINING,
-    cache: Path = CACHE,
-    data: Path | None = DATA,
-) -> None:
-    """Train MotionBeat on pairs of music and dance; again after an interruption, to go on.
-
-    Args:
-        output: folder for checkpoints, logs and weights.
-        datasets: names of datasets with dances, each with its options.
-        validation: which of them the checkpoint is chosen by.
-        architecture: what is trained.
-        objective: the losses.
-        training: how it is trained.
-        cache: folder for generated data and features (MOTIONBEAT_CACHE).
-        data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
-    """
-    from motionbeat.benchmarks.pretraining import pretrain as run
-    from motionbeat.benchmarks.runner import Folders
-
-    run(
-        Folders(cache, Path(), data),
-        output,
-        datasets,
-        validation,
-        architecture,
-        objective,
-        training,
-    )
+        Console().print(regression.gate(split(ENCODERS), cache))
 
 
 def list_names(
@@ -258,11 +215,11 @@ def list_names(
                 escape(encoder.here()),
             )
     elif kind == "datasets":
-        from motionbeat.benchmarks.runner import Folders, serves
+        from motionbeat.benchmarks.evaluate import Folders, serves
 
-        for column in ("name", "here", "tasks", "size", "licence"):
+        for column in ("name", "here", "tasks", "data", "size", "licence"):
             grid.add_column(column, overflow="fold")
-        folders = Folders(cache, Path(), data)
+        folders = Folders(cache, data=data)
         for name, dataset in sorted(registry.DATASETS.classes.items()):
             about = dataset.card
             serving = [one for one, task in registry.TASKS.classes.items() if serves(dataset, task)]
@@ -270,16 +227,17 @@ def list_names(
                 name,
                 folders.datamodule(name).status(),
                 ", ".join(serving),
+                about.data,
                 about.size.partition(";")[0],
                 about.licence.partition(";")[0],
             )
         grid.caption = "motionbeat data show NAME prints the whole card, and how to get it"
     else:
-        for column in ("name", "version", "primary metric", "needs"):
+        for column in ("name", "class", "version", "primary metric", "needs"):
             grid.add_column(column)
         for name, task in sorted(registry.TASKS.classes.items()):
             needs = ", ".join(annotation.__name__ for annotation in task.needs)
-            grid.add_row(name, str(task.version), task.primary, needs)
+            grid.add_row(name, task.__name__, str(task.version), task.primary, needs)
     wide(Console()).print(grid)
 
 
@@ -293,15 +251,15 @@ def data_show(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:
     """
     from dataclasses import asdict
 
+    from motionbeat.benchmarks.evaluate import Folders
     from motionbeat.benchmarks.registry import DATASETS
-    from motionbeat.benchmarks.runner import Folders
 
     for one in split(name):
         card = DATASETS.get(one).card
         facts = asdict(card) | {
             "annotations": ", ".join(kind.__name__ for kind in card.annotations),
             "relatives": ", ".join(card.relatives),
-            "here": Folders(cache, Path(), data).datamodule(one).status(),
+            "here": Folders(cache, data=data).datamodule(one).status(),
         }
         for fact, value in facts.items():
             print(f"{fact.replace('_', ' ')}: {value}")
@@ -320,12 +278,12 @@ def data_get(
         data: folder with datasets put in place by hand (MOTIONBEAT_DATA); a dataset that has a
             folder there is completed there.
     """
-    from motionbeat.benchmarks.runner import Folders
+    from motionbeat.benchmarks.evaluate import Folders
     from motionbeat.console import say
-    from motionbeat.data_modules.published import Published
+    from motionbeat.data_modules.published.collection import Published
 
     for one in split(name):
-        module = Folders(cache, Path(), data).datamodule(one)
+        module = Folders(cache, data=data).datamodule(one)
         if isinstance(module, Published):
             module.fetch()
         module.prepare_data()
@@ -348,7 +306,7 @@ def dance_metrics(
         reference: folder with real ones.
         music: folder with the music of both (.wav, .flac, .ogg, .mp3).
         fps: frames a second of all motions, whatever their files say; needed where they do not.
-        permutations: of the music, for the chance floor.
+        permutations: of the music, for chance.
         output: CSV file to write the table to.
         unit: metres of one unit of length of BVH files, 1 where they are in metres.
     """
@@ -362,7 +320,7 @@ def dance(
     out: str = "dance.mp4",
     encoder: str = "motionbeat-small",
     dataset: str = "groovebox",
-    dataset_options: dict[str, bool | int | float | str | list[str]] | None = None,
+    dataset_options: Options | None = None,
     seed: int = 0,
     cache: Path = CACHE,
     data: Path | None = DATA,
@@ -373,7 +331,7 @@ def dance(
         song: music (.wav, .flac, .ogg, .mp3).
         out: file for the dance, a video (.mp4, .gif) or a motion (.bvh, .npz); several are
             separated by commas.
-        encoder: a name or package.module:Class; what listens to the music.
+        encoder: a name or package.module:Class; what the dancer hears the music by.
         dataset: whose dances are learned from.
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
         seed: another one is another dance.
@@ -381,11 +339,12 @@ def dance(
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
     from motionbeat.benchmarks.choreographer import dance as run
-    from motionbeat.benchmarks.runner import Folders
+
+    from motionbeat.benchmarks.evaluate import Folders
 
     share(data)
     outputs = [Path(name) for name in split(out)]
-    run(song, outputs, encoder, dataset, dataset_options, seed, Folders(cache, Path(), data))
+    run(song, outputs, encoder, dataset, dataset_options, seed, Folders(cache, data=data))
 
 
 class Parser(ArgumentParser):
@@ -398,33 +357,60 @@ class Parser(ArgumentParser):
         return super().add_argument(*args, **kwargs)
 
 
+COMMANDS: dict[str, Any] = {
+    "bench": bench,
+    "embed": embed,
+    "check-encoder": check_encoder,
+    "leaderboard": leaderboard,
+    "regression": regression,
+    "data": {"get": data_get, "show": data_show},
+    "dance": dance,
+    "dance-metrics": dance_metrics,
+    "list": list_names,
+}
+
+LIGHTNING = ("fit", "validate", "test", "predict")
+"""Commands of Lightning's own command line, for tasks."""
+
+
+def run(arguments: list[str]) -> None:
+    """Run a command."""
+    command = arguments[0] if arguments else ""
+    if command in LIGHTNING:
+        from motionbeat.benchmarks.lightning_cli import lightning
+
+        return lightning(arguments)
+    if command == "pretrain":
+        from motionbeat.benchmarks.lightning_cli import pretrain
+
+        return pretrain(arguments[1:])
+    auto_cli(
+        COMMANDS,
+        args=arguments,
+        parser_class=Parser,
+        prog="motionbeat",
+        description=(
+            "Measure what frozen music encoders know about rhythm, motion and style. Beside the "
+            "commands below there are Lightning's own for tasks: "
+            "motionbeat fit|validate|test|predict --model TASK --data DATASET; and "
+            "motionbeat pretrain --config FILE trains MotionBeat."
+        ),
+    )
+
+
 def main() -> None:
     """Entry point of ``motionbeat``: errors a user can mend are one line, and exit with 1."""
+    wait_passively()
+    report: Callable[[str], None] = lambda text: print(f"motionbeat: {text}", file=sys.stderr)  # noqa: E731
     try:
-        auto_cli(
-            {
-                "bench": bench,
-                "embed": embed,
-                "check-encoder": check_encoder,
-                "leaderboard": leaderboard,
-                "regression": regression,
-                "pretrain": pretrain,
-                "data": {"get": data_get, "show": data_show},
-                "dance": dance,
-                "dance-metrics": dance_metrics,
-                "list": list_names,
-            },
-            parser_class=Parser,
-            prog="motionbeat",
-            description="Measure what frozen music encoders know about rhythm, motion and style.",
-        )
+        run(sys.argv[1:])
     except MotionBeatError as error:
-        print(f"motionbeat: error: {error}", file=sys.stderr)
+        report(f"error: {error}")
         sys.exit(1)
     except OSError as error:
         place = error.filename or "disk"
-        print(f"motionbeat: error: {place}: {error.strerror or error}", file=sys.stderr)
+        report(f"error: {place}: {error.strerror or error}")
         sys.exit(1)
     except KeyboardInterrupt:
-        print("motionbeat: interrupted; the same command goes on from here", file=sys.stderr)
+        report("interrupted; the same command goes on from here")
         sys.exit(130)

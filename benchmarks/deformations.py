@@ -18,7 +18,7 @@ from joblib import Parallel, delayed
 from scipy.signal import butter, fftconvolve, sosfiltfilt
 
 from motionbeat.audio import Waveform, load_audio, resample
-from motionbeat.benchmarks.store import audio_digest
+from motionbeat.benchmarks.store import file_digest
 from motionbeat.console import bar
 from motionbeat.data_modules.base import (
     Annotation,
@@ -197,7 +197,7 @@ class Deformed(DataModule):
     """
 
     def __init__(self, original: DataModule, folder: Path) -> None:
-        super().__init__(original.cache, original.data)
+        super().__init__(cache=original.cache, data=original.data)
         self.original = original
         self.folder = folder
         self.card = original.card  # type: ignore[misc]  # a class of its own for each is too much
@@ -211,7 +211,7 @@ class Deformed(DataModule):
     def place(self, track: Track, deformation: Deformation) -> Path:
         """Where a copy lies."""
         kind = self.folder / str(VERSION) / deformation.name.replace(" ", "_")
-        return kind / f"{audio_digest(track.audio_path)}.flac"
+        return kind / f"{file_digest(track.audio_path)}.flac"
 
     def prepare_data(self) -> None:
         """Make the copies that are not there, tracks in parallel."""
@@ -252,6 +252,6 @@ class Deformed(DataModule):
 def write_copies(audio: Path, missing: list[tuple[Deformation, Path]]) -> None:
     """Deform one recording, one copy in memory at a time."""
     waveform, rate = load_audio(audio)
-    seed = int(audio_digest(audio), 16)
+    seed = int(file_digest(audio), 16)
     for deformation, path in missing:
         deformation.write(waveform, rate, seed, path)

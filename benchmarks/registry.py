@@ -28,7 +28,7 @@ from motionbeat.errors import MotionBeatError
 
 if TYPE_CHECKING:
     from motionbeat.data_modules.base import DataModule
-    from motionbeat.tasks.base import Task
+    from motionbeat.tasks.task import Task
 
 T = TypeVar("T")
 
@@ -67,8 +67,8 @@ class Registry(Generic[T]):
     def classes(self) -> dict[str, type[T]]:
         """All classes of the package by name."""
         modules = [
-            importlib.import_module(f"{self.package.__name__}.{module.name}")
-            for module in pkgutil.iter_modules(self.package.__path__)
+            importlib.import_module(module.name)
+            for module in pkgutil.walk_packages(self.package.__path__, f"{self.package.__name__}.")
         ]
         return {
             name: found
@@ -189,4 +189,4 @@ ENCODERS: Registry[Encoder] = Registry("encoder", "motionbeat.encoder:Encoder", 
 DATASETS: "Registry[DataModule]" = Registry(
     "dataset", "motionbeat.data_modules.base:DataModule", data_modules
 )
-TASKS: "Registry[Task]" = Registry("task", "motionbeat.tasks.base:Task", tasks)
+TASKS: "Registry[Task]" = Registry("task", "motionbeat.tasks.task:Task", tasks)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -14,56 +13,32 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from motionbeat.audio import AudioError, Waveform, load_audio, resample
 from motionbeat.data_modules.base import Track
 from motionbeat.encoder import Encoder, EncoderCard
+from motionbeat.encoding import Features, TrackError, encode, halved
 from motionbeat.errors import MotionBeatError
+from motionbeat.features import frames_in_segment, segment_means
 from motionbeat.files import write_atomically
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
 
-FORMAT = 1
-POOLED_FORMAT = 2
-CHUNK_SECONDS = 60.0
+FORMAT = 2
+POOLED_FORMAT = 3
 LOOK_AHEAD = 2
-IN_MEMORY = 2 << 30
-
-Features = NDArray[np.floating]
 
 
 class StoreError(MotionBeatError):
     """Embeddings that could not be computed."""
 
 
-class TrackError(StoreError):
-    """A fault of one recording, which leaves the others as they are."""
-
-
-def segment(rate: float, seconds: float) -> int:
-    """Frames in a segment of about so many seconds, one at least."""
-    return max(1, round(seconds * rate))
-
-
-def pool(frames: Features, rate: float, seconds: float) -> NDArray[np.float32]:
-    """Average frames over segments of about so many seconds, all of about the same length.
-
-    Args:
-        frames: (frames, layers, width).
-        rate: frames a second.
-        seconds: length of a segment.
-
-    Returns:
-        (segments, layers, width) float32; every frame is in one segment.
-    """
-    count = max(1, round(len(frames) / segment(rate, seconds)))
-    edges = np.linspace(0, len(frames), count + 1).round().astype(np.int64)
-    sums = np.add.reduceat(frames, edges[:-1], axis=0, dtype=np.float32)
-    return np.asarray(sums / np.diff(edges).astype(np.float32)[:, None, None], np.float32)
+def pool(frames: Features, frame_rate: float, seconds: float) -> Features:
+    """Means (segments, layers, width) of frames over segments of about so many seconds."""
+    return segment_means(torch.from_numpy(frames), frame_rate, seconds).numpy()
 
 
 class EmbeddingStore:
@@ -111,14 +86,6 @@ class EmbeddingStore:
         write_atomically(path, content)
 
 
-def halved(features: Features) -> Features:
-    """Features in half precision where they fit; what is pooled is rounded like what is stored."""
-    if np.abs(features).max(initial=0) > np.finfo(np.float16).max:
-        return features
-    # numpy rounds the same way, but is ten times as slow on tiny numbers
-    return torch.from_numpy(features).half().numpy()
-
-
 def intact(path: Path) -> bool:
     """Whether an entry exists and its checksum holds; a damaged one is removed."""
     if not path.is_file():
@@ -136,10 +103,7 @@ def intact(path: Path) -> bool:
 
 
 class StoredFeatures:
-    """Features of the tracks of a dataset in a store, read window by window from mapped files.
-
-    Pooled features are small, so they are kept in memory as far as they fit into
-    ``IN_MEMORY`` bytes.
+    """Features of tracks in a store, read part by part from mapped files.
 
     Args:
         card: of the encoder.
@@ -148,100 +112,57 @@ class StoredFeatures:
     """
 
     def __init__(self, card: EncoderCard, pooling: float | None, paths: dict[Path, Path]) -> None:
-        self.card = card
-        self.rate = card.frame_rate
+        self.frame_rate = card.frame_rate
         if pooling is not None:
-            self.rate /= segment(card.frame_rate, pooling)
-        self.layers = card.layers
-        self.width = card.width
+            self.frame_rate /= frames_in_segment(card.frame_rate, pooling)
         self.paths = paths
-        self._kept: dict[Path, Features] = {}
-        self._room = 0 if pooling is None else IN_MEMORY
 
     def length(self, track: Track) -> int:
         """Number of steps of a track."""
-        if track.audio_path in self._kept:
-            return len(self._kept[track.audio_path])
         with safe_open(self.paths[track.audio_path], framework="numpy") as entry:
             return int(entry.get_slice("features").get_shape()[0])
 
-    def read(self, track: Track, start: int, stop: int) -> Features:
+    def read(self, track: Track, start: int = 0, stop: int | None = None) -> Features:
         """Steps of a track, (stop - start, layers, width)."""
-        if (kept := self._kept.get(track.audio_path)) is not None:
-            return kept[start:stop]
         with safe_open(self.paths[track.audio_path], framework="numpy") as entry:
-            if self._room > 0:
-                whole: Features = entry.get_tensor("features")
-                self._kept[track.audio_path] = whole
-                self._room -= whole.nbytes
-                return whole[start:stop]
             features: Features = entry.get_slice("features")[start:stop]
             return features
 
 
 @cache
-def _digest(path: Path, size: int, modified: int) -> str:
+def _file_digest(path: Path, size: int, modified: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def audio_digest(path: Path) -> str:
-    """SHA-256 of an audio file.
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file.
 
     Raises:
         TrackError: the file cannot be read.
     """
     try:
         status = path.stat()
-        return _digest(path, status.st_size, status.st_mtime_ns)
+        return _file_digest(path, status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise TrackError(
             f"{path}: cannot be read ({error.strerror}); check the dataset's folder"
         ) from error
 
 
-@torch.no_grad()  # and no inference mode: what an encoder keeps from it shall serve fine-tuning too
-def encode(encoder: Encoder, waveform: Waveform, device: torch.device | str = "cpu") -> Features:
-    """Encode a recording of any length piece by piece.
-
-    Args:
-        encoder: in evaluation mode.
-        waveform: (samples,) at the encoder's sample rate.
-        device: where the encoder is.
-
-    Returns:
-        (frames, layers, width) float32. Frames near a seam see the encoder's context on both sides.
-
-    Raises:
-        StoreError: the output has another shape than the card says.
-        TrackError: the output is not finite.
-    """
-    card = encoder.card
-    core = math.ceil(CHUNK_SECONDS * card.frame_rate)
-    margin = math.ceil(encoder.context * card.frame_rate)
-    total = math.ceil(len(waveform) / card.sample_rate * card.frame_rate)
-
-    def sample(frame: int) -> int:
-        return round(frame / card.frame_rate * card.sample_rate)
-
-    pieces = []
-    for first in range(0, max(total, 1), core):
-        start, last = max(0, first - margin), first + core >= total
-        stop = None if last else sample(first + core + margin)
-        piece = torch.from_numpy(waveform[sample(start) : stop]).to(device, non_blocking=True)
-        states = encoder(piece[None])[0]
-        if states.ndim != 3 or (states.shape[0], states.shape[2]) != (card.layers, card.width):
-            raise StoreError(
-                f"encoder {card.name}: gave {tuple(states.shape)}, its card says "
-                f"({card.layers}, frames, {card.width}); correct the card or the encoder"
-            )
-        piece = states[:, first - start : None if last else first - start + core]
-        # A copy, as a view would keep the margins in memory.
-        pieces.append(piece.movedim(1, 0).float().cpu().numpy().copy())
-    features: Features = np.concatenate(pieces)
-    if not np.isfinite(features).all():
-        raise TrackError(f"encoder {card.name}: gave NaN or infinite features; mend the encoder")
-    return features
+def find_features(
+    store: EmbeddingStore, card: EncoderCard, tracks: Sequence[Track], pooling: float | None
+) -> StoredFeatures | None:
+    """Features of all tracks, None where the store lacks some."""
+    paths: dict[Path, Path] = {}
+    for track in tracks:
+        if not track.audio_path.is_file():
+            return None
+        entry = store.find(card, file_digest(track.audio_path), pooling)
+        if entry is None:
+            return None
+        paths[track.audio_path] = entry
+    return StoredFeatures(card, pooling, paths)
 
 
 def extract(
@@ -276,7 +197,7 @@ def extract(
     failures: list[str] = []
 
     def load(track: Track) -> tuple[str, list[Encoder], dict[int, Waveform]]:
-        digest = audio_digest(track.audio_path)
+        digest = file_digest(track.audio_path)
         missing = []
         for encoder in encoders:
             if (path := store.find(encoder.card, digest, pooling)) is not None:

@@ -1,20 +1,32 @@
 """Contracts of a dataset: its card, its tracks, their typed annotations, its DataModule."""
 
+import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property, partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
 from lightning import LightningDataModule
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 
+from motionbeat.audio import load_audio, resample
+from motionbeat.cache import default_cache
 from motionbeat.errors import MotionBeatError
 from motionbeat.motion import Motion
+
+if TYPE_CHECKING:
+    from motionbeat.encoder import Encoder
+
+IN_MEMORY = 2 << 30
+"""Bytes of decoded audio or features that are kept in memory."""
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -39,7 +51,9 @@ class DatasetCard:
         source: page where it is published; empty for what is made here.
         splits: where the splits come from.
         when_gone: what to do when the official link is dead.
-        synthetic: True when the music was made by a program; said wherever its numbers stand.
+        data: "real" recordings; "rendered" by a program from what people composed or performed; or
+            "synthetic", music that a program made. Said wherever its numbers stand.
+        renderer: what its audio is rendered with; datasets with the same one share sounds.
         trained_on: for a test-only dataset, the dataset whose train and validation splits the
             probes learn from.
         relatives: other names under which encoders have been trained on its recordings: those of
@@ -56,7 +70,8 @@ class DatasetCard:
     source: str = ""
     splits: str = ""
     when_gone: str = ""
-    synthetic: bool = False
+    data: Literal["real", "rendered", "synthetic"] = "real"
+    renderer: str = ""
     trained_on: str | None = None
     relatives: tuple[str, ...] = ()
 
@@ -225,25 +240,234 @@ class Track:
         """Whether the track has an annotation of a type."""
         return any(isinstance(annotation, kind) for annotation in self.annotations)
 
-    def blind(self, shown: tuple[type[Annotation], ...] = ()) -> "Track":
-        """The same track with the shown annotations only: what a predictor may see of it."""
-        return replace(self, annotations=tuple(a for a in self.annotations if isinstance(a, shown)))
+    def without_annotations(self, visible: tuple[type[Annotation], ...] = ()) -> "Track":
+        """The same track with the visible annotations only: what a predictor may see of it."""
+        return replace(
+            self, annotations=tuple(a for a in self.annotations if isinstance(a, visible))
+        )
 
 
-Examples = Callable[[Sequence[Track], Split], Dataset[Any]]
-"""Turns the tracks of a split into the examples a task learns from or is tested on."""
+class Batch(NamedTuple):
+    """Clips or whole tracks, padded at their end.
+
+    Attributes:
+        waveform: (B, samples) float32, None in batches of features.
+        features: (B, steps, layers, width), None in batches of audio.
+        mask: (B, samples or steps) True where a value is real and not padding.
+        tracks: the track of each row, with its annotations.
+        start: (B,) seconds at which each row begins in its track.
+        frame_rate: samples or steps a second, in Hz; step ``i`` is centred at
+            ``start + i / frame_rate``.
+    """
+
+    waveform: Tensor | None
+    features: Tensor | None
+    mask: Tensor
+    tracks: list[Track]
+    start: Tensor
+    frame_rate: float
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
+        """The batch with its tensors on a device; Lightning calls this."""
+        return self._replace(
+            **{
+                name: value.to(device, non_blocking=non_blocking)
+                for name, value in self._asdict().items()
+                if isinstance(value, Tensor)
+            }
+        )
 
 
-class DataModule(LightningDataModule):
+class Example(NamedTuple):
+    """One row of a batch.
+
+    Attributes:
+        track: what it is cut from.
+        start: seconds at which it begins.
+        values: (samples,) audio or (steps, layers, width) features.
+    """
+
+    track: Track
+    start: float
+    values: Tensor
+
+
+def collate(examples: Sequence[Example], frame_rate: float) -> Batch:
+    """Pad examples of several lengths into one batch."""
+    tracks, starts, values = zip(*examples, strict=True)
+    if len({one.dtype for one in values}) > 1:  # features too large for half precision
+        values = tuple(one.float() for one in values)
+    lengths = torch.tensor([len(one) for one in values])
+    padded = pad_sequence(list(values), batch_first=True)
+    audio = padded.ndim == 2
+    return Batch(
+        waveform=padded if audio else None,
+        features=None if audio else padded,
+        mask=torch.arange(padded.shape[1]) < lengths[:, None],
+        tracks=list(tracks),
+        start=torch.tensor(starts, dtype=torch.float64),
+        frame_rate=frame_rate,
+    )
+
+
+class Clips(Dataset[Example]):
+    """Clips of tracks in order, or whole tracks.
+
+    Args:
+        tracks: what is cut up.
+        lengths: samples or steps of each track.
+        frame_rate: samples or steps a second, in Hz.
+        read: gives samples or steps ``start`` to ``stop`` of a track.
+        clip: samples or steps of a clip; the last one of a track may be shorter. None for whole
+            tracks.
+        stride: from one clip to the next; clips that overlap are all whole, but for those of tracks
+            shorter than one.
+    """
+
+    def __init__(
+        self,
+        tracks: Sequence[Track],
+        lengths: Sequence[int],
+        frame_rate: float,
+        read: "Reader",
+        clip: int | None = None,
+        stride: int | None = None,
+    ) -> None:
+        self.tracks = tracks
+        self.lengths = lengths
+        self.frame_rate = frame_rate
+        self.read = read
+        self.clips: list[tuple[int, int, int]] = []
+        for index, length in enumerate(lengths):
+            size = length if clip is None else clip
+            step = stride or max(size, 1)
+            overlap = size - 1 if step < size else 0
+            for start in range(0, max(1, length - overlap), step):
+                self.clips.append((index, start, min(start + size, length)))
+
+    def whole(self) -> "Clips":
+        """The same tracks, each as a whole."""
+        return Clips(self.tracks, self.lengths, self.frame_rate, self.read)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> Example:
+        """One clip."""
+        number, start, stop = self.clips[index]
+        track = self.tracks[number]
+        return Example(track, start / self.frame_rate, self.read(track, start, stop))
+
+
+class Shuffled(RandomSampler):
+    """A random order that follows from a seed and the epoch alone.
+
+    Args:
+        data: what is shuffled.
+        seed: another seed is another order.
+    """
+
+    def __init__(self, data: Dataset[Any], seed: int) -> None:
+        super().__init__(data, generator=torch.Generator())  # type: ignore[arg-type]
+        self.seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch; Lightning calls this."""
+        self.generator.manual_seed(self.seed * 1_000_003 + epoch)
+
+
+class Loaders(LightningDataModule):
+    """The loaders that all data modules share: shuffled clips to train on, whole tracks otherwise.
+
+    A subclass gives the tracks of a split and makes :class:`Clips` of tracks.
+
+    Args:
+        batch_size: clips a training step.
+        clip_seconds: length of the clips to train on, in seconds.
+        num_workers: processes that load.
+        shuffle_seed: of the order of the training clips.
+        visible: annotations that stay with the tracks of ``predict_dataloader``; mostly none.
+    """
+
+    def __init__(
+        self,
+        *,
+        batch_size: int = 8,
+        clip_seconds: float = 10.0,
+        num_workers: int = 0,
+        shuffle_seed: int = 0,
+        visible: tuple[type[Annotation], ...] = (),
+    ) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self.clip_seconds = clip_seconds
+        self.num_workers = num_workers
+        self.shuffle_seed = shuffle_seed
+        self.visible = visible
+
+    @abstractmethod
+    def tracks(self, split: Split) -> list[Track]:
+        """The tracks of a split, in a fixed order.
+
+        Raises:
+            DatasetError: something is missing; the message says what and how to get it.
+        """
+
+    @abstractmethod
+    def clips(self, tracks: Sequence[Track], whole: bool) -> Clips:
+        """Clips of ``clip_seconds`` of some tracks, or whole tracks."""
+
+    @property
+    def eval_batch_size(self) -> int:
+        """Whole tracks a batch; one, as they may be long."""
+        return 1
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Clips of the train split; the order follows from the seed and the epoch alone."""
+        clips = self.clips(self.tracks("train"), whole=False)
+        sampler = Shuffled(clips, self.shuffle_seed)
+        return self._loader(clips, self.batch_size, sampler=sampler, generator=sampler.generator)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Whole tracks of the validation split in order."""
+        return self._loader(self.clips(self.tracks("validation"), True), self.eval_batch_size)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Whole tracks of the test split in order."""
+        return self._loader(self.clips(self.tracks("test"), True), self.eval_batch_size)
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Whole tracks of the test split, with the visible annotations only."""
+        tracks = [track.without_annotations(self.visible) for track in self.tracks("test")]
+        return self._loader(self.clips(tracks, True), self.eval_batch_size)
+
+    def _loader(self, clips: Clips, batch_size: int, **options: Any) -> DataLoader[Batch]:
+        return DataLoader(
+            clips,
+            batch_size=batch_size,
+            collate_fn=partial(collate, frame_rate=clips.frame_rate),
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            **options,
+        )
+
+
+class DataModule(Loaders):
     """A dataset: its card, and its tracks with their annotations in three splits.
 
     A subclass states its ``card`` and defines :meth:`tracks`; :meth:`prepare_data` generates,
-    unpacks or verifies what :meth:`tracks` reads. The dataset knows nothing of encoders and tasks:
-    what a batch holds is decided by the examples given to :meth:`serve`.
+    unpacks or verifies what :meth:`tracks` reads. It knows nothing of encoders and tasks.
 
     Args:
-        cache: folder for what is generated or unpacked.
-        data: folder with data the user has put in place, None when there is none.
+        cache: folder for what is generated or unpacked; by default ``data`` in
+            ``MOTIONBEAT_CACHE`` or ``.cache/motionbeat``.
+        data: folder with data the user has put in place; by default ``MOTIONBEAT_DATA``, if set.
+        sample_rate: of the audio in batches, in Hz; a task resamples it where its encoder wants
+            another one.
+        loading: ``batch_size``, ``clip_seconds``, ``num_workers`` and ``shuffle_seed`` of
+            :class:`Loaders`.
     """
 
     card: ClassVar[DatasetCard]
@@ -252,10 +476,19 @@ class DataModule(LightningDataModule):
     folds: ClassVar[int] = 1
     """Partitions in which each track is tested on once; the option ``fold`` names one."""
 
-    def __init__(self, cache: Path, data: Path | None = None) -> None:
-        super().__init__()
-        self.cache = cache
-        self.data = data
+    def __init__(
+        self,
+        cache: Path | None = None,
+        data: Path | None = None,
+        *,
+        sample_rate: int = 22050,
+        **loading: Any,
+    ) -> None:
+        super().__init__(**loading)
+        self.cache = cache or default_cache() / "data"
+        place = os.environ.get("MOTIONBEAT_DATA")
+        self.data = data or (Path(place) if place else None)
+        self.sample_rate = sample_rate
 
     @property
     def revision(self) -> str:
@@ -270,40 +503,59 @@ class DataModule(LightningDataModule):
             return "absent"
         return "present"
 
-    @abstractmethod
-    def tracks(self, split: Split) -> list[Track]:
-        """The tracks of a split, in a fixed order.
-
-        Raises:
-            DatasetError: something is missing; the message says what and how to get it.
-        """
-
-    def serve(
-        self, examples: Examples, collate: Callable[[Any], Any], batch_size: int, seed: int
-    ) -> None:
-        """Choose what the dataloaders give: examples of tracks, so many a batch."""
-        self._examples = cache(lambda split: examples(self.tracks(split), split))
-        self._options: dict[str, Any] = {"collate_fn": collate, "batch_size": batch_size}
-        self._seed = seed
-
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Batches of the train split; the order follows from the seed and the epoch alone."""
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
-        return self._loader("train", shuffle=True, generator=generator)
-
-    def val_dataloader(self) -> DataLoader[Any]:
-        """Batches of the validation split in order."""
-        return self._loader("validation")
-
-    def test_dataloader(self) -> DataLoader[Any]:
-        """Batches of the test split in order."""
-        return self._loader("test")
-
-    def _loader(self, split: Split, **options: Any) -> DataLoader[Any]:
-        return DataLoader(
-            self._examples(split), pin_memory=torch.cuda.is_available(), **self._options, **options
+    def clips(self, tracks: Sequence[Track], whole: bool) -> Clips:
+        """Clips of the audio of some tracks, or whole tracks, decoded as they are asked for."""
+        return Clips(
+            tracks,
+            [round(track.duration * self.sample_rate) for track in tracks],
+            self.sample_rate,
+            AudioReader(self.sample_rate),
+            None if whole else round(self.clip_seconds * self.sample_rate),
         )
+
+    def embedded(self, encoder: "str | Encoder", **options: Any) -> "Loaders":
+        """The same dataset with features that are encoded once and kept on disk.
+
+        Args:
+            encoder: a name that ``motionbeat list encoders`` shows, or an encoder.
+            options: of :class:`motionbeat.benchmarks.embedded.Embedded`.
+        """
+        # The store stands on a floor above this one, so it is looked up when it is asked for.
+        module = import_module("motionbeat.benchmarks.embedded")
+        found: Loaders = module.Embedded(self, encoder, **options)
+        return found
+
+
+class Reader(Protocol):
+    """Reads a part of a track."""
+
+    def __call__(self, track: Track, start: int, stop: int) -> Tensor:
+        """Samples or steps ``start`` to ``stop``."""
+        ...
+
+
+class AudioReader:
+    """Reads the audio of tracks at one sample rate; what was decoded is kept while there is room.
+
+    Args:
+        sample_rate: in Hz.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self._decoded: dict[Path, Tensor] = {}
+        self._room = IN_MEMORY
+
+    def __call__(self, track: Track, start: int, stop: int) -> Tensor:
+        """Samples ``start`` to ``stop``, (samples,); fewer where the file ends before."""
+        waveform = self._decoded.get(track.audio_path)
+        if waveform is None:
+            decoded = resample(*load_audio(track.audio_path), self.sample_rate)
+            waveform = torch.from_numpy(decoded)
+            if self._room > decoded.nbytes:
+                self._decoded[track.audio_path] = waveform
+                self._room -= decoded.nbytes
+        return waveform[start:stop]
 
 
 def check_splits(splits: Iterable[Sequence[Track]]) -> None:

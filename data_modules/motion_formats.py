@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from motionbeat.data_modules.synthesis.skeleton import OFFSETS
+from motionbeat.data_modules.rendered.synthesis.skeleton import OFFSETS
 from motionbeat.files import write_atomically
 from motionbeat.motion import JOINTS, PARENTS, Motion, MotionError
 

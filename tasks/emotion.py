@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionbeat.data_modules.base import Emotion, Moods, Track
-from motionbeat.tasks.clip import MultiLabelTask, RegressionTask
+from motionbeat.tasks.clip_task import MultiLabelTask, RegressionTask
 
 
-class EmotionTask(RegressionTask):
+class EmotionRegression(RegressionTask):
     """How aroused, and how pleasant?"""
 
     name = "emotion"
-    version = 1
+    version = 2
     needs = (Emotion,)
     numbers = ("arousal", "valence")
     headline: ClassVar = {
@@ -34,9 +34,9 @@ class EmotionTask(RegressionTask):
         return np.array([emotion.arousal, emotion.valence])
 
 
-class MoodTask(MultiLabelTask):
+class MoodTagging(MultiLabelTask):
     """Which emotions, by name?"""
 
     name = "mood"
-    version = 1
+    version = 2
     needs = (Moods,)

@@ -1,12 +1,12 @@
 """Genre or dance style of a track."""
 
 from motionbeat.data_modules.base import Genre
-from motionbeat.tasks.clip import SingleLabelTask
+from motionbeat.tasks.clip_task import SingleLabelTask
 
 
-class GenreTask(SingleLabelTask):
+class GenreClassification(SingleLabelTask):
     """Which genre, or which dance?"""
 
     name = "genre"
-    version = 1
+    version = 2
     needs = (Genre,)

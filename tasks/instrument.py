@@ -1,28 +1,28 @@
 """Instruments of a track, and the note where there is one alone."""
 
 from motionbeat.data_modules.base import Instrument, Instruments, Pitch
-from motionbeat.tasks.clip import MultiLabelTask, SingleLabelTask
+from motionbeat.tasks.clip_task import MultiLabelTask, SingleLabelTask
 
 
-class InstrumentTask(SingleLabelTask):
+class InstrumentClassification(SingleLabelTask):
     """Which instrument plays alone?"""
 
     name = "instrument"
-    version = 1
+    version = 2
     needs = (Instrument,)
 
 
-class InstrumentsTask(MultiLabelTask):
+class InstrumentTagging(MultiLabelTask):
     """Which instruments play together?"""
 
     name = "instruments"
-    version = 1
+    version = 2
     needs = (Instruments,)
 
 
-class PitchTask(SingleLabelTask):
+class PitchClassification(SingleLabelTask):
     """Which note is it?"""
 
     name = "pitch"
-    version = 1
+    version = 2
     needs = (Pitch,)

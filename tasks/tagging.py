@@ -1,12 +1,12 @@
 """Free tags of a track."""
 
 from motionbeat.data_modules.base import Tags
-from motionbeat.tasks.clip import MultiLabelTask
+from motionbeat.tasks.clip_task import MultiLabelTask
 
 
-class TaggingTask(MultiLabelTask):
+class Tagging(MultiLabelTask):
     """Which tags would people give it?"""
 
     name = "tagging"
-    version = 1
+    version = 2
     needs = (Tags,)

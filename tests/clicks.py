@@ -36,7 +36,7 @@ class Clicks(DataModule):
         citation="none",
         size="9 tracks",
         how_to_get="made by the tests",
-        synthetic=True,
+        data="synthetic",
     )
     sizes: ClassVar = {"train": 4, "validation": 2, "test": 3}
 

@@ -9,7 +9,7 @@ import soundfile
 from tests.clicks import click_track
 
 from motionbeat.data_modules.base import Beats, DataModule, DatasetCard, MotionFile, Split, Track
-from motionbeat.data_modules.synthesis.dancer import DANCERS, dance
+from motionbeat.data_modules.rendered.synthesis.dancer import DANCERS, dance
 from motionbeat.files import write_atomically
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import JOINTS
@@ -85,7 +85,7 @@ class Dancing(DataModule):
         citation="none",
         size="12 tracks",
         how_to_get="made by the tests",
-        synthetic=True,
+        data="synthetic",
     )
     sizes: ClassVar = {"train": 8, "validation": 4, "test": 2}
 

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d, uniform_filter1d
 
+from motionbeat.compiled import compiled
+
 Curve = NDArray[np.float32]
 Times = NDArray[np.float64]
 
@@ -222,23 +224,36 @@ def _local_periods(envelope: Times, rate: float) -> tuple[Times, float]:
 
 def _follow(envelope: Times, periods: Times) -> Times:
     """Frames of the beats: the sequence with the strongest onsets at nearly the local period."""
-    score, origin = envelope.copy(), np.full(len(envelope), -1)
     logs = np.log(np.arange(1, int(2 * periods.max()) + 2))
-    for frame, period in enumerate(periods):
-        nearest, farthest = max(round(period / 2), 1), min(round(2 * period), frame)
-        if farthest < nearest:
-            continue
-        cost = (logs[nearest - 1 : farthest] - np.log(period)) ** 2
-        options = score[frame - farthest : frame - nearest + 1][::-1] - _TIGHTNESS * cost
-        best = int(options.argmax())
-        if options[best] > 0:
-            score[frame] += options[best]
-            origin[frame] = frame - nearest - best
+    score, origin = _best_predecessors(envelope, periods, np.log(periods), logs)
     last = max(int(len(envelope) - 1.5 * periods[-1]), 0)
     beats = [last + int(score[last:].argmax())]
     while origin[beats[-1]] >= 0:
         beats.append(int(origin[beats[-1]]))
     return np.array(beats[::-1], np.float64)
+
+
+@compiled
+def _best_predecessors(
+    envelope: Times, periods: Times, log_periods: Times, logs: Times
+) -> tuple[Times, NDArray[np.int64]]:
+    """Score of the best sequence of beats that ends at each frame, and its beat before, or -1.
+
+    ``logs[i]`` is the logarithm of ``i + 1``.
+    """
+    score, origin = envelope.copy(), np.full(len(envelope), -1)
+    for frame in range(len(envelope)):
+        nearest = max(round(periods[frame] / 2), 1)
+        farthest = min(round(2 * periods[frame]), frame)
+        best = 0.0
+        for lag in range(nearest, farthest + 1):
+            cost = (logs[lag - 1] - log_periods[frame]) ** 2
+            option = score[frame - lag] - _TIGHTNESS * cost
+            if option > best:
+                best = option
+                origin[frame] = frame - lag
+        score[frame] += best
+    return score, origin
 
 
 def _covering(beats: Times, duration: float) -> Times:

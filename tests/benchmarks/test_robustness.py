@@ -11,8 +11,8 @@ from tests.command import motionbeat
 
 from motionbeat.benchmarks import deformations, robustness, runner, training
 from motionbeat.benchmarks.deformations import DEFORMATIONS, Deformed
-from motionbeat.benchmarks.leaderboard import read_records
-from motionbeat.benchmarks.record import Protocol
+from motionbeat.benchmarks.leaderboards import collect
+from motionbeat.benchmarks.records import Protocol, read_records
 from motionbeat.data_modules.base import Beats, MotionFile, Pitch, Tempo, Track
 
 NOISE = next(one for one in DEFORMATIONS if one.name == "noise 10 dB SNR")
@@ -120,7 +120,6 @@ def test_copies_are_made_once_and_do_not_clip(tmp_path, monkeypatch):
 @pytest.fixture
 def few(monkeypatch, short_training):
     monkeypatch.setattr(deformations, "DEFORMATIONS", (NOISE, FASTER))
-    monkeypatch.setattr(robustness, "DEFORMATIONS", (NOISE, FASTER))
 
 
 def run(folder, *more, task="beat"):
@@ -137,7 +136,7 @@ def test_the_way_from_the_command_line_to_the_table(tmp_path, few, monkeypatch):
     assert ended.code == 0, ended.said
     table = pd.read_csv(tmp_path / "results" / "robustness_beat.csv")
     assert len(table) == 2 * 2
-    assert set(table["deformation"]) == {"noise", "tempo"}
+    assert set(table["deformation"]) == {NOISE.name, FASTER.name}
     assert set(table["tracks"]) == {3}
     np.testing.assert_allclose(table["drop"], table["clean"] - table["deformed"], atol=1e-5)
     assert (table["drop_low"] <= table["drop_high"]).all()
@@ -162,8 +161,8 @@ def test_clean_scores_are_those_of_the_ordinary_run_whose_probes_they_share(
     assert run(tmp_path, *CLICKS_ONLY).code == 0
     monkeypatch.setattr(training, "learn", None)
     assert run(tmp_path, "--deform", *CLICKS_ONLY).code == 0
-    [bent] = read_records(tmp_path / "results" / "robustness")
-    [plain] = read_records(tmp_path / "results")
+    [bent] = read_records(tmp_path / "results" / "robustness" / "runs")
+    [plain] = read_records(tmp_path / "results" / "runs")
     for probe, one in plain.results.items():
         assert bent.results[probe].scores == one.scores
         assert bent.results[probe].monitor == one.monitor
@@ -185,9 +184,9 @@ def test_folds_and_clip_tasks(tmp_path, few):
         "genre", "tests.toys:FoldedTones", ["tests.toys:Tiny"], protocol, folders
     )
     assert len(record.tracks) == 36 * 3
-    lines = robustness.rows(record)
-    assert {line["tracks"] for line in lines} == {36}
-    assert {line["probe"] for line in lines} == {"linear", "mlp", "knn"}
+    [table] = collect([record], deformed=True).tables.values()
+    assert set(table["tracks"]) == {36}
+    assert set(table["head"]) == {"linear", "mlp", "knn"}
 
 
 def test_dances_do_not_follow_deformed_music(tmp_path):
@@ -196,19 +195,3 @@ def test_dances_do_not_follow_deformed_music(tmp_path):
     assert ended.said.splitlines()[-1].startswith(
         "motionbeat: error: task 'retrieval' matches music with dances"
     )
-
-
-def test_an_interval_is_that_of_the_paired_drop(tmp_path, few):
-    """A drop that is the same on every track has an interval of no width."""
-    assert run(tmp_path, "--deform", *CLICKS_ONLY).code == 0
-    [record] = read_records(tmp_path / "results" / "robustness")
-    one = record.results["linear"]
-    scores = {name: [list(seed) for seed in values] for name, values in one.evidence.items()}
-    for seed in scores["beat_f_measure"]:
-        seed[:] = [0.9, 0.5, 0.7, 0.6, 0.2, 0.4, 0.9, 0.5, 0.7]
-    changed = one.model_copy(update={"evidence": scores})
-    record = record.model_copy(update={"results": {"linear": changed}})
-    noise, faster = robustness.rows(record)
-    assert noise["drop"] == pytest.approx(0.3)
-    assert (noise["drop_low"], noise["drop_high"]) == pytest.approx((0.3, 0.3))
-    assert faster["drop"] == pytest.approx(0)

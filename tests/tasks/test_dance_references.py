@@ -10,7 +10,7 @@ import pytest
 from tests.dancing import danced
 
 from motionbeat.data_modules.base import MotionFile
-from motionbeat.data_modules.dance_with_melody import DanceWithMelody
+from motionbeat.data_modules.published.dance_with_melody import DanceWithMelody
 from motionbeat.tasks.metrics.dance_alignment import beat_alignment_score
 from motionbeat.tasks.metrics.dance_distances import diversity, frechet_distance, normalise
 from motionbeat.tasks.metrics.dance_features import geometric_features, kinetic_features
@@ -62,7 +62,7 @@ def sets(generated, reference, width):
 @pytest.fixture(scope="module")
 def captured(tmp_path_factory):
     """The dances of dance_with_melody at 60 frames a second, by id."""
-    dataset = DanceWithMelody(tmp_path_factory.mktemp("cache"), Path(str(DATA)))
+    dataset = DanceWithMelody(cache=tmp_path_factory.mktemp("cache"), data=Path(str(DATA)))
     dataset.prepare_data()
     return {
         track.id: track.get(MotionFile).motion.at(60.0).astype(np.float64)

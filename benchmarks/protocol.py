@@ -1,0 +1,274 @@
+"""How probes are trained for a table: a sweep of learning rates, then seeds, the same for all."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning import Trainer
+from numpy.typing import NDArray
+
+from motionbeat.benchmarks.embedded import Embedded
+from motionbeat.benchmarks.ensemble import Ensemble
+from motionbeat.benchmarks.keys import tracks_key
+from motionbeat.cache import digest, load_state, save_state
+from motionbeat.console import bar
+from motionbeat.data_modules.base import DataModule, Loaders
+from motionbeat.encoder import Encoder
+from motionbeat.encoding import find_encoder
+from motionbeat.progress import StepBar, quiet
+from motionbeat.tasks.adapters import EncoderMode
+from motionbeat.tasks.clip_task import ClipTask
+from motionbeat.tasks.task import Task
+
+VERSION = 2
+"""Changes whenever the same probes would be trained otherwise."""
+
+FINE_TUNING_SECONDS = 10.0
+"""An encoder that is fine-tuned is given clips of so many seconds, at least."""
+
+Precision = Literal["32-true", "bf16-mixed"]
+
+
+@dataclass(frozen=True, eq=False)
+class Probing:
+    """The probes of one head on one encoder, in one fold.
+
+    Attributes:
+        task: the task.
+        encoder: a name or an encoder.
+        head: which of the task's heads.
+        mode: what of the encoder is trained.
+        train_data: its train and validation splits are learned from.
+        test_data: its test split is predicted.
+        cache: folder in which embeddings and trained probes are kept.
+        label: name of the progress bar.
+    """
+
+    task: type[Task]
+    encoder: str | Encoder
+    head: str
+    mode: EncoderMode
+    train_data: DataModule
+    test_data: DataModule
+    cache: Path
+    label: str
+
+    def run(self, learning_rates: Sequence[float], seeds: Sequence[int]) -> "Probed":
+        """Sweep learning rates with the first seed, then train the other seeds at the best one."""
+        first, *others = seeds
+        sweep = self.train([(first, rate) for rate in learning_rates], "learning rates")
+        monitors: list[float] = sweep.monitors.tolist()
+        best = best_of(monitors, self.task.mode)
+        chosen = [sweep.tasks[best]]
+        found = [monitors[best]]
+        if others:
+            ensemble = self.train([(seed, learning_rates[best]) for seed in others], "seeds")
+            chosen += ensemble.tasks
+            found += ensemble.monitors.tolist()
+        return Probed(
+            predictions=self.predict(chosen),
+            monitors=found,
+            layer_weights=[task.trained_head.layer_weights.tolist() for task in chosen],
+            learning_rate=learning_rates[best],
+            sweep=dict(zip(learning_rates, monitors, strict=True)),
+        )
+
+    def train(self, members: Sequence[tuple[int, float]], stage: str) -> Ensemble:
+        """Probes with seeds and learning rates at their best; trained ones are not trained again.
+
+        Encoders that learn are trained one by one, as each needs the memory for itself.
+        """
+        if self.mode != "frozen":
+            return self._joined([self._fine_tuned(*member, stage) for member in members])
+        ensemble = self._ensemble(members)
+        kept = self.kept(members)
+        if not load_state(ensemble, kept):
+            data = self.data(self.train_data, shuffle_seed=members[0][0])
+            fit(ensemble, data, f"{self.label} · {stage}")
+            save_state(ensemble, kept)
+        return ensemble
+
+    def _ensemble(self, members: Sequence[tuple[int, float]]) -> Ensemble:
+        tasks = [
+            self.task(
+                self.encoder, self.head, learning_rate=rate, seed=seed, encoder_mode=self.mode
+            )
+            for seed, rate in members
+        ]
+        tracks = self.train_data.tracks("train")
+        for task in tasks:
+            task.prepare(tracks)
+        return Ensemble(tasks)
+
+    def _fine_tuned(self, seed: int, rate: float, stage: str) -> Ensemble:
+        ensemble = self._ensemble([(seed, rate)])
+        data = self.data(self.train_data, shuffle_seed=seed)
+        fit(
+            ensemble,
+            data,
+            f"{self.label} · {stage} {seed}/{rate:g}",
+            accumulate=self.task.recipe.batch_size,
+            precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
+        )
+        return ensemble
+
+    @staticmethod
+    def _joined(ensembles: Sequence[Ensemble]) -> Ensemble:
+        joined = Ensemble([task for one in ensembles for task in one.tasks])
+        joined.monitors.copy_(torch.cat([one.monitors for one in ensembles]))
+        return joined
+
+    def predict(self, tasks: Sequence[Task]) -> list[list[Any]]:
+        """Predictions [task][track] for the test split, whose annotations are left unread."""
+        data = self.data(self.test_data)
+        groups = [tasks] if self.mode == "frozen" else [[task] for task in tasks]
+        predictions: list[list[Any]] = []
+        for group in groups:
+            with bar("tracks") as progress, quiet():
+                trainer = trainer_of(callbacks=[StepBar(progress, f"{self.label} · predictions")])
+                batches = trainer.predict(Ensemble(group), datamodule=data)
+            assert batches is not None
+            predictions += [
+                [one for batch in batches for one in batch[member]] for member in range(len(group))
+            ]
+        return predictions
+
+    def neighbours(self) -> list[Any]:
+        """Predictions for the test split by its nearest neighbours in the training split.
+
+        A track is the mean over its steps and layers of the standardised features.
+        """
+        assert issubclass(self.task, ClipTask)
+        task = self.task(self.encoder)
+        train, test = self.data(self.train_data), self.data(self.test_data)
+        task.gather_statistics(train.train_dataloader())
+
+        def means(data: Loaders, split: Literal["train", "test"]) -> NDArray[np.floating]:
+            clips = data.clips(data.tracks(split), whole=True)
+            rows = [clips[index].values.float().mean(dim=0) for index in range(len(clips))]
+            whole = task.standardised(torch.stack(rows)).mean(dim=1)
+            return np.asarray(whole.numpy(), np.float64)
+
+        return self.task.neighbours(
+            means(train, "train"), train.tracks("train"), means(test, "test")
+        )
+
+    def data(self, data: DataModule, shuffle_seed: int = 0) -> Loaders:
+        """A dataset as the probes are given it: features, or audio where the encoder learns."""
+        recipe = self.task.recipe
+        if self.mode == "frozen":
+            embedded: Loaders = Embedded(
+                data,
+                self.encoder,
+                segment_seconds=self.task.segment_seconds,
+                frame_rate=self.task.target_rate,
+                stride_seconds=recipe.stride_seconds,
+                cache=self.cache / "embeddings",
+                batch_size=recipe.batch_size,
+                clip_seconds=recipe.clip_seconds,
+                shuffle_seed=shuffle_seed,
+                visible=self.task.visible,
+            )
+            return embedded
+        data.batch_size = 1
+        data.clip_seconds = max(recipe.clip_seconds, FINE_TUNING_SECONDS)
+        data.shuffle_seed = shuffle_seed
+        data.sample_rate = find_encoder(self.encoder).card.sample_rate
+        return data
+
+    def kept(self, members: Sequence[tuple[int, float]]) -> Path:
+        """Where probes that learned in a fold are kept; what they are tested on has no say."""
+        card = find_encoder(self.encoder).card
+        key = digest(
+            protocol=VERSION,
+            task=self.task.name,
+            version=self.task.version,
+            train=tracks_key(self.train_data.tracks("train")),
+            validation=tracks_key(self.train_data.tracks("validation")),
+            revision=card.revision,
+            members=members,
+        )
+        name = f"{self.task.name}-{card.name}-{self.head}-{key}.safetensors"
+        return self.cache / "probes" / name
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What probes came to in one fold.
+
+    Attributes:
+        predictions: [seed][test track].
+        monitors: of each seed on the validation split.
+        layer_weights: of each seed.
+        learning_rate: of all seeds.
+        sweep: monitor of the first seed by learning rate.
+    """
+
+    predictions: list[list[Any]]
+    monitors: list[float]
+    layer_weights: list[list[float]]
+    learning_rate: float
+    sweep: dict[float, float]
+
+
+def best_of(monitors: Sequence[float], mode: Literal["max", "min"]) -> int:
+    """Number of the best monitor; one that is no number is never it."""
+    sign = 1 if mode == "max" else -1
+    return int(np.argmax([-math.inf if math.isnan(m) else sign * m for m in monitors]))
+
+
+def fit(
+    ensemble: Ensemble,
+    data: Loaders,
+    label: str,
+    *,
+    accumulate: int = 1,
+    precision: Precision = "32-true",
+) -> None:
+    """Train the members of an ensemble, which end at their best.
+
+    Args:
+        ensemble: the members.
+        data: its train and validation splits are learned from.
+        label: name of the progress bar.
+        accumulate: batches a training step.
+        precision: of the arithmetic.
+    """
+    recipe = ensemble.tasks[0].recipe
+    data.prepare_data()
+    batches = len(data.train_dataloader())
+    steps = math.ceil(batches / accumulate)  # the last one of an epoch may have fewer batches
+    between = max(recipe.check_every, steps if recipe.epochs else 0)
+    with bar("steps") as progress, quiet():
+        trainer = trainer_of(
+            precision=precision,
+            max_epochs=-1,
+            max_steps=max(recipe.max_steps, recipe.epochs * steps),
+            val_check_interval=between * batches // steps,
+            check_val_every_n_epoch=None,
+            accumulate_grad_batches=accumulate,
+            num_sanity_val_steps=0,
+            callbacks=[StepBar(progress, label)],
+        )
+        try:
+            trainer.fit(ensemble, datamodule=data)
+        except SystemExit as stop:  # Lightning's answer to an interrupt from the keyboard
+            raise KeyboardInterrupt from stop
+    ensemble.cpu()
+
+
+def trainer_of(**options: Any) -> Trainer:
+    """Lightning on one device, which leaves files and progress bars to us."""
+    return Trainer(
+        accelerator="gpu" if torch.cuda.is_available() else "cpu",
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **options,
+    )

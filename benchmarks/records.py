@@ -1,0 +1,309 @@
+"""Run records: one JSON for each task, dataset and entry, checked when written and when read."""
+
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import from_json
+
+import motionbeat
+from motionbeat.benchmarks.registry import TASKS
+from motionbeat.console import say
+from motionbeat.errors import MotionBeatError
+from motionbeat.files import write_atomically
+
+Model = TypeVar("Model", bound=BaseModel)
+
+SCHEMA_VERSION = 2
+NO_HEAD = "none"
+"""Key of the result of an entry that is no encoder, so that no head was trained on it."""
+
+SOURCES = (".", "../tasks", "../data_modules", "../src")
+
+
+class RecordError(MotionBeatError):
+    """A run record that cannot be read or trusted."""
+
+
+class OlderRecordError(RecordError):
+    """A run record in the format of an earlier version, or of an earlier version of its task."""
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.9g}") if math.isfinite(value) else None
+
+
+def _array(values: Any) -> NDArray[Any]:
+    """Per-track scores of nested sequences: strings, or numbers in which None is NaN."""
+    try:
+        if not isinstance(values, np.ndarray):
+            named = isinstance(values[0][0], str)
+            if named and not all(isinstance(one, str) for seed in values for one in seed):
+                raise TypeError
+            values = np.array(values, str if named else np.float64)
+    except (TypeError, LookupError) as error:
+        raise ValueError("per-track scores are lists of numbers or of names") from error
+    if values.ndim != 2 or values.dtype.kind not in "fU":
+        raise ValueError("per-track scores are numbers or names, (seeds, tracks)")
+    return np.asarray(values)
+
+
+def _lists(values: NDArray[Any]) -> list[list[Any]]:
+    lists: list[list[Any]] = values.tolist()
+    return lists if values.dtype.kind == "U" else [[_number(one) for one in row] for row in lists]
+
+
+Number = Annotated[
+    float,
+    BeforeValidator(lambda value: math.nan if value is None else value),
+    PlainSerializer(_number, when_used="json"),
+]
+"""A float that JSON holds in nine significant digits; null is NaN, the undefined."""
+
+PerTrack = Annotated[Any, BeforeValidator(_array), PlainSerializer(_lists, when_used="json")]
+"""An array (seeds, tracks) of numbers, or of names; in JSON a list of lists."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Summary(_Strict):
+    """One metric: mean and standard deviation over seeds, bootstrap interval over groups."""
+
+    mean: Number
+    std: Number
+    low: Number
+    high: Number
+
+
+class Protocol(_Strict):
+    """What was tried for every encoder alike.
+
+    Attributes:
+        version: changes whenever training, standardising or resampling do.
+        learning_rates: tried on the validation split.
+        seeds: of initialisation and dropout.
+    """
+
+    version: int = 2
+    learning_rates: tuple[float, ...]
+    seeds: tuple[int, ...]
+
+
+class HeadResult(_Strict):
+    """What one head, or one entry without a head, came to.
+
+    Attributes:
+        learning_rate: chosen on the validation split, the median of the choices where there are
+            folds; None where nothing is trained.
+        sweep: monitor of the first seed by learning rate, mean over the folds.
+        monitor: monitor of each seed at its best epoch, mean over the folds.
+        layer_weights: softmax weights of the encoder's layers for each seed, mean over the folds.
+        per_track: by name, (seeds, tracks): float64, or names of classes.
+        scores: summaries of the per-track scores.
+        seconds: wall time of training, decoding and scoring.
+    """
+
+    learning_rate: float | None
+    sweep: dict[str, Number]
+    monitor: tuple[Number, ...]
+    layer_weights: tuple[tuple[Number, ...], ...]
+    per_track: dict[str, PerTrack]
+    scores: dict[str, Summary]
+    seconds: Number
+
+
+class Hardware(_Strict):
+    """Where a run took place."""
+
+    processor: str
+    cores: int
+    accelerator: str | None
+    python: str
+    torch: str
+
+    @classmethod
+    def here(cls) -> "Hardware":
+        """This machine."""
+        return cls(
+            processor=platform.machine(),
+            cores=os.cpu_count() or 1,
+            accelerator=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+            python=platform.python_version(),
+            torch=torch.__version__,
+        )
+
+
+class RunRecord(_Strict):
+    """Everything known about one entry of one table.
+
+    Attributes:
+        schema_version: of this format.
+        key: digest of all that decides the scores; a finished key is never run again.
+        trained_on: the dataset whose training split the heads learn from, where it is another one.
+        data: whether the test audio is real, rendered from real scores, or synthetic altogether.
+        partial: whether the dataset's copy was incomplete.
+        folds: over which the test tracks were gone through, each in the test split once.
+        conditions: numbers that scores depend on, by name with the unit.
+        kind: ``encoder``, or what stands beside the encoders: a ``baseline`` that knows nothing of
+            the test audio, an ``upper bound`` that knows the answer, or a ``dedicated`` system.
+        name: of the entry.
+        revision: of the entry.
+        mode: what was trained beside the head: nothing, adapters, or all of the encoder.
+        tracks: ids of the test tracks, in the order of the per-track scores.
+        groups: the group (artist, song, groove) of each test track.
+        results: by head (``linear``, ``mlp``, ``knn``), or ``NO_HEAD``.
+        warnings: what a reader of the scores must know.
+        seconds: wall time of the embedding, as far as it was not in the store already.
+    """
+
+    schema_version: Literal[2] = SCHEMA_VERSION
+    key: str
+    task: str
+    task_version: int
+    dataset: str
+    dataset_revision: str
+    trained_on: str | None
+    data: Literal["real", "rendered", "synthetic"]
+    partial: bool = False
+    folds: int = 1
+    conditions: dict[str, Number] = {}
+    kind: Literal["encoder", "baseline", "upper bound", "dedicated"]
+    name: str
+    revision: str
+    mode: Literal["frozen", "lora", "full"] = "frozen"
+    licence: str
+    parameters: int | None
+    training_data: tuple[str, ...]
+    protocol: Protocol
+    tracks: tuple[str, ...]
+    groups: tuple[str, ...]
+    results: dict[str, HeadResult]
+    warnings: tuple[str, ...] = ()
+    package_version: str
+    git_commit: str
+    hardware: Hardware
+    finished: datetime
+    seconds: Number
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Self:
+        """Every list that speaks of the test tracks has one value for each."""
+        if len(self.groups) != len(self.tracks):
+            raise ValueError("every test track needs one group")
+        for head, result in self.results.items():
+            shapes = {values.shape for values in result.per_track.values()}
+            if len(shapes) != 1 or {tracks for _, tracks in shapes} != {len(self.tracks)}:
+                raise ValueError(f"{head}: every per-track score needs one value a seed and track")
+        return self
+
+    @property
+    def label(self) -> str:
+        """The name, and the mode where it is not the usual one."""
+        return self.name if self.mode == "frozen" else f"{self.name}.{self.mode}"
+
+
+def read_model(path: Path, kind: type[Model]) -> Model:
+    """Read and check a record, or a part of one.
+
+    Raises:
+        OlderRecordError: the file is of an earlier format.
+        RecordError: the file is unreadable or breaks the schema.
+    """
+    content = b""
+    try:
+        content = path.read_bytes()
+        return kind.model_validate_json(content)
+    except (OSError, ValidationError) as error:
+        if _is_older(content):
+            raise OlderRecordError(f"{path}: a record of an older version") from error
+        details = error.errors()[0] if isinstance(error, ValidationError) else {"msg": error}
+        place = ".".join(map(str, details.get("loc", ())))
+        raise RecordError(
+            f"{path}: no valid run record ({place}{': ' * bool(place)}{details['msg']}); "
+            "delete it and run the benchmark again"
+        ) from error
+
+
+def _is_older(content: bytes) -> bool:
+    try:
+        return bool(from_json(content)["schema_version"] < SCHEMA_VERSION)
+    except (ValueError, TypeError, KeyError):
+        return False
+
+
+def read_records(folder: Path) -> Iterator[RunRecord]:
+    """The records below a folder that still count, in the order of their paths, one at a time.
+
+    One that is damaged or whose task is unknown is left out with a message; those of older versions
+    are left out with one message for all.
+    """
+    older = 0
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            record = read_model(path, RunRecord)
+            if TASKS.get(record.task).version == record.task_version:
+                yield record
+            else:
+                older += 1
+        except OlderRecordError:
+            older += 1
+        except MotionBeatError as error:
+            say(f"left out: {error}")
+    if older:
+        say(f"{older} records of an older version left out; run bench again")
+
+
+def write_model(path: Path, model: BaseModel) -> None:
+    """Check a record, or a part of one, and write it atomically as JSON.
+
+    Raises:
+        WriteError: the folder cannot be written.
+    """
+    content = type(model).model_validate(model.model_dump()).model_dump_json()
+    write_atomically(path, f"{content}\n".encode())
+
+
+@cache
+def git_commit() -> str:
+    """Commit of the project's checkout, marked when files differ from it; empty outside one."""
+    folder = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", *SOURCES)
+        return git("rev-parse", "HEAD") + ("-modified" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def provenance() -> dict[str, object]:
+    """The fields of a record that say where and when it was made."""
+    return {
+        "package_version": motionbeat.__version__,
+        "git_commit": git_commit(),
+        "hardware": Hardware.here(),
+        "finished": datetime.now(UTC).replace(microsecond=0),
+    }

