@@ -338,8 +338,7 @@ def dance(
         cache: folder for generated data, features and trained dancers (MOTIONBEAT_CACHE).
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
-    from motionbeat.benchmarks.dancer import dance as run
-
+    from motionbeat.benchmarks.choreographer import dance as run
     from motionbeat.benchmarks.evaluate import Folders
 
     share(data)

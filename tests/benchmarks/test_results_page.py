@@ -69,9 +69,7 @@ def test_every_entry_on_every_dataset(results):
     header, _, old, *_ = text.splitlines()
     assert header == "| dataset | entry | Score | p (chance) | p (chance, Holm) | tracks | seeds |"
     assert old.startswith("| watermill (rendered)¹ | other | - | - |")
-    good = (
-        f"| mill (rendered) | good | 0.600 [0.500, 0.700] {OVERLAP} | 0.020 | 0.020 | 2 | 1 |"
-    )
+    good = f"| mill (rendered) | good | 0.600 [0.500, 0.700] {OVERLAP} | 0.020 | 0.020 | 2 | 1 |"
     assert good in text
     assert "Looked at." in text
 

@@ -10,7 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from motionbeat.benchmarks.encoders.pretrained.clap import HtsatEncoder
-from motionbeat.benchmarks.encoders.pretrained.weight_files import FileEncoder, below, hollow, load_strictly
+from motionbeat.benchmarks.encoders.pretrained.weight_files import (
+    FileEncoder,
+    below,
+    hollow,
+    load_strictly,
+)
 from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 44_100

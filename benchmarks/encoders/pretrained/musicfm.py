@@ -21,7 +21,12 @@ from torch.nn import functional
 
 from motionbeat.benchmarks.encoders.frames import MelDecibels, in_pieces
 from motionbeat.benchmarks.encoders.pretrained.hub import HubEncoder, HubError, read_weights
-from motionbeat.benchmarks.encoders.pretrained.weight_files import below, hollow, load_strictly, tensors_under
+from motionbeat.benchmarks.encoders.pretrained.weight_files import (
+    below,
+    hollow,
+    load_strictly,
+    tensors_under,
+)
 from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 24_000

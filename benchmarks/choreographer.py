@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from motionbeat.benchmarks.kept import keep, recall
+from motionbeat.benchmarks.runner import Folders, Run, embed, folds, protocol_of, serves
+from motionbeat.benchmarks.training import feature_statistics, train
+from motionbeat.tasks.features import Resampled
+from motionbeat.tasks.probe import Member
 from torch import Tensor, nn
 
 from motionbeat.audio import load_audio
-from motionbeat.benchmarks.kept import keep, recall
 from motionbeat.benchmarks.registry import DATASETS, ENCODERS, TASKS
-from motionbeat.benchmarks.runner import Folders, Run, embed, folds, protocol_of, serves
 from motionbeat.benchmarks.stick_figure import ffmpeg, write_gif, write_mp4
 from motionbeat.benchmarks.store import audio_digest
-from motionbeat.benchmarks.training import feature_statistics, train
 from motionbeat.console import say
 from motionbeat.data_modules.base import Beats, MotionFile, Track
 from motionbeat.data_modules.motion_formats import write_bvh
@@ -24,11 +26,15 @@ from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import WriteError, write_atomically
 from motionbeat.motion import JOINTS, Motion
-from motionbeat.tasks.dance import DanceProbe, Dancer, DanceTask, average_body, perform
-from motionbeat.tasks.features import Resampled
-from motionbeat.tasks.metrics.dance_scores import hear
+from motionbeat.tasks.dance_generation import (
+    DanceGeneration,
+    DanceHead,
+    Dancer,
+    average_body,
+    perform,
+)
+from motionbeat.tasks.metrics.dance_scores import estimate_beats
 from motionbeat.tasks.poses import FPS, WIDTH, Body
-from motionbeat.tasks.probe import Member
 
 
 class DanceError(MotionBeatError):
@@ -49,7 +55,7 @@ class Choreographer(nn.Module):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         layers, width = encoder.card.layers, encoder.card.width
-        self.probe = DanceProbe(layers, width, 0, torch.zeros(WIDTH), torch.ones(WIDTH))
+        self.probe = DanceHead(layers, width, 0, torch.zeros(WIDTH), torch.ones(WIDTH))
         self.register_buffer("bones", torch.zeros(len(JOINTS), dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(layers, width))
         self.register_buffer("std", torch.ones(layers, width))
@@ -64,7 +70,7 @@ class Choreographer(nn.Module):
             seed: another one is another dance.
             cache: folder where features are kept.
         """
-        [stored] = embed(self.encoder, [track], cache, DanceTask.pooling).values()
+        [stored] = embed(self.encoder, [track], cache, DanceGeneration.pooling).values()
         source = Resampled(stored, FPS)
         features = torch.from_numpy(source.read(track, 0, source.length(track)))
         standardised = (features - self.mean) / self.std
@@ -93,7 +99,7 @@ def choreographer(
         MotionBeatError: a name is unknown, the dataset is missing or without dances, or the cache
             cannot be written.
     """
-    chosen, task = ENCODERS.get(encoder), TASKS.get(DanceTask.name)
+    chosen, task = ENCODERS.get(encoder), TASKS.get(DanceGeneration.name)
     modules = folds(dataset, dataset_options or {}, folders)[:1]
     run = Run(task, modules, protocol_of(task, seeds=1), folders)
     if not serves(run.examined, task):
@@ -193,7 +199,7 @@ def dance(
     motion = choreographer(encoder, dataset, dataset_options, folders).dance(
         track, seed, folders.cache
     )
-    beats = Beats(hear(song))
+    beats = Beats(estimate_beats(song).beats)
     if not len(beats.times):
         say(f"{song}: no beat is heard, so none is marked; the dance goes on without")
     for path in outputs:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from motionbeat.benchmarks.runner import Folders
 from PIL import Image
 from safetensors.torch import save
 from tests.clicks import click_track
@@ -16,14 +17,14 @@ from tests.command import motionbeat
 from tests.conftest import one_by_one
 from tests.dancing import beats_at
 
-from motionbeat.benchmarks import dance as command
+from motionbeat.benchmarks import choreographer as command
 from motionbeat.benchmarks import dance_pictures, runner, training
-from motionbeat.benchmarks.runner import Folders
 from motionbeat.data_modules.base import Track
 from motionbeat.data_modules.motion_formats import read_motion
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import Motion
-from motionbeat.tasks.dance import DanceTask
+from motionbeat.tasks.dance_generation import DanceGeneration
+from motionbeat.tasks.metrics.dance_alignment import Music
 
 DATASET = "tests.dancing:Dancing"
 SECONDS = 6.0
@@ -31,8 +32,8 @@ KINDS = (".mp4", ".gif", ".bvh", ".npz")
 
 
 def train_shortly(patch):
-    patch.setattr(DanceTask, "max_steps", 6)
-    patch.setattr(DanceTask, "check_every", 2)
+    patch.setattr(DanceGeneration, "max_steps", 6)
+    patch.setattr(DanceGeneration, "check_every", 2)
     patch.setattr(runner, "in_parallel", one_by_one)
 
 
@@ -172,7 +173,7 @@ def test_motions_are_read_back(danced):
 
 def test_what_is_danced_is_what_the_benchmark_scores(danced):
     rates = [member.learning_rate for member in danced.members]
-    assert rates == list(DanceTask.learning_rates)
+    assert rates == list(DanceGeneration.learning_rates)
     assert {member.seed for member in danced.members} == {0}
     best = min(danced.trained, key=lambda one: one.monitor)
     folders = Folders(danced.cache, Path(), None)
@@ -200,7 +201,7 @@ def test_the_next_call_only_dances_and_writes_the_same_bytes(danced, cache, tmp_
 
 def test_the_dancer_of_a_finished_row_need_not_learn(danced, tmp_path, monkeypatch):
     places = ("--cache", tmp_path / "cache", "--results", tmp_path / "results")
-    monkeypatch.setattr(DanceTask, "references", lambda: ())
+    monkeypatch.setattr(DanceGeneration, "references", lambda: ())
     ended = motionbeat(
         "bench", "--task", "dance", "--dataset", DATASET, "--encoder", "logmel", *places
     )
@@ -228,7 +229,7 @@ def test_another_encoder_or_version_of_the_task_is_another_dancer(
     danced, cache, tmp_path, monkeypatch
 ):
     assert run(cache, danced.song, tmp_path / "one.npz", encoder="no-music").code == 0
-    monkeypatch.setattr(DanceTask, "version", DanceTask.version + 1)
+    monkeypatch.setattr(DanceGeneration, "version", DanceGeneration.version + 1)
     assert run(cache, danced.song, tmp_path / "two.npz").code == 0
     names = sorted(path.name.rpartition("-")[0] for path in (cache / "dancers").iterdir())
     assert names == ["logmel", "logmel", "no-music"]
@@ -336,7 +337,11 @@ def test_bad_input_is_one_clear_error_before_any_training(
 
 def test_a_video_that_ffmpeg_refuses_is_one_clear_error(cache, tmp_path, untrained, monkeypatch):
     song = write_song(tmp_path / "song.wav", clicks())
-    monkeypatch.setattr(command, "hear", lambda path: path.write_bytes(b"gone") and np.zeros(0))
+    monkeypatch.setattr(
+        command,
+        "estimate_beats",
+        lambda path: Music(np.zeros(path.write_bytes(b"gone") * 0), 6.0),
+    )
     ended = run(cache, song, tmp_path / "out" / "a.mp4")
     assert ended.code == 1
     assert re.search(r"error: .*a\.mp4: ffmpeg failed \(.+\); free some space", ended.said)
