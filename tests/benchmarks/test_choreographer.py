@@ -10,7 +10,6 @@ import pytest
 import soundfile
 import torch
 from motionbeat.benchmarks.runner import Folders
-from motionbeat.tasks.dance_generation import DanceGeneration
 from PIL import Image
 from safetensors.torch import save
 from tests.clicks import click_track
@@ -24,6 +23,7 @@ from motionbeat.data_modules.base import Track
 from motionbeat.data_modules.motion_formats import read_motion
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import Motion
+from motionbeat.tasks.dance_generation import DanceGeneration
 from motionbeat.tasks.metrics.dance_alignment import Music
 
 DATASET = "tests.dancing:Dancing"

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from motionbeat.tasks.dance_generation import DanceGeneration
 from tests.command import motionbeat
 from tests.conftest import one_by_one, record
 from tests.dancing import SECONDS, Dancing, write_dance
@@ -17,6 +16,7 @@ from motionbeat.data_modules.base import Beats, MotionFile
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import Motion
 from motionbeat.tasks import diffusion
+from motionbeat.tasks.dance_generation import DanceGeneration
 
 ROWS = ("logmel", "no-music", "ground-truth")
 

@@ -12,7 +12,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from motionbeat.benchmarks.training import feature_statistics, train
-from motionbeat.tasks.dance_generation import DanceGeneration, RealDance, danced, music_of, sliding
 from motionbeat.tasks.features import Resampled, Windows, collate
 from motionbeat.tasks.probe import Member
 from scipy.stats import ttest_1samp
@@ -22,6 +21,7 @@ from motionbeat.data_modules.base import Beats, DataModule, DatasetError, Motion
 from motionbeat.motion import FEET, JOINTS, Motion, MotionError
 from motionbeat.tasks import dance_generation as subject
 from motionbeat.tasks import diffusion
+from motionbeat.tasks.dance_generation import DanceGeneration, RealDance, danced, music_of, sliding
 from motionbeat.tasks.diffusion import PATCH
 from motionbeat.tasks.metrics.dance_alignment import beat_alignment_score, beat_hit_rate
 from motionbeat.tasks.metrics.dance_distances import frechet_distance, normalise
