@@ -6,7 +6,6 @@ from the music alone, those of the motion inputs from the motion alone.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache as cached
@@ -21,6 +20,7 @@ from safetensors.numpy import load_file, save
 from torch import Tensor
 
 from motionbeat.audio import load_audio, resample
+from motionbeat.cache import digest
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
 from motionbeat.kinematics import CONTACTS, motion_features, movement_envelope
@@ -270,8 +270,8 @@ def _stored(
 ) -> Features:
     files = [file.stat() for file in (pair.audio, pair.motion) if file.is_file()]
     stamps = [[file.st_size, file.st_mtime_ns] for file in files]
-    content = json.dumps([FORMAT, pair.id, pair.beats, stamps, part])
-    path = cache / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.safetensors"
+    key = digest(format=FORMAT, pair=pair.id, beats=pair.beats, files=stamps, part=part)
+    path = cache / f"{key}.safetensors"
     try:
         return Features(**load_file(path))
     except (SafetensorError, OSError, TypeError):  # missing or damaged: computed again
