@@ -179,16 +179,17 @@ class Pretraining(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; only matrices decay."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in trained if p.ndim > 1]},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
         optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for p in trained if p.ndim > 1]},
-                {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-            ],
+            groups,
             lr=self.hparams["learning_rate"],
             weight_decay=self.hparams["weight_decay"],
         )
         steps = int(self.trainer.estimated_stepping_batches)
-        rising = max(1, round(self.hparams["warm_up"] * steps))
+        rising: int = max(1, round(self.hparams["warm_up"] * steps))
 
         def factor(step: int) -> float:
             if step < rising:
