@@ -102,10 +102,11 @@ class Folders:
 def own_options(kind: type[DataModule]) -> list[str]:
     """Names of the options that a dataset has beside those of every data module."""
     return [
-        name
-        for name, parameter in inspect.signature(kind).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-        and name not in inspect.signature(DataModule).parameters
+        option.name
+        for one in kind.__mro__
+        if one is not DataModule and issubclass(one, DataModule) and "__init__" in vars(one)
+        for option in inspect.signature(one).parameters.values()
+        if option.kind is option.KEYWORD_ONLY
     ]
 
 
@@ -451,9 +452,8 @@ class Evaluation:
         ]
         seeds = [list(chain.from_iterable(folds)) for folds in zip(*rows, strict=True)]
         names = list(dict.fromkeys(name for row in seeds[0] for name in row))
-        per_track = arrays(
-            [[{name: row.get(name, np.nan) for name in names} for row in seed] for seed in seeds]
-        )
+        filled = [[{name: row.get(name, np.nan) for name in names} for row in one] for one in seeds]
+        per_track = dict(arrays(filled))
         if len(self.folds) > 1:
             sizes = [len(fold.tracks["test"]) for fold in self.folds]
             number = np.repeat(np.arange(len(sizes), dtype=np.float64), sizes)

@@ -67,8 +67,8 @@ class Registry(Generic[T]):
     def classes(self) -> dict[str, type[T]]:
         """All classes of the package by name."""
         modules = [
-            importlib.import_module(f"{self.package.__name__}.{module.name}")
-            for module in pkgutil.iter_modules(self.package.__path__)
+            importlib.import_module(module.name)
+            for module in pkgutil.walk_packages(self.package.__path__, f"{self.package.__name__}.")
         ]
         return {
             name: found

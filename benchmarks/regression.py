@@ -11,22 +11,22 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, NamedTuple
 
 import numpy as np
+from motionbeat.benchmarks.record import Protocol
+from motionbeat.benchmarks.runner import Folders, Run
+from motionbeat.benchmarks.statistics import once
+from motionbeat.benchmarks.training import feature_statistics
+from motionbeat.tasks.beat import BeatTask
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, PlainSerializer, ValidationError
 from rich.table import Table
 from scipy.stats import t as student
 
-from motionbeat.benchmarks.record import Protocol
-from motionbeat.benchmarks.runner import Folders, Run
-from motionbeat.benchmarks.statistics import once
 from motionbeat.benchmarks.store import StoredFeatures
-from motionbeat.benchmarks.training import feature_statistics
 from motionbeat.data_modules.base import Track
-from motionbeat.data_modules.groovebox import GrooveBox
+from motionbeat.data_modules.rendered.groovebox import GrooveBox
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
-from motionbeat.tasks.beat import BeatTask
 
 NUMBERS = Path(__file__).with_name("regression.json")
 LEARNING_RATE = 0.003
@@ -121,7 +121,7 @@ def fixed_run(cache: Path, scratch: Path, seeds: int) -> Run:
             the encoder as it was whenever its revision was forgotten.
         seeds: how many seeds, counted from 0.
     """
-    dataset = GrooveBox(cache / "data", train=2, validation=1, test=2, seconds=12)
+    dataset = GrooveBox(cache=cache / "data", train=2, validation=1, test=2, seconds=12)
     protocol = Protocol(learning_rates=(LEARNING_RATE,), seeds=tuple(range(seeds)))
     return Run(BeatTask, [dataset], protocol, Folders(scratch, scratch, None))
 

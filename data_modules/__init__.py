@@ -1,1 +1,51 @@
-"""One LightningDataModule a dataset."""
+"""One LightningDataModule a dataset; ``from motionbeat.data_modules import GrooveBox`` and so on.
+
+A dataset's module is imported when its class is asked for.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_CLASSES = {
+    "published.aistpp": "AistPlusPlus",
+    "published.asap": "ASAP",
+    "published.ballroom": "Ballroom",
+    "published.beatles": "Beatles",
+    "published.candombe": "Candombe",
+    "published.dance_with_melody": "DanceWithMelody",
+    "published.deam": "Deam",
+    "published.emomusic": "EmoMusic",
+    "published.emotify": "Emotify",
+    "published.finedance": "FineDance",
+    "published.fma_small": "FmaSmall",
+    "published.fretsonfire": "FretsOnFire",
+    "published.giantsteps_tempo": "GiantStepsGenre GiantStepsTempo",
+    "published.gtzan": "Gtzan GtzanRhythm",
+    "published.hainsworth": "Hainsworth",
+    "published.irmas": "IRMAS",
+    "published.magnatagatune": "MagnaTagATune",
+    "published.medley_solos_db": "MedleySolosDB",
+    "published.motorica": "Motorica",
+    "published.mtg_jamendo": "JamendoTop50 JamendoGenre JamendoInstrument JamendoMoodTheme",
+    "published.nsynth": "NSynth",
+    "published.openmic2018": "OpenMIC2018",
+    "published.rwc_popular": "RwcPopular",
+    "published.smc": "SMC",
+    "published.tinysol": "TinySOL",
+    "rendered.fiddle_tunes": "FiddleTunes",
+    "rendered.groove_midi": "GrooveMidi",
+    "rendered.groovebox": "GrooveBox",
+    "rendered.pop909": "Pop909",
+}
+_MODULES = {name: module for module, names in _CLASSES.items() for name in names.split()}
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_MODULES]

@@ -51,8 +51,9 @@ class DatasetCard:
         source: page where it is published; empty for what is made here.
         splits: where the splits come from.
         when_gone: what to do when the official link is dead.
-        data: ``real`` recordings, ``rendered`` from what people played or composed, or
-            ``synthetic``, made by a program; said wherever its numbers stand.
+        data: "real" recordings; "rendered" by a program from what people composed or performed; or
+            "synthetic", music that a program made. Said wherever its numbers stand.
+        renderer: what its audio is rendered with; datasets with the same one share sounds.
         trained_on: for a test-only dataset, the dataset whose train and validation splits the
             probes learn from.
         relatives: other names under which encoders have been trained on its recordings: those of
@@ -70,6 +71,7 @@ class DatasetCard:
     splits: str = ""
     when_gone: str = ""
     data: Literal["real", "rendered", "synthetic"] = "real"
+    renderer: str = ""
     trained_on: str | None = None
     relatives: tuple[str, ...] = ()
 
@@ -267,13 +269,12 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """The batch with its tensors on a device; Lightning calls this."""
-        return self._replace(
-            **{
-                name: value.to(device, non_blocking=non_blocking)
-                for name, value in self._asdict().items()
-                if isinstance(value, Tensor)
-            }
-        )
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=non_blocking)
+            for name, value in self._asdict().items()
+            if isinstance(value, Tensor)
+        }
+        return self._replace(**moved)
 
 
 class Example(NamedTuple):
@@ -421,26 +422,26 @@ class Loaders(LightningDataModule):
         """Whole tracks a batch; one, as they may be long."""
         return 1
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Clips of the train split; the order follows from the seed and the epoch alone."""
         clips = self.clips(self.tracks("train"), whole=False)
         sampler = Shuffled(clips, self.shuffle_seed)
         return self._loader(clips, self.batch_size, sampler=sampler, generator=sampler.generator)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[Any]:
         """Whole tracks of the validation split in order."""
         return self._loader(self.clips(self.tracks("validation"), True), self.eval_batch_size)
 
-    def test_dataloader(self) -> DataLoader[Batch]:
+    def test_dataloader(self) -> DataLoader[Any]:
         """Whole tracks of the test split in order."""
         return self._loader(self.clips(self.tracks("test"), True), self.eval_batch_size)
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
+    def predict_dataloader(self) -> DataLoader[Any]:
         """Whole tracks of the test split, with the visible annotations only."""
         tracks = [track.without_annotations(self.visible) for track in self.tracks("test")]
         return self._loader(self.clips(tracks, True), self.eval_batch_size)
 
-    def _loader(self, clips: Clips, batch_size: int, **options: Any) -> DataLoader[Batch]:
+    def _loader(self, clips: Clips, batch_size: int, **options: Any) -> DataLoader[Any]:
         return DataLoader(
             clips,
             batch_size=batch_size,

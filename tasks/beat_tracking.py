@@ -14,7 +14,7 @@ from motionbeat.data_modules.base import Annotation, Beats, Tempo, Track
 from motionbeat.tasks.beat_baselines import Chance, Madmom, Oracle
 from motionbeat.tasks.decoders import Activations, BeatPrediction, decode, interval_tempo, peaks
 from motionbeat.tasks.heads import Head
-from motionbeat.tasks.metrics.beat import beat_scores, f_measure, tempo_scores
+from motionbeat.tasks.metrics.beat import beat_scores, f_measures, tempo_scores
 from motionbeat.tasks.task import Baseline, Outputs, Recipe, Scores, Task
 
 TOLERANCE = 0.06
@@ -147,7 +147,7 @@ class BeatTracking(Task):
         for column, reference in enumerate((beats.times, beats.downbeats)):
             if reference is not None:
                 times, values = peaks(probabilities(outputs[:, column]), self.step_rate)
-                scores[column] = [f_measure(reference, times[values > t]) for t in THRESHOLDS]
+                scores[column] = f_measures(reference, times, values, np.array(THRESHOLDS))
         return scores
 
     def validation_result(self, values: Sequence[Any], tracks: Sequence[Track]) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from motionbeat.tasks.madmom import madmom
+from motionbeat.tasks.dbn import track_bars
 from motionbeat.tasks.metrics.beat import Times
 
 Activations = NDArray[np.float64]
@@ -129,22 +129,16 @@ def interval_tempo(beats: Times) -> float:
 
 
 def decode_dbn(activations: Activations, frame_rate: float) -> BeatEstimate:
-    """Madmom's dynamic Bayesian network: beats and downbeats tracked jointly.
+    """Beats and downbeats tracked jointly by the dynamic Bayesian network of :mod:`tasks.dbn`.
 
-    Bars of 3 or 4 beats, 55 to 215 BPM, transition lambda 100 (Böck, Krebs and Widmer, "Joint beat
-    and downbeat tracking with recurrent neural networks", 2016), on the activations
-    [max(beat - downbeat, eps), downbeat] kept away from 0 and 1.
+    Its activations are [max(beat - downbeat, eps), downbeat], kept away from 0 and 1.
 
     Args:
         activations: (frames, 2) beat and downbeat probabilities.
         frame_rate: in Hz.
     """
-    downbeats = madmom("features.downbeats")
     # The observation model takes the logarithm of 1 - sum, so the sum stays below 1 as well.
     beat, downbeat = np.clip(activations, DBN_CLIP, 1 - 2 * DBN_CLIP).T
     split = np.stack([np.maximum(beat - downbeat, DBN_CLIP), downbeat], axis=1)
-    tracker = downbeats.DBNDownBeatTrackingProcessor(
-        beats_per_bar=[3, 4], min_bpm=55.0, max_bpm=215.0, transition_lambda=100, fps=frame_rate
-    )
-    times, positions = np.reshape(tracker(split), (-1, 2)).T
+    times, positions = track_bars(split, frame_rate)
     return BeatEstimate(times, times[positions == 1], interval_tempo(times))

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d, uniform_filter1d
 
+from motionbeat.compiled import compiled
+
 Curve = NDArray[np.float32]
 Times = NDArray[np.float64]
 
@@ -38,6 +40,8 @@ _SHORTEST = 2.0  # s; less cannot repeat itself
 _LOW_BANDS = 8
 _LOW_WEIGHT = 0.6
 _NOVELTY_SPAN = 0.5  # s
+_BLOCK = 8192  # frames, and
+_WINDOWS = 256  # windows of the tempogram that are computed at once, which bounds the memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +115,8 @@ def onset_envelope(log_mel: NDArray[np.float32], rate: float) -> Curve:
     Returns:
         (frames,) non-negative, with a deviation of 1 unless nothing ever sets in.
     """
-    rises = _rises(log_mel)
-    envelope = rises.mean(axis=1) + _LOW_WEIGHT * rises[:, :_LOW_BANDS].mean(axis=1)
-    return sharpened(envelope, rate)
+    overall, low = _rises(log_mel)
+    return sharpened(overall + _LOW_WEIGHT * low, rate)
 
 
 def sharpened(envelope: NDArray[np.floating], rate: float) -> Curve:
@@ -132,12 +135,9 @@ def accent_curve(log_mel: NDArray[np.float32], rate: float) -> Curve:
     Returns:
         (frames,), of mean 0 and about unit size.
     """
-    low = gaussian_filter1d(_rises(log_mel)[:, :_LOW_BANDS].mean(axis=1), 0.03 * rate)
-    span = max(1, round(_NOVELTY_SPAN * rate))
-    padded = np.pad(log_mel, ((span, span), (0, 0)), mode="edge").astype(np.float64)
-    sums = np.concatenate([np.zeros((1, log_mel.shape[1])), padded.cumsum(axis=0)])
-    means = (sums[span:] - sums[:-span]) / span
-    novelty = np.abs(means[span:-1] - means[: -span - 1]).mean(axis=1)
+    _, low = _rises(log_mel)
+    low = gaussian_filter1d(low, 0.03 * rate)
+    novelty = _novelty(log_mel, max(1, round(_NOVELTY_SPAN * rate)))
     return np.asarray(_standardised(low) + _standardised(novelty), np.float32)
 
 
@@ -171,11 +171,31 @@ def beat_grid(envelope: Curve, accents: Curve, rate: float) -> BeatGrid:
     return BeatGrid(times, positions, metre)
 
 
-def _rises(log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
-    around = maximum_filter1d(log_mel, 3, axis=1)
-    rises = np.zeros_like(log_mel)
-    rises[2:] = np.maximum(log_mel[2:] - around[:-2], 0)
-    return rises
+def _rises(log_mel: NDArray[np.float32]) -> tuple[Curve, Curve]:
+    """(frames,) mean rise of all bands over two frames before, and of the low bands."""
+    overall, low = np.zeros((2, len(log_mel)), np.float32)
+    for start in range(0, len(log_mel), _BLOCK):
+        part = log_mel[max(0, start - 2) : start + _BLOCK]
+        around = maximum_filter1d(part, 3, axis=1)
+        rises = np.zeros_like(part)
+        rises[2:] = np.maximum(part[2:] - around[:-2], 0)
+        rises = rises[min(start, 2) :]
+        overall[start : start + _BLOCK] = rises.mean(axis=1)
+        low[start : start + _BLOCK] = rises[:, :_LOW_BANDS].mean(axis=1)
+    return overall, low
+
+
+def _novelty(log_mel: NDArray[np.float32], span: int) -> Times:
+    """(frames,) change of the mean spectrum from ``span`` frames before to ``span`` after."""
+    novelty = np.empty(len(log_mel))
+    for start in range(0, len(log_mel), _BLOCK):
+        frames = np.arange(start - span, min(start + _BLOCK, len(log_mel)) + span)
+        part = log_mel[frames.clip(0, len(log_mel) - 1)].astype(np.float64)
+        sums = np.concatenate([np.zeros((1, log_mel.shape[1])), part.cumsum(axis=0)])
+        means = (sums[span:] - sums[:-span]) / span
+        change = np.abs(means[span:-1] - means[: -span - 1])
+        novelty[start : start + _BLOCK] = change.mean(axis=1)
+    return novelty
 
 
 def _standardised(curve: NDArray[np.floating]) -> Times:
@@ -187,19 +207,21 @@ def _local_periods(envelope: Times, rate: float) -> tuple[Times, float]:
     """(frames,) beat period in frames, and how clearly the envelope repeats, at most about 1."""
     step, size = round(_STEP * rate), round(_WINDOW * rate)
     around = np.lib.stride_tricks.sliding_window_view(np.pad(envelope, size // 2), size)[::step]
-    windows = around * np.hanning(size)
-    power = np.fft.irfft(np.abs(np.fft.rfft(windows, 2 * size)) ** 2)[:, :size]
-    taper = np.fft.irfft(np.abs(np.fft.rfft(np.hanning(size), 2 * size)) ** 2)[:size]
-    correlation = power / np.maximum(taper, 0.05 * taper[0])
-    correlation /= np.maximum(correlation[:, :1], 1e-9)
-    # A window of noise correlates with itself at every lag by the square of its mean.
-    strength = np.zeros((len(correlation), len(_TEMPI)))
-    for multiple, share in _MULTIPLES:
-        lags = multiple * 60 * rate / _TEMPI
-        whole = lags.astype(np.int64).clip(0, size - 2)
-        part = lags - whole
-        heard = correlation[:, whole] * (1 - part) + correlation[:, whole + 1] * part
-        strength += share * np.where(lags < size - 1, heard, 0.0)
+    hann = np.hanning(size)
+    taper = np.fft.irfft(np.abs(np.fft.rfft(hann, 2 * size)) ** 2)[:size]
+    strength = np.zeros((len(around), len(_TEMPI)))
+    for start in range(0, len(around), _WINDOWS):
+        windows = around[start : start + _WINDOWS] * hann
+        power = np.fft.irfft(np.abs(np.fft.rfft(windows, 2 * size)) ** 2)[:, :size]
+        correlation = power / np.maximum(taper, 0.05 * taper[0])
+        correlation /= np.maximum(correlation[:, :1], 1e-9)
+        # A window of noise correlates with itself at every lag by the square of its mean.
+        for multiple, share in _MULTIPLES:
+            lags = multiple * 60 * rate / _TEMPI
+            whole = lags.astype(np.int64).clip(0, size - 2)
+            part = lags - whole
+            heard = correlation[:, whole] * (1 - part) + correlation[:, whole + 1] * part
+            strength[start : start + _WINDOWS] += share * np.where(lags < size - 1, heard, 0.0)
     octaves = np.log2(_TEMPI)
     evidence = np.log(np.maximum(strength, 1e-3))
     evidence -= 0.5 * ((octaves - np.log2(_PREFERRED)) / _OCTAVES) ** 2
@@ -222,23 +244,36 @@ def _local_periods(envelope: Times, rate: float) -> tuple[Times, float]:
 
 def _follow(envelope: Times, periods: Times) -> Times:
     """Frames of the beats: the sequence with the strongest onsets at nearly the local period."""
-    score, origin = envelope.copy(), np.full(len(envelope), -1)
     logs = np.log(np.arange(1, int(2 * periods.max()) + 2))
-    for frame, period in enumerate(periods):
-        nearest, farthest = max(round(period / 2), 1), min(round(2 * period), frame)
-        if farthest < nearest:
-            continue
-        cost = (logs[nearest - 1 : farthest] - np.log(period)) ** 2
-        options = score[frame - farthest : frame - nearest + 1][::-1] - _TIGHTNESS * cost
-        best = int(options.argmax())
-        if options[best] > 0:
-            score[frame] += options[best]
-            origin[frame] = frame - nearest - best
+    score, origin = _best_predecessors(envelope, periods, np.log(periods), logs)
     last = max(int(len(envelope) - 1.5 * periods[-1]), 0)
     beats = [last + int(score[last:].argmax())]
     while origin[beats[-1]] >= 0:
         beats.append(int(origin[beats[-1]]))
     return np.array(beats[::-1], np.float64)
+
+
+@compiled
+def _best_predecessors(
+    envelope: Times, periods: Times, log_periods: Times, logs: Times
+) -> tuple[Times, NDArray[np.int64]]:
+    """Score of the best sequence of beats that ends at each frame, and its beat before, or -1.
+
+    ``logs[i]`` is the logarithm of ``i + 1``.
+    """
+    score, origin = envelope.copy(), np.full(len(envelope), -1)
+    for frame in range(len(envelope)):
+        nearest = max(round(periods[frame] / 2), 1)
+        farthest = min(round(2 * periods[frame]), frame)
+        best = 0.0
+        for lag in range(nearest, farthest + 1):
+            cost = (logs[lag - 1] - log_periods[frame]) ** 2
+            option = score[frame - lag] - _TIGHTNESS * cost
+            if option > best:
+                best = option
+                origin[frame] = frame - lag
+        score[frame] += best
+    return score, origin
 
 
 def _covering(beats: Times, duration: float) -> Times:

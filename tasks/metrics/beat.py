@@ -6,8 +6,12 @@ import mir_eval
 import numpy as np
 from numpy.typing import NDArray
 
+from motionbeat.compiled import compiled
+
 Times = NDArray[np.float64]
 
+FIRST_SECOND = 5.0
+HIT_WINDOW = 0.07
 TEMPO_TOLERANCE = 0.04
 OCTAVES = (1.0, 2.0, 3.0, 1 / 2, 1 / 3)
 
@@ -45,14 +49,48 @@ def beat_scores(reference: Times, estimated: Times) -> dict[str, float]:
     return dict(zip(names, map(float, values), strict=True))
 
 
-def f_measure(reference: Times, estimated: Times) -> float:
-    """F-measure alone, as in :func:`beat_scores`."""
-    reference = mir_eval.beat.trim_beats(reference)
+def f_measures(
+    reference: Times, peak_times: Times, peak_values: NDArray[np.float64], thresholds: Times
+) -> NDArray[np.float64]:
+    """F-measure, as in :func:`beat_scores`, of the peaks above each of several thresholds.
+
+    Args:
+        reference: (n,) reference times in seconds, increasing.
+        peak_times: (m,) times of the peaks in seconds, increasing.
+        peak_values: (m,) a peak counts where its value exceeds the threshold.
+        thresholds: (k,).
+
+    Returns:
+        (k,) F-measures; NaN where fewer than two reference beats are left.
+    """
+    reference = reference[reference >= FIRST_SECOND]
     if len(reference) < 2:
-        return float("nan")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return float(mir_eval.beat.f_measure(reference, mir_eval.beat.trim_beats(estimated)))
+        return np.full(len(thresholds), np.nan)
+    late = peak_times >= FIRST_SECOND
+    return _f_measures(reference, peak_times[late], peak_values[late], np.asarray(thresholds))
+
+
+@compiled
+def _f_measures(
+    reference: Times, times: Times, values: NDArray[np.float64], thresholds: Times
+) -> NDArray[np.float64]:
+    """Match greedily from the left, which is a maximum matching as all windows are alike."""
+    scores = np.zeros(len(thresholds))
+    for k in range(len(thresholds)):
+        estimated = hits = following = 0
+        for time, value in zip(times, values):  # noqa: B905 - numba knows no strict
+            if value <= thresholds[k]:
+                continue
+            estimated += 1
+            while following < len(reference) and reference[following] < time - HIT_WINDOW:
+                following += 1
+            if following < len(reference) and reference[following] <= time + HIT_WINDOW:
+                hits += 1
+                following += 1
+        if hits:
+            precision, recall = hits / estimated, hits / len(reference)
+            scores[k] = 2 * precision * recall / (precision + recall)
+    return scores
 
 
 def tempo_scores(reference: float, estimated: float) -> dict[str, float]:

@@ -12,8 +12,8 @@ from tests.lookalikes import write_audio
 
 from motionbeat.benchmarks.registry import DATASETS
 from motionbeat.data_modules.base import DatasetCard, Genre
-from motionbeat.data_modules.download import Remote
-from motionbeat.data_modules.published import Published, Row
+from motionbeat.data_modules.published.collection import Published, Row
+from motionbeat.data_modules.published.download import Remote
 
 
 class Served(Published):

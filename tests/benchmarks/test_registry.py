@@ -25,8 +25,8 @@ from motionbeat.benchmarks.registry import (
 @pytest.mark.parametrize("registry", [ENCODERS, DATASETS, TASKS], ids=lambda one: one.kind)
 def test_every_class_with_a_name_is_found(registry):
     named = set()
-    for module in pkgutil.iter_modules(registry.package.__path__):
-        content = vars(import_module(f"{registry.package.__name__}.{module.name}")).values()
+    for module in pkgutil.walk_packages(registry.package.__path__, f"{registry.package.__name__}."):
+        content = vars(import_module(module.name)).values()
         classes = [one for one in content if isinstance(one, type)]
         named |= {
             one

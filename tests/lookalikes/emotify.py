@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests import lookalikes
 
-from motionbeat.data_modules.emotify import EMOTIONS, GENRES
+from motionbeat.data_modules.published.emotify import EMOTIONS, GENRES
 
 HOME = "emotify"
 COUNTS = {"emotify": 40}

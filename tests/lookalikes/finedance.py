@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from tests.lookalikes import write_audio
 
-import motionbeat.data_modules.finedance
+import motionbeat.data_modules.published.finedance
 
 HOME = "finedance"
 IDS = ("012", "037", "001", "002", "003", "004", "005", "006", "007", "008", "116")
 COUNTS = {"finedance": len(IDS) - 1}
-PATCHES = [(motionbeat.data_modules.finedance, "PUBLISHED", IDS)]
+PATCHES = [(motionbeat.data_modules.published.finedance, "PUBLISHED", IDS)]
 
 STYLES = ("Dai", "Tai", "Popping", "jazz")
 FRAMES = 45

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests import lookalikes
 
-from motionbeat.data_modules.fma_small import GENRES
+from motionbeat.data_modules.published.fma_small import GENRES
 
 HOME = "fma"
 COUNTS = {"fma_small": 24}

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests import lookalikes
 from tests.mirdata_index import write_index
 
-from motionbeat.data_modules.gtzan import GENRES
+from motionbeat.data_modules.published.gtzan import GENRES
 
 HOME = "gtzan"
 COUNTS = {"gtzan": 30, "gtzan_rhythm": 30}

@@ -7,8 +7,8 @@ import unicodedata
 
 from tests import lookalikes
 
-from motionbeat.data_modules.irmas import INSTRUMENTS
-from motionbeat.data_modules.published import hashed_split
+from motionbeat.data_modules.published.collection import hashed_split
+from motionbeat.data_modules.published.irmas import INSTRUMENTS
 
 HOME = "irmas"
 EXCERPTS = 6

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests import lookalikes
 
-from motionbeat.data_modules.magnatagatune import TAGS
+from motionbeat.data_modules.published.magnatagatune import TAGS
 
 HOME = "magnatagatune"
 COUNTS = {"magnatagatune": 32}

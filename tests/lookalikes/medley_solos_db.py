@@ -6,7 +6,7 @@ import uuid
 
 from tests import lookalikes
 
-from motionbeat.data_modules.medley_solos_db import INSTRUMENTS
+from motionbeat.data_modules.published.medley_solos_db import INSTRUMENTS
 
 HOME = "medley_solos_db"
 COUNTS = {"medley_solos_db": 3 * len(INSTRUMENTS)}

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests import lookalikes
 
 from motionbeat.data_modules.base import SPLITS
-from motionbeat.data_modules.mtg_jamendo import CATEGORIES, TOP50
+from motionbeat.data_modules.published.mtg_jamendo import CATEGORIES, TOP50
 
 HOME = "mtg_jamendo"
 COUNTS = {

@@ -4,7 +4,7 @@ import json
 
 from tests import lookalikes
 
-from motionbeat.data_modules.nsynth import FAMILIES
+from motionbeat.data_modules.published.nsynth import FAMILIES
 
 HOME = "nsynth"
 COUNTS = {"nsynth": 3 * len(FAMILIES)}

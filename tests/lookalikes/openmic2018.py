@@ -5,8 +5,8 @@ import json
 
 from tests import lookalikes
 
-from motionbeat.data_modules.openmic2018 import INSTRUMENTS
-from motionbeat.data_modules.published import hashed_split
+from motionbeat.data_modules.published.collection import hashed_split
+from motionbeat.data_modules.published.openmic2018 import INSTRUMENTS
 
 HOME = "openmic2018"
 CLIPS = 8

@@ -5,7 +5,7 @@ import json
 
 from tests import lookalikes
 
-from motionbeat.data_modules.tinysol import INSTRUMENTS
+from motionbeat.data_modules.published.tinysol import INSTRUMENTS
 
 HOME = "tinysol"
 COUNTS = {"tinysol": 3 * len(INSTRUMENTS)}

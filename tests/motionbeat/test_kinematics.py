@@ -5,7 +5,7 @@ import pytest
 from scipy.interpolate import make_interp_spline
 from scipy.signal import find_peaks
 
-from motionbeat.data_modules.synthesis.dancer import DANCERS, dance
+from motionbeat.data_modules.rendered.synthesis.dancer import DANCERS, dance
 from motionbeat.kinematics import (
     contact_pulses,
     foot_contacts,

@@ -8,17 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from tests.clicks import click_track
-from tests.dancing import beats_at, danced, write_dance
-
-from motionbeat.data_modules.base import DatasetError, MotionFile, Track
-from motionbeat.kinematics import FEATURES
-from motionbeat.model import SAMPLE_RATE
-from motionbeat.motion import Motion
-from motionbeat.pretraining.pairs import motion_inputs
-from motionbeat.tasks import retrieval
 from motionbeat.tasks.features import Batch
-from motionbeat.tasks.metrics.retrieval import ranks
 from motionbeat.tasks.probe import Member
 from motionbeat.tasks.retrieval import (
     ClipEmbeddings,
@@ -29,6 +19,16 @@ from motionbeat.tasks.retrieval import (
     UntrainedTowers,
     heard_period,
 )
+from tests.clicks import click_track
+from tests.dancing import beats_at, danced, write_dance
+
+from motionbeat.data_modules.base import DatasetError, MotionFile, Track
+from motionbeat.kinematics import FEATURES
+from motionbeat.model import SAMPLE_RATE
+from motionbeat.motion import Motion
+from motionbeat.pretraining.pairs import motion_inputs
+from motionbeat.tasks import retrieval
+from motionbeat.tasks.metrics.retrieval import ranks
 
 SECONDS = 12.0
 

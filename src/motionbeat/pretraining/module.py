@@ -194,7 +194,8 @@ class Pretraining(LightningModule):
         def factor(step: int) -> float:
             if step < rising:
                 return (step + 1) / rising
-            return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+            done = (step - rising) / max(1, steps - rising)
+            return 0.5 * (1 + math.cos(math.pi * done))
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

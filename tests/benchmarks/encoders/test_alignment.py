@@ -6,11 +6,11 @@ import soundfile
 import torch
 
 from motionbeat.audio import load_audio, resample
-from motionbeat.benchmarks.encoders.basic_pitch import BasicPitch
-from motionbeat.benchmarks.encoders.hub import HubEncoder
-from motionbeat.benchmarks.encoders.mtg_taggers import BlockTagger
-from motionbeat.benchmarks.encoders.musicnn import Musicnn
 from motionbeat.benchmarks.encoders.no_music import NoMusic
+from motionbeat.benchmarks.encoders.pretrained.basic_pitch import BasicPitch
+from motionbeat.benchmarks.encoders.pretrained.hub import HubEncoder
+from motionbeat.benchmarks.encoders.pretrained.mtg_taggers import BlockTagger
+from motionbeat.benchmarks.encoders.pretrained.musicnn import Musicnn
 from motionbeat.benchmarks.registry import ENCODERS
 from motionbeat.benchmarks.store import encode
 from motionbeat.model import AUDIO_FRAME_RATE, SAMPLE_RATE, AudioFrontend, MotionBeatEncoder

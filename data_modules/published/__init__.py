@@ -1,0 +1,1 @@
+"""Datasets that others publish: recordings with annotations, read in their own layout."""

@@ -1,0 +1,311 @@
+"""Datasets that others publish: read in their own layout, checked for completeness, fetched."""
+
+import csv
+import json
+import zlib
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import pandas as pd
+import soundfile
+
+from motionbeat.console import bar
+from motionbeat.data_modules.base import Annotation, DataModule, DatasetError, Split, Track
+from motionbeat.data_modules.published.download import Remote, fetch, verify
+from motionbeat.files import write_atomically
+
+T = TypeVar("T")
+
+
+class Row(NamedTuple):
+    """A track as a dataset's own tables list it, whether or not its audio is there.
+
+    Attributes:
+        split: where it belongs.
+        id: unique within the dataset.
+        audio: path of the audio below the dataset's folder.
+        group: artist, album, song or recording; no two splits share one.
+        annotations: what is known of it.
+        checksum: of the audio as ``md5:...``, where one is published.
+    """
+
+    split: Split
+    id: str
+    audio: str
+    group: str
+    annotations: tuple[Annotation, ...]
+    checksum: str | None = None
+
+
+class Published(DataModule):
+    """A dataset in its published layout, in ``<data>/<home>``, else where it was fetched to.
+
+    A subclass states its ``card`` and ``count`` and defines :meth:`rows`; one that can be fetched
+    without a login states its ``links``.
+
+    Args:
+        partial: accept an incomplete copy; its numbers are marked.
+        options: of every dataset.
+    """
+
+    count: int
+    """Tracks of the complete dataset."""
+
+    home: ClassVar[str] = ""
+    """Folder of the dataset, where it is not its name."""
+
+    links: ClassVar[tuple[Remote, ...]] = ()
+    """What can be fetched without a login."""
+
+    def __init__(self, *, partial: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.partial = partial
+
+    @classmethod
+    def remotes(cls) -> Sequence[Remote]:
+        """What can be fetched without a login."""
+        return cls.links
+
+    @abstractmethod
+    def rows(self) -> Iterable[Row]:
+        """Every track the dataset's own tables list, in a fixed order.
+
+        Raises:
+            DatasetError: a table is missing or unreadable.
+        """
+
+    @property
+    def folder(self) -> Path:
+        """Where the dataset lies, or would be fetched to."""
+        home = self.home or self.card.name
+        given = self.data / home if self.data else None
+        return given if given and given.is_dir() else self.cache / home
+
+    @property
+    def revision(self) -> str:
+        """The card's revision; for a partial copy also how much of it is there, and which part."""
+        if not self.partial:
+            return self.card.revision
+        ids = [row.id for row in self._there]
+        which = zlib.crc32(" ".join(ids).encode())
+        return f"{self.card.revision}-partial-{len(ids)}of{self.count}-{which:08x}"
+
+    def fetch(self) -> None:
+        """Fetch what can be fetched without a login.
+
+        Raises:
+            DatasetError: nothing can, or it could not be fetched whole.
+        """
+        if not self.remotes():
+            raise DatasetError(f"{self.card.name} cannot be fetched: {self.card.how_to_get}")
+        for remote in self.remotes():
+            fetch(remote, self.folder, self.card.when_gone or self.card.how_to_get)
+
+    def prepare_data(self) -> None:
+        """Check that the dataset is complete and its audio readable.
+
+        Raises:
+            DatasetError: it is not; the message says what is wrong and what to do.
+        """
+        _ = self._durations
+
+    def status(self) -> str:
+        """``present``, ``absent`` or ``partial (n of m)``, by the files that exist."""
+        if not self.folder.is_dir():
+            return "absent"
+        try:
+            there = len(self._there)
+        except DatasetError:
+            there = 0
+        return "present" if there == self.count else f"partial ({there} of {self.count})"
+
+    def tracks(self, split: Split) -> list[Track]:
+        """The tracks of a split, in the order of the dataset's tables.
+
+        Raises:
+            DatasetError: the dataset is missing or incomplete, and no partial copy was asked for.
+        """
+        return [
+            Track(row.id, self.folder / row.audio, seconds, row.group, row.annotations)
+            for row, seconds in zip(self._there, self._durations, strict=True)
+            if row.split == split
+        ]
+
+    def error(self, reason: str) -> DatasetError:
+        """An error that says how to get the dataset."""
+        return DatasetError(f"{self.card.name}: {reason}; {self.card.how_to_get}")
+
+    def incomplete(self, reason: str) -> DatasetError:
+        """An error that says how to complete the dataset, or to do with what is there."""
+        return self.error(
+            f"{reason}; complete it, or accept a partial copy by "
+            "--dataset_options '{partial: true}'"
+        )
+
+    def table(self, path: str, columns: Sequence[str], **options: Any) -> pd.DataFrame:
+        """A CSV or TSV file below the dataset's folder.
+
+        Args:
+            path: of the file.
+            columns: that must be there.
+            options: of ``pandas.read_csv``.
+
+        Raises:
+            DatasetError: the file is missing or unreadable, or lacks columns.
+        """
+        file = self.folder / path
+        with self.reading(file):
+            table: pd.DataFrame = pd.read_csv(file, **options)
+        if lacking := [column for column in columns if column not in table.columns]:
+            raise self.error(f"{file} has no column {', '.join(lacking)}")
+        return table
+
+    def text(self, path: str) -> str:
+        """A text file below the dataset's folder.
+
+        Raises:
+            DatasetError: the file is missing or unreadable.
+        """
+        file = self.folder / path
+        with self.reading(file):
+            return file.read_text(encoding="utf-8")
+
+    def json(self, path: str) -> dict[str, Any]:
+        """A JSON file below the dataset's folder that holds one object.
+
+        Raises:
+            DatasetError: the file is missing or unreadable, or holds something else.
+        """
+        content = self.text(path)
+        with self.reading(self.folder / path):
+            found = json.loads(content)
+            if not isinstance(found, dict):
+                raise ValueError("it holds no object")
+            return found
+
+    @contextmanager
+    def reading(self, what: object) -> Iterator[None]:
+        """Turn whatever goes wrong while something is read into one line that names it.
+
+        Args:
+            what: a file, or what else to call it.
+        """
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise self.error(f"{error.filename or what} is missing") from error
+        except (
+            *(OSError, RuntimeError, ValueError, LookupError, TypeError, StopIteration),
+            *(csv.Error, DatasetError),
+        ) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise self.error(f"{what} is unreadable ({reason})") from error
+
+    def check(self, id: str, what: str, value: object, known: Container[object]) -> None:
+        """Refuse a track whose value is not among those that are known.
+
+        Args:
+            id: of the track.
+            what: the value is.
+            value: to look for.
+            known: values or names.
+
+        Raises:
+            DatasetError: it is not among them.
+        """
+        if value not in known:
+            raise self.error(f"track {id} has the unknown {what} '{value}'")
+
+    def lookup(self, id: str, what: str, value: str, known: Mapping[str, T]) -> T:
+        """What a value of a track stands for; an unknown value is refused as by :meth:`check`."""
+        self.check(id, what, value, known)
+        return known[value]
+
+    @cached_property
+    def _there(self) -> list[Row]:
+        """The rows whose audio exists."""
+        if not self.folder.is_dir():
+            raise self.error(f"no folder {self.folder}")
+        rows = list(self.rows())
+        twice = [id for id, times in Counter(row.id for row in rows).items() if times > 1]
+        if twice:
+            raise self.error(f"{len(twice)} ids stand twice, such as {twice[0]}")
+        there = [row for row in rows if (self.folder / row.audio).is_file()]
+        self._listed = rows
+        return there
+
+    @cached_property
+    def _durations(self) -> list[float]:
+        """Seconds of each track that is there; readable files are looked into once."""
+        there = self._there
+        absent = [row for row in self._listed if not (self.folder / row.audio).is_file()]
+        if not self.partial and absent:
+            raise self.incomplete(
+                f"{len(absent)} of {len(self._listed)} audio files are missing in {self.folder}, "
+                f"such as {absent[0].audio}"
+            )
+        if not self.partial and len(self._listed) != self.count:
+            raise self.incomplete(
+                f"{self.folder} lists {len(self._listed)} tracks instead of {self.count}"
+            )
+        place = zlib.crc32(str(self.folder.resolve()).encode())
+        memory = self.cache / self.card.name / f"files-{place:08x}.json"
+        try:
+            known = json.loads(memory.read_text())
+        except (OSError, ValueError):
+            known = {}
+        found: dict[str, list[float]] = {}
+        fresh = []
+        for row in there:
+            status = (self.folder / row.audio).stat()
+            stamp = [status.st_size, status.st_mtime_ns]
+            if known.get(row.audio, [])[:2] == stamp:
+                found[row.audio] = known[row.audio]
+            else:
+                fresh.append((row, stamp))
+        if fresh:
+            with bar("files") as progress, ThreadPoolExecutor() as threads:
+                seconds = threads.map(self._look_into, [row for row, _ in fresh])
+                looked = progress.track(seconds, total=len(fresh), description=self.card.name)
+                for (row, stamp), length in zip(fresh, looked, strict=True):
+                    found[row.audio] = [*stamp, length]
+            write_atomically(memory, json.dumps(found).encode())
+        return [found[row.audio][2] for row in there]
+
+    def _look_into(self, row: Row) -> float:
+        """Seconds of a track's audio, its checksum compared where there is one."""
+        path = self.folder / row.audio
+        if row.checksum:
+            verify(path, row.checksum)
+        with self.reading(path):
+            info = soundfile.info(path)
+        if info.format == "RAW":  # so libsndfile reads an .au or .vox without a header
+            raise self.error(f"{path} is unreadable (it has no header)")
+        if not info.frames:
+            raise self.error(f"{path} holds no audio")
+        return float(info.frames / info.samplerate)
+
+
+def names(listed: str) -> tuple[str, ...]:
+    """Names from one text, with commas between them."""
+    return tuple(" ".join(name.split()) for name in listed.split(","))
+
+
+def hashed_split(group: str, validation: float = 0.15, test: float = 0.15) -> Split:
+    """A split that follows from the name of a group alone, for datasets published without one.
+
+    Args:
+        group: artist, album or song.
+        validation: share of the groups to validate on.
+        test: share of the groups to test on.
+    """
+    place = zlib.crc32(group.encode()) / 2**32
+    if place < test:
+        return "test"
+    return "validation" if place < test + validation else "train"

@@ -1,0 +1,209 @@
+"""Dance with Melody: real ballroom music with the motion capture of the dancers (Tang et al. 2018).
+
+The folder holds ``audio/<id>.ogg``, cut to the motion; ``motion.npz`` with, for each id, 23 points
+relative to the body's centre, (T, 23, 3) float16, and the path of the centre, ``<id>_center``,
+(T, 3), both in centimetres, y up, 25 frames a second; and ``meta.csv``.
+
+The release names no points. What they are follows from their distances, which hardly change, and
+from the way bodies bend: knees and toes point to one side, the waltz has the left arm out and the
+right hand in front, and the head turned to the left. Every SMPL joint is a mix of points, listed in
+``JOINT_MIX``. These are approximations:
+
+* the points lie on the body, not inside its joints: the hips above the hip joints, the ankles on
+  the shank above the ankle joints;
+* spine, neck and collars lie between the hips, the one point of the waist and the shoulders, in the
+  proportions of this project's own skeleton;
+* the pelvis is the middle of the hips, the head the middle of its two points;
+* a hand continues its forearm, as if no wrist ever bent.
+
+The height of the centre drifts by decimetres within a minute, as in capture by inertial sensors,
+and so would the floor; heights are therefore measured from the lowest point of the feet within
+about a second. Drift along the floor cannot be told from dancing and stays, and so do single
+frames in which a limb jumps (most of them in DANCE_T_5).
+"""
+
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d, percentile_filter
+
+from motionbeat.data_modules.base import (
+    SPLITS,
+    DatasetCard,
+    DatasetError,
+    Genre,
+    MotionFile,
+    Split,
+)
+from motionbeat.data_modules.published.collection import Row
+from motionbeat.data_modules.published.danced import Danced
+from motionbeat.motion import JOINTS, Motion, MotionError
+
+FPS = 25.0
+"""Frames a second of the motion."""
+
+POINTS = 23
+"""Number of points on the body."""
+
+JOINT_MIX: dict[str, dict[int, float]] = {
+    "pelvis": {7: 0.5, 16: 0.5},
+    "l_hip": {16: 1},
+    "r_hip": {7: 1},
+    "spine1": {7: 0.15, 16: 0.15, 2: 0.7},
+    "spine2": {2: 0.75, 3: 0.125, 12: 0.125},
+    "spine3": {2: 0.55, 3: 0.225, 12: 0.225},
+    "neck": {3: 0.4, 12: 0.4, 0: 0.1, 1: 0.1},
+    "head": {0: 0.5, 1: 0.5},
+    "l_collar": {12: 0.655, 3: 0.345},
+    "r_collar": {3: 0.655, 12: 0.345},
+    "l_shoulder": {12: 1},
+    "r_shoulder": {3: 1},
+    "l_elbow": {13: 1},
+    "r_elbow": {4: 1},
+    "l_wrist": {15: 1},
+    "r_wrist": {6: 1},
+    "l_hand": {15: 1.3, 13: -0.3},
+    "r_hand": {6: 1.3, 4: -0.3},
+    "l_knee": {17: 1},
+    "r_knee": {8: 1},
+    "l_ankle": {18: 1},
+    "r_ankle": {9: 1},
+    "l_foot": {20: 1},
+    "r_foot": {11: 1},
+}
+"""Each SMPL joint as a weighted sum of points; the weights of a joint add up to 1."""
+
+_SOLES = [10, 11, 19, 20]  # right heel and toes, left heel and toes
+_FLOOR_WINDOW, _FLOOR_SMOOTH = 2.0, 0.5  # s
+_DURATION_TOLERANCE = 0.2  # seconds
+_STYLES = {"chacha": "cha_cha"}  # to the names that other datasets use
+
+
+class DanceWithMelody(Danced):
+    """30 dances, 33 minutes: waltz, rumba, cha-cha and tango.
+
+    No two of the recordings are the same, so each is a group of its own.
+
+    Args:
+        fold: which fifth of the dances, each style dealt out evenly, is the test split; the next
+            one is for validation. None puts all dances into the test split.
+        options: of every published dataset.
+
+    Raises:
+        DatasetError: there is no such fold.
+    """
+
+    card = DatasetCard(
+        name="dance_with_melody",
+        revision="1",
+        annotations=(Genre, MotionFile),
+        licence="none stated: evaluate only",
+        citation="Tang, Jia & Mao (2018). Dance with Melody: An LSTM-autoencoder Approach to "
+        "Music-oriented Dance Synthesis. ACM Multimedia. https://doi.org/10.1145/3240508.3240526",
+        size="30 dances, 33 min, 14 MB",
+        how_to_get=(
+            "set MOTIONBEAT_DATA to a folder with dance_with_melody/ holding meta.csv, motion.npz "
+            "and audio/*.ogg, made from https://github.com/Music-to-dance-motion-synthesis/dataset"
+        ),
+        source="https://github.com/Music-to-dance-motion-synthesis/dataset",
+        splits="ours: all dances are tested on; or five folds, each style dealt out evenly",
+        when_gone="the paper, https://doi.org/10.1145/3240508.3240526, leads to the authors",
+    )
+    count = 30
+    folds = 5
+
+    def __init__(self, *, fold: int | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.fold = fold
+        if fold is not None and not 0 <= fold < self.folds:
+            raise DatasetError(f"{self.card.name} has no fold {fold}; choose 0 to {self.folds - 1}")
+
+    @property
+    def revision(self) -> str:
+        """The card's revision, and the fold where there is one."""
+        return super().revision + ("" if self.fold is None else f"-fold{self.fold}")
+
+    def prepare_data(self) -> None:
+        """Check the dataset, convert what is not yet, and compare audio with motion.
+
+        Raises:
+            DatasetError: files are missing or of different lengths, or the cache is not writable.
+            MotionError: a motion is unreadable.
+        """
+        super().prepare_data()
+        for track in (track for split in SPLITS for track in self.tracks(split)):
+            danced = track.get(MotionFile).motion.duration
+            if abs(track.duration - danced) > _DURATION_TOLERANCE:
+                raise self.error(
+                    f"{track.id} has {track.duration:.2f} s of audio and {danced:.2f} s of motion"
+                )
+
+    def listed(self) -> Iterable[Row]:
+        """The dances, in the order of the table."""
+        table = self.table("meta.csv", ["id", "dance"], dtype=str)
+        alike: dict[str, list[str]] = {}
+        for id, style in sorted(zip(table["id"], table["dance"], strict=True)):
+            alike.setdefault(style, []).append(id)
+        starts = {style: n for n, style in enumerate(sorted(alike))}
+        for id, style in zip(table["id"], table["dance"], strict=True):
+            split: Split = "test"
+            if self.fold is not None:
+                place = (alike[style].index(id) + starts[style] - self.fold) % self.folds
+                split = "test" if place == 0 else "validation" if place == 1 else "train"
+            yield Row(split, id, f"audio/{id}.ogg", id, (Genre(_STYLES.get(style, style)),))
+
+    def motion(self, id: str) -> str:
+        """The points of all dances."""
+        return "motion.npz"
+
+    @staticmethod
+    def read(path: Path, id: str) -> Motion:
+        """Points in centimetres, y up, 25 frames a second, as joints above a level floor.
+
+        Raises:
+            MotionError: the arrays of the dance are missing, or not what they should be.
+        """
+        points = _points(path, id) / 100
+        lowest = points[:, _SOLES, 1].min(axis=1)
+        floor = percentile_filter(lowest, 10, size=round(_FLOOR_WINDOW * FPS), mode="nearest")
+        points[..., 1] -= gaussian_filter1d(floor, _FLOOR_SMOOTH * FPS, mode="nearest")[:, None]
+        return Motion(smpl_joints(points).astype(np.float32), FPS)
+
+
+def smpl_joints(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The joints of a body from its points.
+
+    Args:
+        points: (T, 23, 3), any unit.
+
+    Returns:
+        (T, 24, 3) in the same unit and frame, in the order of ``JOINTS``.
+    """
+    mix = np.zeros((len(JOINTS), POINTS))
+    for joint, name in enumerate(JOINTS):
+        for point, weight in JOINT_MIX[name].items():
+            mix[joint, point] = weight
+    joints: NDArray[np.float64] = mix @ points
+    return joints
+
+
+def _points(source: Path, id: str) -> NDArray[np.float64]:
+    """(T, 23, 3) centimetres in the room."""
+    try:
+        with np.load(source, allow_pickle=False) as arrays:
+            body, centre = (arrays[name].astype(np.float64) for name in (id, f"{id}_center"))
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise MotionError(f"{source}: {id} has no readable motion; restore the file") from error
+    if body.ndim != 3 or body.shape[1:] != (POINTS, 3) or centre.shape != (len(body), 3):
+        raise MotionError(
+            f"{source}: {id} has motion of shape {body.shape} about a centre of {centre.shape}; "
+            f"expected (frames, {POINTS}, 3) and (frames, 3)"
+        )
+    if not (len(body) and np.isfinite(body).all() and np.isfinite(centre).all()):
+        raise MotionError(f"{source}: the motion of {id} is empty or has NaN; restore the file")
+    points: NDArray[np.float64] = body + centre[:, None]
+    return points

@@ -1,0 +1,144 @@
+"""Published datasets with a dance to every track, converted once and kept in the cache."""
+
+import io
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from motionbeat.data_modules import generated
+from motionbeat.data_modules.base import DatasetError, MotionFile, Split, Track
+from motionbeat.data_modules.published.collection import Published, Row
+from motionbeat.files import write_atomically
+from motionbeat.motion import Motion
+
+
+class Danced(Published):
+    """A published dataset in which a track is one dance, to music of its own or shared with others.
+
+    Motions are converted to :class:`Motion` once. Music that bears another name than the dance is
+    shared; it is cut from its start to the length of the dance, once for each dance, as FLAC with
+    16 bits, so that every track has audio of its own.
+    """
+
+    @abstractmethod
+    def listed(self) -> Iterable[Row]:
+        """Every dance the dataset's tables list, in a fixed order, whether or not it is there.
+
+        Raises:
+            DatasetError: a table is missing or unreadable.
+        """
+
+    @abstractmethod
+    def motion(self, id: str) -> str:
+        """Path of a dance's motion below the dataset's folder."""
+
+    @staticmethod
+    @abstractmethod
+    def read(path: Path, id: str) -> Motion:
+        """Read the motion of a dance.
+
+        Args:
+            path: that :meth:`motion` gives.
+            id: of the dance.
+
+        Raises:
+            MotionError: it is unreadable.
+        """
+
+    def rows(self) -> Iterable[Row]:
+        """The dances whose motion is there.
+
+        Raises:
+            DatasetError: a table is unreadable, or a motion missing and no partial copy asked for.
+        """
+        rows = list(self.listed())
+        there = [row for row in rows if (self.folder / self.motion(row.id)).is_file()]
+        if len(there) < len(rows) and not self.partial:
+            absent = next(row.id for row in rows if row not in there)
+            raise self.incomplete(
+                f"{len(rows) - len(there)} of {len(rows)} motions are missing in {self.folder}, "
+                f"such as {self.motion(absent)}"
+            )
+        return there
+
+    def prepare_data(self) -> None:
+        """Check that the dataset is complete and its audio readable; convert what is not yet.
+
+        Raises:
+            DatasetError: it is not complete, or the cache cannot be written.
+            MotionError: a motion is unreadable.
+        """
+        super().prepare_data()
+        _ = self._converted
+
+    def tracks(self, split: Split) -> list[Track]:
+        """The dances of a split, in the order of the dataset's tables.
+
+        Raises:
+            DatasetError: the dataset is missing or incomplete, and no partial copy was asked for.
+            MotionError: a motion is unreadable.
+        """
+        return [self._danced(track) for track in super().tracks(split)]
+
+    @property
+    def _conversions(self) -> Path:
+        return self.cache / self.card.name / f"motion-{self.card.revision}"
+
+    @cached_property
+    def _converted(self) -> dict[str, generated.Piece]:
+        recipes = {}
+        for row in self._there:
+            audio = self.folder / row.audio
+            recipes[_piece(row.id, audio)] = partial(
+                _convert,
+                row.id,
+                self.read,
+                self.folder / self.motion(row.id),
+                audio if _shared(row.id, audio) else None,
+            )
+        return generated.build(self._conversions, recipes, self.card.name)
+
+    def _danced(self, track: Track) -> Track:
+        piece = self._converted[_piece(track.id, track.audio_path)]
+        motion = MotionFile(self._conversions / f"{track.id}.npz")
+        danced = replace(track, annotations=(*track.annotations, motion))
+        if not _shared(track.id, track.audio_path):
+            return danced
+        cut = self._conversions / f"{track.id}.flac"
+        return replace(danced, audio_path=cut, duration=piece.labels["seconds"])
+
+
+def _shared(id: str, audio: Path) -> bool:
+    """Whether music is not a dance's own."""
+    return audio.stem != id
+
+
+def _piece(id: str, audio: Path) -> str:
+    """A dance's name in the library: another one with shared music, which may come later."""
+    return f"{id} to {audio.stem}" if _shared(id, audio) else id
+
+
+def _convert(
+    id: str, read: Callable[[Path, str], Motion], source: Path, music: Path | None, folder: Path
+) -> generated.Piece:
+    """Write one dance as a :class:`Motion`, and its part of shared music."""
+    motion = read(source, id)
+    buffer = io.BytesIO()
+    np.savez(buffer, **motion.arrays())  # type: ignore[arg-type]
+    write_atomically(folder / f"{id}.npz", buffer.getvalue())
+    if music is None:
+        return generated.Piece((f"{id}.npz",), {})
+    try:
+        rate = soundfile.info(music).samplerate
+        samples, _ = soundfile.read(music, round(motion.duration * rate), dtype="int16")
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise DatasetError(f"{music} is unreadable ({error}); restore it") from error
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, rate, format="FLAC", subtype="PCM_16")
+    write_atomically(folder / f"{id}.flac", buffer.getvalue())
+    return generated.Piece((f"{id}.npz", f"{id}.flac"), {"seconds": len(samples) / rate})

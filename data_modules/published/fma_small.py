@@ -1,0 +1,91 @@
+"""FMA small: clips of half a minute in eight genres, from the Free Music Archive."""
+
+from collections.abc import Iterable, Sequence
+
+from motionbeat.data_modules.base import DatasetCard, Genre, Split
+from motionbeat.data_modules.published.collection import Published, Row, names
+from motionbeat.data_modules.published.download import Remote
+
+GENRES = names("Electronic, Experimental, Folk, Hip-Hop, Instrumental, International, Pop, Rock")
+
+SHORT = (98565, 98567, 98569, 99134, 108925, 133297)
+"""Clips that were cut beyond the end of their songs: three last a moment, three hold no audio
+(https://github.com/mdeff/fma/issues/8)."""
+
+ARCHIVE = ("FMA", "fma_full", "fma_large", "fma_medium", "fma_small", "Free Music Archive")
+"""Names under which its recordings, and those of other datasets drawn from it, are trained on."""
+
+_TABLE = "fma_metadata/tracks.csv"
+_SPLITS: dict[str, Split] = {"training": "train", "validation": "validation", "test": "test"}
+_HOST = "https://os.unil.cloud.switch.ch/fma/"
+_CHECKSUMS = {
+    "fma_metadata.zip": "f0df49ffe5f2a6008d7dc83c6915b31835dfe733",
+    "fma_small.zip": "ade154f733639d52e35e32f5593efe5be76c6d70",
+}
+
+
+class FmaSmall(Published):
+    """Genre of real recordings; the group is the artist."""
+
+    card = DatasetCard(
+        name="fma_small",
+        revision="1",
+        annotations=(Genre,),
+        licence="audio: Creative Commons as each artist chose; metadata: CC BY 4.0",
+        citation=(
+            "Defferrard, Benzi, Vandergheynst, Bresson. FMA: a dataset for music analysis. ISMIR "
+            "2017. https://arxiv.org/abs/1612.01840"
+        ),
+        size=(
+            "7 994 of 8 000 clips of 30 s, 67 h; 8.1 GB to fetch; six clips that are almost or "
+            "wholly empty are left out"
+        ),
+        how_to_get=(
+            "run: motionbeat data get fma_small; or unpack fma_metadata.zip and fma_small.zip of "
+            f"{_HOST} into MOTIONBEAT_DATA/fma/, so that there are fma_metadata/tracks.csv and "
+            "fma_small/000/000002.mp3 and so on"
+        ),
+        source="https://github.com/mdeff/fma",
+        splits="official (80, 10 and 10 % of each genre); an artist is in one of them only",
+        when_gone="look for the links in the README of https://github.com/mdeff/fma",
+        relatives=ARCHIVE,
+    )
+    count = 7_994
+    home = "fma"
+
+    @classmethod
+    def remotes(cls) -> Sequence[Remote]:
+        """The metadata and the clips."""
+        return [
+            Remote((_HOST + name,), f"sha1:{checksum}", name)
+            for name, checksum in _CHECKSUMS.items()
+        ]
+
+    def rows(self) -> Iterable[Row]:
+        """Every clip of the subset that can be heard, in the order of the table."""
+        for id, artist, split, subset, genre in self._cells():
+            if subset != "small" or int(id) in SHORT:
+                continue
+            self.check(id, "genre", genre, GENRES)
+            name = f"{int(id):06d}"
+            audio = f"fma_small/{name[:3]}/{name}.mp3"
+            part = self.lookup(id, "split", split, _SPLITS)
+            yield Row(part, id, audio, f"artist {artist}", (Genre(genre),))
+
+    def _cells(self) -> Iterable[tuple[str, ...]]:
+        """Id, artist, split, subset and genre of each of the hundred thousand tracks.
+
+        Two rows name the 52 columns, and a third one the first column.
+        """
+        wanted = [("artist", "id"), ("set", "split"), ("set", "subset"), ("track", "genre_top")]
+        names = self.table(_TABLE, [], header=None, nrows=2, dtype=str)
+        places = {pair: place for place, pair in enumerate(zip(*names.to_numpy(), strict=True))}
+        if lacking := [pair for pair in wanted if pair not in places]:
+            raise self.error(f"{self.folder / _TABLE} has no column {' '.join(lacking[0])}")
+        columns = [0, *(places[pair] for pair in wanted)]
+        options = {"header": None, "skiprows": 3, "usecols": columns, "dtype": str}
+        table = self.table(_TABLE, [], **options)[columns]
+        ids = table[0].fillna("")
+        if len(wrong := ids[~ids.str.fullmatch(r"[0-9]+")]):
+            raise self.error(f"{self.folder / _TABLE} has a track with the id '{wrong.iloc[0]}'")
+        yield from table.fillna("").itertuples(index=False, name=None)

@@ -1,0 +1,92 @@
+"""Motorica Dance Dataset: street and jazz dances captured optically at 120 frames a second."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from motionbeat.data_modules.base import DatasetCard, Genre, MotionFile, Split
+from motionbeat.data_modules.motion_formats import CENTIMETRE, read_bvh
+from motionbeat.data_modules.published.collection import Row, hashed_split
+from motionbeat.data_modules.published.danced import Danced
+from motionbeat.motion import Motion
+
+GENRES = {
+    "LH": "hip_hop",
+    "KR": "krump",
+    "PO": "pop",
+    "LO": "lock",
+    "JZ": "jazz",
+    "CH": "charleston",
+    "TP": "tap",
+}
+"""Dance styles by the code in a name. Casual dances, CA, are published without their music."""
+
+_CASUAL = "CA"
+_UNKNOWN = "vintage jazz"
+_NAME = re.compile(
+    r"kth[a-z]+_g([A-Z]{2})_sFM_(?:sngl|cAll)_d\d+(?:_m[A-Z]{2}(\d*)_ch\d+)?"
+    r"(?:_(\d*[a-z][a-z\d]*))?(?:_\d+)?"
+)
+
+
+class Motorica(Danced):
+    """99 dances of seven styles with their music, used in place; no song is in two splits.
+
+    A song is known by its title or number in the name. The names of the 17 takes of vintage jazz
+    say no song; as they may share some, they are one group, and are trained on.
+    """
+
+    card = DatasetCard(
+        name="motorica",
+        revision="1",
+        annotations=(Genre, MotionFile),
+        licence=("research only, no commercial use, no redistribution; music: its owners' rights"),
+        citation=(
+            "Alexanderson, Nagy, Beskow, Henter. Listen, Denoise, Action! Audio-Driven Motion "
+            "Synthesis with Diffusion Models. ACM Transactions on Graphics 42(4), 2023. "
+            "https://doi.org/10.1145/3592458"
+        ),
+        size="99 dances with music of 121, about 4.6 h",
+        how_to_get=(
+            "download the folders bvh and wav that "
+            "https://github.com/simonalexanderson/MotoricaDanceDataset links to into "
+            "MOTIONBEAT_DATA/motorica/, and the music that its script pytube_dl.py names into wav; "
+            "a dance and its music have one name"
+        ),
+        source="https://github.com/simonalexanderson/MotoricaDanceDataset",
+        splits=(
+            "ours, as none is published and the ten test clips of the paper's code share songs "
+            "with its training clips: 15 % of the songs are tested and 15 % validated on, by a "
+            "hash of the song; takes whose song is not said are trained on"
+        ),
+        when_gone="ask the authors at simonal@kth.se; the paper's DOI is 10.1145/3592458",
+    )
+    count = 99
+
+    def listed(self) -> Iterable[Row]:
+        """The dances by their names, without the casual ones."""
+        for path in sorted((self.folder / "bvh").glob("*.bvh")):
+            if (parts := _NAME.fullmatch(path.stem)) is None:
+                raise self.error(f"{path} is named as no dance is")
+            if parts[1] == _CASUAL:
+                continue
+            genre = self.lookup(path.stem, "style", parts[1], GENRES)
+            song = _song(*parts.groups())
+            split: Split = "train" if song == _UNKNOWN else hashed_split(song)
+            yield Row(split, path.stem, f"wav/{path.stem}.wav", song, (Genre(genre),))
+
+    def motion(self, id: str) -> str:
+        """Motion capture in BVH."""
+        return f"bvh/{id}.bvh"
+
+    @staticmethod
+    def read(path: Path, id: str) -> Motion:
+        """Centimetres, y up, 120 frames a second."""
+        return read_bvh(path, CENTIMETRE)
+
+
+def _song(style: str, number: str | None, title: str | None) -> str:
+    """What the name of a dance says of its music."""
+    if title:
+        return f"song {title}"
+    return f"song {style}{number}" if number else _UNKNOWN

@@ -1,0 +1,1 @@
+"""Datasets whose audio is rendered on this machine, from scores by people or by a program."""

@@ -1,0 +1,363 @@
+import gzip
+import hashlib
+import io
+import random
+import socket
+import struct
+import tarfile
+import threading
+import zipfile
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from motionbeat.data_modules.base import DatasetError
+from motionbeat.data_modules.published.download import Remote, fetch, unpack, verify
+
+ADVICE = "ask the authors"
+NOISE = random.Random(0).randbytes(40_000)
+
+
+class Web(ThreadingHTTPServer):
+    """Serves files from memory on this machine, and remembers what was asked of it."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.files = {}
+        self.asked = []
+        self.ranges = True
+        self.breaks = {}  # by path, after so many bytes the connection is closed, once
+        self.resets = False  # instead of closed, where it breaks
+
+    def url(self, path):
+        return f"http://127.0.0.1:{self.server_port}/{path}"
+
+    def handle_error(self, request, client_address):
+        """Nothing: that a client hangs up is part of the tests."""
+
+
+class Answer(BaseHTTPRequestHandler):
+    def do_GET(self):
+        path, asked = self.path.lstrip("/"), self.headers.get("Range")
+        self.server.asked.append((path, asked))
+        if path not in self.server.files:
+            self.send_error(404)
+            return
+        content = self.server.files[path]
+        start = int(asked[len("bytes=") : -1]) if asked and self.server.ranges else 0
+        if start and start >= len(content):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        end = self.server.breaks.pop(path, None)
+        self.wfile.write(content[start:end])
+        if end and self.server.resets:
+            now = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+            self.rfile.close()
+            self.connection.close()
+
+    def log_message(self, *args):
+        """Nothing."""
+
+
+@pytest.fixture
+def web():
+    server = Web()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def remote(web, name, content, parts=1, **options):
+    """A file on the web, cut into so many parts."""
+    paths = [name] if parts == 1 else [f"{name}.{n}" for n in range(parts)]
+    size = -(-len(content) // parts)
+    for n, path in enumerate(paths):
+        web.files[path] = content[n * size : (n + 1) * size]
+    digest = hashlib.sha256(content).hexdigest()
+    return Remote(tuple(web.url(path) for path in paths), f"sha256:{digest}", name, **options)
+
+
+def zipped(members):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def tarred(members, mode="w:gz"):
+    """A tar file; a member whose content is text is a symbolic link to it."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=mode) as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            if isinstance(content, str):
+                member.type, member.linkname = tarfile.SYMTYPE, content
+                archive.addfile(member)
+            else:
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return file.getvalue()
+
+
+def spoilt(content):
+    """As long, but wrong from the middle on."""
+    half = len(content) // 2
+    return content[:half] + b"\xff" * (len(content) - half)
+
+
+def tree(folder):
+    """The files below a folder by their paths, without those that fetching keeps for itself."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and ".fetched" not in path.parts
+    }
+
+
+def parts(folder):
+    return sorted(path.name for path in (folder / ".fetched").glob("*.part"))
+
+
+def test_a_file_is_put_where_it_belongs_and_never_fetched_twice(web, tmp_path):
+    file = remote(web, "list.txt", b"a list", folder="tables")
+    for _ in range(2):
+        fetch(file, tmp_path, ADVICE)
+    assert tree(tmp_path) == {"tables/list.txt": b"a list"}
+    assert web.asked == [("list.txt", None)]
+    assert parts(tmp_path) == []
+
+
+def test_another_content_under_the_same_name_is_fetched(web, tmp_path):
+    fetch(remote(web, "list.txt", b"a list"), tmp_path, ADVICE)
+    fetch(remote(web, "list.txt", b"a newer list"), tmp_path, ADVICE)
+    assert tree(tmp_path) == {"list.txt": b"a newer list"}
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_broken_connection_is_said_and_gone_on_with(web, tmp_path, ranges):
+    content = bytes(range(256)) * 40
+    file = remote(web, "sound.bin", content)
+    web.ranges, web.breaks["sound.bin"] = ranges, 1000
+    with pytest.raises(DatasetError, match="broke after 1000 of 10240 bytes") as error:
+        fetch(file, tmp_path, ADVICE)
+    assert "\n" not in str(error.value)
+    assert "run the same command again" in str(error.value)
+    assert tree(tmp_path) == {}
+    fetch(file, tmp_path, ADVICE)
+    assert tree(tmp_path) == {"sound.bin": content}
+    assert web.asked == [("sound.bin", None), ("sound.bin", "bytes=1000-")]
+
+
+def test_a_connection_that_is_reset_is_no_fault_of_the_disk(web, tmp_path):
+    content = bytes(range(256)) * 40
+    file = remote(web, "sound.bin", content)
+    web.breaks["sound.bin"], web.resets = 1000, True
+    with pytest.raises(DatasetError, match=f"cannot be reached .*reset.*; {ADVICE}"):
+        fetch(file, tmp_path, ADVICE)
+    fetch(file, tmp_path, ADVICE)
+    assert tree(tmp_path) == {"sound.bin": content}
+
+
+def test_parts_are_joined_in_their_order(web, tmp_path):
+    content = bytes(range(250))
+    fetch(remote(web, "sound.bin", content, parts=3), tmp_path, ADVICE)
+    assert tree(tmp_path) == {"sound.bin": content}
+    assert parts(tmp_path) == []
+
+
+def test_parts_with_checksums_of_their_own(web, tmp_path):
+    content = bytes(range(250))
+    whole = remote(web, "sound.bin", content, parts=2)
+    digests = tuple(f"md5:{hashlib.md5(content[at : at + 125]).hexdigest()}" for at in (0, 125))
+    file = replace(whole, checksum=digests)
+    web.files["sound.bin.1"] = content[:125]
+    with pytest.raises(DatasetError, match=r"sound\.bin\.1\.part: its md5 is"):
+        fetch(file, tmp_path, ADVICE)
+    assert tree(tmp_path) == {}
+    web.files["sound.bin.1"] = content[125:]
+    fetch(file, tmp_path, ADVICE)
+    assert tree(tmp_path) == {"sound.bin": content}
+    web.files.clear()
+    fetch(file, tmp_path, ADVICE)
+
+
+def test_a_break_in_a_later_part_costs_only_what_is_missing(web, tmp_path):
+    content = bytes(range(250)) * 10
+    file = remote(web, "sound.bin", content, parts=2)
+    web.breaks["sound.bin.1"] = 100
+    with pytest.raises(DatasetError, match="broke after 100 of 1250 bytes"):
+        fetch(file, tmp_path, ADVICE)
+    fetch(file, tmp_path, ADVICE)
+    assert tree(tmp_path) == {"sound.bin": content}
+    assert web.asked[2:] == [("sound.bin.0", "bytes=1250-"), ("sound.bin.1", "bytes=100-")]
+
+
+def test_a_join_that_was_broken_off_is_made_anew(web, tmp_path, monkeypatch):
+    content = bytes(range(250))
+    file = remote(web, "sound.bin", content, parts=2)
+
+    def full(source, target, length):
+        target.write(source.read(10))
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("motionbeat.data_modules.published.download.shutil.copyfileobj", full)
+        with pytest.raises(DatasetError, match="No space left on device"):
+            fetch(file, tmp_path, ADVICE)
+    fetch(file, tmp_path, ADVICE)
+    assert tree(tmp_path) == {"sound.bin": content}
+
+
+def test_a_wrong_checksum_is_one_line_and_leaves_nothing(web, tmp_path):
+    file = remote(web, "sound.bin", b"as published", parts=2)
+    web.files["sound.bin.1"] = b"tamper"
+    with pytest.raises(DatasetError, match="not the published") as error:
+        fetch(file, tmp_path, ADVICE)
+    assert "\n" not in str(error.value)
+    assert tree(tmp_path) == {}
+    assert parts(tmp_path) == []
+    web.files["sound.bin.1"] = b"lished"
+    fetch(file, tmp_path, ADVICE)
+    assert tree(tmp_path) == {"sound.bin": b"as published"}
+
+
+def test_checksums_of_all_algorithms_are_compared(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    for algorithm in ("md5", "sha1", "sha256"):
+        verify(path, f"{algorithm}:{hashlib.new(algorithm, b'content').hexdigest()}")
+        with pytest.raises(DatasetError, match=f"its {algorithm} is"):
+            verify(path, f"{algorithm}:{hashlib.new(algorithm, b'other').hexdigest()}")
+
+
+def test_a_dead_link_says_what_to_do(web, tmp_path):
+    file = Remote((web.url("gone.zip"),), "md5:" + "0" * 32, "gone.zip")
+    with pytest.raises(DatasetError, match=f"gone.zip: the server says 404 .*; {ADVICE}") as error:
+        fetch(file, tmp_path, ADVICE)
+    assert "\n" not in str(error.value)
+    web.shutdown()
+    web.server_close()
+    with pytest.raises(DatasetError, match=f"cannot be reached .*; {ADVICE}") as error:
+        fetch(file, tmp_path, ADVICE)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("all.zip", zipped({"a/one.txt": b"1", "two.txt": b"2"})),
+        ("all.tar", tarred({"a/one.txt": b"1", "two.txt": b"2"}, "w")),
+        ("all.tar.gz", tarred({"a/one.txt": b"1", "two.txt": b"2"})),
+        ("all.tgz", tarred({"a/one.txt": b"1", "two.txt": b"2"})),
+        ("all.tar.bz2", tarred({"a/one.txt": b"1", "two.txt": b"2"}, "w:bz2")),
+    ],
+    ids=("zip", "tar", "tar.gz", "tgz", "tar.bz2"),
+)
+def test_archives_are_unpacked_among_what_is_there(web, tmp_path, name, content):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/kept.txt").write_bytes(b"kept")
+    (tmp_path / "two.txt").write_bytes(b"old")
+    fetch(remote(web, name, content), tmp_path, ADVICE)
+    assert tree(tmp_path) == {"a/one.txt": b"1", "two.txt": b"2", "a/kept.txt": b"kept"}
+
+
+def test_what_lifted_folders_hold_goes_up(web, tmp_path):
+    content = zipped({"top/in/one.txt": b"1", "top/two.txt": b"2", "three.txt": b"3"})
+    fetch(remote(web, "all.zip", content, folder="sub", lifted=("top/in", "top")), tmp_path, ADVICE)
+    found = {"sub/one.txt": b"1", "sub/two.txt": b"2", "sub/three.txt": b"3"}
+    assert tree(tmp_path) == found
+    assert not [path for path in (tmp_path / "sub").iterdir() if path.is_dir()]
+
+
+@pytest.mark.parametrize("member", ["/evil.txt", "../evil.txt", "a/../../evil.txt", "C:/evil.txt"])
+@pytest.mark.parametrize("make", [zipped, tarred])
+def test_a_member_that_leaves_the_folder_is_refused(web, tmp_path, make, member):
+    name = "bad.zip" if make is zipped else "bad.tar.gz"
+    file = remote(web, name, make({"good.txt": b"good", member: b"evil"}))
+    folder = tmp_path / "inner" / "dataset"
+    with pytest.raises(DatasetError, match="do not trust this archive") as error:
+        fetch(file, folder, ADVICE)
+    assert "\n" not in str(error.value)
+    assert tree(tmp_path) == {}
+
+
+@pytest.mark.parametrize("target", ["/etc", "../../..", "../outside"])
+def test_a_link_that_leaves_the_folder_is_refused(web, tmp_path, target):
+    (tmp_path / "outside").mkdir()
+    file = remote(web, "bad.tar.gz", tarred({"way": target, "way/evil.txt": b"evil"}))
+    with pytest.raises(DatasetError, match=r"bad.tar.gz: ") as error:
+        fetch(file, tmp_path / "dataset", ADVICE)
+    assert "\n" not in str(error.value)
+    assert tree(tmp_path) == {}
+
+
+def test_a_link_in_the_target_is_not_followed_by_an_archive(web, tmp_path):
+    """A first archive may leave a link that a second one would write through."""
+    inside = tmp_path / "dataset"
+    fetch(remote(web, "first.tar.gz", tarred({"a/one.txt": b"1", "way": "a"})), inside, ADVICE)
+    fetch(remote(web, "second.zip", zipped({"two.txt": b"2"})), inside, ADVICE)
+    assert tree(tmp_path)["dataset/a/one.txt"] == b"1"
+    assert tree(tmp_path)["dataset/two.txt"] == b"2"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("bad.zip", b"no archive at all"),
+        ("bad.zip", zipped({"one.txt": b"1" * 5000})[:-40]),
+        ("bad.zip", zipped({"one.txt": b"1" * 5000}).replace(b"1" * 5000, b"2" * 5000)),
+        ("bad.tar", b"no archive at all"),
+        ("bad.tar.gz", b"no archive at all"),
+        ("bad.tar.gz", tarred({"one.txt": bytes(range(256)) * 90})[:-30]),
+        ("bad.tar.gz", gzip.compress(b"no archive at all", mtime=0)),
+        ("bad.tar.gz", tarred({"one.txt": b"1" * 5000})[:20] + b"\xff" * 60),
+        ("bad.tar.gz", spoilt(tarred({"one.txt": NOISE}))),
+        ("bad.tar.bz2", tarred({"one.txt": NOISE}, "w:bz2")[:-3000]),
+        ("bad.tar.bz2", spoilt(tarred({"one.txt": NOISE}, "w:bz2"))),
+    ],
+    ids=(
+        "no zip",
+        "cut zip",
+        "wrong zip",
+        "no tar",
+        "no gzip",
+        "cut gzip",
+        "no tar in gzip",
+        "broken gzip",
+        "spoilt gzip",
+        "cut bzip2",
+        "spoilt bzip2",
+    ),
+)
+def test_a_damaged_archive_leaves_nothing_and_is_named(web, tmp_path, name, content):
+    file = remote(web, name, content)
+    with pytest.raises(DatasetError, match=f"{name}: cannot be unpacked .*fetch it again") as error:
+        fetch(file, tmp_path, ADVICE)
+    assert "\n" not in str(error.value)
+    assert tree(tmp_path) == {}
+
+
+def test_a_folder_that_cannot_be_written_is_named(web, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DatasetError, match="file: cannot be written"):
+        fetch(remote(web, "list.txt", b"a list"), tmp_path / "file", ADVICE)
+
+
+def test_nothing_of_a_bad_archive_takes_the_place_of_what_is_there(tmp_path):
+    archive = tmp_path / "bad.zip"
+    archive.write_bytes(zipped({"one.txt": b"new", "../two.txt": b"evil"}))
+    folder = tmp_path / "dataset"
+    folder.mkdir()
+    (folder / "one.txt").write_bytes(b"old")
+    with pytest.raises(DatasetError):
+        unpack(archive, folder, "bad.zip")
+    assert tree(folder) == {"one.txt": b"old"}

@@ -1,0 +1,230 @@
+"""Fiddle tunes: bars counted by hand, playing that keeps to its labels, and an honest choice."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from motionbeat.audio import load_audio
+from motionbeat.data_modules.base import (
+    SPLITS,
+    Beats,
+    DatasetError,
+    Genre,
+    Metre,
+    Tempo,
+    check_splits,
+)
+from motionbeat.data_modules.rendered import fiddle_tunes
+from motionbeat.data_modules.rendered.fiddle_tunes import (
+    DANCES,
+    FiddleTunes,
+    Source,
+    UnusableTuneError,
+    choose,
+    perform,
+    read_sources,
+    read_tune,
+)
+
+FIELDS = {"2/4": "1/16", "2/2": "1/8", "4/4": "1/8", "6/8": "1/8", "9/8": "1/8"}
+
+
+def source(notes: str, dance: str = "jig", metre: str = "6/8", id: str = "Test") -> Source:
+    abc = f"X:1\nT:{id} -- {dance}\nR:{dance}\nM:{metre}\nL:{FIELDS[metre]}\nK:G\n{notes}\n"
+    return Source(id, abc, id.lower(), dance, metre)
+
+
+JIG = source("D | GGG AAA | B2z G2 :|")
+
+
+def test_a_jig_with_an_upbeat_is_counted_in_dotted_quarters():
+    tune = read_tune(JIG)
+    third = 1 / 3
+    d, g, a, b = 62, 67, 69, 71
+    once = [(-third, d), (0, g), (third, g), (2 * third, g), (1, a), (1 + third, a)]
+    once += [(1 + 2 * third, a), (2, b), (3, g)]
+    expected = once + [(onset + 4, key) for onset, key in once]  # the repeat, upbeat and all
+    assert [key for _, _, key in tune.notes] == [key for _, key in expected]
+    np.testing.assert_allclose([note[0] for note in tune.notes], [onset for onset, _ in expected])
+    np.testing.assert_allclose([tune.notes[7][1], tune.notes[8][1]], [2 * third, 2 * third])
+    assert (tune.start, tune.end) == pytest.approx((-third, 8 - third))
+    assert tune.goes_round
+    assert (tune.tonic, tune.mode) == (7, "major")
+
+
+def test_a_tune_goes_on_from_its_upbeat():
+    tune = read_tune(JIG)
+    notes = list(tune.melody(12))
+    np.testing.assert_allclose(
+        [note[0] for note in notes[18:21]], [8 - 1 / 3, 8, 8 + 1 / 3], rtol=1e-9
+    )
+    assert max(onset + length for onset, length, _ in notes) <= 12
+
+
+@pytest.mark.parametrize(
+    ("notes", "dance", "metre", "first", "positions"),
+    [
+        ("D | GGG AAA | B2z G2 :|", "jig", "6/8", -1 / 3, [1, 2, 1, 2]),
+        ("AAA | GGG AAA | GGG :|", "jig", "6/8", -1, [2, 1, 2, 1]),
+        ("GGG AAA BBB | ccc BBB G3 | G3 A3 B3 :|", "slip jig", "9/8", 0, [1, 2, 3, 1]),
+        ("ccc BBB | GGG AAA BBB | c3 B3 A3 | G3 :|", "slip jig", "9/8", -2, [2, 3, 1, 2]),
+        ("GABc | dBGB dBGB | G4 :: dBGB | GABc dBGB | G4 :|", "reel", "2/4", -1, [2, 1, 2, 1]),
+        ("GA | BGBd gdBG | AFDE F2 :|", "hornpipe", "2/2", -0.5, [1, 2, 1, 2]),
+        ("D | G>AB>c d2e2 | B2G2 A2 G :|", "strathspey", "4/4", -0.5, [1, 2, 3, 4, 1]),
+        ("z2 D2 G4 | A4 B4 | c4 d4 :|", "reel", "2/2", 0.5, [2, 1, 2, 1]),
+    ],
+)
+def test_positions_in_the_bar_follow_the_upbeat(notes, dance, metre, first, positions):
+    tune = read_tune(source(notes, dance, metre))
+    assert tune.notes[0][0] == pytest.approx(first)
+    played = perform(tune, np.random.default_rng(0))
+    assert played.positions[: len(positions)].tolist() == positions
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        "GGG AAA | BBB | GGG AAA | BBB GGG :|",  # half a bar too little
+        "GGG AAA | BBB GGGG | GGG AAA :|",  # an eighth too much
+        "D | GGG AAA | BBB GGG | GGG AAA |",  # upbeat without counterpart, and short
+        "GGG AAA | [M:2/4] B2 G2 | GGG AAA :|",
+    ],
+)
+def test_tunes_whose_bars_do_not_add_up_are_refused(notes):
+    with pytest.raises(UnusableTuneError):
+        read_tune(source(notes))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_players_keep_to_the_labels(seed):
+    tune = read_tune(JIG)
+    played = perform(tune, np.random.default_rng(seed))
+    beats = len(played.beats)  # the upbeat is shorter than a beat: the first one is the downbeat
+    onsets = [onset for onset, _, _ in tune.melody(beats)]
+    counted = np.interp(onsets, np.arange(beats), played.beats)
+    starts = np.array([note.start for note in played.parts[0].notes])
+    inside = (np.array(onsets) >= 0) & (np.array(onsets) <= beats - 1)
+    assert len(starts) == len(onsets)
+    assert np.abs(starts - counted)[inside].max() < 0.0125
+    for part in played.parts[1:]:
+        nearest = [np.abs(note.start - played.beats).min() for note in part.notes]
+        assert np.sum(np.array(nearest) < 0.0125) >= beats
+    slow, fast = DANCES["jig"].tempo
+    tempi = 60 / np.diff(played.beats)
+    assert slow * 0.96 < tempi.min() <= played.bpm <= tempi.max() < fast * 1.04
+    assert 24 < played.beats[-1] < played.duration - fiddle_tunes._TAIL < fiddle_tunes._SECONDS
+    assert all(1 <= note.velocity <= 127 for part in played.parts for note in part.notes)
+
+
+def test_accompaniment_takes_the_chord_of_the_bar():
+    tune = read_tune(source("GBdG BdGB | ADFA DFAD | GBdG BdGB :|", "reel", "2/2"))
+    seeds = (np.random.default_rng(seed) for seed in range(30))
+    played = next(p for p in (perform(tune, rng) for rng in seeds) if p.accompaniment == "piano")
+    bars = played.beats[played.positions == 1]
+    for bar, chord in ((0, {7, 11, 2}), (1, {2, 6, 9})):
+        notes = [
+            note.pitch % 12
+            for note in played.parts[1].notes
+            if bars[bar] - 0.02 < note.start < bars[bar + 1] - 0.02
+        ]
+        assert set(notes) == chord
+
+
+def test_dance_types_take_turns_and_no_tune_stands_twice():
+    melodies = {
+        "A": "GGG AAA | B2z G2z | AAA GGG",
+        "B": "GAB ABc | BAG AGF | GAB ABc",
+        "C": "G3 B3 | d3 B3 | GBd cAF",
+    }
+    jigs = [source(f"{notes} :|", id=f"Jig{id}") for id, notes in melodies.items()]
+    reels = [
+        source(f"{notes} :|", "reel", "2/2", id=id)
+        for id, notes in (
+            ("One", "GABc dcBA | GABc G4 | F4 A4"),
+            ("Two", "GABc dcBA | GABc G4 | A8"),
+        )
+    ]
+    broken = source("GGG AAA | BBB | GGG AAA :|", id="Broken")
+    tunes = choose([*jigs, *reels, broken], 4, seed=0)
+    assert [tune.source.dance for tune in tunes] == ["reel", "jig", "jig", "jig"]
+    assert {tune.source.id for tune in tunes} > {"JigA", "JigB", "JigC"}
+    with pytest.raises(DatasetError, match="5 tunes wanted, 4 usable"):
+        choose([*jigs, *reels, broken], 5, seed=0)
+
+
+def test_the_collection_is_read_by_its_headers(tmp_path):
+    (tmp_path / "HopJig.abc").write_text(
+        "X:1\nT:The Hop -- Jig\nR: jig\nM: 9/8\nT:(a remark)\nK:G\nG9|"
+    )
+    (tmp_path / "Cut.abc").write_text("X:1\nT:Cut -- Reel\nR:REEL\nM:C|\nK:G\nG8|")
+    (tmp_path / "Odd.abc").write_text("X:1\nT:Odd\nR:jig\nM:2/4\nK:G\nG4|")
+    facts = [(each.id, each.family, each.dance, each.metre) for each in read_sources(tmp_path)]
+    assert facts == [("Cut", "cut", "reel", "2/2"), ("HopJig", "thehop", "slip jig", "9/8")]
+    with pytest.raises(DatasetError, match="music21"):
+        read_sources(tmp_path / "nowhere")
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    dataset = FiddleTunes(cache=tmp_path_factory.mktemp("cache"), train=6, validation=1, test=2)
+    dataset.prepare_data()
+    return dataset
+
+
+def test_tracks_have_their_labels_and_sound(rendered):
+    splits = [rendered.tracks(split) for split in SPLITS]
+    assert [len(tracks) for tracks in splits] == [6, 1, 2]
+    check_splits(splits)
+    for track in (track for tracks in splits for track in tracks):
+        waveform, rate = load_audio(track.audio_path)
+        assert len(waveform) / rate == pytest.approx(track.duration, abs=1e-4)
+        assert 0.85 < np.abs(waveform).max() <= 0.91
+        beats = track.get(Beats)
+        assert beats.times[0] > 0
+        assert beats.times[-1] < track.duration
+        assert track.get(Metre).signature in DANCES[track.get(Genre).name].metres
+        assert track.get(Tempo).bpm == pytest.approx(60 / np.diff(beats.times).mean())
+
+
+def test_a_finished_dataset_is_only_verified(rendered, monkeypatch):
+    monkeypatch.setattr(fiddle_tunes, "read_tune", None)
+    rendered.prepare_data()
+
+
+def test_a_lost_tune_comes_back_byte_for_byte(rendered):
+    path = rendered.tracks("test")[0].audio_path
+    whole = path.read_bytes()
+    path.unlink()
+    rendered.prepare_data()
+    assert path.read_bytes() == whole
+
+
+def test_another_cache_holds_the_same_bytes_and_more_training_tunes_the_same_test(
+    rendered, tmp_path
+):
+    larger = FiddleTunes(cache=tmp_path, train=7, validation=1, test=2)
+    larger.prepare_data()
+    assert larger.revision != rendered.revision
+
+    def sounds(dataset):
+        return {track.id: track.audio_path.read_bytes() for track in dataset.tracks("test")}
+
+    assert sounds(larger) == sounds(rendered)
+
+
+def test_what_is_not_finished_says_so(rendered, tmp_path):
+    dataset = FiddleTunes(cache=tmp_path, train=6, validation=1, test=2)
+    with pytest.raises(DatasetError, match="prepare_data"):
+        dataset.tracks("train")
+    shutil.copytree(rendered.cache, tmp_path, dirs_exist_ok=True)
+    manifest = next(tmp_path.rglob("manifest.jsonl"))
+    manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(DatasetError, match="prepare_data"):
+        dataset.tracks("train")
+
+
+@pytest.mark.parametrize("options", [{"train": 0}, {"seed": -1}])
+def test_impossible_options_are_refused(tmp_path, options):
+    with pytest.raises(DatasetError, match="at least 1 tune"):
+        FiddleTunes(cache=tmp_path, **options)

@@ -1,0 +1,367 @@
+"""Groove MIDI from a look-alike of its archive, and the real one when there is one."""
+
+import csv
+import io
+import os
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import mido
+import numpy as np
+import pytest
+import soundfile
+from tests.command import motionbeat
+
+from motionbeat.data_modules.base import (
+    SPLITS,
+    Beats,
+    DatasetError,
+    Genre,
+    Metre,
+    MotionFile,
+    Tempo,
+    check_splits,
+)
+from motionbeat.data_modules.rendered import groove_midi
+from motionbeat.data_modules.rendered.groove_midi import (
+    GrooveMidi,
+    arrange,
+    read_drumming,
+    read_info,
+)
+
+DATA = os.environ.get("MOTIONBEAT_DATA")
+TICKS = 480
+
+# id, style, bpm, kind, metre, bars, split
+TABLE = [
+    ("drummer1/session1/1", "rock/shuffle", 120, "beat", "4-4", 26, "train"),
+    ("drummer1/session1/2", "funk", 96, "beat", "4-4", 5, "train"),
+    ("drummer2/session1/1", "rock", 60, "beat", "6-8", 4, "validation"),
+    ("drummer1/eval_session/1", "latin/samba", 150, "beat", "3-4", 10, "test"),
+    ("drummer1/session1/3", "rock", 120, "fill", "4-4", 8, "train"),
+    ("drummer1/session1/4", "rock", 120, "beat", "4-4", 2, "train"),
+    ("drummer5/session1/8", "latin", 162, "beat", "5-8", 12, "train"),
+    ("drummer2/session2/1", "rock", 130, "beat", "4-4", 8, "train"),
+]
+COLUMNS = (
+    "drummer", "session", "id", "style", "bpm", "beat_type", "time_signature", "midi_filename",
+    "audio_filename", "duration", "split",
+)  # fmt: skip
+USED = [row[0] for row in TABLE[:4]]
+QUARTERS = {"4-4": 4, "3-4": 3, "6-8": 3, "5-8": 2.5}  # a bar
+
+
+def midi(bpm: float, strokes: list[tuple[float, int, int]]) -> bytes:
+    """One track as the dataset has them: strokes of (quarter, pitch, velocity)."""
+    track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm))])
+    events = [
+        event
+        for quarter, pitch, velocity in strokes
+        for event in (
+            (round(quarter * TICKS), pitch, velocity),
+            (round(quarter * TICKS) + 40, pitch, 0),
+        )
+    ]
+    now = 0
+    for tick, pitch, velocity in sorted(events):
+        message = mido.Message("note_on", channel=9, note=pitch, velocity=velocity, time=tick - now)
+        track.append(message)
+        now = tick
+    buffer = io.BytesIO()
+    mido.MidiFile(type=0, ticks_per_beat=TICKS, tracks=[track]).save(file=buffer)
+    return buffer.getvalue()
+
+
+def groove(metre: str, bars: int) -> list[tuple[float, int, int]]:
+    """Kick on one, snare in the middle, the hats' edges (TD-11) in between; starts in bar 2."""
+    length = QUARTERS[metre]
+    middle = length / 2 if metre == "6-8" else 1
+    return [
+        (bar * length + place, pitch, velocity)
+        for bar in range(1, bars)
+        for place, pitch, velocity in ((0, 36, 110), (middle, 38, 100), (0.5, 22, 50))
+    ]
+
+
+def write_folder(data: Path) -> Path:
+    folder = data / "groove"
+    folder.mkdir(parents=True)
+    with (folder / "info.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(COLUMNS)
+        for id, style, bpm, kind, metre, bars, split in TABLE:
+            drummer, session, _ = id.split("/")
+            name = f"{id}_{style.replace('/', '-')}_{bpm}_{kind}_{metre}.mid"
+            seconds = bars * QUARTERS[metre] * 60 / bpm
+            rows.writerow(
+                [drummer, f"{drummer}/{session}", id, style, bpm, kind, metre, name, "", seconds,
+                 split]
+            )  # fmt: skip
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(midi(bpm, groove(metre, bars)))
+    return folder
+
+
+def write_zip(data: Path, name: str = "groove_midi.zip") -> Path:
+    folder = write_folder(data / "unpacked")
+    with zipfile.ZipFile(data / name, "w") as archive:
+        for path in sorted(folder.rglob("*.*")):
+            archive.write(path, path.relative_to(folder.parent))
+    return data
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_zip(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def made(data, tmp_path_factory):
+    dataset = GrooveMidi(cache=tmp_path_factory.mktemp("cache"), data=data, seconds=15)
+    dataset.prepare_data()
+    return dataset
+
+
+def everything(dataset):
+    return [track for split in SPLITS for track in dataset.tracks(split)]
+
+
+def contents(dataset):
+    return {
+        path.name: path.read_bytes()
+        for path in dataset.folder.iterdir()
+        if path.suffix in (".flac", ".npz")
+    }
+
+
+def test_tracks_have_official_splits_and_every_label(made):
+    splits = [made.tracks(split) for split in SPLITS]
+    check_splits(splits)
+    assert [[track.group for track in tracks] for tracks in splits] == [
+        USED[:2], [USED[2]], [USED[3]]
+    ]  # fmt: skip
+    assert [track.get(Genre).name for track in everything(made)] == [
+        "rock", "funk", "rock", "latin"
+    ]  # fmt: skip
+    for track in everything(made):
+        info = soundfile.info(track.audio_path)
+        assert info.duration == pytest.approx(track.duration, abs=1e-4)
+        assert track.duration <= 15
+        motion = track.get(MotionFile).motion
+        assert motion.duration == pytest.approx(track.duration, abs=0.02)
+
+
+def test_beats_are_the_metronomes(made):
+    tracks = {track.group: track for track in everything(made)}
+    for id, _, bpm, _, metre, _, _ in TABLE[:4]:
+        beats = tracks[id].get(Beats)
+        period = 60 / bpm * (1.5 if metre == "6-8" else 1)
+        np.testing.assert_allclose(np.diff(beats.times), period, rtol=1e-6)
+        assert tracks[id].get(Tempo).bpm == pytest.approx(60 / period)
+        assert tracks[id].get(Metre).signature == metre.replace("-", "/")
+        per_bar = {"4-4": 4, "3-4": 3, "6-8": 2}[metre]
+        assert beats.positions.tolist() == [k % per_bar + 1 for k in range(len(beats.times))]
+    # Bar 1 is silent; of 96 quarters a minute in 5 bars, 4 are played, the last up to its snare.
+    assert len(tracks[USED[1]].get(Beats).times) == 3 * 4 + 2
+
+
+def test_the_audio_sounds_on_the_downbeats(made):
+    for track in everything(made):
+        sound, rate = soundfile.read(track.audio_path)
+        before, after = (
+            np.mean([
+                np.abs(sound[int((time + start) * rate) : int((time + start + 0.04) * rate)]).mean()
+                for time in track.get(Beats).downbeats
+            ])
+            for start in (-0.06, 0.0)
+        )  # fmt: skip
+        assert after > 3 * before
+
+
+def strokes(score):
+    return [(round(note.start, 6), note.pitch) for note in score.voices[0].part.notes]
+
+
+def test_strokes_keep_their_times_on_general_midi_keys(data):
+    source = data / "groove_midi.zip"
+    recording = read_info(source)[1]
+    drumming = read_drumming(source, recording)
+    assert set(drumming.pitches) == {36, 38, 42}
+    score = arrange("any", recording, drumming, 1, 2)
+    kicks = [time for time, pitch in strokes(score) if pitch == 36]
+    np.testing.assert_allclose(kicks, score.beats[score.positions == 1], atol=1e-6)
+    early = replace(drumming, quarters=drumming.quarters - 0.1)  # belongs to the beat all the same
+    np.testing.assert_allclose(
+        [time for time, _ in strokes(arrange("any", recording, early, 1, 2))],
+        [time - 0.1 * 60 / 96 for time, _ in strokes(score)],
+        atol=1e-5,
+    )
+
+
+def test_half_of_the_excerpts_are_accompanied_on_the_beat(data):
+    source = data / "groove_midi.zip"
+    recording = read_info(source)[0]
+    drumming = read_drumming(source, recording)
+    scores = [arrange(f"id{k}", recording, drumming, 0, 26) for k in range(60)]
+    accompanied = [score for score in scores if len(score.voices) == 3]
+    assert 20 <= len(accompanied) <= 40
+    assert {len(score.voices) for score in scores} == {1, 3}
+    for score in accompanied:
+        for voice in score.voices[1:]:
+            onsets = np.array([note.start for note in voice.part.notes])
+            assert np.abs(onsets[:, None] - score.beats).min(axis=1).max() < 0.016
+
+
+def test_excerpts_do_not_overlap_and_more_keep_the_first(made, data, tmp_path):
+    more = GrooveMidi(cache=tmp_path, data=data, seconds=15, excerpts=3)
+    more.prepare_data()
+    one, many = contents(made), contents(more)
+    assert {name: many[name] for name in one} == one
+    recording = read_info(data / "groove_midi.zip")[0]
+    starts, bars = recording.bars(15, 9)
+    assert len(many) == len(one) + 2 * (min(3, len(starts)) - 1)
+    assert len(starts) == 4
+    assert min(np.diff(sorted(starts))) >= bars
+    assert min(starts) >= 0
+    assert max(starts) + bars <= 26
+
+
+def test_archive_published_archive_and_folder_give_the_same(made, tmp_path):
+    for place in ("published", "folder"):
+        if place == "folder":
+            write_folder(tmp_path / place)
+        else:
+            write_zip(tmp_path / place, "groove-v1.0.0-midionly.zip")
+        other = GrooveMidi(cache=tmp_path / f"{place}-cache", data=tmp_path / place, seconds=15)
+        other.prepare_data()
+        assert contents(other) == contents(made)
+
+
+def test_the_revision_tells_contents_apart(tmp_path):
+    options = [{}, {"seconds": 15}, {"excerpts": 2}]
+    assert len({GrooveMidi(cache=tmp_path, **some).revision for some in options}) == 3
+
+
+def test_embeds_from_the_command_line(data, tmp_path):
+    ended = motionbeat(
+        "embed", "--dataset", "groove_midi", "--encoder", "logmel", "--dataset_options",
+        "{seconds: 8}", "--data", data, "--cache", tmp_path,
+    )  # fmt: skip
+    assert ended.code == 0, ended.said
+    assert "groove_midi: 4 tracks" in ended.said
+
+
+def broken(tmp_path, edit):
+    """A folder with one thing wrong."""
+    folder = write_folder(tmp_path)
+    edit(folder)
+    return GrooveMidi(cache=tmp_path / "cache", data=tmp_path)
+
+
+def fails(dataset, match):
+    with pytest.raises(DatasetError, match=match) as caught:
+        dataset.prepare_data()
+    assert "\n" not in str(caught.value)
+
+
+def change(name, old, new):
+    def edit(folder):
+        path = folder / name
+        path.write_text(path.read_text().replace(old, new))
+
+    return edit
+
+
+MIDI = "drummer1/session1/2_funk_96_beat_4-4.mid"
+
+
+@pytest.mark.parametrize(
+    ("edit", "match"),
+    [
+        (change("info.csv", "midi_filename", "file"), r"info\.csv has no column midi_filename"),
+        (change("info.csv", ",96,", ",fast,"), r"info\.csv: line 3 is unsound"),
+        (change("info.csv", ",validation", ",dev"), r"info\.csv: line 4 is unsound"),
+        (change("info.csv", MIDI, "../../secret.mid"), r"\.\./\.\./secret\.mid is missing"),
+        (change("info.csv", MIDI, "/etc/passwd"), "/etc/passwd is missing"),
+        (lambda folder: (folder / MIDI).unlink(), f"{MIDI} is missing"),
+        (lambda folder: (folder / MIDI).write_bytes(b"MThd no"), f"{MIDI} is corrupt"),
+        (lambda folder: (folder / MIDI).write_bytes(midi(96, [])), f"{MIDI} has no strokes"),
+        (
+            lambda folder: (folder / MIDI).write_bytes(midi(99, groove("4-4", 5))),
+            f"{MIDI} has not the tempo of info.csv",
+        ),
+    ],
+)
+def test_broken_data_is_one_clear_error(tmp_path, edit, match):
+    dataset = broken(tmp_path, edit)
+    (tmp_path.parent / "secret.mid").write_bytes(midi(96, groove("4-4", 5)))
+    fails(dataset, match)
+
+
+def test_bars_without_strokes_are_one_clear_error(data):
+    source = data / "groove_midi.zip"
+    recording = read_info(source)[1]
+    with pytest.raises(DatasetError, match="no strokes in bars 8 to 9"):
+        arrange("any", recording, read_drumming(source, recording), 7, 2)
+
+
+def test_missing_data_says_how_to_get_it(tmp_path):
+    for folder in (None, tmp_path):
+        fails(
+            GrooveMidi(cache=tmp_path, data=folder),
+            r"groove_midi is missing; put .*MOTIONBEAT_DATA",
+        )
+
+
+def test_archives_that_are_none_are_one_clear_error(tmp_path):
+    path = tmp_path / "groove_midi.zip"
+    path.write_bytes(b"not a zip")
+    fails(
+        GrooveMidi(cache=tmp_path, data=tmp_path),
+        r"groove_midi\.zip: groove/info\.csv cannot be read",
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../info.csv", "id")
+    fails(
+        GrooveMidi(cache=tmp_path, data=tmp_path), r"groove_midi\.zip: groove/info\.csv is missing"
+    )
+
+
+def test_members_that_unpack_to_too_much_are_refused(data, monkeypatch, tmp_path):
+    monkeypatch.setattr(groove_midi, "_LARGEST", 10)
+    fails(GrooveMidi(cache=tmp_path, data=data), "bytes when unpacked")
+
+
+@pytest.mark.parametrize("options", [{"seconds": 7.9}, {"seconds": float("inf")}, {"excerpts": 0}])
+def test_options_out_of_range_are_one_clear_error(tmp_path, options):
+    with pytest.raises(DatasetError, match="8 seconds or more"):
+        GrooveMidi(cache=tmp_path, **options)
+
+
+def test_tracks_before_preparation_say_what_to_do(data, tmp_path):
+    with pytest.raises(DatasetError, match="prepare_data"):
+        GrooveMidi(cache=tmp_path, data=data).tracks("train")
+
+
+@pytest.mark.skipif(not DATA, reason="needs the real dataset: set MOTIONBEAT_DATA")
+def test_real_drumming_keeps_to_the_beats(tmp_path, monkeypatch):
+    recordings = read_info(GrooveMidi(cache=tmp_path, data=Path(str(DATA))).source)
+    counts = [sum(each.split == split for each in recordings) for split in SPLITS]
+    assert counts == [312, 44, 75]
+    monkeypatch.setattr(groove_midi, "read_info", lambda source: recordings[::90])
+    dataset = GrooveMidi(cache=tmp_path, data=Path(str(DATA)))
+    dataset.prepare_data()
+    tracks = everything(dataset)
+    assert len(tracks) == 5
+    check_splits([dataset.tracks(split) for split in SPLITS])
+    source = dataset.source
+    errors = []
+    for recording in recordings[::20]:
+        drumming = read_drumming(source, recording)
+        drums = np.isin(drumming.pitches, (36, 37, 38, 40))
+        sixteenths = drumming.quarters[drums] * 4
+        away = np.abs(sixteenths - np.round(sixteenths)) / 4 * 60 / recording.bpm
+        errors.append(np.median(away))
+    assert np.median(errors) < 0.025
