@@ -207,27 +207,6 @@ def test_guidance_by_hand(strength):
     assert found == pytest.approx(np.broadcast_to(true, (2, 6, 6)), abs=1e-6)
 
 
-@pytest.mark.parametrize("raw", [-50.0, -1.0, 0.0, 9.0])
-def test_guidance_never_leans_away_from_contact(raw):
-    module = ContactGuidedAttention(12, 2)
-    nn.init.constant_(module.guidance, raw)
-    paid = weights_of(module, [0, 0, 1, 0, 0, 0])
-    assert (paid[:, :, 2] >= paid[:, :, 0]).all()
-    assert (paid[:, :, 2] > paid[:, :, 0]).all() or raw == -50
-
-
-def test_distance_weighs_by_the_beats_between_up_to_its_reach():
-    count = 40
-    module = PhaseAttention(count, 1)
-    table = normal(33, 1)
-    with torch.no_grad():
-        module.distance_bias.copy_(table)
-    found = weights_of(module, count=count)[0]
-    apart = np.subtract.outer(np.arange(count), np.arange(count))
-    weights = np.exp(table[:, 0].numpy()[apart.clip(-16, 16) + 16])
-    assert found == pytest.approx(weights / weights.sum(axis=1, keepdims=True), abs=1e-6)
-
-
 @pytest.mark.parametrize("rotate", [True, False])
 def test_padding_has_no_influence(rotate):
     blocks = stack(3, rotate)
@@ -250,13 +229,3 @@ def test_a_row_of_padding_alone_is_finite_and_so_are_its_gradients(kind):
     assert found.isfinite().all()
     assert x.grad.isfinite().all()
     assert all(parameter.grad.isfinite().all() for parameter in module.parameters())
-
-
-@pytest.mark.parametrize("depth", [1, 2])
-def test_a_block_compiles_to_one_graph(depth):
-    block = stack(depth)[depth - 1]
-    clock = phases(), METRES, torch.ones(2, TOKENS, dtype=torch.bool)
-    guide = [torch.rand(2, TOKENS)] if depth == 2 else []
-    x = normal(2, TOKENS, WIDTH)
-    compiled = torch.compile(block, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(x, *clock, *guide), block(x, *clock, *guide))

@@ -101,18 +101,6 @@ def test_clips_of_any_length_have_the_same_states_in_any_batch(kind, rotate):
             assert distance(layer[index, : len(one)], found[0]) < 1e-5
 
 
-def test_what_lies_beyond_the_length_of_a_clip_has_no_influence():
-    tower = build(AudioTower)
-    clips, clock = clips_of(AudioTower)
-    lengths = torch.tensor([len(one) for one in clips])
-    found = []
-    for padding in (0.0, 9.0):
-        frames = nn.utils.rnn.pad_sequence(clips, batch_first=True, padding_value=padding)
-        found.append(tower(frames, lengths, clock))
-    for one, other in zip(*found, strict=True):
-        assert distance(one[clock.mask], other[clock.mask]) < 1e-5
-
-
 @pytest.mark.parametrize("size", [37, 60, 61, 200])
 def test_windows_answer_for_beats_with_12_neighbours_on_each_side(size):
     place = torch.arange(size).float()[None, :, None]
@@ -203,20 +191,6 @@ def test_without_rotation_states_do_not_know_the_bar(kind):
         assert moved > 1e-3 if rotate else moved == 0
 
 
-def test_carried_to_the_middles_of_beats_states_are_turned_and_nothing_else():
-    tower = build(AudioTower)
-    clock = Clock.of([grid(9, metre=3, pickup=1)])
-    states = torch.randn(1, 9, TINY.width, generator=torch.Generator().manual_seed(0))
-    middles = (clock.times[:, 1:] + clock.times[:, :-1]) / 2
-    carried = tower.interpolate_states(states, clock, middles)
-    phase = clock.phase + math.pi / 3
-    true = tower.rotation(states, phase, clock.beats_per_bar[:, None])
-    torch.testing.assert_close(carried, true, atol=1e-4, rtol=0)
-    still = TINY.width // 4
-    torch.testing.assert_close(carried[..., :still], states[..., :still], atol=1e-5, rtol=0)
-    assert distance(carried, states) > 0.1
-
-
 @KINDS
 def test_embedding_is_two_halves_of_equal_length(kind):
     tower = build(kind)
@@ -227,20 +201,6 @@ def test_embedding_is_two_halves_of_equal_length(kind):
     torch.testing.assert_close(what.norm(dim=-1), torch.full((2,), 0.5**0.5))
     assert when.shape == (2, 16 * 57)
     assert when.unflatten(-1, (57, 16)).mean(dim=1).abs().max() < 1e-6
-
-
-def test_what_does_not_depend_on_time_and_when_does():
-    tower = build(AudioTower)
-    _, clock = clips_of(AudioTower, [24], [4])
-    states = torch.randn(1, 24, TINY.width, generator=torch.Generator().manual_seed(0))
-    seconds = moments(clock)
-    found = tower.embed(states, clock, seconds)
-    backwards = tower.embed(states.flip(1), clock, seconds)
-    assert distance(found[:, :128], backwards[:, :128]) < 1e-6
-    assert distance(found[:, 128:], backwards[:, 128:]) > 0.01
-    elsewhere = tower.embed(states, clock, seconds + 1)
-    assert torch.equal(found[:, :128], elsewhere[:, :128])
-    assert distance(found[:, 128:], elsewhere[:, 128:]) > 0.01
 
 
 def encoder():
@@ -263,19 +223,6 @@ def test_encoder_gives_finite_frames_at_50_hz_for_any_length(samples, loudness):
     frames = math.floor(samples / SAMPLE_RATE * 50) + 1
     assert states.shape == (1, TINY.audio_blocks + 1, frames, TINY.width)
     assert states.isfinite().all()
-
-
-def test_frames_of_a_steady_beat_repeat_with_its_bar():
-    """Channels that turn by harmonics of the bar come back after four beats and not after one."""
-    frames = encoder()(clicks(120, 16.0)[None])[0, 0, 300:500]  # the tokens, inside
-    turning = torch.cat([frames[:, 8:11], frames[:, 24:27]], dim=1)
-
-    def same(lag):
-        return nn.functional.cosine_similarity(turning[lag:].flatten(), turning[:-lag].flatten(), 0)
-
-    assert same(100) > 0.9
-    assert same(25) < 0.7
-    assert same(50) < 0.7
 
 
 @pytest.mark.parametrize("seconds", [0.03, 1.0, 25.0])

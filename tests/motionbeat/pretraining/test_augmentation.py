@@ -115,12 +115,6 @@ def test_sound_and_body_follow_from_the_draws_alone():
         assert one.shape != other.shape or not np.array_equal(one, other)
 
 
-def test_speed_stays_between_its_limits_and_reaches_them():
-    speeds = [speed(np.random.default_rng(seed)) for seed in range(500)]
-    assert 0.85 <= min(speeds) < 0.86
-    assert 1.17 < max(speeds) <= 1.18
-
-
 def test_mirroring_swaps_left_and_right_exactly():
     motion = danced(110.0)
     mirrored = change_body(motion, 1.0, Mirroring(True))
@@ -188,11 +182,6 @@ def bones(motion):
     return np.linalg.norm(motion.positions - motion.positions[:, PARENTS], axis=2)[:, 1:]
 
 
-def heading(motion):
-    hips = motion.positions[:, 1] - motion.positions[:, 2]
-    return np.unwrap(np.arctan2(hips[:, 2], hips[:, 0]))
-
-
 @pytest.mark.parametrize("seed", FEW)
 def test_one_who_lets_go_moves_more_and_keeps_time(seed):
     freed = enlarge_motion(DANCE, np.random.default_rng(seed))
@@ -205,12 +194,6 @@ def test_one_who_lets_go_moves_more_and_keeps_time(seed):
     np.testing.assert_allclose(freed.positions[:, 0, ::2], DANCE.positions[:, 0, ::2], atol=1e-5)
 
 
-def test_people_turn():
-    turned = [np.ptp(heading(enlarge_motion(DANCE, np.random.default_rng(seed)))) for seed in FEW]
-    assert max(turned) > 2
-    assert np.ptp(heading(DANCE)) < 1.6
-
-
 @pytest.mark.parametrize("seed", FEW)
 def test_capture_moves_the_body_by_centimetres_and_finds_a_floor(seed):
     seen = add_capture_faults(DANCE, np.random.default_rng(seed))
@@ -221,19 +204,6 @@ def test_capture_moves_the_body_by_centimetres_and_finds_a_floor(seed):
     lowest = seen.positions[:, FEET, 1].min(axis=1)
     assert abs(np.median(lowest)) < 0.08
     assert not np.allclose(seen.positions, DANCE.positions, atol=0.005)
-
-
-def test_feet_creep():
-    contacts = DANCE.contacts[1:] & DANCE.contacts[:-1]
-
-    def skating(motion):
-        steps = np.linalg.norm(np.diff(motion.positions[:, FEET][..., ::2], axis=0), axis=2)
-        return steps[contacts].mean() * motion.fps
-
-    crept = np.mean(
-        [skating(add_capture_faults(DANCE, np.random.default_rng(seed))) for seed in FEW]
-    )
-    assert crept > 5 * skating(DANCE)
 
 
 class Drawing:
@@ -294,8 +264,8 @@ def test_contacts_are_lost_and_beats_mistaken_now_and_then(tmp_path):
     lost = np.array([not one.motion[:, CONTACTS].any() for one in doubts])
     mistaken = np.array(
         [
-            not np.array_equal(one.motion_times, found.motion_times)
-            or not np.array_equal(one.motion_positions, found.motion_positions)
+            not np.array_equal(one.motion_grid.times, found.motion_grid.times)
+            or not np.array_equal(one.motion_grid.positions, found.motion_grid.positions)
             for one in doubts
         ]
     )
