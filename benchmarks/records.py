@@ -31,7 +31,6 @@ from motionbeat.files import write_atomically
 
 Model = TypeVar("Model", bound=BaseModel)
 
-SCHEMA_VERSION = 2
 NO_HEAD = "none"
 """Key of the result of an entry that is no encoder, so that no head was trained on it."""
 
@@ -173,7 +172,7 @@ class RunRecord(_Strict):
         seconds: wall time of the embedding, as far as it was not in the store already.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[2] = 2
     key: str
     task: str
     task_version: int
@@ -285,7 +284,7 @@ def git_commit() -> str:
         return ""
 
 
-def provenance() -> dict[str, object]:
+def provenance() -> dict[str, Any]:
     """The fields of a record that say where and when it was made."""
     return {
         "package_version": motionbeat.__version__,
