@@ -227,8 +227,10 @@ class MusicMotionRetrieval(Task):
         clips = round(track.duration * self.step_rate) // steps
         whole = _fitted(outputs, clips * steps)
         cut = torch.from_numpy(whole).reshape(clips, steps, whole.shape[1])
-        parts = [_embedding(part).double().numpy() for part in cut.chunk(4, dim=-1)]
-        return ClipEmbeddings(*parts, estimated_period(track.audio_path))
+        music, motion, earlier, later = (
+            _embedding(part).double().numpy() for part in cut.chunk(4, dim=-1)
+        )
+        return ClipEmbeddings(music, motion, earlier, later, estimated_period(track.audio_path))
 
     @classmethod
     def score(cls, prediction: ClipEmbeddings, track: Track) -> Scores:

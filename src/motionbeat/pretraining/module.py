@@ -179,21 +179,23 @@ class Pretraining(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; only matrices decay."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in trained if p.ndim > 1]},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
         optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for p in trained if p.ndim > 1]},
-                {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-            ],
+            groups,
             lr=self.hparams["learning_rate"],
             weight_decay=self.hparams["weight_decay"],
         )
         steps = int(self.trainer.estimated_stepping_batches)
-        rising = max(1, round(self.hparams["warm_up"] * steps))
+        rising: int = max(1, round(self.hparams["warm_up"] * steps))
 
         def factor(step: int) -> float:
             if step < rising:
                 return (step + 1) / rising
-            return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+            done = (step - rising) / max(1, steps - rising)
+            return 0.5 * (1 + math.cos(math.pi * done))
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
