@@ -339,7 +339,6 @@ def dance(
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
     from motionbeat.benchmarks.choreographer import dance as run
-
     from motionbeat.benchmarks.evaluate import Folders
 
     share(data)
