@@ -1,1 +1,17 @@
-"""Command line, runner, embedding store, encoders, records, leaderboards."""
+"""Numbers for encoders: the protocol around tasks, records, leaderboards, the command line."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from motionbeat.benchmarks.evaluate import evaluate
+
+__all__ = ["evaluate"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what stands behind ``evaluate`` on first use, so that listing names stays quick."""
+    if name == "evaluate":
+        from motionbeat.benchmarks.evaluate import evaluate
+
+        return evaluate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -140,4 +140,4 @@ class Ensemble(LightningModule):
     def configure_optimizers(self) -> Any:
         """Adam, with the learning rates and the schedule of the members."""
         groups = [group for task in self.tasks for group in task.parameter_groups()]
-        return adam(self, groups, self.tasks[0].scheduler)
+        return adam(self, groups, self.tasks[0].one_cycle)

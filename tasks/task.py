@@ -27,7 +27,7 @@ Outputs = NDArray[np.float32]
 Scores = dict[str, Any]
 """Per-track scores by name: numbers, or names of classes."""
 
-PerTrackScores = dict[str, NDArray[Any]]
+PerTrackScores = Mapping[str, NDArray[Any]]
 """By name, (seeds, tracks); NaN marks what is undefined on a track."""
 
 Metrics = dict[str, NDArray[np.float64]]
@@ -142,6 +142,7 @@ class Task(LightningModule):
         mode: whether the monitor is to be large or small.
         segment_seconds: seconds of features averaged into one step, None for frames.
         target_rate: Hz that frames are brought to, None for the encoder's own.
+        one_cycle: whether learning rates rise for a while and fall to nothing.
         recipe: how the protocol trains the heads.
 
     Args:
@@ -170,11 +171,8 @@ class Task(LightningModule):
     mode: ClassVar[Literal["max", "min"]] = "max"
     segment_seconds: ClassVar[float | None] = None
     target_rate: ClassVar[float | None] = None
+    one_cycle: ClassVar[bool] = False
     recipe: ClassVar[Recipe]
-
-    summarise: ClassVar[Callable[[PerTrackScores, NDArray[np.float64]], Metrics]] = staticmethod(
-        summarise_means
-    )
 
     feature_mean: Tensor
     feature_std: Tensor
@@ -289,6 +287,19 @@ class Task(LightningModule):
     def score_all(cls, predictions: Sequence[Any], tracks: Sequence[Track]) -> list[Scores]:
         """Scores of each track of a split; tasks that rank tracks against each other differ."""
         return [cls.score(*pair) for pair in zip(predictions, tracks, strict=True)]
+
+    @staticmethod
+    def summarise(per_track: PerTrackScores, weights: NDArray[np.float64]) -> Metrics:
+        """Metrics of a split from the scores of its tracks; their weighted means by default.
+
+        Args:
+            per_track: by name, (seeds, tracks).
+            weights: (samples, tracks) how often each track counts.
+
+        Returns:
+            By metric, (seeds, samples); NaN where it is undefined on all tracks.
+        """
+        return summarise_means(per_track, weights)
 
     @classmethod
     def vocabulary(cls, tracks: Sequence[Track]) -> tuple[str, ...]:
@@ -562,29 +573,26 @@ class Task(LightningModule):
             groups.append({"params": moving, "lr": self.learning_rate * ENCODER_LEARNING_RATE})
         return groups
 
-    @staticmethod
-    def scheduler(
-        optimizer: torch.optim.Optimizer, learning_rates: list[float], steps: int
-    ) -> torch.optim.lr_scheduler.LRScheduler | None:
-        """A schedule of the learning rates over so many steps; mostly none."""
-        return None
-
     def configure_optimizers(self) -> Any:
         """Adam."""
-        return adam(self, self.parameter_groups(), self.scheduler)
+        return adam(self, self.parameter_groups(), self.one_cycle)
 
 
-def adam(
-    module: LightningModule,
-    groups: list[dict[str, Any]],
-    scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler | None],
-) -> Any:
-    """Adam over parameter groups, with the schedule of a task, as Lightning wants it."""
+def adam(module: LightningModule, groups: list[dict[str, Any]], one_cycle: bool) -> Any:
+    """Adam over parameter groups as Lightning wants it.
+
+    Args:
+        module: what is trained.
+        groups: parameters with their learning rates.
+        one_cycle: let the learning rates rise for a while and fall to nothing (Smith and Topin,
+            "Super-convergence", 2019).
+    """
     optimizer = torch.optim.Adam(groups, fused=True)
-    steps = int(module.trainer.estimated_stepping_batches)
-    schedule = scheduler(optimizer, [group["lr"] for group in groups], steps)
-    if schedule is None:
+    if not one_cycle:
         return optimizer
+    steps = int(module.trainer.estimated_stepping_batches)
+    rates = [group["lr"] for group in groups]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, steps)
     return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
 

@@ -53,8 +53,9 @@ def roc_auc(true: Floats, score: Floats, weights: Floats) -> Floats:
 
     def area(positive: Floats, negative: Floats) -> Floats:
         below = negative.cumsum(axis=1) - negative
-        won: Floats = (positive * (below + negative / 2)).sum(axis=1)
-        return won / (positive.sum(axis=1) * negative.sum(axis=1))
+        pairs = positive.sum(axis=1) * negative.sum(axis=1)
+        won: Floats = (positive * (below + negative / 2)).sum(axis=1) / pairs
+        return won
 
     return _ranked(area, true, score, weights)
 
@@ -70,8 +71,8 @@ def average_precision(true: Floats, score: Floats, weights: Floats) -> Floats:
         positive, negative = positive[:, ::-1], negative[:, ::-1]
         hits = positive.cumsum(axis=1)
         precision = hits / np.maximum(hits + negative.cumsum(axis=1), 1e-12)
-        total: Floats = (positive * precision).sum(axis=1)
-        return total / positive.sum(axis=1)
+        mean: Floats = (positive * precision).sum(axis=1) / positive.sum(axis=1)
+        return mean
 
     return _ranked(average, true, score, weights)
 

@@ -11,7 +11,7 @@ import numpy as np
 from motionbeat.audio import load_audio, resample
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import Motion, MotionError
-from motionbeat.pretraining.pairs import listen
+from motionbeat.pretraining.pairs import audio_inputs
 from motionbeat.tasks.metrics.dance_alignment import (
     ALIGNMENTS,
     HIT,
@@ -117,8 +117,8 @@ def estimate_beats(path: Path) -> Music:
     """
     waveform = resample(*load_audio(path), SAMPLE_RATE)
     duration = len(waveform) / SAMPLE_RATE
-    _, _, grid = listen(waveform)
-    if not grid.found:
+    _, _, grid = audio_inputs(waveform)
+    if not grid.has_beat:
         return Music(np.zeros(0), duration)
     return Music(grid.times[(grid.times >= 0) & (grid.times < duration)], duration)
 

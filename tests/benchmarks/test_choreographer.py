@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from motionbeat.benchmarks.runner import Folders
 from PIL import Image
 from safetensors.torch import save
 from tests.clicks import click_track
@@ -18,7 +19,6 @@ from tests.dancing import beats_at
 
 from motionbeat.benchmarks import choreographer as command
 from motionbeat.benchmarks import dance_pictures, runner, training
-from motionbeat.benchmarks.runner import Folders
 from motionbeat.data_modules.base import Track
 from motionbeat.data_modules.motion_formats import read_motion
 from motionbeat.model import SAMPLE_RATE

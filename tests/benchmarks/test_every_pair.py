@@ -3,18 +3,18 @@
 from dataclasses import replace
 
 import pytest
+from motionbeat.benchmarks.runner import serves
+from motionbeat.tasks.beat import BeatTask
+from motionbeat.tasks.beat_references import Chance
+from motionbeat.tasks.clip import ClipTask
+from motionbeat.tasks.retrieval import RetrievalTask
+from motionbeat.tasks.tempo import TempoTask
 from tests import lookalikes
 from tests.command import motionbeat
 from tests.conftest import QUICK, record
 
 from motionbeat.benchmarks.registry import DATASETS, TASKS
-from motionbeat.benchmarks.runner import serves
-from motionbeat.tasks.beat import BeatTask
-from motionbeat.tasks.beat_references import Chance
-from motionbeat.tasks.clip import ClipTask
 from motionbeat.tasks.dance_generation import DanceGeneration
-from motionbeat.tasks.retrieval import RetrievalTask
-from motionbeat.tasks.tempo import TempoTask
 
 PAIRS = [
     (module, name, task)

@@ -43,8 +43,8 @@ def stack(depth, rotate=True):
         kinds = itertools.islice(itertools.cycle([PhaseAttention, ContactGuidedAttention]), depth)
         blocks = nn.ModuleList(Block(kind(WIDTH, HEADS, rotate), WIDTH, 0.1) for kind in kinds)
         for block in blocks:
-            nn.init.normal_(block.attention.distance)
-            nn.init.normal_(block.attention.inner.weight, std=0.12)
+            nn.init.normal_(block.attention.distance_bias)
+            nn.init.normal_(block.attention.qkv.weight, std=0.12)
     return blocks.eval().requires_grad_(False)
 
 
@@ -186,24 +186,24 @@ def complex_attention(module, x, phase, mask, contact=0.0):
     still = (half + 1) // 2
     harmonics = np.array([0] * still + [index % 3 + 1 for index in range(half - still)])
     turn = np.exp(1j * phase.double().numpy()[:, None] * harmonics)
-    weight, bias = (one.detach().double().numpy() for one in module.inner.parameters())
-    inner = x @ weight.T + bias
+    weight, bias = (one.detach().double().numpy() for one in module.qkv.parameters())
+    channels_of = x @ weight.T + bias
     heads = np.zeros_like(x)
     for head in range(module.heads):
         parts = []
         for part in range(3):
             start = part * width + head * size
-            channels = inner[:, start : start + size]
+            channels = channels_of[:, start : start + size]
             parts.append((channels[:, :half] + 1j * channels[:, half:]) * turn)
         query, key, value = parts
         for i in range(len(x)):
             logits = (query[i] * key.conj()).real.sum(axis=1) / math.sqrt(size)
             apart = np.clip(i - np.arange(len(x)), -16, 16) + 16
-            logits += module.distance.detach().double().numpy()[apart, head] + contact
+            logits += module.distance_bias.detach().double().numpy()[apart, head] + contact
             weights = np.where(mask, np.exp(logits - logits.max()), 0)
             heard = (weights / weights.sum()) @ value / turn[i]
             heads[i, head * size : (head + 1) * size] = [*heard.real, *heard.imag]
-    weight, bias = (one.detach().double().numpy() for one in module.outer.parameters())
+    weight, bias = (one.detach().double().numpy() for one in module.out_proj.parameters())
     return heads @ weight.T + bias
 
 
@@ -224,9 +224,9 @@ def weights_of(module, contact=None, count=6):
     """(heads, count, count) attention weights: every token's value in a head is one-hot."""
     width = count * module.heads
     with torch.no_grad():
-        module.inner.weight.zero_(), module.inner.bias.zero_(), module.outer.bias.zero_()
-        module.inner.weight[2 * width :] = torch.eye(width)
-        module.outer.weight.copy_(torch.eye(width))
+        module.qkv.weight.zero_(), module.qkv.bias.zero_(), module.out_proj.bias.zero_()
+        module.qkv.weight[2 * width :] = torch.eye(width)
+        module.out_proj.weight.copy_(torch.eye(width))
         x = torch.eye(count).repeat(1, module.heads)[None]
         guide = [] if contact is None else [torch.as_tensor(contact)[None].float()]
         clock = torch.zeros(1, count), torch.tensor([4]), torch.ones(1, count, dtype=torch.bool)
@@ -282,7 +282,7 @@ def test_distance_weighs_by_the_beats_between_up_to_its_reach():
     module = PhaseAttention(count, 1)
     table = normal(33, 1)
     with torch.no_grad():
-        module.distance.copy_(table)
+        module.distance_bias.copy_(table)
     found = weights_of(module, count=count)[0]
     apart = np.subtract.outer(np.arange(count), np.arange(count))
     weights = np.exp(table[:, 0].numpy()[apart.clip(-16, 16) + 16])

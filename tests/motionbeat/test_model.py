@@ -12,9 +12,9 @@ from torch import nn
 
 from motionbeat.kinematics import FEATURES, motion_features
 from motionbeat.model import (
-    AUDIO_RATE,
+    AUDIO_FRAME_RATE,
     BANDS,
-    MOTION_RATE,
+    MOTION_FRAME_RATE,
     SAMPLE_RATE,
     SIZES,
     AudioTower,
@@ -28,7 +28,7 @@ from motionbeat.rhythm import BeatGrid, uniform_grid
 from motionbeat.tokens import Clock
 
 TINY = SIZES["tiny"]
-RATES = {AudioTower: (AUDIO_RATE, BANDS), MotionTower: (MOTION_RATE, FEATURES)}
+RATES = {AudioTower: (AUDIO_FRAME_RATE, BANDS), MotionTower: (MOTION_FRAME_RATE, FEATURES)}
 KINDS = pytest.mark.parametrize("kind", RATES)
 LENGTHS = [1, 11, 36, 37, 60, 61, 90]
 
@@ -39,7 +39,7 @@ def build(kind, size=TINY, **options):
         torch.manual_seed(0)
         tower = kind(size, **options)
         for block in tower.blocks:
-            nn.init.normal_(block.attention.distance)
+            nn.init.normal_(block.attention.distance_bias)
     return tower.eval().requires_grad_(False)
 
 
@@ -81,7 +81,7 @@ def moments(clock, seed=0):
 def shifted(clock, beats=1):
     """The same beats, numbered from another one."""
     positions = (clock.positions + beats) % clock.beats_per_bar[:, None]
-    return dataclasses.replace(clock, positions=positions)
+    return clock._replace(positions=positions)
 
 
 def distance(one, other):
@@ -103,7 +103,7 @@ def test_states_are_those_of_the_tokens_and_of_each_block(kind):
 @pytest.mark.parametrize("rotate", [True, False])
 def test_clips_of_any_length_have_the_same_states_in_any_batch(kind, rotate):
     """Up to 36 beats are one window, up to 60 two, more are three."""
-    tower = build(kind, rotate=rotate)
+    tower = build(kind, phase_rotation=rotate)
     grids = [grid(n, 3 + n % 2, n % 3, n) for n in LENGTHS]
     clips = [clip(kind, one, len(one)) for one in grids]
     together = encode(tower, clips, Clock.of(grids))
@@ -192,7 +192,7 @@ def test_equalisation_is_heard_in_the_average_spectrum_alone():
 @pytest.mark.parametrize("guide", [True, False])
 def test_footfalls_guide_attention_only_where_they_are_asked_to(guide):
     """The strength of guidance changes states if and only if there is guidance and a footfall."""
-    tower = build(MotionTower, guide=guide)
+    tower = build(MotionTower, contact_guidance=guide)
     [frames], clock = clips_of(MotionTower, [20], [4])
     still = frames.clone()
     still[:, -2] = 0
@@ -222,9 +222,9 @@ def test_numbering_the_beats_from_another_one_leaves_states_and_turns_what_is_ca
         assert distance(one[clock.mask], other[clock.mask]) < 1e-5
         for dtype, error in ((torch.float32, 5e-4), (torch.float64, 1e-5)):
             seconds = moments(clock).to(dtype)
-            given = dataclasses.replace(clock, times=clock.times.to(dtype))
-            carried = tower.carry(one, given, seconds)
-            again = tower.carry(one, shifted(given, beats), seconds)
+            given = clock._replace(times=clock.times.to(dtype))
+            carried = tower.interpolate_states(one, given, seconds)
+            again = tower.interpolate_states(one, shifted(given, beats), seconds)
             true = tower.rotation(carried, turn.expand_as(seconds), clock.beats_per_bar[:, None])
             assert again.dtype == torch.float32
             assert distance(again, true) < error
@@ -235,9 +235,9 @@ def test_numbering_the_beats_from_another_one_leaves_states_and_turns_what_is_ca
 def test_without_rotation_states_do_not_know_the_bar(kind):
     """While with it they know where in the bar beats are to each other."""
     clips, clock = clips_of(kind)
-    stretched = dataclasses.replace(clock, positions=clock.positions * 0)
+    stretched = clock._replace(positions=clock.positions * 0)
     for rotate in (True, False):
-        tower = build(kind, rotate=rotate)
+        tower = build(kind, phase_rotation=rotate)
         moved = distance(encode(tower, clips, clock)[-1], encode(tower, clips, stretched)[-1])
         assert moved > 1e-3 if rotate else moved == 0
 
@@ -247,7 +247,7 @@ def test_carried_to_the_middles_of_beats_states_are_turned_and_nothing_else():
     clock = Clock.of([grid(9, metre=3, pickup=1)])
     states = torch.randn(1, 9, TINY.width, generator=torch.Generator().manual_seed(0))
     middles = (clock.times[:, 1:] + clock.times[:, :-1]) / 2
-    carried = tower.carry(states, clock, middles)
+    carried = tower.interpolate_states(states, clock, middles)
     phase = clock.phase + math.pi / 3
     true = tower.rotation(states, phase, clock.beats_per_bar[:, None])
     torch.testing.assert_close(carried, true, atol=1e-4, rtol=0)
@@ -343,7 +343,7 @@ def test_frames_of_a_steady_beat_repeat_with_its_bar():
 def test_motionless_clips_are_finite(seconds):
     frames = max(1, round(30 * seconds))
     motion = Motion(np.zeros((frames, len(JOINTS), 3), np.float32), 30.0)
-    features = torch.from_numpy(motion_features(motion, MOTION_RATE))
+    features = torch.from_numpy(motion_features(motion, MOTION_FRAME_RATE))
     one = uniform_grid(seconds)
     for given in (features, torch.zeros(len(features), FEATURES)):
         tower, clock = build(MotionTower), Clock.of([one])

@@ -13,7 +13,7 @@ from motionbeat import weights
 from motionbeat.model import MotionBeat
 from motionbeat.weights import WeightsError, from_pretrained, load_model, save_weights
 
-ARCHITECTURE = {"size": "tiny", "rotate": True, "guide": True}
+ARCHITECTURE = {"size": "tiny", "phase_rotation": True, "contact_guidance": True}
 
 
 def model(seed=0, **architecture):
@@ -56,7 +56,13 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"rotate": False}, {"guide": False}, {"rotate": False, "guide": False}]
+    "changes",
+    [
+        {},
+        {"phase_rotation": False},
+        {"contact_guidance": False},
+        {"phase_rotation": False, "contact_guidance": False},
+    ],
 )
 def test_what_is_written_is_read_bit_by_bit(changes, tmp_path):
     saved = model(seed=5, **changes)
@@ -148,7 +154,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
     path = tmp_path / "other.safetensors"
     save_weights(model(), ARCHITECTURE | {"size": "small"}, path)
     assert "small" in refusal(path)
-    save_weights(model(guide=False), ARCHITECTURE, path)
+    save_weights(model(contact_guidance=False), ARCHITECTURE, path)
     assert "guidance" in refusal(path)
 
 

@@ -8,17 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from tests.clicks import click_track
-from tests.dancing import beats_at, danced, write_dance
-
-from motionbeat.data_modules.base import DatasetError, MotionFile, Track
-from motionbeat.kinematics import FEATURES
-from motionbeat.model import SAMPLE_RATE
-from motionbeat.motion import Motion
-from motionbeat.pretraining.pairs import watch
-from motionbeat.tasks import retrieval
 from motionbeat.tasks.features import Batch
-from motionbeat.tasks.metrics.retrieval import ranks
 from motionbeat.tasks.probe import Member
 from motionbeat.tasks.retrieval import (
     ClipEmbeddings,
@@ -29,6 +19,16 @@ from motionbeat.tasks.retrieval import (
     UntrainedTowers,
     heard_period,
 )
+from tests.clicks import click_track
+from tests.dancing import beats_at, danced, write_dance
+
+from motionbeat.data_modules.base import DatasetError, MotionFile, Track
+from motionbeat.kinematics import FEATURES
+from motionbeat.model import SAMPLE_RATE
+from motionbeat.motion import Motion
+from motionbeat.pretraining.pairs import motion_inputs
+from motionbeat.tasks import retrieval
+from motionbeat.tasks.metrics.retrieval import ranks
 
 SECONDS = 12.0
 
@@ -265,12 +265,12 @@ def test_a_clip_alone_is_embedded_as_among_others(tracks, towers, tmp_path):
 
 
 def test_towers_see_the_dance_a_beat_earlier_and_later(tracks, monkeypatch):
-    batches = []
+    given = []
 
-    def numbered(model, batch):
-        batches.append(batch)
-        numbers = torch.arange(len(batch.seen.features), dtype=torch.float32)[:, None]
-        return numbers[: len(batch)], numbers
+    def numbered(model, audio, motion, seconds):
+        given.append(motion)
+        numbers = torch.arange(len(motion.features), dtype=torch.float32)[:, None]
+        return numbers[: len(audio.log_mel)], numbers
 
     monkeypatch.setattr(retrieval, "embed", numbered)
     found = Towers().predict(tracks[0], 0)
@@ -278,11 +278,10 @@ def test_towers_see_the_dance_a_beat_earlier_and_later(tracks, monkeypatch):
     motion = tracks[0].get(MotionFile).motion
     beat = round(found.period * motion.fps)
     assert beat > 10
-    [batch] = batches
-    for index, moves in enumerate(batch.seen.features.numpy()):
+    for index, moves in enumerate(given[0].features.numpy()):
         shift, clip = divmod(index, 2)
         frames = 300 * clip + (0, -beat, beat)[shift] + np.arange(300)
-        expected, _ = watch(Motion(motion.positions[frames.clip(0)], motion.fps))
+        expected, _ = motion_inputs(Motion(motion.positions[frames.clip(0)], motion.fps))
         np.testing.assert_array_equal(moves, expected)
 
 

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from motionbeat.benchmarks.encoders.clmr import Clmr
-from motionbeat.benchmarks.encoders.dasheng import DashengBase
-from motionbeat.benchmarks.encoders.imagebind import ImageBindAudio
-from motionbeat.benchmarks.encoders.ms_clap import MsClap2023
-from motionbeat.benchmarks.encoders.musicfm import Muq, MusicFmMsd
-from motionbeat.benchmarks.encoders.openl3 import OpenL3
-from motionbeat.benchmarks.encoders.panns import PannsCnn14
-from motionbeat.benchmarks.encoders.vggish import Vggish
-from motionbeat.benchmarks.encoders.wav2clip import Wav2Clip
+from motionbeat.benchmarks.encoders.pretrained.clmr import Clmr
+from motionbeat.benchmarks.encoders.pretrained.dasheng import DashengBase
+from motionbeat.benchmarks.encoders.pretrained.imagebind import ImageBindAudio
+from motionbeat.benchmarks.encoders.pretrained.ms_clap import MsClap2023
+from motionbeat.benchmarks.encoders.pretrained.musicfm import Muq, MusicFmMsd
+from motionbeat.benchmarks.encoders.pretrained.openl3 import OpenL3
+from motionbeat.benchmarks.encoders.pretrained.panns import PannsCnn14
+from motionbeat.benchmarks.encoders.pretrained.vggish import Vggish
+from motionbeat.benchmarks.encoders.pretrained.wav2clip import Wav2Clip
 from motionbeat.encoder import Encoder
 
 

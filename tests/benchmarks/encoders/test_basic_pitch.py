@@ -6,7 +6,7 @@ import torch
 
 from motionbeat import encoder as contract
 from motionbeat.benchmarks.encoders import basic_pitch
-from motionbeat.benchmarks.encoders.basic_pitch import BasicPitch
+from motionbeat.benchmarks.encoders.pretrained.basic_pitch import BasicPitch
 from motionbeat.errors import MotionBeatError
 
 FRAMES = [20, 60, 100, 140]

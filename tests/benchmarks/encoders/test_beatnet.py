@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from motionbeat import encoder as contract
 from motionbeat.benchmarks.encoders import beatnet
-from motionbeat.benchmarks.encoders.beatnet import BeatNet, LogFilteredSpectrum
+from motionbeat.benchmarks.encoders.pretrained.beatnet import BeatNet, LogFilteredSpectrum
 from motionbeat.errors import MotionBeatError
 from motionbeat.tasks.madmom import madmom
 

@@ -15,12 +15,16 @@ from motionbeat._torchaudio import functional as audio
 from motionbeat.benchmarks import store
 from motionbeat.benchmarks.check_encoder import noise
 from motionbeat.benchmarks.check_encoder import states as encode
-from motionbeat.benchmarks.encoders.ast import Ast
-from motionbeat.benchmarks.encoders.clap import ClapMusic
-from motionbeat.benchmarks.encoders.codecs import Dac44, Encodec24, Encodec32
-from motionbeat.benchmarks.encoders.hub import HubError
-from motionbeat.benchmarks.encoders.mert import Mert95, Mert330
-from motionbeat.benchmarks.encoders.wav2vec import HubertBase, Wav2Vec2Base, WaveformTransformer
+from motionbeat.benchmarks.encoders.pretrained.ast import Ast
+from motionbeat.benchmarks.encoders.pretrained.clap import ClapMusic
+from motionbeat.benchmarks.encoders.pretrained.codecs import Dac44, Encodec24, Encodec32
+from motionbeat.benchmarks.encoders.pretrained.hub import HubError
+from motionbeat.benchmarks.encoders.pretrained.mert import Mert95, Mert330
+from motionbeat.benchmarks.encoders.pretrained.wav2vec import (
+    HubertBase,
+    Wav2Vec2Base,
+    WaveformTransformer,
+)
 
 transformers = pytest.importorskip("transformers")
 
@@ -282,7 +286,7 @@ def test_card_states_the_sizes_of_the_published_network(kind, monkeypatch, tmp_p
         module = sys.modules[parent.__module__]
         if (
             hasattr(module, "pretrained")
-            and module.__name__ != "motionbeat.benchmarks.encoders.hub"
+            and module.__name__ != "motionbeat.benchmarks.encoders.pretrained.hub"
         ):
             monkeypatch.setattr(module, "pretrained", unfilled)
     encoder, card = kind().to("meta"), kind.card

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from motionbeat.benchmarks.encoders import musicnn
-from motionbeat.benchmarks.encoders.musicnn import Musicnn, MusicnnMsd
+from motionbeat.benchmarks.encoders.pretrained.musicnn import Musicnn, MusicnnMsd
 from motionbeat.errors import MotionBeatError
 
 MTT_TAGS = """

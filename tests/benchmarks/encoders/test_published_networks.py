@@ -22,7 +22,7 @@ from motionbeat.benchmarks.encoders import (
     vggish,
     wav2clip,
 )
-from motionbeat.benchmarks.encoders.weights import hollow
+from motionbeat.benchmarks.encoders.pretrained.weight_files import hollow
 from motionbeat.errors import MotionBeatError
 
 NETWORKS = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from motionbeat.benchmarks.encoders.tf_checkpoint import (
+from motionbeat.benchmarks.encoders.pretrained.tf_checkpoint import (
     CheckpointError,
     masked_crc32c,
     read_checkpoint,

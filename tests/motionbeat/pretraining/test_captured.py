@@ -8,8 +8,8 @@ from tests.dancing import danced, write_pair
 
 from motionbeat.kinematics import CONTACTS, PULSES, motion_energy, motion_features
 from motionbeat.motion import FEET, PARENTS
-from motionbeat.pretraining.augmentation import capture, let_go
-from motionbeat.pretraining.pairs import doubted, excerpt, features
+from motionbeat.pretraining.augmentation import add_capture_faults, enlarge_motion
+from motionbeat.pretraining.pairs import excerpt, features, lose_contacts_and_beats
 from motionbeat.rhythm import BeatGrid, mistaken_grid
 
 SEEDS = range(8)
@@ -27,7 +27,7 @@ def heading(motion):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_one_who_lets_go_moves_more_and_keeps_time(seed):
-    freed = let_go(DANCE, np.random.default_rng(seed))
+    freed = enlarge_motion(DANCE, np.random.default_rng(seed))
     assert (freed.fps, freed.positions.shape) == (DANCE.fps, DANCE.positions.shape)
     assert freed.contacts is None
     assert np.isfinite(freed.positions).all()
@@ -38,14 +38,14 @@ def test_one_who_lets_go_moves_more_and_keeps_time(seed):
 
 
 def test_people_turn():
-    turned = [np.ptp(heading(let_go(DANCE, np.random.default_rng(seed)))) for seed in SEEDS]
+    turned = [np.ptp(heading(enlarge_motion(DANCE, np.random.default_rng(seed)))) for seed in SEEDS]
     assert max(turned) > 2
     assert np.ptp(heading(DANCE)) < 1.6
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_capture_moves_the_body_by_centimetres_and_finds_a_floor(seed):
-    seen = capture(DANCE, np.random.default_rng(seed))
+    seen = add_capture_faults(DANCE, np.random.default_rng(seed))
     assert (seen.fps, seen.positions.shape) == (DANCE.fps, DANCE.positions.shape)
     assert seen.contacts is None
     # Bones keep their lengths to some centimetres, but for single frames.
@@ -62,12 +62,14 @@ def test_feet_creep():
         steps = np.linalg.norm(np.diff(motion.positions[:, FEET][..., ::2], axis=0), axis=2)
         return steps[contacts].mean() * motion.fps
 
-    crept = np.mean([skating(capture(DANCE, np.random.default_rng(seed))) for seed in SEEDS])
+    crept = np.mean(
+        [skating(add_capture_faults(DANCE, np.random.default_rng(seed))) for seed in SEEDS]
+    )
     assert crept > 5 * skating(DANCE)
 
 
 def test_other_draws_are_other_faults_and_the_same_draws_the_same():
-    first, again, other = (capture(DANCE, np.random.default_rng(s)) for s in (1, 1, 2))
+    first, again, other = (add_capture_faults(DANCE, np.random.default_rng(s)) for s in (1, 1, 2))
     assert np.array_equal(first.positions, again.positions)
     assert not np.array_equal(first.positions, other.positions)
 
@@ -75,7 +77,7 @@ def test_other_draws_are_other_faults_and_the_same_draws_the_same():
 def test_a_dance_of_a_single_frame_is_captured_too():
     still = replace(DANCE, positions=DANCE.positions[:1], contacts=None)
     rng = np.random.default_rng(0)
-    assert np.isfinite(capture(let_go(still, rng), rng).positions).all()
+    assert np.isfinite(add_capture_faults(enlarge_motion(still, rng), rng).positions).all()
 
 
 class Drawing:
@@ -132,7 +134,7 @@ def test_captured_variants_differ_from_others_and_the_first_stays_as_it_is(tmp_p
 
 def test_contacts_are_lost_and_beats_mistaken_now_and_then(tmp_path):
     found = features(write_pair(tmp_path), 0, tmp_path / "kept")
-    doubts = [doubted(found, np.random.default_rng(seed)) for seed in range(60)]
+    doubts = [lose_contacts_and_beats(found, np.random.default_rng(seed)) for seed in range(60)]
     lost = np.array([not one.motion[:, CONTACTS].any() for one in doubts])
     mistaken = np.array(
         [
