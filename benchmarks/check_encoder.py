@@ -120,7 +120,7 @@ def check_card(kind: type[Encoder]) -> Finding:
         )
         if not right(getattr(card, name))
     ]
-    if not _number(kind.context) or not 0 <= kind.context < math.inf:
+    if not _number(kind.context) or not kind.context >= 0:
         faults.append(f"context is {kind.context!r}, no number of seconds")
     facts = f"{card.layers} x {card.width} at {card.frame_rate} Hz from {card.sample_rate} Hz"
     return judged(not faults, "; ".join(faults) or facts, "correct the card")

@@ -141,7 +141,7 @@ class Probing:
     def neighbours(self) -> list[Any]:
         """Predictions for the test split by its nearest neighbours in the training split.
 
-        A track is the mean over its steps and layers of the standardised features.
+        A track is the mean over its steps of the standardised features, layers side by side.
         """
         assert issubclass(self.task, ClipTask)
         task = self.task(self.encoder)
@@ -151,8 +151,8 @@ class Probing:
         def means(data: Loaders, split: Literal["train", "test"]) -> NDArray[np.floating]:
             clips = data.clips(data.tracks(split), whole=True)
             rows = [clips[index].values.float().mean(dim=0) for index in range(len(clips))]
-            whole = task.standardised(torch.stack(rows)).mean(dim=1)
-            return np.asarray(whole.numpy(), np.float64)
+            # Layers are axes of their own: a number of one says nothing of that of another.
+            return np.asarray(task.standardised(torch.stack(rows)).flatten(1).numpy(), np.float64)
 
         return self.task.neighbours(
             means(train, "train"), train.tracks("train"), means(test, "test")

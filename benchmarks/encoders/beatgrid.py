@@ -26,7 +26,7 @@ class BeatGridEncoder(Encoder):
 
     card: ClassVar[EncoderCard] = EncoderCard(
         name="beatgrid",
-        revision="1",
+        revision="2",
         sample_rate=SAMPLE_RATE,
         frame_rate=FRAME_RATE,
         layers=1,
@@ -36,7 +36,7 @@ class BeatGridEncoder(Encoder):
         training_data=(),
         source="MotionBeat Bench, src/motionbeat/rhythm.py",
     )
-    context: ClassVar[float] = 10.0
+    context: ClassVar[float] = math.inf
 
     def __init__(self) -> None:
         super().__init__()

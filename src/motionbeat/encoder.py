@@ -1,7 +1,7 @@
 """The contract every music encoder meets."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import ClassVar
@@ -43,7 +43,8 @@ class Encoder(nn.Module):
 
     A subclass states its ``card`` and defines ``forward``; its constructor needs no arguments.
     Output frames depend on at most ``context`` seconds of audio on either side, which lets long
-    files be encoded piece by piece.
+    files be encoded piece by piece. An encoder that needs the whole recording says ``math.inf``; it
+    is given all samples at once, and overrides :meth:`stream` where that takes much memory.
 
     Attributes:
         card: what a reader of a results table must know.
@@ -81,3 +82,14 @@ class Encoder(nn.Module):
         Returns:
             (B, layers, frames, width) with frame ``i`` centred at ``i / card.frame_rate`` s.
         """
+
+    def stream(self, waveform: Tensor) -> Iterator[Tensor]:
+        """Encode one whole recording part by part.
+
+        Args:
+            waveform: (1, T) float32 in [-1, 1] at ``card.sample_rate``.
+
+        Yields:
+            (layers, frames, width) states; together they are those of :meth:`forward`.
+        """
+        yield self(waveform)[0]

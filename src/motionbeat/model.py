@@ -7,7 +7,8 @@ interpolated states is a Fourier series over the beat whose coefficients the sta
 between and on beats need no finer tokens.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +43,8 @@ CLIP_WIDTH, TIME_WIDTH = 128, 16
 _STEM = 64
 _WINDOW, _MARGIN = 48, 12  # beats of an attention window, and its beats on each side whose states
 # are taken from the neighbouring window
+_MEAN_LEVEL = 1.0  # about that of a mean spectrum
+_CHUNK = 20 * (_WINDOW - 2 * _MARGIN)  # beats of a long recording encoded at once
 _MEAN_SPECTRUM_DROPOUT = 0.3  # share of training clips whose mean spectrum is hidden
 
 
@@ -190,14 +193,18 @@ class AudioTower(Tower):
         """
         mask = (torch.arange(log_mel.shape[1], device=lengths.device) < lengths[:, None])[..., None]
         mean = (log_mel * mask).sum(dim=1, keepdim=True) / lengths[:, None, None]
-        mean_spectrum = mean - 1.0
+        mean_spectrum = mean - _MEAN_LEVEL
         if self.training:
             shape = (len(mean), 1, 1)
             kept = torch.rand(shape, device=mean.device) >= _MEAN_SPECTRUM_DROPOUT
             mean_spectrum = mean_spectrum * kept
-        metre = (clock.beats_per_bar == 3)[:, None, None].to(mean.dtype)
-        extras = torch.cat([metre, mean_spectrum], dim=-1)
-        return self.encode((log_mel - mean) * mask, AUDIO_FRAME_RATE, clock, extras, None)
+        frames = (log_mel - mean) * mask
+        return self.encode(frames, AUDIO_FRAME_RATE, clock, self.extras(mean_spectrum, clock), None)
+
+    def extras(self, mean_spectrum: Tensor, clock: Clock) -> Tensor:
+        """(B, 1, 2 + BANDS) inputs of every token beside its frames."""
+        metre = (clock.beats_per_bar == 3)[:, None, None].to(mean_spectrum.dtype)
+        return torch.cat([metre, mean_spectrum], dim=-1)
 
 
 class MotionTower(Tower):
@@ -318,7 +325,7 @@ class MotionBeatEncoder(Encoder):
         model: the towers; only the audio tower is used.
     """
 
-    context = 10.0
+    context = math.inf
 
     def __init__(self, model: MotionBeat) -> None:
         super().__init__()
@@ -336,8 +343,39 @@ class MotionBeatEncoder(Encoder):
             [self.tower.interpolate_states(one, clock, seconds) for one in states], dim=1
         )
 
+    def stream(self, waveform: Tensor) -> Iterator[Tensor]:
+        """Encode a whole recording, the tower working on some minutes of beats at a time.
+
+        Mean spectrum and beats are those of the whole recording. A window of beats answers for its
+        middle, so with windows that begin at the same beats and with one window more on either side
+        the states of a chunk are those of the whole.
+        """
+        log_mel, clock = self.frontend(waveform)
+        seconds = frame_times(waveform)
+        mean = log_mel.mean(dim=1, keepdim=True)
+        extras = self.tower.extras(mean - _MEAN_LEVEL, clock)
+        edge, beats = _WINDOW - _MARGIN, clock.mask.shape[1]
+        place = clock.beat(seconds)[0] - 0.5  # among the middles of beats
+        done = 0
+        for first in range(0, beats, _CHUNK):
+            last = min(first + _CHUNK + 2 * edge + 1, beats)
+            times = clock.times[0, [first, last]] * AUDIO_FRAME_RATE
+            low, high = max(0, int(times[0]) - 1), int(times[1]) + 3
+            start = low / AUDIO_FRAME_RATE
+            part = clock.beats(first, last, start)
+            states = self.tower.encode(
+                log_mel[:, low:high] - mean, AUDIO_FRAME_RATE, part, extras, None
+            )
+            count = len(place) if last == beats else int((place < first + _CHUNK + edge).sum())
+            here = seconds[:, done:count] - start
+            yield torch.cat([self.tower.interpolate_states(one, part, here) for one in states])
+            done = count
+            if last == beats:
+                return
+
 
 def frame_times(waveform: Tensor) -> Tensor:
     """(B, F) seconds of the frames of (B, T) samples at ``SAMPLE_RATE``."""
     count = int(waveform.shape[1] * FRAME_RATE / SAMPLE_RATE) + 1
-    return (torch.arange(count, device=waveform.device) / FRAME_RATE).expand(len(waveform), -1)
+    frames = torch.arange(count, dtype=torch.float64, device=waveform.device)
+    return (frames / FRAME_RATE).expand(len(waveform), -1)

@@ -60,6 +60,15 @@ class Clock(NamedTuple):
         """The clock of the first clips of the batch."""
         return Clock(*(x[:count] for x in self))
 
+    def beats(self, first: int, last: int, start: float) -> "Clock":
+        """The clock of some of the beats, counting seconds from ``start``."""
+        return Clock(
+            self.times[:, first : last + 1] - start,
+            self.positions[:, first:last],
+            self.beats_per_bar,
+            self.mask[:, first:last],
+        )
+
     @property
     def phase(self) -> Tensor:
         """(B, n) float64 bar phase of the beats in radians."""

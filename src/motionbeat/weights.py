@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent / "pretrained"
 CARDS = {
     "motionbeat-small": EncoderCard(
         name="motionbeat-small",
-        revision="1",
+        revision="2",
         sample_rate=SAMPLE_RATE,
         frame_rate=FRAME_RATE,
         layers=SIZES["small"].audio_blocks + 1,
