@@ -12,7 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from motionbeat.benchmarks.encoders.frames import MelDecibels, around, in_pieces
-from motionbeat.benchmarks.encoders.pretrained.weight_files import FileEncoder, hollow, load_strictly
+from motionbeat.benchmarks.encoders.pretrained.weight_files import (
+    FileEncoder,
+    hollow,
+    load_strictly,
+)
 from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 16_000
@@ -122,6 +126,7 @@ class DashengBase(FileEncoder):
         licence="Apache-2.0",
         training_data=("ACAV100M", "AudioSet", "VGGSound", "MTG-Jamendo"),
         source="https://arxiv.org/abs/2406.06992, zenodo.org/records/11511780",
+        experimental=True,
     )
     file: ClassVar[str] = "dasheng_base.pt"
     origin: ClassVar[str] = "https://zenodo.org/records/11511780"

@@ -10,7 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from motionbeat.benchmarks.encoders.pretrained.clap import HtsatEncoder
-from motionbeat.benchmarks.encoders.pretrained.weight_files import FileEncoder, below, hollow, load_strictly
+from motionbeat.benchmarks.encoders.pretrained.weight_files import (
+    FileEncoder,
+    below,
+    hollow,
+    load_strictly,
+)
 from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 44_100
@@ -70,6 +75,7 @@ class MsClap2023(HtsatEncoder, FileEncoder):
             "WavText5K",
         ),
         source="https://arxiv.org/abs/2309.05767, zenodo.org/records/8378278",
+        experimental=True,
     )
     context: ClassVar[float] = 7.0
     file: ClassVar[str] = "CLAP_weights_2023.pth"

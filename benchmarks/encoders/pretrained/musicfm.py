@@ -21,7 +21,12 @@ from torch.nn import functional
 
 from motionbeat.benchmarks.encoders.frames import MelDecibels, in_pieces
 from motionbeat.benchmarks.encoders.pretrained.hub import HubEncoder, HubError, read_weights
-from motionbeat.benchmarks.encoders.pretrained.weight_files import below, hollow, load_strictly, tensors_under
+from motionbeat.benchmarks.encoders.pretrained.weight_files import (
+    below,
+    hollow,
+    load_strictly,
+    tensors_under,
+)
 from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 24_000
@@ -306,6 +311,7 @@ class MusicFmMsd(ConformerEncoder):
         licence="MIT",
         training_data=("Million Song Dataset",),
         source="https://arxiv.org/abs/2311.03318, huggingface.co/minzwon/MusicFM",
+        experimental=True,
     )
     repo: ClassVar[str] = "minzwon/MusicFM"
     commit: ClassVar[str] = "4513b38bc25ad1d227b1980819b9691ba97f4d87"

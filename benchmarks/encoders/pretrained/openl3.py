@@ -13,7 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from motionbeat.benchmarks.encoders.frames import around, by_blocks
-from motionbeat.benchmarks.encoders.pretrained.weight_files import FileEncoder, hollow, load_strictly
+from motionbeat.benchmarks.encoders.pretrained.weight_files import (
+    FileEncoder,
+    hollow,
+    load_strictly,
+)
 from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 48_000
@@ -76,6 +80,7 @@ class OpenL3(FileEncoder):
         licence="CC-BY-4.0",
         training_data=("AudioSet",),
         source="https://doi.org/10.1109/ICASSP.2019.8682475, github.com/torchopenl3/torchopenl3",
+        experimental=True,
     )
     context: ClassVar[float] = _WINDOW / 2 / _SAMPLE_RATE
     file: ClassVar[str] = "torchopenl3_mel256_music_512.pth.tar"

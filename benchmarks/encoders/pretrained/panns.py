@@ -12,7 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from motionbeat.benchmarks.encoders.frames import MelDecibels, around
-from motionbeat.benchmarks.encoders.pretrained.weight_files import FileEncoder, hollow, load_strictly
+from motionbeat.benchmarks.encoders.pretrained.weight_files import (
+    FileEncoder,
+    hollow,
+    load_strictly,
+)
 from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 32_000
@@ -93,6 +97,7 @@ class PannsCnn14(FileEncoder):
         licence="CC-BY-4.0",
         training_data=("AudioSet",),
         source="https://arxiv.org/abs/1912.10211, zenodo.org/records/3987831",
+        experimental=True,
     )
     # Two spectra a block to either side, ever coarser, half a pixel and half a window.
     context: ClassVar[float] = (2 * (_STRIDE * 2 - 1) + _STRIDE // 2 + 2) * _HOP / _SAMPLE_RATE

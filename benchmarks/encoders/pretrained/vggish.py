@@ -12,7 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from motionbeat.benchmarks.encoders.frames import around, by_blocks
-from motionbeat.benchmarks.encoders.pretrained.weight_files import FileEncoder, hollow, load_strictly
+from motionbeat.benchmarks.encoders.pretrained.weight_files import (
+    FileEncoder,
+    hollow,
+    load_strictly,
+)
 from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 16_000
@@ -86,6 +90,7 @@ class Vggish(FileEncoder):
         licence="Apache-2.0",
         training_data=("YouTube-8M (preliminary version)",),
         source="https://arxiv.org/abs/1609.09430, github.com/harritaylor/torchvggish v0.1",
+        experimental=True,
     )
     context: ClassVar[float] = 0.5
     file: ClassVar[str] = "vggish-10086976.pth"

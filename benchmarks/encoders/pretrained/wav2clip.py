@@ -11,7 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from motionbeat.benchmarks.encoders.frames import around, by_blocks
-from motionbeat.benchmarks.encoders.pretrained.weight_files import FileEncoder, hollow, load_strictly
+from motionbeat.benchmarks.encoders.pretrained.weight_files import (
+    FileEncoder,
+    hollow,
+    load_strictly,
+)
 from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 16_000
@@ -126,6 +130,7 @@ class Wav2Clip(FileEncoder):
         licence="MIT",
         training_data=("VGGSound",),
         source="https://arxiv.org/abs/2110.11499, github.com/descriptinc/lyrebird-wav2clip",
+        experimental=True,
     )
     context: ClassVar[float] = _WINDOW / 2 / _SAMPLE_RATE
     file: ClassVar[str] = "Wav2CLIP.pt"
