@@ -12,8 +12,8 @@ from motionbeat.tasks.features import Batch
 from motionbeat.tasks.probe import Member
 from motionbeat.tasks.retrieval import (
     ClipEmbeddings,
-    MusicMotionRetrieval2D,
     MusicMotionRetrieval,
+    MusicMotionRetrieval2D,
     Strangers,
     Towers,
     UntrainedTowers,
@@ -193,7 +193,9 @@ def test_a_picture_has_no_depth_and_does_not_see_how_near_one_stands(tracks):
     seen = MusicMotionRetrieval2D.motion_features(motion, tracks[0].id, 10.0)
     assert seen.shape == (120, MusicMotionRetrieval2D.motion_width)
     larger = Motion(motion.positions * np.float32(1.3), motion.fps)
-    np.testing.assert_allclose(MusicMotionRetrieval2D.motion_features(larger, tracks[0].id, 10.0), seen, atol=1e-3)
+    np.testing.assert_allclose(
+        MusicMotionRetrieval2D.motion_features(larger, tracks[0].id, 10.0), seen, atol=1e-3
+    )
     yaw = 2 * np.pi * zlib.crc32(tracks[0].id.encode()) / 2**32
     away = np.array([-np.sin(yaw), 0, np.cos(yaw)], np.float32)
     depth = motion.positions + away * np.linspace(0, 3, len(motion.positions))[:, None, None]
@@ -286,7 +288,9 @@ def test_towers_see_the_dance_a_beat_earlier_and_later(tracks, monkeypatch):
 
 
 def test_the_trained_towers_find_the_dances(tracks):
-    scores = MusicMotionRetrieval.score_all([Towers().predict(track, 0) for track in tracks], tracks)
+    scores = MusicMotionRetrieval.score_all(
+        [Towers().predict(track, 0) for track in tracks], tracks
+    )
     assert np.mean([one["m2d_song_r1"] for one in scores]) > 0.5
     assert {one["pool"] for one in scores} == {4}
 
@@ -299,7 +303,9 @@ def test_towers_bear_silence(tracks, towers, tmp_path):
     assert len(found.music) == len(Strangers().predict(silent, 0).music) == 2
     assert found.period == 0.5
     assert all(np.isfinite(part).all() for part in found[:4])
-    scores = MusicMotionRetrieval.score_all([found, towers.predict(tracks[1], 0)], [silent, tracks[1]])
+    scores = MusicMotionRetrieval.score_all(
+        [found, towers.predict(tracks[1], 0)], [silent, tracks[1]]
+    )
     assert np.isfinite(scores[0]["r10"])
 
 

@@ -79,8 +79,9 @@ def test_fit_validate_test_predict_save_and_load(kind, data, tmp_path):
     loaded = kind.load_from_checkpoint(tmp_path / "task.ckpt")
     assert trainer.test(loaded, datamodule=data, verbose=False) == [tested]
     path = data.tracks("test")[0].audio_path
-    first, again = loaded.predict(path), kind.load_from_checkpoint(tmp_path / "task.ckpt").predict(
-        path
+    first, again = (
+        loaded.predict(path),
+        kind.load_from_checkpoint(tmp_path / "task.ckpt").predict(path),
     )
     assert str(first) == str(again)
 
