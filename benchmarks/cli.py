@@ -338,8 +338,7 @@ def dance(
         cache: folder for generated data, features and trained dancers (MOTIONBEAT_CACHE).
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
-    from motionbeat.benchmarks.dancer import dance as run
-
+    from motionbeat.benchmarks.choreographer import dance as run
     from motionbeat.benchmarks.evaluate import Folders
 
     share(data)
@@ -379,23 +378,24 @@ def run(arguments: list[str]) -> None:
     if command in LIGHTNING:
         from motionbeat.benchmarks.lightning_cli import lightning
 
-        return lightning(arguments)
-    if command == "pretrain":
-        from motionbeat.benchmarks.lightning_cli import pretrain
+        lightning(arguments)
+    elif command == "pretrain":
+        from motionbeat.benchmarks.pretrain_cli import pretrain
 
-        return pretrain(arguments[1:])
-    auto_cli(
-        COMMANDS,
-        args=arguments,
-        parser_class=Parser,
-        prog="motionbeat",
-        description=(
-            "Measure what frozen music encoders know about rhythm, motion and style. Beside the "
-            "commands below there are Lightning's own for tasks: "
-            "motionbeat fit|validate|test|predict --model TASK --data DATASET; and "
-            "motionbeat pretrain --config FILE trains MotionBeat."
-        ),
-    )
+        pretrain(arguments[1:])
+    else:
+        auto_cli(
+            COMMANDS,
+            args=arguments,
+            parser_class=Parser,
+            prog="motionbeat",
+            description=(
+                "Measure what frozen music encoders know about rhythm, motion and style. Beside "
+                "the commands below there are Lightning's own for tasks: "
+                "motionbeat fit|validate|test|predict --model TASK --data DATASET; and "
+                "motionbeat pretrain --config FILE trains MotionBeat."
+            ),
+        )
 
 
 def main() -> None:

@@ -3,23 +3,21 @@
 Motions are files of :func:`motionbeat.data_modules.motion_formats.read_motion`. A motion belongs to
 the piece of music whose file name (without its ending) it has, or has among the parts of its name,
 as AIST++ has it: ``gBR_sBM_cAll_d04_mBR0_ch01`` belongs to ``mBR0``. Music and motion begin at the
-same moment. Beats are heard by :func:`motionbeat.rhythm.beat_grid`, as for MotionBeat's own input;
-published code takes librosa's or its own. Motions are scored whole, not cut into clips.
+same moment. Beats are estimated by :func:`motionbeat.rhythm.beat_grid`, as for MotionBeat's own
+input; published code takes librosa's or its own. Motions are scored whole, not cut into clips; a
+dance and a piece of music are aligned from 0 to where the shorter of both ends.
 
 Every metric is worked out at the frame rate its published numbers have; splines bring other motions
 to it.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -28,7 +26,14 @@ from motionbeat.data_modules.motion_formats import CENTIMETRE, read_motion
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
 from motionbeat.motion import FASTEST, SLOWEST, Motion, MotionError
-from motionbeat.tasks.metrics import dance
+from motionbeat.tasks.metrics.dance_alignment import Music, chance_floor
+from motionbeat.tasks.metrics.dance_distances import (
+    diversity,
+    frechet_distance,
+    frechet_floor,
+    normalise,
+)
+from motionbeat.tasks.metrics.dance_physics import PFC_FPS
 from motionbeat.tasks.metrics.dance_scores import (
     BEAT_SCORES,
     FEATURES,
@@ -36,19 +41,17 @@ from motionbeat.tasks.metrics.dance_scores import (
     PHYSICAL_SCORES,
     Better,
     check_length,
-    hear,
+    estimate_beats,
 )
 
 MOTIONS = (".npz", ".pkl", ".bvh")
-MUSIC = (".wav", ".flac", ".ogg", ".mp3")
+AUDIO = (".wav", ".flac", ".ogg", ".mp3")
 PERMUTATIONS = 1000
 FEW = 200
 """Clips below which a Fréchet distance is mostly its bias; 72 features have a floor of 9 there."""
 
 WILD = 1e6
 """Fréchet distances beyond this come of features that are the same in all real dances."""
-
-Times = NDArray[np.float64]
 
 
 class DanceMetricsError(MotionBeatError):
@@ -143,7 +146,7 @@ def dance_metrics(
         raise DanceMetricsError(f"--permutations is {permutations}; give 1 or more")
     if not 0 < unit < np.inf:
         raise DanceMetricsError(f"--unit is {unit:g}; give the metres of a unit, such as 0.01 or 1")
-    songs = {path.stem: path for path in _files(music, MUSIC, "music")}
+    songs = {path.stem: path for path in _files(music, AUDIO, "music")}
     made, real = (read_dances(folder, songs, fps, unit) for folder in (generated, reference))
     for one in made:
         if one.song is None:
@@ -155,12 +158,13 @@ def dance_metrics(
         raise DanceMetricsError(
             f"{generated} and {reference} share no song; compare dances to the same music"
         )
-    danced = sorted({one.song for one in chain(made, real) if one.song})
+    danced = sorted({one.song for one in [*made, *real] if one.song})
     with bar("songs") as progress:
-        beats = {
-            song: hear(songs[song]) for song in progress.track(danced, description="listening")
+        known = {
+            song: estimate_beats(songs[song])
+            for song in progress.track(danced, description="estimating beats")
         }
-    rows = [*_beat_rows(made, real, beats, permutations), *_set_rows(made, real)]
+    rows = [*_beat_rows(made, real, known, permutations), *_set_rows(made, real)]
     rows += _physical_rows(made, real)
     table = pd.DataFrame([asdict(row) for row in rows])
     _print(rows, made, real)
@@ -199,8 +203,8 @@ def _song(name: str, songs: Mapping[str, Path]) -> str | None:
 
 
 def _read(path: Path, fps: float | None, unit: float) -> Motion:
-    """A motion with its frame rate, long enough for every metric."""
-    motion = _with_rate(path, fps, unit)
+    """A motion that is long enough for every metric."""
+    motion = read_motion(path, unit, fps)
     try:
         check_length(motion)
     except MotionError as error:
@@ -208,55 +212,20 @@ def _read(path: Path, fps: float | None, unit: float) -> Motion:
     return motion
 
 
-def _with_rate(path: Path, fps: float | None, unit: float) -> Motion:
-    if not _lacks_rate(path):
-        motion = read_motion(path, unit)
-        return motion if fps is None else replace(motion, fps=fps)
-    if fps is None:
-        raise MotionError(f"{path}: has no frame rate; say it by --fps")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return Motion(np.asarray(arrays["positions"], np.float32), fps)
-    except MotionError as error:
-        raise MotionError(f"{path}: unusable motion ({error})") from error
-    except Exception as error:  # a stranger's file may fail in any way
-        raise MotionError(
-            f"{path}: unusable motion (positions that are no numbers); generate it again"
-        ) from error
-
-
-def _lacks_rate(path: Path) -> bool:
-    """Whether a file holds positions alone; what cannot be read is left to :func:`read_motion`."""
-    with suppress(Exception):
-        if path.suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return "positions" in arrays and "fps" not in arrays
-    return False
-
-
 def _beat_rows(
-    made: Sequence[Dance], real: Sequence[Dance], beats: Mapping[str, Times], permutations: int
+    made: Sequence[Dance], real: Sequence[Dance], known: Mapping[str, Music], permutations: int
 ) -> list[Row]:
     songs = sorted({one.song for one in made if one.song})
     own = [songs.index(one.song) for one in made if one.song]
+    theirs = [(one.motion, known[one.song]) for one in real if one.song]
     rows = []
     for name, score in BEAT_SCORES.items():
-        scores = score.table([one.motion for one in made], [beats[song] for song in songs])
-        theirs = [
-            float(score.table([one.motion], [beats[one.song]])[0, 0]) for one in real if one.song
-        ]
-        floor = dance.chance_floor(scores, own, permutations)
-        ours = scores[np.arange(len(made)), own].tolist()
-        row = _row(name, score.better, ours, theirs, score.fps, made)
-        rows.append(
-            replace(
-                row,
-                chance=floor.mean,
-                chance_low=floor.low,
-                chance_high=floor.high,
-                sigma=score.sigma,
-            )
-        )
+        pairs = score.pairs([one.motion for one in made], [known[song] for song in songs], own)
+        of_real = [score.pairs([motion], [music], [0]).whole.item() for motion, music in theirs]
+        floor = chance_floor(pairs.other, own, permutations)
+        row = _row(name, score.better, pairs.whole.tolist(), of_real, score.fps, made)
+        row = replace(row, chance=floor.mean, chance_low=floor.low, chance_high=floor.high)
+        rows.append(replace(row, sigma=score.sigma))
     return rows
 
 
@@ -268,26 +237,26 @@ def _set_rows(made: Sequence[Dance], real: Sequence[Dance]) -> list[Row]:
             np.stack([features(one.motion.at(FEATURES_FPS)) for one in each])
             for each in (made, real)
         )
-        ours, theirs = dance.normalise(ours, theirs), dance.normalise(theirs, theirs)
+        ours, theirs = normalise(ours, theirs), normalise(theirs, theirs)
         n, m, width = len(ours), len(theirs), theirs.shape[1]
         enough = min(n, m) > 1
         distance = Row(
             f"FID_{name}",
             "lower",
-            dance.frechet_distance(ours, theirs) if enough else float("nan"),
+            frechet_distance(ours, theirs) if enough else float("nan"),
             n,
-            dance.frechet_distance(theirs[::2], theirs[1::2]) if m > 3 else float("nan"),
+            frechet_distance(theirs[::2], theirs[1::2]) if m > 3 else float("nan"),
             len(theirs[::2]),
             FEATURES_FPS,
             _length(made),
-            chance=dance.frechet_floor(n, m, width) if enough else float("nan"),
+            chance=frechet_floor(n, m, width) if enough else float("nan"),
         )
         spread = Row(
             f"Div_{name}",
             "as real",
-            dance.diversity(ours),
+            diversity(ours),
             n,
-            dance.diversity(theirs),
+            diversity(theirs),
             m,
             FEATURES_FPS,
             _length(made),
@@ -297,7 +266,7 @@ def _set_rows(made: Sequence[Dance], real: Sequence[Dance]) -> list[Row]:
 
 
 def _physical_rows(made: Sequence[Dance], real: Sequence[Dance]) -> list[Row]:
-    fps = dance.PFC_FPS
+    fps = PFC_FPS
     return [
         _row(
             name,
@@ -337,8 +306,9 @@ def _print(rows: Sequence[Row], made: Sequence[Dance], real: Sequence[Dance]) ->
     songs, few = len({one.song for one in made}), min(len(made), len(real))
     caption = (
         "Dances are scored whole, not cut into clips; length: their median. Beats of the music are "
-        "those that this project's beat_grid hears; published code takes librosa's or its own. "
-        "chance: the same dances to other songs, 95 % interval over permutations; of FID: what so "
+        "estimated by this project's beat_grid; published code takes librosa's or its own. "
+        "chance: the same dances to other songs, each pair from 0 to where the shorter of both "
+        "ends, 95 % interval over permutations; of FID: what so "
         "many dances of one distribution have. real: the reference scored the same way; of FID: "
         "every other dance of it against the rest, so that real n is half of the reference."
     )

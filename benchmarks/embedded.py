@@ -1,6 +1,6 @@
 """A dataset with features that are encoded once and kept on disk."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +168,7 @@ def embed(
     cards = [find_encoder(encoder).card for encoder in encoders]
     found = [find_features(store, card, tracks, segment_seconds) for card in cards]
     lacking = [e for e, one in zip(encoders, found, strict=True) if one is None]
-    made = iter([])
+    made: Iterator[StoredFeatures] = iter(())
     if lacking:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         instances = [make_encoder(encoder) for encoder in lacking]

@@ -452,9 +452,8 @@ class Evaluation:
         ]
         seeds = [list(chain.from_iterable(folds)) for folds in zip(*rows, strict=True)]
         names = list(dict.fromkeys(name for row in seeds[0] for name in row))
-        per_track = arrays(
-            [[{name: row.get(name, np.nan) for name in names} for row in seed] for seed in seeds]
-        )
+        filled = [[{name: row.get(name, np.nan) for name in names} for row in one] for one in seeds]
+        per_track = dict(arrays(filled))
         if len(self.folds) > 1:
             sizes = [len(fold.tracks["test"]) for fold in self.folds]
             number = np.repeat(np.arange(len(sizes), dtype=np.float64), sizes)

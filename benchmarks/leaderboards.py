@@ -50,6 +50,7 @@ _STYLES = {
     "knn": ("^", "tab:green"),
     NO_HEAD: ("D", "gray"),
 }
+FOLD = "fold"
 _SHOWN = 40  # encoders in a picture or a printed table; files have all
 _NAMED_CLASSES = 40  # more names than that cannot be read
 _SMALL = 0.3  # largest score on an axis that need not reach 1
@@ -115,7 +116,7 @@ def collect(records: Iterable[RunRecord], deformed: bool = False) -> Collected:
     """
     rows: dict[str, list[Row]] = defaultdict(list)
     rivals: dict[object, list[tuple[Row, Floats]]] = defaultdict(list)
-    best: dict[tuple[str, str, str], tuple[float, str, HeadResult]] = {}
+    leading: dict[tuple[str, str, str], tuple[float, str, HeadResult]] = {}
     for record in records:
         task = TASKS.get(record.task)
         table = rows[stem(record.task, record.mode, deformed)]
@@ -134,13 +135,13 @@ def collect(records: Iterable[RunRecord], deformed: bool = False) -> Collected:
             if (
                 (head, record.mode) == ("linear", "frozen")
                 and "true" in result.per_track
-                and row[task.primary] > best.get(place, (-math.inf,))[0]
+                and row[task.primary] > leading.get(place, (-math.inf,))[0]
             ):
-                best[place] = (row[task.primary], f"{record.dataset}: {record.name}", result)
+                leading[place] = (row[task.primary], f"{record.dataset}: {record.name}", result)
     for family in rivals.values():
         _compare(family)
     confusions: dict[str, dict[str, pd.DataFrame]] = defaultdict(dict)
-    for (name, _, _), (_, title, result) in best.items():
+    for (name, _, _), (_, title, result) in leading.items():
         scores = result.per_track
         confusions[name][title] = confusion(scores["true"], scores["predicted"])
     return Collected({name: _in_order(table) for name, table in rows.items()}, confusions)
@@ -232,11 +233,16 @@ def _samples(
 ) -> Floats:
     """Bootstrap samples of the primary metric.
 
-    Where it is a per-track score by itself, it depends on no other.
+    Where it is a per-track score itself, no other numbers have a say, and much work is saved.
     """
-    needed = {name: per_track[name] for name in (task.primary, "fold") if name in per_track}
-    if task.primary not in needed:
-        needed = per_track
+    needed = per_track
+    if task.primary in per_track:
+        names = (task.primary, FOLD)
+        needed = {
+            name: values
+            for name, values in per_track.items()
+            if name in names or values.dtype.kind == "U"
+        }
     return resample(needed, groups, task.summarise)[task.primary]
 
 
@@ -267,11 +273,12 @@ def _in_order(rows: list[Row]) -> pd.DataFrame:
             -np.nan_to_num(row.get(task.primary, 0), nan=-np.inf),
         )
 
-    table = pd.DataFrame(sorted(rows, key=place))
+    rows = sorted(rows, key=place)
+    table = pd.DataFrame(rows)
     families = table[table["kind"] == "encoder"].groupby(["dataset", "dataset_revision", "head"])
     for raw, corrected in P_VALUES.items():
         if raw in table:
-            table[corrected] = families[raw].transform(holm)
+            table[corrected] = families[raw].transform(lambda values: holm(values.to_numpy()))
     return table
 
 
@@ -322,10 +329,11 @@ def overview(results: Path) -> pd.DataFrame:
     """Primary metric of every frozen entry on every task and dataset, from the tables there are."""
     columns = {}
     for path in sorted(results.glob("leaderboard_*.csv")):
-        if path.stem.endswith("_finetuned"):
+        table = pd.read_csv(path)
+        if path.stem.endswith("_finetuned") or "task" not in table:  # of the first edition
             continue
-        for label, part in by_dataset(table := pd.read_csv(path)):
-            task = str(table["task"].iloc[0])
+        task = str(table["task"].iloc[0])
+        for label, part in by_dataset(table):
             part = part.set_index(["kind", "entry", "head"])
             columns[f"{task}/{label}"] = part[TASKS.get(task).primary]
     return pd.concat(columns, axis=1).sort_index()
@@ -376,6 +384,7 @@ def draw_scores(table: pd.DataFrame, path: Path) -> None:
             )
         panel.set_title(f"{label}, {here['tracks'].iloc[0]} tracks", fontsize=10)
         panel.set_yticks(range(len(names)), names)
+        panel.set_ylim(-0.6, len(names) - 0.4)
         low, high = panel.get_xlim()
         small = high < _SMALL  # differences, which an axis up to 1 would hide
         panel.set_xlim(np.clip(low, -1, -0.02), high if small else 1.02)

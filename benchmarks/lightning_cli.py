@@ -7,28 +7,16 @@ from motionbeat.benchmarks.registry import DATASETS, TASKS
 from motionbeat.data_modules.base import Loaders
 from motionbeat.tasks.task import Task
 
-__all__ = ["Embedded", "lightning"]
-
-
-class TaskCLI(LightningCLI):
-    """Checkpoints and early stopping follow the task's own monitor."""
-
 
 def lightning(arguments: list[str]) -> None:
     """Run ``fit``, ``validate``, ``test`` or ``predict`` of a task on a dataset.
 
     Args:
-        arguments: as on the command line; ``--model`` names the class of a task and ``--data`` that
-            of a data module.
+        arguments: as on the command line; ``--model`` names the class of a task, ``--data`` that of
+            a data module, or :class:`Embedded`, whose features are stored.
     """
-    # Classes are known to the parser by their names once they are imported.
+    # The parser knows classes by their names once they are imported.
+    assert issubclass(Embedded, Loaders)
     assert TASKS.classes
     assert DATASETS.classes
-    LightningCLI(
-        Task,
-        Loaders,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        args=arguments,
-        save_config_kwargs={"overwrite": True},
-    )
+    LightningCLI(Task, Loaders, subclass_mode_model=True, subclass_mode_data=True, args=arguments)

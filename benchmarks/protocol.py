@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from motionbeat.benchmarks.embedded import Embedded
 from motionbeat.benchmarks.ensemble import Ensemble
 from motionbeat.benchmarks.keys import tracks_key
-from motionbeat.cache import digest, load_state, save_state
+from motionbeat.cache import digest
 from motionbeat.console import bar
 from motionbeat.data_modules.base import DataModule, Loaders
 from motionbeat.encoder import Encoder
 from motionbeat.encoding import find_encoder
 from motionbeat.progress import StepBar, quiet
+from motionbeat.states import load_state, save_state
 from motionbeat.tasks.adapters import EncoderMode
 from motionbeat.tasks.clip_task import ClipTask
 from motionbeat.tasks.task import Task
@@ -140,7 +141,7 @@ class Probing:
     def neighbours(self) -> list[Any]:
         """Predictions for the test split by its nearest neighbours in the training split.
 
-        A track is the mean over its steps and layers of the standardised features.
+        A track is the mean over its steps of the standardised features, layers side by side.
         """
         assert issubclass(self.task, ClipTask)
         task = self.task(self.encoder)
@@ -150,8 +151,8 @@ class Probing:
         def means(data: Loaders, split: Literal["train", "test"]) -> NDArray[np.floating]:
             clips = data.clips(data.tracks(split), whole=True)
             rows = [clips[index].values.float().mean(dim=0) for index in range(len(clips))]
-            whole = task.standardised(torch.stack(rows)).mean(dim=1)
-            return np.asarray(whole.numpy(), np.float64)
+            # Layers are axes of their own: a number of one says nothing of that of another.
+            return np.asarray(task.standardised(torch.stack(rows)).flatten(1).numpy(), np.float64)
 
         return self.task.neighbours(
             means(train, "train"), train.tracks("train"), means(test, "test")

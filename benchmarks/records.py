@@ -3,6 +3,7 @@
 import math
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,7 +22,6 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import from_json
 
 import motionbeat
 from motionbeat.benchmarks.registry import TASKS
@@ -31,19 +31,16 @@ from motionbeat.files import write_atomically
 
 Model = TypeVar("Model", bound=BaseModel)
 
-SCHEMA_VERSION = 2
 NO_HEAD = "none"
 """Key of the result of an entry that is no encoder, so that no head was trained on it."""
 
+OLDER = re.compile(rb'\s*\{\s*"schema_version":\s*1,')
+REMEDY = "delete it and run the benchmark again"
 SOURCES = (".", "../tasks", "../data_modules", "../src")
 
 
 class RecordError(MotionBeatError):
     """A run record that cannot be read or trusted."""
-
-
-class OlderRecordError(RecordError):
-    """A run record in the format of an earlier version, or of an earlier version of its task."""
 
 
 def _number(value: float) -> float | None:
@@ -175,7 +172,7 @@ class RunRecord(_Strict):
         seconds: wall time of the embedding, as far as it was not in the store already.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[2] = 2
     key: str
     task: str
     task_version: int
@@ -225,29 +222,16 @@ def read_model(path: Path, kind: type[Model]) -> Model:
     """Read and check a record, or a part of one.
 
     Raises:
-        OlderRecordError: the file is of an earlier format.
         RecordError: the file is unreadable or breaks the schema.
     """
-    content = b""
     try:
-        content = path.read_bytes()
-        return kind.model_validate_json(content)
-    except (OSError, ValidationError) as error:
-        if _is_older(content):
-            raise OlderRecordError(f"{path}: a record of an older version") from error
-        details = error.errors()[0] if isinstance(error, ValidationError) else {"msg": error}
-        place = ".".join(map(str, details.get("loc", ())))
-        raise RecordError(
-            f"{path}: no valid run record ({place}{': ' * bool(place)}{details['msg']}); "
-            "delete it and run the benchmark again"
-        ) from error
-
-
-def _is_older(content: bytes) -> bool:
-    try:
-        return bool(from_json(content)["schema_version"] < SCHEMA_VERSION)
-    except (ValueError, TypeError, KeyError):
-        return False
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        [first, *_] = error.errors()
+        reason = ": ".join([".".join(map(str, first["loc"])), first["msg"]]).strip(": ")
+        raise RecordError(f"{path}: no valid run record ({reason}); {REMEDY}") from error
+    except OSError as error:
+        raise RecordError(f"{path}: no valid run record ({error.strerror}); {REMEDY}") from error
 
 
 def read_records(folder: Path) -> Iterator[RunRecord]:
@@ -264,10 +248,11 @@ def read_records(folder: Path) -> Iterator[RunRecord]:
                 yield record
             else:
                 older += 1
-        except OlderRecordError:
-            older += 1
         except MotionBeatError as error:
-            say(f"left out: {error}")
+            if path.is_file() and OLDER.match(path.read_bytes()):
+                older += 1
+            else:
+                say(f"left out: {error}")
     if older:
         say(f"{older} records of an older version left out; run bench again")
 
@@ -299,7 +284,7 @@ def git_commit() -> str:
         return ""
 
 
-def provenance() -> dict[str, object]:
+def provenance() -> dict[str, Any]:
     """The fields of a record that say where and when it was made."""
     return {
         "package_version": motionbeat.__version__,

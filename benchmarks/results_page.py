@@ -50,43 +50,6 @@ TEN = (
     "logmel",
     "chance",
 )
-RETRIEVAL = {
-    "r10": "R@10, both ways",
-    "m2d_r1": "music → dance R@1",
-    "d2m_r1": "dance → music R@1",
-    "m2d_median_rank": "median rank",
-    "m2d_map": "mAP",
-    "m2d_song_r10": "R@10, same song",
-    "discrimination": "rhythm discrimination",
-    "pool": "pool",
-}
-DANCE = {
-    "bas_fact_sensitivity": "BAS own - others",
-    "p": "p (chance)",
-    "p_chance_holm": "p (Holm)",
-    "bas_fact": "BAS",
-    "bas_fact_chance": "chance",
-    "hit_rate_sensitivity": "hit rate own - others",
-    "fid_k": "FID_k",
-    "fid_g": "FID_g",
-    "div_k": "Div_k",
-    "pfc": "PFC",
-    "foot_sliding": "sliding",
-    "tracks": "dances",
-    "clips": "clips",
-    "seeds": "seeds",
-}
-ABLATION = {
-    "music_to_motion_r1": "music → motion R@1",
-    "music_to_motion_r10": "R@10",
-    "motion_to_music_r1": "motion → music R@1",
-    "motion_to_music_r10": "R@10",
-    "discrimination": "discrimination",
-    "beat_f_measure": "beat F",
-    "downbeat_f_measure": "downbeat F",
-}
-
-
 KEPT = [
     *("entry", "kind", "dataset", "data", "edition", "finished"),
     *("training_data_overlap", "shared_renderer"),
@@ -103,13 +66,13 @@ class Column(NamedTuple):
 
 def board(results: Path, task: str) -> pd.DataFrame:
     """The leaderboard of a task; datasets it lacks as the first edition had them."""
-    parts = []
+    parts: list[pd.DataFrame] = []
     new, old = (results / part / f"leaderboard_{task}.csv" for part in (".", "first_edition"))
     if new.is_file():
         parts.append(pd.read_csv(new).assign(edition=2))
     if old.is_file():
         rows = _translated(pd.read_csv(old))
-        known = parts[0]["dataset"] if parts else []
+        known = {name for part in parts for name in part["dataset"]}
         parts.append(rows[~rows["dataset"].isin(known)].assign(edition=1))
     rows = pd.concat([part.dropna(axis=1, how="all") for part in parts])
     rows = rows[~rows["head"].isin(_OTHER_HEADS)]
@@ -160,24 +123,40 @@ def primaries(
     return markdown(["entry", *table], table.reset_index().to_numpy().tolist()) + notes(rows)
 
 
-def everything(results: Path, task: str, columns: dict[str, str], *remarks: str) -> str:
-    """Every entry on every dataset, the interval beside the primary metric."""
-    primary = TASKS.get(task).primary
-
-    def text(row: pd.Series, name: str) -> str:
-        if name == primary:
-            return _score(row, name, True)
-        whole = name in ("tracks", "pool", "clips", "seeds")
-        digits = 0 if whole else 1 if name.startswith(("fid", "div")) or "rank" in name else 3
-        return "-" if pd.isna(row[name]) else f"{row[name]:.{digits}f}"
-
-    rows = board(results, task).sort_values("dataset", ascending=False, kind="stable")
-    columns = {name: title for name, title in columns.items() if name in rows}
+def everything(results: Path, name: str, *remarks: str) -> str:
+    """Every entry on every dataset with all headline metrics."""
+    task = TASKS.get(name)
+    rows = board(results, name).sort_values("dataset", ascending=False, kind="stable")
+    titles = {**task.headline, "p_chance_holm": "p (chance, Holm)"}
+    titles |= {"tracks": "tracks", "seeds": "seeds"}
+    shown = [metric for metric in titles if metric in rows]
     lines = (
-        [_dataset(row), _label(row), *(text(row, name) for name in columns)]
+        [
+            _dataset(row),
+            _label(row),
+            *(
+                _score(row, metric, True) if metric == task.primary else _text(row[metric])
+                for metric in shown
+            ),
+        ]
         for _, row in rows.iterrows()
     )
-    return markdown(["dataset", "entry", *columns.values()], lines) + notes(rows, *remarks)
+    header = ["dataset", "entry", *(titles[metric] for metric in shown)]
+    return markdown(header, lines) + notes(rows, *remarks)
+
+
+def as_it_is(path: Path, *remarks: str) -> str:
+    """A file as a table, with the deviations (``_std``) that stand in it beside their means."""
+    rows = pd.read_csv(path)
+    shown = [name for name in map(str, rows) if not name.endswith("_std")]
+    lines = (
+        [
+            _text(row[name]) + (f" ±{row[f'{name}_std']:.3f}" if f"{name}_std" in row else "")
+            for name in shown
+        ]
+        for _, row in rows.iterrows()
+    )
+    return markdown([name.replace("_", " ") for name in shown], lines) + _paragraph(remarks)
 
 
 def notes(rows: pd.DataFrame, *remarks: str) -> str:
@@ -185,7 +164,19 @@ def notes(rows: pd.DataFrame, *remarks: str) -> str:
     old = rows[rows["edition"] == 1]
     editions = [SECOND_EDITION] * (len(old) < len(rows))
     editions += [FIRST_EDITION_MEANS.format(old["finished"].max())] * bool(len(old))
-    return "\n" + "".join(f"\n{line}  " for line in (*editions, *meanings(rows), *remarks)) + "\n"
+    return _paragraph((*editions, *meanings(rows), *remarks))
+
+
+def _paragraph(lines: Iterable[str]) -> str:
+    return "\n\n" + "".join(f"{line}  \n" for line in lines)
+
+
+def _text(value: float | str) -> str:
+    """A value in as many digits as people read."""
+    if isinstance(value, str) or pd.isna(value):
+        return value if isinstance(value, str) else "-"
+    digits = 0 if value >= 1 and float(value).is_integer() else 1 if abs(value) >= 10 else 3
+    return f"{value:.{digits}f}"
 
 
 def _score(row: pd.Series, metric: str, interval: bool) -> str:
@@ -197,32 +188,13 @@ def _score(row: pd.Series, metric: str, interval: bool) -> str:
 
 
 def _dataset(row: pd.Series) -> str:
-    return f"{row['dataset']} ({row['data']})" + FIRST_EDITION * (row["edition"] == 1)
+    name = f"{row['dataset']} ({row['data']})"
+    return name + FIRST_EDITION if row["edition"] == 1 else name
 
 
 def _label(row: pd.Series) -> str:
     """Name of an entry, and what it is where it is no encoder."""
-    return str(row["entry"]) + f" ({row['kind']})" * (row["kind"] != "encoder")
-
-
-def matching(results: Path) -> str:
-    """How often the towers find the own dance."""
-    titles = ["model", "own moment, not a shifted one", "p", "own song, not another", "p"]
-    rows = (
-        [row["model"], f"{row['shifted']:.3f}", f"{row['shifted_p']:.4f}",
-         f"{row['other_song']:.3f}", f"{row['other_song_p']:.4f}"]
-        for _, row in pd.read_csv(results / "matching.csv").iterrows()
-    )  # fmt: skip
-    return markdown(titles, rows) + f"\n\n{SEEN_MOTIONS}\n"
-
-
-def ablation(results: Path) -> str:
-    """What the parts of MotionBeat bring."""
-    rows = (
-        [row["variant"], *(f"{row[name]:.3f} ±{row[f'{name}_std']:.3f}" for name in ABLATION)]
-        for _, row in pd.read_csv(results / "ablation.csv").iterrows()
-    )
-    return markdown(["model", *ABLATION.values()], rows) + "\n"
+    return str(row["entry"]) if row["kind"] == "encoder" else f"{row['entry']} ({row['kind']})"
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -250,10 +222,10 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "summary": lambda results: primaries(results, SUMMARY, False, TEN),
     "beat": lambda results: primaries(results, [Column("beat")], True),
     "clips": lambda results: primaries(results, CLIPS, False),
-    "retrieval": lambda results: everything(results, "retrieval", RETRIEVAL, SEEN_MOTIONS),
-    "dance": lambda results: everything(results, "dance", DANCE, SEEN_PIECES, SEEN_MOTIONS),
-    "matching": matching,
-    "ablation": ablation,
+    "retrieval": lambda results: everything(results, "retrieval", SEEN_MOTIONS),
+    "dance": lambda results: everything(results, "dance", SEEN_PIECES, SEEN_MOTIONS),
+    "matching": lambda results: as_it_is(results / "matching.csv", SEEN_MOTIONS),
+    "ablation": lambda results: as_it_is(results / "ablation.csv"),
 }
 """What makes a table of the results, by the name in the marks."""
 

@@ -2,34 +2,36 @@
 
 import hashlib
 import json
+import math
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from motionbeat.audio import AudioError, Waveform, load_audio, resample
 from motionbeat.data_modules.base import Track
 from motionbeat.encoder import Encoder, EncoderCard
-from motionbeat.encoding import Features, TrackError, encode, halved
+from motionbeat.encoding import Features, TrackError, encode_pieces, halved
 from motionbeat.errors import MotionBeatError
 from motionbeat.features import frames_in_segment, segment_means
-from motionbeat.files import write_atomically
+from motionbeat.files import replacing
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
 
-FORMAT = 2
-POOLED_FORMAT = 3
+FORMAT = 3
+POOLED_FORMAT = 4
 LOOK_AHEAD = 2
+HEADER_BYTES = 256  # of an entry, a multiple of 8
+CHECKED_STEPS = 1 << 14  # read at once when an entry is checked
 
 
 class StoreError(MotionBeatError):
@@ -71,19 +73,52 @@ class EmbeddingStore:
         frames = self.path(card, audio, None)
         if pooling is not None and intact(frames):
             with safe_open(frames, framework="numpy") as entry:
-                self.write(path, pool(entry.get_tensor("features"), card.frame_rate, pooling))
+                pooled = pool(entry.get_tensor("features"), card.frame_rate, pooling)
+            self.write(path, partial(iter, [pooled]))
             return path
         return None
 
-    def write(self, path: Path, features: Features) -> None:
-        """Write features (steps, layers, width) atomically, in half precision where they fit.
+    def write(self, path: Path, pieces: Callable[[], Iterable[Features]]) -> None:
+        """Write an entry atomically, in half precision where that holds all features.
+
+        Args:
+            path: of the entry.
+            pieces: gives consecutive features (steps, layers, width), float32, one piece after the
+                other; asked for a second time where half precision does not hold them.
 
         Raises:
             WriteError: the disk is full or the folder not writable.
         """
-        features = np.ascontiguousarray(halved(features))
-        content = save({"features": features}, {"crc32": str(zlib.crc32(features.data))})
-        write_atomically(path, content)
+        try:
+            _write(path, pieces(), np.float16)
+        except OverflowError:
+            _write(path, pieces(), np.float32)
+
+
+def _write(path: Path, pieces: Iterable[Features], kind: type[np.floating]) -> None:
+    """Write a safetensors file piece by piece, as the whole may be too large for the memory."""
+    steps, crc, shape = 0, 0, ()
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
+        file.seek(HEADER_BYTES)
+        for piece in pieces:
+            content = np.ascontiguousarray(halved(piece) if kind is np.float16 else piece)
+            if content.dtype != kind:
+                raise OverflowError
+            file.write(content.data)
+            crc = zlib.crc32(content.data, crc)
+            steps, shape = steps + len(content), content.shape[1:]
+        size = file.tell() - HEADER_BYTES
+        header = {
+            "__metadata__": {"crc32": str(crc)},
+            "features": {
+                "dtype": "F16" if kind is np.float16 else "F32",
+                "shape": [steps, *shape],
+                "data_offsets": [0, size],
+            },
+        }
+        file.seek(0)
+        room = HEADER_BYTES - 8
+        file.write(room.to_bytes(8, "little") + json.dumps(header).encode().ljust(room))
 
 
 def intact(path: Path) -> bool:
@@ -92,8 +127,12 @@ def intact(path: Path) -> bool:
         return False
     try:
         with safe_open(path, framework="numpy") as entry:
-            whole = entry.get_tensor("features")
-            if entry.metadata()["crc32"] == str(zlib.crc32(whole.data)):
+            features, crc = entry.get_slice("features"), 0
+            steps = features.get_shape()[0]
+            for start in range(0, steps, CHECKED_STEPS):
+                part: Features = features[start : min(start + CHECKED_STEPS, steps)]
+                crc = zlib.crc32(part.data, crc)
+            if entry.metadata()["crc32"] == str(crc):
                 return True
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         pass
@@ -216,13 +255,21 @@ def extract(
         try:
             digest, missing, waveforms = loaded.result()
             for encoder in missing:
-                features = encode(encoder, waveforms[encoder.card.sample_rate], device)
-                if pooling is not None:
+                card = encoder.card
+                waveform = waveforms[card.sample_rate]
+                if math.isinf(encoder.context) and encoder is not missing[-1]:
+                    waveform = waveform.copy()  # it is given the array itself and may overwrite it
+
+                pieces = partial(encode_pieces, encoder, waveform, device)
+                path = store.path(card, digest, pooling)
+                if pooling is None:
+                    store.write(path, pieces)
+                else:
+                    frames = np.concatenate([halved(piece) for piece in pieces()])
                     if keep_frames:
-                        store.write(store.path(encoder.card, digest, None), features)
-                    features = pool(halved(features), encoder.card.frame_rate, pooling)
-                path = store.path(encoder.card, digest, pooling)
-                store.write(path, features)
+                        store.write(store.path(card, digest, None), partial(iter, [frames]))
+                    pooled = pool(frames, card.frame_rate, pooling)
+                    store.write(path, partial(iter, [pooled]))
                 paths[encoder.card.name][track.audio_path] = path
         except (AudioError, TrackError) as error:
             failures.append(f"track {track.id}: {error}")

@@ -269,13 +269,12 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """The batch with its tensors on a device; Lightning calls this."""
-        return self._replace(
-            **{
-                name: value.to(device, non_blocking=non_blocking)
-                for name, value in self._asdict().items()
-                if isinstance(value, Tensor)
-            }
-        )
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=non_blocking)
+            for name, value in self._asdict().items()
+            if isinstance(value, Tensor)
+        }
+        return self._replace(**moved)
 
 
 class Example(NamedTuple):
@@ -423,26 +422,26 @@ class Loaders(LightningDataModule):
         """Whole tracks a batch; one, as they may be long."""
         return 1
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Clips of the train split; the order follows from the seed and the epoch alone."""
         clips = self.clips(self.tracks("train"), whole=False)
         sampler = Shuffled(clips, self.shuffle_seed)
         return self._loader(clips, self.batch_size, sampler=sampler, generator=sampler.generator)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[Any]:
         """Whole tracks of the validation split in order."""
         return self._loader(self.clips(self.tracks("validation"), True), self.eval_batch_size)
 
-    def test_dataloader(self) -> DataLoader[Batch]:
+    def test_dataloader(self) -> DataLoader[Any]:
         """Whole tracks of the test split in order."""
         return self._loader(self.clips(self.tracks("test"), True), self.eval_batch_size)
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
+    def predict_dataloader(self) -> DataLoader[Any]:
         """Whole tracks of the test split, with the visible annotations only."""
         tracks = [track.without_annotations(self.visible) for track in self.tracks("test")]
         return self._loader(self.clips(tracks, True), self.eval_batch_size)
 
-    def _loader(self, clips: Clips, batch_size: int, **options: Any) -> DataLoader[Batch]:
+    def _loader(self, clips: Clips, batch_size: int, **options: Any) -> DataLoader[Any]:
         return DataLoader(
             clips,
             batch_size=batch_size,

@@ -54,7 +54,7 @@ Segment lengths after D. A. Winter, *Biomechanics and Motor Control of Human Mov
 """
 
 
-def read_motion(path: Path, unit: float = CENTIMETRE) -> Motion:
+def read_motion(path: Path, unit: float = CENTIMETRE, fps: float | None = None) -> Motion:
     """Read a dance by the ending of its file.
 
     ``.npz`` holds ``positions`` (T, 24, 3) in metres, y up, in the order of ``JOINTS``, ``fps``
@@ -64,6 +64,7 @@ def read_motion(path: Path, unit: float = CENTIMETRE) -> Motion:
     Args:
         path: of the file.
         unit: metres of one unit of length of a BVH file.
+        fps: frames a second, whatever the file says; needed for a ``.npz`` that does not say.
 
     Raises:
         MotionError: the file is missing, unreadable or of another kind, or holds no usable motion.
@@ -72,12 +73,14 @@ def read_motion(path: Path, unit: float = CENTIMETRE) -> Motion:
         raise MotionError(f"{path}: no such file; give the path of a .npz, .pkl or .bvh file")
     match path.suffix.lower():
         case ".npz":
-            return _read_npz(path)
+            return _read_npz(path, fps)
         case ".pkl":
-            return read_smpl(path)
+            motion = read_smpl(path)
         case ".bvh":
-            return read_bvh(path, unit)
-    raise MotionError(f"{path}: unknown kind of motion; convert it to .npz, .pkl or .bvh")
+            motion = read_bvh(path, unit)
+        case _:
+            raise MotionError(f"{path}: unknown kind of motion; convert it to .npz, .pkl or .bvh")
+    return motion if fps is None else replace(motion, fps=fps)
 
 
 def read_smpl(path: Path) -> Motion:
@@ -173,9 +176,9 @@ def _motion(path: Path, positions: Floats, fps: float) -> Motion:
         raise MotionError(f"{path}: {error}") from error
 
 
-def _read_npz(path: Path) -> Motion:
+def _read_npz(path: Path, fps: float | None) -> Motion:
     try:
-        return Motion.load(path)
+        return Motion.load(path, fps)
     except MotionError as error:
         about = str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
         raise MotionError(about) from error

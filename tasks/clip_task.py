@@ -26,6 +26,7 @@ from motionbeat.tasks.metrics.classification import (
 from motionbeat.tasks.neighbours import neighbours_say
 from motionbeat.tasks.task import (
     Baseline,
+    Metrics,
     Outputs,
     PerTrackScores,
     Recipe,
@@ -181,7 +182,11 @@ class SingleLabelTask(ClipTask):
     primary = "accuracy"
     headline: ClassVar = {"accuracy": "accuracy", "macro_f1": "macro F1"}
     monitor = "val/accuracy"
-    summarise = staticmethod(summarise_single_label)
+
+    @staticmethod
+    def summarise(per_track: PerTrackScores, weights: Floats) -> Metrics:
+        """The metrics of :func:`metrics.classification.summarise_single_label`."""
+        return summarise_single_label(per_track, weights)
 
     @classmethod
     def annotation(cls) -> type[Label]:
@@ -249,7 +254,11 @@ class MultiLabelTask(ClipTask):
         "classes": "classes scored",
     }
     monitor = "val/roc_auc"
-    summarise = staticmethod(summarise_multi_label)
+
+    @staticmethod
+    def summarise(per_track: PerTrackScores, weights: Floats) -> Metrics:
+        """The metrics of :func:`metrics.classification.summarise_multi_label`."""
+        return summarise_multi_label(per_track, weights)
 
     @classmethod
     def annotation(cls) -> type[Labels]:
@@ -311,7 +320,11 @@ class RegressionTask(ClipTask):
     numbers: ClassVar[tuple[str, ...]]
     primary = "r2"
     monitor = "val/r2"
-    summarise = staticmethod(summarise_regression)
+
+    @staticmethod
+    def summarise(per_track: PerTrackScores, weights: Floats) -> Metrics:
+        """The metrics of :func:`metrics.classification.summarise_regression`."""
+        return summarise_regression(per_track, weights)
 
     def learn(self, tracks: Sequence[Track]) -> dict[str, Any]:
         """Learn the targets' means and deviations, so that all numbers weigh alike."""

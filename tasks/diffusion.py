@@ -1,4 +1,4 @@
-"""A compact diffusion decoder: sequences from noise, step by step, under a condition.
+"""A compact diffusion decoder: sequences generated from noise under a condition.
 
 Ho, Jain and Abbeel, "Denoising diffusion probabilistic models", 2020; the cosine schedule of Nichol
 and Dhariwal, 2021; sampling as in Song, Meng and Ermon, "Denoising diffusion implicit models",
@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-TIMES = 1000
-"""Steps of the diffusion that is learned."""
+TIMESTEPS = 1000
+"""Steps of the diffusion in training."""
 
-STEPS = 20
-"""Steps in which it is undone."""
+SAMPLING_STEPS = 20
+"""Steps in which a sequence is sampled."""
 
 GUIDANCE = 3.0
-"""Weight of the condition in sampling; 1 takes the network at its word."""
+"""Weight of the condition in sampling; 1 is no guidance."""
 
 PATCH = 3
 """Rows a token."""
@@ -28,7 +28,7 @@ CHANNELS, LAYERS, HEADS = 128, 3, 4
 
 
 class Denoiser(nn.Module):
-    """A transformer that guesses the clean rows from noisy ones and a condition for each row.
+    """A transformer that predicts the clean rows from noisy ones and a condition for each row.
 
     Args:
         width: numbers a row.
@@ -38,23 +38,23 @@ class Denoiser(nn.Module):
     def __init__(self, width: int, condition: int) -> None:
         super().__init__()
         self.width = width
-        self.nothing = nn.Parameter(torch.zeros(condition))  # stands for a condition not given
-        self.entry = nn.Linear(PATCH * (width + condition), CHANNELS)
-        self.moment = nn.Sequential(
+        self.null_condition = nn.Parameter(torch.zeros(condition))
+        self.in_proj = nn.Linear(PATCH * (width + condition), CHANNELS)
+        self.time_mlp = nn.Sequential(
             nn.Linear(CHANNELS, CHANNELS), nn.SiLU(), nn.Linear(CHANNELS, CHANNELS)
         )
         layer = nn.TransformerEncoderLayer(
             CHANNELS, HEADS, 2 * CHANNELS, 0.0, functional.gelu, batch_first=True, norm_first=True
         )
         self.blocks = nn.TransformerEncoder(layer, LAYERS, enable_nested_tensor=False)
-        self.exit = nn.Sequential(nn.LayerNorm(CHANNELS), nn.Linear(CHANNELS, PATCH * width))
+        self.out_proj = nn.Sequential(nn.LayerNorm(CHANNELS), nn.Linear(CHANNELS, PATCH * width))
 
-    def forward(self, noisy: Tensor, times: Tensor, condition: Tensor) -> Tensor:
-        """Guess the clean rows.
+    def forward(self, noisy: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
+        """Predict the clean rows.
 
         Args:
             noisy: (B, T, width) rows, T a multiple of ``PATCH``.
-            times: (B,) steps of the diffusion, 0 to ``TIMES`` - 1.
+            timesteps: (B,) of the diffusion, 0 to ``TIMESTEPS`` - 1.
             condition: (B, T, condition).
 
         Returns:
@@ -62,49 +62,48 @@ class Denoiser(nn.Module):
         """
         rows = torch.cat([noisy, condition], dim=-1)
         tokens = rows.reshape(len(rows), -1, PATCH * rows.shape[2])
-        places = waves(torch.arange(tokens.shape[1], device=noisy.device))
-        moment = self.moment(waves(times))[:, None]
-        states = self.blocks(self.entry(tokens) + places + moment)
-        clean: Tensor = self.exit(states).reshape(noisy.shape)
+        positions = sinusoidal_embedding(torch.arange(tokens.shape[1], device=noisy.device))
+        time_embedding = self.time_mlp(sinusoidal_embedding(timesteps))[:, None]
+        states = self.blocks(self.in_proj(tokens) + positions + time_embedding)
+        clean: Tensor = self.out_proj(states).reshape(noisy.shape)
         return clean
 
 
-def waves(numbers: Tensor) -> Tensor:
+def sinusoidal_embedding(numbers: Tensor) -> Tensor:
     """(n, CHANNELS) sines and cosines of numbers (n,); Vaswani et al., 2017, section 3.5."""
     half = CHANNELS // 2
-    speeds = torch.exp(-math.log(10_000) * torch.arange(half, device=numbers.device) / half)
-    angles = numbers[:, None] * speeds
+    frequencies = torch.exp(-math.log(10_000) * torch.arange(half, device=numbers.device) / half)
+    angles = numbers[:, None] * frequencies
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def kept(times: Tensor) -> Tensor:
-    """Share of the variance that is signal after so many steps: the cosine schedule."""
+def alpha_bar(timesteps: Tensor) -> Tensor:
+    """Share of the variance that is signal after so many timesteps: the cosine schedule."""
 
     def curve(time: Tensor) -> Tensor:
-        return torch.cos((time / TIMES + 0.008) / 1.008 * math.pi / 2).square()
+        return torch.cos((time / TIMESTEPS + 0.008) / 1.008 * math.pi / 2).square()
 
-    return (curve(times + 1.0) / curve(torch.zeros_like(times, dtype=torch.float32))).clamp_min(
-        1e-5
-    )
+    start = torch.zeros_like(timesteps, dtype=torch.float32)
+    return (curve(timesteps + 1.0) / curve(start)).clamp_min(1e-5)
 
 
-def noised(clean: Tensor, times: Tensor, noise: Tensor) -> Tensor:
-    """Rows (B, T, width) after so many steps (B,) of the diffusion."""
-    share = kept(times)[:, None, None]
-    return share.sqrt() * clean + (1 - share).sqrt() * noise
+def add_noise(clean: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
+    """Rows (B, T, width) after so many timesteps (B,) of the diffusion."""
+    signal = alpha_bar(timesteps)[:, None, None]
+    return signal.sqrt() * clean + (1 - signal).sqrt() * noise
 
 
 @torch.inference_mode()
 def sample(denoiser: Denoiser, condition: Tensor, window: int, noise: Tensor) -> Tensor:
-    """A sequence of any length, in windows that overlap by half.
+    """Sample a sequence of any length, in windows that overlap by half.
 
-    All windows are denoised together; after each step, what they say of a row is averaged, near the
-    middle of a window with more weight, so that they agree when they are done.
+    All windows are denoised together. After each step the predictions for a row are averaged, with
+    more weight near the middle of a window, so that the windows agree when they are done.
 
     Args:
         denoiser: a trained network, in evaluation mode.
         condition: (T, condition).
-        window: rows it was trained on, a multiple of ``2 * PATCH``.
+        window: rows the network was trained on, a multiple of ``2 * PATCH``.
         noise: (T, width) standard normal; the same noise gives the same sequence.
 
     Returns:
@@ -113,34 +112,29 @@ def sample(denoiser: Denoiser, condition: Tensor, window: int, noise: Tensor) ->
     total = len(noise)
     half = window // 2
     count = max(1, math.ceil(total / half) - 1)
-    room = (count + 1) * half - total
-    rows = functional.pad(noise, (0, 0, 0, room))
-    given = functional.pad(condition.mT[None], (0, room), mode="replicate")[0].mT
-    given = given.unfold(0, window, half).mT
-    nothing = denoiser.nothing.expand_as(given)
+    padding = (count + 1) * half - total
+    rows = functional.pad(noise, (0, 0, 0, padding))
+    padded = functional.pad(condition.mT[None], (0, padding), mode="replicate")[0].mT
+    conditions = padded.unfold(0, window, half).mT
+    conditions = torch.cat([conditions, denoiser.null_condition.expand_as(conditions)])
     weight = 1 - (torch.arange(window, device=noise.device) + 0.5 - half).abs() / half
     index = torch.arange(count, device=noise.device)[:, None] * half
     index = (index + torch.arange(window, device=noise.device)).flatten()
     total_weight = torch.zeros(len(rows), device=noise.device).index_add(
         0, index, weight.repeat(count)
     )
-    times = torch.linspace(TIMES - 1, 0, STEPS, device=noise.device).round()
-    for step, time in enumerate(times):
+    timesteps = torch.linspace(TIMESTEPS - 1, 0, SAMPLING_STEPS, device=noise.device).round()
+    for step, timestep in enumerate(timesteps):
         noisy = rows.unfold(0, window, half).mT
-        guess = denoiser(
-            torch.cat([noisy, noisy]),
-            time.expand(2 * count),
-            torch.cat([given, nothing]),
-        )
-        with_it, without = guess.chunk(2)
-        clean = without + GUIDANCE * (with_it - without)
-        said = (clean * weight[:, None]).flatten(0, 1)
-        clean = torch.zeros_like(rows).index_add(0, index, said) / total_weight[:, None]
-        share = kept(time)
-        remaining = (rows - share.sqrt() * clean) / (1 - share).sqrt()
-        if step + 1 < len(times):
-            share = kept(times[step + 1])
-            rows = share.sqrt() * clean + (1 - share).sqrt() * remaining
-        else:
-            rows = clean
+        predicted = denoiser(torch.cat([noisy, noisy]), timestep.expand(2 * count), conditions)
+        conditional, unconditional = predicted.chunk(2)
+        guided = unconditional + GUIDANCE * (conditional - unconditional)
+        weighted = (guided * weight[:, None]).flatten(0, 1)
+        clean = torch.zeros_like(rows).index_add(0, index, weighted) / total_weight[:, None]
+        if step + 1 < len(timesteps):
+            signal = alpha_bar(timestep)
+            noise_left = (rows - signal.sqrt() * clean) / (1 - signal).sqrt()
+            signal = alpha_bar(timesteps[step + 1])
+            clean = signal.sqrt() * clean + (1 - signal).sqrt() * noise_left
+        rows = clean
     return rows[:total]

@@ -87,4 +87,5 @@ def mix_layers(features: Tensor, weights: Tensor) -> Tensor:
     """
     if features.shape[-2] == 1:
         return features.squeeze(-2).expand(len(weights), -1, -1, -1)
-    return torch.tensordot(weights, features.movedim(-2, 0), dims=1)
+    mixed: Tensor = torch.tensordot(weights, features.movedim(-2, 0), dims=1)
+    return mixed

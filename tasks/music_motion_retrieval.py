@@ -16,14 +16,19 @@ from torch.nn import functional
 from motionbeat.audio import load_audio, resample
 from motionbeat.data_modules.base import DatasetError, MotionFile, Track
 from motionbeat.data_modules.motion_formats import read_motion
+from motionbeat.discrimination import rhythm_discrimination
 from motionbeat.kinematics import FEATURES, motion_features
 from motionbeat.losses import embodied_contrastive_loss
-from motionbeat.model import AUDIO_RATE, SAMPLE_RATE, MotionBeat
+from motionbeat.model import AUDIO_FRAME_RATE, CLIP_WIDTH, SAMPLE_RATE, TIME_WIDTH, MotionBeat
 from motionbeat.motion import JOINTS, Motion
-from motionbeat.pretraining import batches
-from motionbeat.pretraining.batches import SAME_TEMPO
 from motionbeat.pretraining.evaluation import embed
-from motionbeat.pretraining.pairs import Heard, Seen, beat_period, listen, watch
+from motionbeat.pretraining.pairs import (
+    AudioInputs,
+    MotionInputs,
+    audio_inputs,
+    beat_period,
+    motion_inputs,
+)
 from motionbeat.tasks.heads import Head
 from motionbeat.tasks.metrics.retrieval import ranks
 from motionbeat.tasks.task import Baseline, Outputs, Recipe, Scores, Task
@@ -36,10 +41,6 @@ CLIP = 5.0
 RATE = 10.0
 """Steps a second at which music and motion are compared."""
 
-_CLIP_CHANNELS, _TIME_CHANNELS = (
-    128,
-    16,
-)  # of the clip embedding, and of each step of the time embedding
 _CHANNELS, _KERNEL = 64, 5  # of the motion tower
 _TEMPERATURE = 0.07
 _SMOOTH = 0.05  # s; against the jitter of poses seen in a picture
@@ -77,7 +78,7 @@ class TowerHead(Head):
     """
 
     def __init__(self, layers: int, width: int, motion: int, seed: int) -> None:
-        super().__init__(layers, width, _CLIP_CHANNELS + _TIME_CHANNELS, False, seed)
+        super().__init__(layers, width, CLIP_WIDTH + TIME_WIDTH, False, seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.tower = nn.Sequential(
@@ -85,7 +86,7 @@ class TowerHead(Head):
                 nn.GELU(),
                 nn.Conv1d(_CHANNELS, _CHANNELS, _KERNEL, padding="same"),
                 nn.GELU(),
-                nn.Conv1d(_CHANNELS, _CLIP_CHANNELS + _TIME_CHANNELS, 1),
+                nn.Conv1d(_CHANNELS, CLIP_WIDTH + TIME_WIDTH, 1),
             )
 
     def encode_motion(self, motion: Tensor) -> Tensor:
@@ -226,8 +227,10 @@ class MusicMotionRetrieval(Task):
         clips = round(track.duration * self.step_rate) // steps
         whole = _fitted(outputs, clips * steps)
         cut = torch.from_numpy(whole).reshape(clips, steps, whole.shape[1])
-        parts = [_embedding(part).double().numpy() for part in cut.chunk(4, dim=-1)]
-        return ClipEmbeddings(*parts, estimated_period(track.audio_path))
+        music, motion, earlier, later = (
+            _embedding(part).double().numpy() for part in cut.chunk(4, dim=-1)
+        )
+        return ClipEmbeddings(music, motion, earlier, later, estimated_period(track.audio_path))
 
     @classmethod
     def score(cls, prediction: ClipEmbeddings, track: Track) -> Scores:
@@ -260,12 +263,9 @@ class MusicMotionRetrieval(Task):
             found[f"{way}_map"], found[f"{way}_rank"] = 1 / rank, rank.astype(np.float64)
             whole[f"{way}_median_rank"] = float(np.median(rank))
         found["r10"] = (found["m2d_r10"] + found["d2m_r10"]) / 2
-        own = nearness.diagonal()
-        off = [(music * other).sum(axis=1) for other in (earlier, later)]
-        found["shift"] = np.mean([own > other for other in off], axis=0)
         tempo = np.array([60 / one.period for one in predictions])[owner]
-        found["impostor"] = _against_impostors(nearness, strange, tempo)
-        found["discrimination"] = (found["shift"] + found["impostor"]) / 2
+        off = [(music * other).sum(axis=1) for other in (earlier, later)]
+        found |= rhythm_discrimination(nearness, off[0], off[1], groups, tempo)
         return [
             {name: _mean(values[owner == index]) for name, values in found.items()} | whole
             for index in range(len(tracks))
@@ -326,7 +326,7 @@ class Strangers(Baseline):
     def predict(self, track: Track, seed: int) -> ClipEmbeddings:
         """As many random embeddings as the track has whole clips."""
         rng = np.random.default_rng([seed, *track.id.encode()])
-        parts = [rng.standard_normal((len(_starts(track)), _CLIP_CHANNELS)) for _ in range(4)]
+        parts = [rng.standard_normal((len(_starts(track)), CLIP_WIDTH)) for _ in range(4)]
         unit = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
         return ClipEmbeddings(
             unit[0], unit[1], unit[2], unit[3], estimated_period(track.audio_path)
@@ -359,29 +359,29 @@ class Towers(Baseline):
         waveform = resample(*load_audio(track.audio_path), SAMPLE_RATE)
         motion = read_motion(track.get(MotionFile).path)
         heard = [
-            listen(waveform[round(start * SAMPLE_RATE) :][: round(CLIP * SAMPLE_RATE)])
+            audio_inputs(waveform[round(start * SAMPLE_RATE) :][: round(CLIP * SAMPLE_RATE)])
             for start in starts
         ]
-        rows = round(CLIP * AUDIO_RATE)
+        rows = round(CLIP * AUDIO_FRAME_RATE)
         seen = [
-            watch(_cut(_begun(motion, shift), start))
+            motion_inputs(_cut(_begun(motion, shift), start))
             for shift in (0.0, -period, period)
             for start in starts
         ]
-        batch = batches.Batch(
-            Heard(
+        music, danced = embed(
+            self.model,
+            AudioInputs(
                 torch.from_numpy(np.stack([_fitted(mel, rows) for mel, _, _ in heard])),
                 torch.from_numpy(np.stack([_fitted(onsets, rows) for _, onsets, _ in heard])),
                 torch.full((len(heard),), rows),
                 Clock.of([grid for _, _, grid in heard]),
             ),
-            Seen(
+            MotionInputs(
                 torch.from_numpy(np.stack([moves for moves, _ in seen])),
                 Clock.of([grid for _, grid in seen]),
             ),
             CLIP,
         )
-        music, danced = embed(self.model, batch)
         parts = [part.double().numpy() for part in (music, *danced.chunk(3))]
         return ClipEmbeddings(parts[0], parts[1], parts[2], parts[3], period)
 
@@ -402,7 +402,7 @@ class UntrainedTowers(Towers):
 @cache
 def estimated_period(path: Path) -> float:
     """Seconds of a beat in the middle of a recording, as estimated from it."""
-    grid = listen(resample(*load_audio(path), SAMPLE_RATE))[2]
+    grid = audio_inputs(resample(*load_audio(path), SAMPLE_RATE))[2]
     return beat_period(grid.times, float(grid.times[-1]) / 2) if len(grid) > 1 else 0.5
 
 
@@ -439,20 +439,10 @@ def _fitted(rows: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
 
 def _embedding(states: Tensor) -> Tensor:
     """Embeddings (B, d) of unit length of the states (B, T, channels) of whole clips."""
-    clip, time = states[..., :_CLIP_CHANNELS].float(), states[..., _CLIP_CHANNELS:].float()
+    clip, time = states[..., :CLIP_WIDTH].float(), states[..., CLIP_WIDTH:].float()
     time = (time - time.mean(dim=1, keepdim=True)).flatten(1)
     parts = [functional.normalize(part, dim=-1) for part in (clip.mean(dim=1), time)]
     return torch.cat(parts, dim=-1) / 2**0.5
-
-
-def _against_impostors(nearness: Floats, strange: NDArray[np.bool_], tempo: Floats) -> Floats:
-    """Share of the clips of other pieces within 4 % of the tempo that are farther than the own."""
-    apart = np.abs(np.log(tempo[:, None] / tempo))
-    rivals = strange & (apart <= np.log1p(SAME_TEMPO))
-    won = nearness.diagonal()[:, None] > nearness
-    with np.errstate(invalid="ignore"):
-        shares: Floats = (won & rivals).sum(axis=1) / rivals.sum(axis=1)
-    return shares
 
 
 def _mean(values: Floats) -> float:

@@ -83,8 +83,10 @@ class Body:
                 f"motion has {len(motion.positions)} frames, less than two rows; drop the clip"
             )
         frames = np.arange(len(joints)) * motion.fps / FPS
-        touching = foot_contacts(motion).T
-        contacts = [np.interp(frames, np.arange(touching.shape[1]), foot) for foot in touching]
+        contact_frames = foot_contacts(motion).T
+        contacts = [
+            np.interp(frames, np.arange(contact_frames.shape[1]), foot) for foot in contact_frames
+        ]
         left = (joints[:, _LEFT] - joints[:, _RIGHT]).sum(axis=1)
         yaw = np.unwrap(np.arctan2(-left[:, 2], left[:, 0]))
         yaw = gaussian_filter1d(yaw, _TURN * FPS, mode="nearest")
@@ -92,11 +94,11 @@ class Body:
         rows = np.zeros((len(joints), WIDTH))
         way = np.diff(joints[:, :1], axis=0)
         rows[1:, GROUND] = np.stack(
-            [*_turned(way, -yaw[:-1])[:, 0, [0, 2]].T, np.diff(yaw)], axis=1
+            [*_rotate_y(way, -yaw[:-1])[:, 0, [0, 2]].T, np.diff(yaw)], axis=1
         )
         rows[0, GROUND] = rows[1, GROUND]
         rows[:, HEIGHT] = joints[:, 0, 1] - floor
-        places = _turned(joints[:, 1:] - joints[:, :1], -yaw)
+        places = _rotate_y(joints[:, 1:] - joints[:, :1], -yaw)
         rows[:, JOINT] = places.reshape(len(joints), -1)
         rows[:, CONTACT] = np.stack(contacts, axis=1)
         return rows.astype(np.float32)
@@ -111,7 +113,7 @@ class Body:
         yaw = np.append(0, np.cumsum(numbers[1:, GROUND.stop - 1]))
         steps = np.zeros((len(rows), 1, 3))
         steps[1:, 0, [0, 2]] = numbers[1:, :2]
-        ground = np.cumsum(_turned(steps, np.append(0, yaw[:-1])), axis=0)
+        ground = np.cumsum(_rotate_y(steps, np.append(0, yaw[:-1])), axis=0)
         places = np.zeros((len(rows), len(JOINTS), 3))
         places[:, 1:] = numbers[:, JOINT].reshape(len(rows), -1, 3)
         joints = np.zeros_like(places)
@@ -119,12 +121,12 @@ class Body:
             bone = places[:, joint] - places[:, PARENTS[joint]]
             length = np.maximum(np.linalg.norm(bone, axis=1, keepdims=True), 1e-6)
             joints[:, joint] = joints[:, PARENTS[joint]] + bone / length * self.bones[joint]
-        joints = _turned(joints, yaw) + ground
+        joints = _rotate_y(joints, yaw) + ground
         joints[..., 1] += numbers[:, HEIGHT, None]
         return Motion(joints.astype(np.float32), FPS, numbers[:, CONTACT] > 0.5)
 
 
-def _turned(vectors: Floats, yaw: Floats) -> Floats:
+def _rotate_y(vectors: Floats, yaw: Floats) -> Floats:
     """Vectors (T, n, 3) turned about y by angles (T,), so that z goes to x for a quarter turn."""
     cos, sin = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
     x, y, z = np.moveaxis(vectors, -1, 0)

@@ -27,7 +27,7 @@ Outputs = NDArray[np.float32]
 Scores = dict[str, Any]
 """Per-track scores by name: numbers, or names of classes."""
 
-PerTrackScores = dict[str, NDArray[Any]]
+PerTrackScores = Mapping[str, NDArray[Any]]
 """By name, (seeds, tracks); NaN marks what is undefined on a track."""
 
 Metrics = dict[str, NDArray[np.float64]]
@@ -174,10 +174,6 @@ class Task(LightningModule):
     one_cycle: ClassVar[bool] = False
     recipe: ClassVar[Recipe]
 
-    summarise: ClassVar[Callable[[PerTrackScores, NDArray[np.float64]], Metrics]] = staticmethod(
-        summarise_means
-    )
-
     feature_mean: Tensor
     feature_std: Tensor
 
@@ -291,6 +287,19 @@ class Task(LightningModule):
     def score_all(cls, predictions: Sequence[Any], tracks: Sequence[Track]) -> list[Scores]:
         """Scores of each track of a split; tasks that rank tracks against each other differ."""
         return [cls.score(*pair) for pair in zip(predictions, tracks, strict=True)]
+
+    @staticmethod
+    def summarise(per_track: PerTrackScores, weights: NDArray[np.float64]) -> Metrics:
+        """Metrics of a split from the scores of its tracks; their weighted means by default.
+
+        Args:
+            per_track: by name, (seeds, tracks).
+            weights: (samples, tracks) how often each track counts.
+
+        Returns:
+            By metric, (seeds, samples); NaN where it is undefined on all tracks.
+        """
+        return summarise_means(per_track, weights)
 
     @classmethod
     def vocabulary(cls, tracks: Sequence[Track]) -> tuple[str, ...]:

@@ -12,9 +12,28 @@ from motionbeat.data_modules.base import Beats, DataModule, DatasetCard, MotionF
 from motionbeat.data_modules.rendered.synthesis.dancer import DANCERS, dance
 from motionbeat.files import write_atomically
 from motionbeat.model import SAMPLE_RATE
+from motionbeat.motion import JOINTS
 from motionbeat.pretraining.pairs import Pair
 
 SECONDS = 8.0
+
+
+STANDING = {
+    "pelvis": (0, 1, 0), "l_hip": (0.1, 0.9, 0), "r_hip": (-0.1, 0.9, 0), "spine1": (0, 1.1, 0),
+    "l_knee": (0.1, 0.5, 0), "r_knee": (-0.1, 0.5, 0), "spine2": (0, 1.2, 0),
+    "l_ankle": (0.1, 0.1, 0), "r_ankle": (-0.1, 0.1, 0), "spine3": (0, 1.3, 0),
+    "l_foot": (0.1, 0.02, 0.15), "r_foot": (-0.1, 0.02, 0.15), "neck": (0, 1.5, 0),
+    "l_collar": (0.1, 1.45, 0), "r_collar": (-0.1, 1.45, 0), "head": (0, 1.6, 0),
+    "l_shoulder": (0.2, 1.45, 0), "r_shoulder": (-0.2, 1.45, 0), "l_elbow": (0.22, 1.2, 0),
+    "r_elbow": (-0.22, 1.2, 0), "l_wrist": (0.22, 0.95, 0.05), "r_wrist": (-0.22, 0.95, 0.05),
+    "l_hand": (0.22, 0.87, 0.06), "r_hand": (-0.22, 0.87, 0.06),
+}  # fmt: skip
+"""Somebody who looks to +z."""
+
+
+def posed(*frames):
+    """Frames in which some joints are elsewhere."""
+    return np.array([[(STANDING | frame)[name] for name in JOINTS] for frame in frames], np.float64)
 
 
 def beats_at(bpm, seconds=SECONDS, first=0.3):
@@ -70,8 +89,10 @@ class Dancing(DataModule):
     )
     sizes: ClassVar = {"train": 8, "validation": 4, "test": 2}
 
-    def __init__(self, cache, data=None, *, dances: int = 1, seconds: float = SECONDS):
-        super().__init__(cache, data)
+    def __init__(
+        self, cache=None, data=None, *, dances: int = 1, seconds: float = SECONDS, **loading
+    ):
+        super().__init__(cache, data, **loading)
         self.dances, self.seconds = dances, seconds
 
     @property

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from motionbeat.encoder import Encoder, EncoderCard
 from motionbeat.layers import BAR_HARMONICS
-from motionbeat.model import AUDIO_RATE, FRAME_RATE, SAMPLE_RATE, Listening, frame_times
+from motionbeat.model import AUDIO_FRAME_RATE, FRAME_RATE, SAMPLE_RATE, AudioFrontend, frame_times
 from motionbeat.rhythm import onset_envelope
 
 _BEAT_HARMONICS = (1, 2, 3, 4)
@@ -26,7 +26,7 @@ class BeatGridEncoder(Encoder):
 
     card: ClassVar[EncoderCard] = EncoderCard(
         name="beatgrid",
-        revision="1",
+        revision="2",
         sample_rate=SAMPLE_RATE,
         frame_rate=FRAME_RATE,
         layers=1,
@@ -36,11 +36,11 @@ class BeatGridEncoder(Encoder):
         training_data=(),
         source="MotionBeat Bench, src/motionbeat/rhythm.py",
     )
-    context: ClassVar[float] = 10.0
+    context: ClassVar[float] = math.inf
 
     def __init__(self) -> None:
         super().__init__()
-        self.listening = Listening()
+        self.listening = AudioFrontend()
         self.eval().requires_grad_(False)
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -49,12 +49,12 @@ class BeatGridEncoder(Encoder):
         seconds = frame_times(waveform)
         envelope = torch.stack(
             [
-                torch.from_numpy(onset_envelope(one, AUDIO_RATE))
+                torch.from_numpy(onset_envelope(one, AUDIO_FRAME_RATE))
                 for one in log_mel.float().cpu().numpy()
             ]
         ).to(seconds.device)
         nearby = functional.max_pool1d(envelope, 3, stride=1, padding=1)
-        frame = (seconds * AUDIO_RATE).round().long().clamp_max(envelope.shape[1] - 1)
+        frame = (seconds * AUDIO_FRAME_RATE).round().long().clamp_max(envelope.shape[1] - 1)
         beat, phase = clock.beat(seconds), clock.phase_at(seconds)
         metre = clock.beats_per_bar[:, None]
         period = clock.periods.gather(1, beat.floor().long().clamp(0, clock.periods.shape[1] - 1))

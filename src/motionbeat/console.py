@@ -23,8 +23,10 @@ console = Console(stderr=True, highlight=False)
 
 
 def wide(console: Console) -> Console:
-    """A console as it is, or one of a fixed width where nobody looks at a terminal."""
-    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
+    """The console, made as wide as tables need where nobody looks at a terminal."""
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    return console
 
 
 def leads() -> bool:

@@ -4,7 +4,7 @@ import copy
 import hashlib
 import inspect
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import ClassVar
@@ -55,7 +55,8 @@ class Encoder(nn.Module):
         card: what a reader of a results table must know.
         context: seconds of audio on either side that a frame depends on. Long recordings are
             encoded in pieces that overlap by it. ``math.inf`` means that a frame depends on the
-            whole recording, which is then never cut.
+            whole recording; the encoder is given all samples at once, and overrides :meth:`stream`
+            where that takes much memory.
         packages: what it imports beyond the suite's own dependencies, by the name to import, with
             the arguments of ``pip install`` as a shell wants them quoted. The module of an encoder
             imports them in functions alone, so that encoders can be listed where they are missing.
@@ -89,6 +90,17 @@ class Encoder(nn.Module):
         Returns:
             (B, layers, frames, width) with frame ``i`` centred at ``i / card.frame_rate`` s.
         """
+
+    def stream(self, waveform: Tensor) -> Iterator[Tensor]:
+        """Encode one whole recording part by part.
+
+        Args:
+            waveform: (1, T) float32 in [-1, 1] at ``card.sample_rate``.
+
+        Yields:
+            (layers, frames, width) states; together they are those of :meth:`forward`.
+        """
+        yield self(waveform)[0]
 
 
 class WrapError(MotionBeatError):

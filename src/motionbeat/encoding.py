@@ -1,14 +1,16 @@
 """Encoding recordings of any length, and finding encoders by their names."""
 
 import math
+from collections.abc import Iterator
 from importlib import import_module
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from motionbeat.audio import Waveform
-from motionbeat.encoder import Encoder
+from motionbeat.encoder import Encoder, EncoderCard
 from motionbeat.errors import MotionBeatError
 
 CHUNK_SECONDS = 60.0
@@ -60,9 +62,8 @@ def halved(features: Features) -> Features:
     return torch.from_numpy(features).half().numpy()
 
 
-@torch.no_grad()  # and no inference mode: what an encoder keeps from it shall serve fine-tuning too
 def encode(encoder: Encoder, waveform: Waveform, device: torch.device | str = "cpu") -> Features:
-    """Encode a recording of any length piece by piece.
+    """Encode a recording of any length.
 
     Args:
         encoder: in evaluation mode.
@@ -70,12 +71,48 @@ def encode(encoder: Encoder, waveform: Waveform, device: torch.device | str = "c
         device: where the encoder is.
 
     Returns:
-        (frames, layers, width) float32. Frames near a seam see the encoder's context on both sides.
+        (frames, layers, width) float32.
 
     Raises:
         EncodingError: the output has another shape than the card says.
         TrackError: the output is not finite.
     """
+    features: Features = np.concatenate(list(encode_pieces(encoder, waveform, device)))
+    return features
+
+
+@torch.no_grad()  # and no inference mode: what an encoder keeps from it shall serve fine-tuning too
+def encode_pieces(
+    encoder: Encoder, waveform: Waveform, device: torch.device | str = "cpu"
+) -> Iterator[Features]:
+    """Consecutive pieces of what :func:`encode` returns, for bounded memory.
+
+    Frames near a seam see the encoder's context on both sides. An encoder that needs the whole
+    recording is given the array itself, which it may overwrite.
+    """
+    card = encoder.card
+    parts = _streamed if math.isinf(encoder.context) else _in_chunks
+    for states in parts(encoder, waveform, device):
+        # A copy, as a view would keep the margins in memory.
+        piece = states.movedim(1, 0).float().cpu().numpy().copy()
+        if not np.isfinite(piece).all():
+            raise TrackError(
+                f"encoder {card.name}: gave NaN or infinite features; mend the encoder"
+            )
+        yield piece
+
+
+def _streamed(encoder: Encoder, waveform: Waveform, device: torch.device | str) -> Iterator[Tensor]:
+    """States (layers, frames, width) of consecutive parts of a whole recording."""
+    for states in encoder.stream(torch.from_numpy(waveform)[None].to(device)):
+        _check_shape(encoder.card, states)
+        yield states
+
+
+def _in_chunks(
+    encoder: Encoder, waveform: Waveform, device: torch.device | str
+) -> Iterator[Tensor]:
+    """States (layers, frames, width) of consecutive chunks, each encoded with its context."""
     card = encoder.card
     core = math.ceil(CHUNK_SECONDS * card.frame_rate)
     margin = math.ceil(encoder.context * card.frame_rate)
@@ -84,21 +121,19 @@ def encode(encoder: Encoder, waveform: Waveform, device: torch.device | str = "c
     def sample(frame: int) -> int:
         return round(frame / card.frame_rate * card.sample_rate)
 
-    pieces = []
     for first in range(0, max(total, 1), core):
         start, last = max(0, first - margin), first + core >= total
         stop = None if last else sample(first + core + margin)
-        piece = torch.from_numpy(waveform[sample(start) : stop]).to(device, non_blocking=True)
-        states = encoder(piece[None])[0]
-        if states.ndim != 3 or (states.shape[0], states.shape[2]) != (card.layers, card.width):
-            raise EncodingError(
-                f"encoder {card.name}: gave {tuple(states.shape)}, its card says "
-                f"({card.layers}, frames, {card.width}); correct the card or the encoder"
-            )
-        piece = states[:, first - start : None if last else first - start + core]
-        # A copy, as a view would keep the margins in memory.
-        pieces.append(piece.movedim(1, 0).float().cpu().numpy().copy())
-    features: Features = np.concatenate(pieces)
-    if not np.isfinite(features).all():
-        raise TrackError(f"encoder {card.name}: gave NaN or infinite features; mend the encoder")
-    return features
+        # A copy, as an encoder may overwrite its input.
+        chunk = torch.tensor(waveform[sample(start) : stop], device=device)
+        states = encoder(chunk[None])[0]
+        _check_shape(card, states)
+        yield states[:, first - start : None if last else first - start + core]
+
+
+def _check_shape(card: EncoderCard, states: Tensor) -> None:
+    if states.ndim != 3 or (states.shape[0], states.shape[2]) != (card.layers, card.width):
+        raise EncodingError(
+            f"encoder {card.name}: gave {tuple(states.shape)}, its card says "
+            f"({card.layers}, frames, {card.width}); correct the card or the encoder"
+        )

@@ -66,4 +66,4 @@ def segment_means(frames: Tensor, frame_rate: float, seconds: float) -> Tensor:
     count = max(1, round(len(frames) / frames_in_segment(frame_rate, seconds)))
     edges = torch.linspace(0, len(frames), count + 1, dtype=torch.float64).round().long()
     sizes = edges.diff().tolist()
-    return torch.stack([piece.float().mean(dim=0) for piece in frames.split(sizes)])
+    return torch.stack([piece.float().mean(dim=0) for piece in torch.split(frames, sizes)])

@@ -1,8 +1,8 @@
 """What a body does, as signals: floor contacts, footfalls, energy, movement accents, features.
 
-Everything is worked out at ``RATE`` from splines through the positions, with filters that are
-measured in seconds, so that one physical motion gives about the same signals whatever its frame
-rate. Lengths that depend on the body are compared with its stature, estimated from the bones.
+Signals are computed at ``ANALYSIS_FRAME_RATE`` from splines through the positions, by filters whose
+widths are in seconds, so that one physical motion gives about the same signals at any frame rate.
+Lengths that depend on the body are relative to its stature, estimated from the bones.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ from motionbeat.motion import FEET, JOINTS, PARENTS, Motion, MotionError
 Signal = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
-RATE = 60.0
-"""Frames a second at which motions are analysed."""
+ANALYSIS_FRAME_RATE = 60.0
+"""Frame rate at which motions are analysed (Hz)."""
 
 FEATURES = 6 * len(JOINTS) + 3 + 1 + len(FEET) + 1 + 1
 """Number of columns of :func:`motion_features`."""
@@ -135,7 +135,7 @@ def movement_envelope(motion: Motion) -> Signal:
     return body.at_frames(np.sqrt(total))
 
 
-def motion_features(motion: Motion, rate: float) -> Signal:
+def motion_features(motion: Motion, frame_rate: float) -> Signal:
     """A dance as rows of numbers of about unit size, the same wherever and however turned it is.
 
     The columns, in order: joint positions (24 * 3) relative to the pelvis' projection on the floor,
@@ -146,16 +146,16 @@ def motion_features(motion: Motion, rate: float) -> Signal:
 
     Args:
         motion: a dance.
-        rate: rows a second.
+        frame_rate: of the features (Hz).
 
     Returns:
-        (ceil(duration * rate), FEATURES) float32; row i describes the moment i / rate seconds.
+        (ceil(duration * frame_rate), FEATURES) float32; row i describes the time i / frame_rate.
 
     Raises:
-        MotionError: the motion has no frames, or the rate is not positive.
+        MotionError: the motion has no frames, or the frame rate is not positive.
     """
-    if not rate > 0:
-        raise MotionError(f"features at {rate} rows a second; ask for more than 0")
+    if not frame_rate > 0:
+        raise MotionError(f"features at {frame_rate} Hz; ask for more than 0")
     body = _Body(motion)
     columns = [
         _in_frame(body.placed, body.yaw).reshape(len(body.yaw), -1) * _PLACE_SCALE / body.stature,
@@ -167,10 +167,10 @@ def motion_features(motion: Motion, rate: float) -> Signal:
         body.energy[:, None],
     ]
     features = np.concatenate(columns, axis=1)
-    if rate < RATE:
-        features = _smooth(features, 0.3 / rate)
-    rows = ceil(round(motion.duration * rate, 6))
-    return _interpolated(features, np.arange(rows) / rate)
+    if frame_rate < ANALYSIS_FRAME_RATE:
+        features = _smooth(features, 0.3 / frame_rate)
+    rows = ceil(round(motion.duration * frame_rate, 6))
+    return _interpolated(features, np.arange(rows) / frame_rate)
 
 
 @dataclass(frozen=True)
@@ -187,10 +187,12 @@ class _Body:
     def _raw(self) -> Floats:
         """(n, 24, 3) metres at the rate of analysis."""
         given = self.motion.positions.astype(np.float64)
-        if len(given) == 1 or self.motion.fps == RATE:
+        if len(given) == 1 or self.motion.fps == ANALYSIS_FRAME_RATE:
             return given
         last = (len(given) - 1) / self.motion.fps
-        times = np.minimum(np.arange(ceil(last * RATE - 1e-6) + 1) / RATE, last)
+        times = np.minimum(
+            np.arange(ceil(last * ANALYSIS_FRAME_RATE - 1e-6) + 1) / ANALYSIS_FRAME_RATE, last
+        )
         spline = make_interp_spline(
             np.arange(len(given)) / self.motion.fps, given, k=min(3, len(given) - 1)
         )
@@ -218,7 +220,7 @@ class _Body:
     def contacts(self) -> Floats:
         """(n, 4) as :func:`foot_contacts` has them."""
         heights = self.joints[:, FEET, 1] / self.stature
-        window = min(round(_FLOOR_WINDOW * RATE), 2 * len(heights))
+        window = min(round(_FLOOR_WINDOW * ANALYSIS_FRAME_RATE), 2 * len(heights))
         floor = percentile_filter(heights, 10, size=(window, 1), mode="nearest")
         low = expit((_LOW - heights + floor) / _LOW_EDGE)
         speed = np.linalg.norm(self.velocity[:, FEET], axis=2)
@@ -243,7 +245,7 @@ class _Body:
     @cached_property
     def pulses(self) -> Floats:
         """(n,) as :func:`contact_pulses` has them."""
-        times = np.arange(len(self._raw)) / RATE
+        times = np.arange(len(self._raw)) / ANALYSIS_FRAME_RATE
         pulses = np.zeros(len(times))
         for moment, clear in self.landings:
             np.maximum(pulses, clear * np.exp(-0.5 * ((times - moment) / _PULSE) ** 2), out=pulses)
@@ -278,7 +280,7 @@ class _Body:
     @cached_property
     def frame_velocity(self) -> Floats:
         """(n, 24, 3) m/s at which the joints change their places in the body's frame."""
-        return _smooth(_in_frame(self.placed, self.yaw), 1 / RATE, order=1)
+        return _smooth(_in_frame(self.placed, self.yaw), 1 / ANALYSIS_FRAME_RATE, order=1)
 
     @cached_property
     def energy(self) -> Floats:
@@ -295,9 +297,9 @@ class _Body:
 def _smooth(values: Floats, seconds: float, order: int = 0) -> Floats:
     """Gaussian filter over time, or its derivative a second; nothing moves beyond the ends."""
     filtered: Floats = gaussian_filter1d(
-        values, seconds * RATE, axis=0, order=order, mode="nearest"
+        values, seconds * ANALYSIS_FRAME_RATE, axis=0, order=order, mode="nearest"
     )
-    return filtered * RATE**order
+    return filtered * ANALYSIS_FRAME_RATE**order
 
 
 def _rises(contact: Floats) -> list[tuple[float, float]]:
@@ -305,9 +307,14 @@ def _rises(contact: Floats) -> list[tuple[float, float]]:
     found = []
     for frame in np.flatnonzero((contact[:-1] < 0.5) & (contact[1:] >= 0.5)):
         before, after = contact[frame], contact[frame + 1]
-        first, last = frame - round(_LOOK_BACK * RATE), frame + round(_LOOK_AHEAD * RATE)
+        first, last = (
+            frame - round(_LOOK_BACK * ANALYSIS_FRAME_RATE),
+            frame + round(_LOOK_AHEAD * ANALYSIS_FRAME_RATE),
+        )
         rise = contact[frame + 1 : last + 1].max() - contact[max(first, 0) : frame + 1].min()
-        found.append((float(frame + (0.5 - before) / (after - before)) / RATE, float(rise)))
+        found.append(
+            (float(frame + (0.5 - before) / (after - before)) / ANALYSIS_FRAME_RATE, float(rise))
+        )
     return found
 
 
@@ -321,6 +328,6 @@ def _in_frame(vectors: Floats, yaw: Floats) -> Floats:
 def _interpolated(signal: Floats, times: Floats) -> Signal:
     """A signal (n, ...) at the rate of analysis, at given seconds; its end goes on for ever."""
     columns = signal.reshape(len(signal), -1).T
-    grid = np.arange(len(signal)) / RATE
+    grid = np.arange(len(signal)) / ANALYSIS_FRAME_RATE
     found = np.stack([np.interp(times, grid, column) for column in columns], axis=1)
     return found.reshape(len(times), *signal.shape[1:]).astype(np.float32)

@@ -1,13 +1,14 @@
-"""Layers of MotionBeat's towers: phase rotation, and attention that rotates and is guided.
+"""Layers of MotionBeat's towers: phase rotation, phase attention, contact-guided attention.
 
-A tower works in the *local frame* of each token. Before attention, queries, keys and values turn
-by multiples of their token's bar phase; what attention gives turns back. Only differences of phase
-are left, so a tower's states are the same wherever the bar is said to begin, and the states turned
-once more, :class:`PhaseRotation` of them, are the bar-equivariant representation: a shift of the
-bar phase by δ rotates each pair of channels by kδ and does nothing else. (MotionBeat,
-arXiv:2510.13244, names phase rotation and contact guidance; the equations are this project's.)
+Before attention, queries, keys and values are rotated by multiples of their token's bar phase; the
+output is rotated back. Only differences of phase remain, so the states do not depend on where the
+bar begins. The states rotated once more by :class:`PhaseRotation` are the bar-equivariant
+representation: a shift of the bar phase by δ rotates each pair of channels by kδ and does nothing
+else. MotionBeat (arXiv:2510.13244) names phase rotation and contact guidance; the equations are
+this project's.
 """
 
+import itertools
 import math
 
 import torch
@@ -16,8 +17,8 @@ from torch.nn import functional
 
 BAR_HARMONICS = (1, 2, 3)
 BEAT_HARMONICS = (1, 2, 3, 4, 5, 6, 7, 8, 9)
-_REACH = 16  # beats; farther tokens are equally far
-_NEVER = -1e4  # finite, or a window of padding alone would be NaN
+_MAX_DISTANCE = 16  # beats; farther tokens are equally far
+_MASKED = -1e4  # finite, or a window of padding alone would be NaN
 
 
 class PhaseRotation(nn.Module):
@@ -49,15 +50,13 @@ class PhaseRotation(nn.Module):
         super().__init__()
         if width % 2:
             raise ValueError(f"phase rotation of {width} channels; give an even number")
-        still = (width // 2 + 1) // 2
-        turning = [
-            (*bar, *beat)[index % (len(bar) + len(beat))] for index in range(width // 2 - still)
-        ]
-        of_beat = [index % (len(bar) + len(beat)) >= len(bar) for index in range(len(turning))]
-        bars = [0 if beaten else k for k, beaten in zip(turning, of_beat, strict=True)]
-        beats = [k if beaten else 0 for k, beaten in zip(turning, of_beat, strict=True)]
-        self.register_buffer("bar", torch.tensor([0] * still + bars).float(), persistent=False)
-        self.register_buffer("beat", torch.tensor([0] * still + beats).float(), persistent=False)
+        harmonics = itertools.cycle([(k, 0) for k in bar] + [(0, k) for k in beat])
+        turning = width // 4
+        bars, beats = torch.tensor(
+            [(0, 0)] * (width // 2 - turning) + list(itertools.islice(harmonics, turning))
+        ).T.float()
+        self.register_buffer("bar", bars.clone(), persistent=False)
+        self.register_buffer("beat", beats.clone(), persistent=False)
 
     def harmonics(self, beats_per_bar: Tensor) -> Tensor:
         """Harmonic k of each pair: (..., 1) beats a bar to (..., width / 2)."""
@@ -95,16 +94,16 @@ class PhaseAttention(nn.Module):
     Args:
         width: channels of a token.
         heads: number of heads; they divide the width into even parts.
-        rotate: False leaves the rotation out, for comparison.
+        phase_rotation: False leaves the rotation out, for ablation.
     """
 
-    def __init__(self, width: int, heads: int, rotate: bool = True) -> None:
+    def __init__(self, width: int, heads: int, phase_rotation: bool = True) -> None:
         super().__init__()
         self.heads = heads
-        self.inner = nn.Linear(width, 3 * width)
-        self.outer = nn.Linear(width, width)
-        self.rotation = PhaseRotation(width // heads, beat=()) if rotate else None
-        self.distance = nn.Parameter(torch.zeros(2 * _REACH + 1, heads))
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out_proj = nn.Linear(width, width)
+        self.rotation = PhaseRotation(width // heads, beat=()) if phase_rotation else None
+        self.distance_bias = nn.Parameter(torch.zeros(2 * _MAX_DISTANCE + 1, heads))
 
     def forward(self, x: Tensor, phase: Tensor, beats_per_bar: Tensor, mask: Tensor) -> Tensor:
         """Attend.
@@ -123,23 +122,23 @@ class PhaseAttention(nn.Module):
     def _bias(self, mask: Tensor) -> Tensor:
         """(B, heads, n, n) bias of the logits of the beats' distance; far below 0 for padding."""
         place = torch.arange(mask.shape[1], device=mask.device)
-        apart = (place[:, None] - place).clamp(-_REACH, _REACH) + _REACH
-        bias = self.distance[apart].permute(2, 0, 1)
-        return bias.masked_fill(~mask[:, None, None], _NEVER)
+        apart = (place[:, None] - place).clamp(-_MAX_DISTANCE, _MAX_DISTANCE) + _MAX_DISTANCE
+        bias = self.distance_bias[apart].permute(2, 0, 1)
+        return bias.masked_fill(~mask[:, None, None], _MASKED)
 
     def _attend(self, x: Tensor, phase: Tensor, beats_per_bar: Tensor, bias: Tensor) -> Tensor:
         size = (*x.shape[:2], self.heads, -1)
-        query, key, value = (part.reshape(size) for part in self.inner(x).chunk(3, dim=-1))
-        clock = phase[:, :, None], beats_per_bar[:, None, None]
+        query, key, value = (part.reshape(size) for part in self.qkv(x).chunk(3, dim=-1))
+        bar = phase[:, :, None], beats_per_bar[:, None, None]
         if self.rotation is not None:
-            query, key, value = (self.rotation(part, *clock) for part in (query, key, value))
+            query, key, value = (self.rotation(part, *bar) for part in (query, key, value))
         query, key, value = (part.transpose(1, 2) for part in (query, key, value))
-        heard = functional.scaled_dot_product_attention(query, key, value, bias.to(query.dtype))
-        heard = heard.transpose(1, 2)
+        attended = functional.scaled_dot_product_attention(query, key, value, bias.to(query.dtype))
+        attended = attended.transpose(1, 2)
         if self.rotation is not None:
-            heard = self.rotation(heard, *clock, inverse=True)
-        attended: Tensor = self.outer(heard.flatten(2))
-        return attended
+            attended = self.rotation(attended, *bar, inverse=True)
+        projected: Tensor = self.out_proj(attended.flatten(2))
+        return projected
 
 
 class ContactGuidedAttention(PhaseAttention):
@@ -151,11 +150,11 @@ class ContactGuidedAttention(PhaseAttention):
     Args:
         width: channels of a token.
         heads: number of heads.
-        rotate: False leaves the rotation out, for comparison.
+        phase_rotation: False leaves the rotation out, for ablation.
     """
 
-    def __init__(self, width: int, heads: int, rotate: bool = True) -> None:
-        super().__init__(width, heads, rotate)
+    def __init__(self, width: int, heads: int, phase_rotation: bool = True) -> None:
+        super().__init__(width, heads, phase_rotation)
         self.guidance = nn.Parameter(torch.zeros(heads))
 
     def forward(  # type: ignore[override]
@@ -179,20 +178,20 @@ class ContactGuidedAttention(PhaseAttention):
 
 
 class Block(nn.Module):
-    """Attention and a feed-forward layer, each with a normalisation before and a way around it.
+    """Pre-norm transformer block: attention and an MLP, each with a residual connection.
 
     Args:
         attention: the attention.
         width: channels of a token.
-        dropout: in the feed-forward layer.
+        dropout: in the MLP.
     """
 
     def __init__(self, attention: PhaseAttention, width: int, dropout: float) -> None:
         super().__init__()
         self.attention = attention
-        self.before = nn.LayerNorm(width)
-        self.forth = nn.Sequential(
-            nn.LayerNorm(width),
+        self.norm1 = nn.LayerNorm(width)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
             nn.Linear(width, 4 * width),
             nn.GELU(),
             nn.Dropout(dropout),
@@ -202,6 +201,6 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, *clock: Tensor) -> Tensor:
         """Map (B, n, width) tokens to the same shape; ``clock`` is passed to the attention."""
-        x = x + self.attention(self.before(x), *clock)
-        update: Tensor = self.forth(x)
+        x = x + self.attention(self.norm1(x), *clock)
+        update: Tensor = self.mlp(self.norm2(x))
         return x + update

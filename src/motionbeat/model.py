@@ -1,13 +1,14 @@
 """MotionBeat: an audio tower and a motion tower on beat-synchronous tokens.
 
-Each tower embeds the positions of a beat as one token and relates tokens by phase-rotated attention
-(the motion tower by contact-guided attention as well). Its states are read at any moment by
-*carrying*: the states of the nearest beats, interpolated, turned by the bar phase of that moment. A
-linear layer on carried states is a Fourier series over the beat whose coefficients the state sets,
-so pulses between and on beats need no finer tokens.
+Each tower embeds a beat as one token and relates tokens by phase-rotated attention (the motion
+tower by contact-guided attention as well). Its states are read at any time by interpolating the
+states of the nearest beats and rotating them by the bar phase of that time. A linear layer on
+interpolated states is a Fourier series over the beat whose coefficients the state sets, so pulses
+between and on beats need no finer tokens.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,23 +25,27 @@ from motionbeat.tokens import POSITIONS, Clock, beat_synchronous
 SAMPLE_RATE = 22_050
 HOP = 220
 BANDS = 80
-AUDIO_RATE = SAMPLE_RATE / HOP
-"""Spectral frames a second."""
+AUDIO_FRAME_RATE = SAMPLE_RATE / HOP
+"""Frame rate of the mel spectrum (Hz)."""
 
 FRAME_RATE = 50.0
-"""Frames a second of the encoder's output."""
+"""Frame rate of the encoder's output (Hz)."""
 
-MOTION_RATE = 30.0
-"""Rows of motion features a second."""
+MOTION_FRAME_RATE = 30.0
+"""Frame rate of motion features (Hz)."""
 
-WHEN_RATE = 10.0
-"""Moments a second at which embeddings of a clip are compared."""
+EMBEDDING_FRAME_RATE = 10.0
+"""Frame rate of the time embedding (Hz)."""
 
-_WHAT, _WHEN = 128, 16  # channels of an embedding: of the whole clip, of each moment
+CLIP_WIDTH, TIME_WIDTH = 128, 16
+"""Channels of the clip embedding, and of each frame of the time embedding."""
+
 _STEM = 64
-_WINDOW, _MARGIN = 48, 12  # beats that attend to each other, and those of them on each side that
-# another window answers for
-_COLOURLESS = 0.3  # share of training clips whose average spectrum is hidden
+_WINDOW, _MARGIN = 48, 12  # beats of an attention window, and its beats on each side whose states
+# are taken from the neighbouring window
+_MEAN_LEVEL = 1.0  # about that of a mean spectrum
+_CHUNK = 20 * (_WINDOW - 2 * _MARGIN)  # beats of a long recording encoded at once
+_MEAN_SPECTRUM_DROPOUT = 0.3  # share of training clips whose mean spectrum is hidden
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Size:
         heads: of each attention.
         audio_blocks: blocks of the audio tower.
         motion_blocks: blocks of the motion tower.
-        dropout: in the feed-forward layers.
+        dropout: in the MLPs.
     """
 
     width: int
@@ -71,7 +76,7 @@ SIZES = {
 
 
 class Tower(nn.Module):
-    """What both towers share: stem, blocks, and the heads that read carried states.
+    """Base of both towers: stem, blocks, and the heads that read interpolated states.
 
     Args:
         features: columns of the input frames.
@@ -86,22 +91,25 @@ class Tower(nn.Module):
         super().__init__()
         width = size.width
         self.stem = nn.ModuleList(
-            nn.Conv1d(inner, _STEM, 5, padding="same") for inner in (features, _STEM)
+            nn.Conv1d(channels, _STEM, 5, padding="same") for channels in (features, _STEM)
         )
         self.token = nn.Linear(POSITIONS * _STEM + extras, width)
         self.blocks = nn.ModuleList(Block(one, width, size.dropout) for one in attention)
         self.norm = nn.LayerNorm(width)
         self.rotation = PhaseRotation(width)
-        self.what = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, _WHAT))
-        self.when = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, _WHEN))
-        self.rhythm = nn.Linear(width, 2)
+        self.clip_head, self.time_head = (
+            nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, channels))
+            for channels in (CLIP_WIDTH, TIME_WIDTH)
+        )
+        self.rhythm_head = nn.Linear(width, 2)
 
     def encode(
-        self, frames: Tensor, rate: float, clock: Clock, extras: Tensor, contact: Tensor | None
-    ) -> list[Tensor]:
-        """States (B, n, width) of the beats: the tokens, then what each block makes of them."""
+        self, frames: Tensor, frame_rate: float, clock: Clock, extras: Tensor,
+        contact: Tensor | None,
+    ) -> list[Tensor]:  # fmt: skip
+        """States (B, n, width) of the beats: the tokens, then the output of each block."""
         mask = clock.mask.repeat_interleave(POSITIONS, dim=1).unsqueeze(1)
-        x = beat_synchronous(frames, rate, clock).mT
+        x = beat_synchronous(frames, frame_rate, clock).mT
         for convolution in self.stem:
             x = functional.gelu(convolution(x)) * mask
         x = x.mT.reshape(len(x), -1, POSITIONS * _STEM)
@@ -109,73 +117,74 @@ class Tower(nn.Module):
         x = self.token(torch.cat([x, periods, extras.expand(-1, x.shape[1], -1)], dim=-1))
         states = [x]
         windows = _Windows(clock.mask)
-        seen = [windows.cut(one) for one in (clock.phase, clock.mask)]
+        phase, mask = windows.cut(clock.phase), windows.cut(clock.mask)
         metre = clock.beats_per_bar.repeat_interleave(windows.count, dim=0)
         guide = [] if contact is None else [windows.cut(contact)]
         x = windows.cut(x)
         for block in self.blocks:
-            x = block(x, seen[0], metre, seen[1], *guide)
+            x = block(x, phase, metre, mask, *guide)
             states.append(windows.join(x))
         states[-1] = self.norm(states[-1])
         return states
 
-    def carry(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
-        """States (B, n, width) of the beats at (B, F) seconds: (B, F, width)."""
-        found = clock.interpolate(states, seconds)
-        phase, metre = clock.phase_at(seconds), clock.beats_per_bar[:, None]
-        carried: Tensor = self.rotation(found, phase, metre)
-        return carried
+    def interpolate_states(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
+        """States (B, n, width) of the beats, interpolated and rotated at (B, F) seconds."""
+        between = clock.interpolate(states, seconds)
+        rotated: Tensor = self.rotation(
+            between, clock.phase_at(seconds), clock.beats_per_bar[:, None]
+        )
+        return rotated
 
     def embed(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
-        """Embedding of clips.
+        """Embeddings of clips.
 
-        The first half of a squared embedding's unit length is *what* is heard or danced, from the
-        mean over the beats; the other is *when*, from carried states moment by moment less their
-        mean. So the cosine of two embeddings is the mean of two cosines.
+        Two parts of equal length beside each other: the clip embedding, from the mean state of the
+        beats, and the time embedding, from interpolated states frame by frame less their mean. So
+        the cosine of two embeddings is the mean of two cosines.
 
         Args:
             states: (B, n, width).
             clock: the beats of the clips.
-            seconds: (B, F) moments to compare, the same for all that shall be compared.
+            seconds: (B, F) times of the frames, the same for all clips to be compared.
 
         Returns:
             (B, d) of unit length.
         """
         weights = clock.mask.unsqueeze(-1) / clock.mask.sum(dim=1)[:, None, None]
-        what = self.what((states * weights).sum(dim=1))
-        when = self.when(self.carry(states, clock, seconds))
-        when = (when - when.mean(dim=1, keepdim=True)).flatten(1)
-        parts = [functional.normalize(part.float(), dim=-1) for part in (what, when)]
+        clip = self.clip_head((states * weights).sum(dim=1))
+        time = self.time_head(self.interpolate_states(states, clock, seconds))
+        time = (time - time.mean(dim=1, keepdim=True)).flatten(1)
+        parts = [functional.normalize(part.float(), dim=-1) for part in (clip, time)]
         return torch.cat(parts, dim=-1) / 2**0.5
 
     def rhythms(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
         """Logits (B, F, 2) of the rhythm heads at (B, F) seconds: onsets, then contact pulses."""
-        logits: Tensor = self.rhythm(self.carry(states, clock, seconds))
+        logits: Tensor = self.rhythm_head(self.interpolate_states(states, clock, seconds))
         return logits
 
 
 class AudioTower(Tower):
-    """The tower that listens.
+    """The tower of music.
 
     Args:
         size: of the tower.
-        rotate: False leaves phase rotation out of the attention, for comparison.
+        phase_rotation: False leaves phase rotation out of the attention, for ablation.
     """
 
-    def __init__(self, size: Size, rotate: bool = True) -> None:
+    def __init__(self, size: Size, phase_rotation: bool = True) -> None:
         attention = [
-            PhaseAttention(size.width, size.heads, rotate) for _ in range(size.audio_blocks)
+            PhaseAttention(size.width, size.heads, phase_rotation) for _ in range(size.audio_blocks)
         ]
         super().__init__(BANDS, 2 + BANDS, size, attention)
 
     def forward(self, log_mel: Tensor, lengths: Tensor, clock: Clock) -> list[Tensor]:
         """Encode spectra.
 
-        The average spectrum is taken off the frames, which makes them blind to loudness and
-        equalisation, and given to every token beside them.
+        The mean spectrum is subtracted from the frames, which makes them blind to loudness and
+        equalisation, and added to every token as an input of its own.
 
         Args:
-            log_mel: (B, T, BANDS) at ``AUDIO_RATE``.
+            log_mel: (B, T, BANDS) at ``AUDIO_FRAME_RATE``.
             lengths: (B,) valid frames of each clip.
             clock: the beats.
 
@@ -184,45 +193,55 @@ class AudioTower(Tower):
         """
         mask = (torch.arange(log_mel.shape[1], device=lengths.device) < lengths[:, None])[..., None]
         mean = (log_mel * mask).sum(dim=1, keepdim=True) / lengths[:, None, None]
-        colour = mean - 1.0
+        mean_spectrum = mean - _MEAN_LEVEL
         if self.training:
-            kept = torch.rand(len(colour), 1, 1, device=colour.device) >= _COLOURLESS
-            colour = colour * kept
-        metre = (clock.beats_per_bar == 3)[:, None, None].to(colour.dtype)
-        extras = torch.cat([metre, colour], dim=-1)
-        return self.encode((log_mel - mean) * mask, AUDIO_RATE, clock, extras, None)
+            shape = (len(mean), 1, 1)
+            kept = torch.rand(shape, device=mean.device) >= _MEAN_SPECTRUM_DROPOUT
+            mean_spectrum = mean_spectrum * kept
+        frames = (log_mel - mean) * mask
+        return self.encode(frames, AUDIO_FRAME_RATE, clock, self.extras(mean_spectrum, clock), None)
+
+    def extras(self, mean_spectrum: Tensor, clock: Clock) -> Tensor:
+        """(B, 1, 2 + BANDS) inputs of every token beside its frames."""
+        metre = (clock.beats_per_bar == 3)[:, None, None].to(mean_spectrum.dtype)
+        return torch.cat([metre, mean_spectrum], dim=-1)
 
 
 class MotionTower(Tower):
-    """The tower that watches.
+    """The tower of motion.
 
     Args:
         size: of the tower.
-        rotate: False leaves phase rotation out of the attention, for comparison.
-        guide: False leaves contact guidance out, for comparison.
+        phase_rotation: False leaves phase rotation out of the attention, for ablation.
+        contact_guidance: False leaves contact guidance out of the attention, for ablation.
     """
 
-    def __init__(self, size: Size, rotate: bool = True, guide: bool = True) -> None:
-        kind = ContactGuidedAttention if guide else PhaseAttention
-        attention = [kind(size.width, size.heads, rotate) for _ in range(size.motion_blocks)]
+    def __init__(
+        self, size: Size, phase_rotation: bool = True, contact_guidance: bool = True
+    ) -> None:
+        kind = ContactGuidedAttention if contact_guidance else PhaseAttention
+        attention = [
+            kind(size.width, size.heads, phase_rotation) for _ in range(size.motion_blocks)
+        ]
         super().__init__(FEATURES, 2, size, attention)
-        self.guide = guide
+        self.contact_guidance = contact_guidance
 
     def forward(self, features: Tensor, clock: Clock) -> list[Tensor]:
         """Encode motion.
 
         Args:
-            features: (B, T, FEATURES) at ``MOTION_RATE``; 0 beyond the end of a clip.
+            features: (B, T, FEATURES) at ``MOTION_FRAME_RATE``; 0 beyond the end of a clip.
             clock: the beats.
 
         Returns:
             States (B, n, width): the tokens', then each block's.
         """
         metre = (clock.beats_per_bar == 3)[:, None, None].to(features.dtype)
-        pulses = features[..., PULSES : PULSES + 1]
-        strikes = beat_synchronous(pulses, MOTION_RATE, clock).reshape(len(metre), -1, POSITIONS)
-        contact = strikes.amax(dim=2) if self.guide else None
-        return self.encode(features, MOTION_RATE, clock, metre, contact)
+        contact = None
+        if self.contact_guidance:
+            pulses = beat_synchronous(features[..., PULSES : PULSES + 1], MOTION_FRAME_RATE, clock)
+            contact = pulses.reshape(len(metre), -1, POSITIONS).amax(dim=2)
+        return self.encode(features, MOTION_FRAME_RATE, clock, metre, contact)
 
 
 class MotionBeat(nn.Module):
@@ -230,33 +249,38 @@ class MotionBeat(nn.Module):
 
     Args:
         size: name in ``SIZES``.
-        rotate: False leaves phase rotation out of the attention, for comparison.
-        guide: False leaves contact guidance out, for comparison.
+        phase_rotation: False leaves phase rotation out of the attention, for ablation.
+        contact_guidance: False leaves contact guidance out of the attention, for ablation.
 
     Raises:
         KeyError: no size of that name.
     """
 
-    def __init__(self, size: str = "small", rotate: bool = True, guide: bool = True) -> None:
+    def __init__(
+        self, size: str = "small", phase_rotation: bool = True, contact_guidance: bool = True
+    ) -> None:
         super().__init__()
-        self.audio = AudioTower(SIZES[size], rotate)
-        self.motion = MotionTower(SIZES[size], rotate, guide)
+        self.audio = AudioTower(SIZES[size], phase_rotation)
+        self.motion = MotionTower(SIZES[size], phase_rotation, contact_guidance)
 
 
-class Listening(nn.Module):
-    """From waveforms to spectra and beats: all that the audio tower is told about a clip."""
+class AudioFrontend(nn.Module):
+    """From waveforms to the inputs of the audio tower: mel spectra and beats."""
 
     def __init__(self) -> None:
         super().__init__()
         self.spectrum = LogMelSpectrum(SAMPLE_RATE, HOP, BANDS)
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Clock]:
-        """Map (B, T) samples at ``SAMPLE_RATE`` to (B, frames, BANDS) and the beats heard."""
+        """Map (B, T) samples at ``SAMPLE_RATE`` to (B, frames, BANDS) and the tracked beats."""
         log_mel = self.spectrum(waveform)
-        curves = log_mel.float().cpu().numpy()
         grids = [
-            beat_grid(onset_envelope(one, AUDIO_RATE), accent_curve(one, AUDIO_RATE), AUDIO_RATE)
-            for one in curves
+            beat_grid(
+                onset_envelope(one, AUDIO_FRAME_RATE),
+                accent_curve(one, AUDIO_FRAME_RATE),
+                AUDIO_FRAME_RATE,
+            )
+            for one in log_mel.float().cpu().numpy()
         ]
         return log_mel, Clock.of(grids).to(log_mel.device)
 
@@ -264,17 +288,16 @@ class Listening(nn.Module):
 class _Windows:
     """Cuts sequences of beats into overlapping windows, and joins their middles again.
 
-    Which window answers for a beat depends on its number alone, so a clip has the same states in
-    any batch.
+    The window that gives a beat's state depends on the beat's number alone, so a clip has the same
+    states in any batch.
     """
 
     def __init__(self, mask: Tensor) -> None:
         size, step = mask.shape[1], _WINDOW - 2 * _MARGIN
-        place = torch.arange(size, device=mask.device)
-        self.owner = ((place - _MARGIN) // step).clamp_min(0)
+        self.place = torch.arange(size, device=mask.device)
+        self.owner = ((self.place - _MARGIN) // step).clamp_min(0)
         self.count = max(0, (size - 1 - _MARGIN) // step) + 1
         self.starts = torch.arange(self.count, device=mask.device) * step
-        self.place = place
         self.length = min(_WINDOW, size)
         self.padding = max(0, int(self.count - 1) * step + self.length - size)
 
@@ -296,30 +319,63 @@ class _Windows:
 
 
 class MotionBeatEncoder(Encoder):
-    """The audio tower as a frozen encoder: its states carried to the frames of a fixed rate.
+    """The audio tower as a frozen encoder: its states, interpolated at a fixed frame rate.
 
     Args:
-        model: the towers; only the one that listens is used.
+        model: the towers; only the audio tower is used.
     """
 
-    context = 10.0
+    context = math.inf
 
     def __init__(self, model: MotionBeat) -> None:
         super().__init__()
-        self.listening = Listening()
+        self.frontend = AudioFrontend()
         self.tower = model.audio
         self.eval().requires_grad_(False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples at 22.05 kHz as (B, blocks + 1, frames, width) at 50 Hz."""
-        log_mel, clock = self.listening(waveform)
+        log_mel, clock = self.frontend(waveform)
         lengths = torch.full((len(log_mel),), log_mel.shape[1], device=log_mel.device)
         states = self.tower(log_mel, lengths, clock)
         seconds = frame_times(waveform)
-        return torch.stack([self.tower.carry(one, clock, seconds) for one in states], dim=1)
+        return torch.stack(
+            [self.tower.interpolate_states(one, clock, seconds) for one in states], dim=1
+        )
+
+    def stream(self, waveform: Tensor) -> Iterator[Tensor]:
+        """Encode a whole recording, the tower working on some minutes of beats at a time.
+
+        Mean spectrum and beats are those of the whole recording. A window of beats answers for its
+        middle, so with windows that begin at the same beats and with one window more on either side
+        the states of a chunk are those of the whole.
+        """
+        log_mel, clock = self.frontend(waveform)
+        seconds = frame_times(waveform)
+        mean = log_mel.mean(dim=1, keepdim=True)
+        extras = self.tower.extras(mean - _MEAN_LEVEL, clock)
+        edge, beats = _WINDOW - _MARGIN, clock.mask.shape[1]
+        place = clock.beat(seconds)[0] - 0.5  # among the middles of beats
+        done = 0
+        for first in range(0, beats, _CHUNK):
+            last = min(first + _CHUNK + 2 * edge + 1, beats)
+            times = clock.times[0, [first, last]] * AUDIO_FRAME_RATE
+            low, high = max(0, int(times[0]) - 1), int(times[1]) + 3
+            start = low / AUDIO_FRAME_RATE
+            part = clock.beats(first, last, start)
+            states = self.tower.encode(
+                log_mel[:, low:high] - mean, AUDIO_FRAME_RATE, part, extras, None
+            )
+            count = len(place) if last == beats else int((place < first + _CHUNK + edge).sum())
+            here = seconds[:, done:count] - start
+            yield torch.cat([self.tower.interpolate_states(one, part, here) for one in states])
+            done = count
+            if last == beats:
+                return
 
 
 def frame_times(waveform: Tensor) -> Tensor:
     """(B, F) seconds of the frames of (B, T) samples at ``SAMPLE_RATE``."""
     count = int(waveform.shape[1] * FRAME_RATE / SAMPLE_RATE) + 1
-    return (torch.arange(count, device=waveform.device) / FRAME_RATE).expand(len(waveform), -1)
+    frames = torch.arange(count, dtype=torch.float64, device=waveform.device)
+    return (frames / FRAME_RATE).expand(len(waveform), -1)

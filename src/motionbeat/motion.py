@@ -32,7 +32,7 @@ class MotionError(MotionBeatError):
     """Motion data that cannot be used, with the reason."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)  # Lightning cannot gather predictions that are frozen
 class Motion:
     """A dance as joint positions.
 
@@ -87,8 +87,12 @@ class Motion:
         return np.asarray(make_interp_spline(times, self.positions, k=3)(wanted), np.float32)
 
     @classmethod
-    def load(cls, path: str | Path) -> "Motion":
+    def load(cls, path: str | Path, fps: float | None = None) -> "Motion":
         """Read a motion written as :meth:`arrays`; pickled arrays are refused.
+
+        Args:
+            path: of the file.
+            fps: frames a second, whatever the file says; needed where it does not say.
 
         Raises:
             MotionError: the file is missing, no archive, damaged, lacks an array, or holds no
@@ -98,13 +102,16 @@ class Motion:
             with np.load(path, allow_pickle=False) as arrays, np.errstate(over="ignore"):
                 found = {name: arrays[name] for name in arrays if name in ("positions", "contacts")}
                 positions = found["positions"].astype(np.float32, copy=False)
-                fps = float(arrays["fps"])
+                if fps is None and "fps" in arrays:
+                    fps = float(arrays["fps"])
         except Exception as error:  # a stranger's file may fail in any way
             # NumPy's own words advise to unpickle it.
             reason = "no .npz with numbers positions and fps"
             if isinstance(error, OSError) and error.strerror:
                 reason = error.strerror
             raise MotionError(f"{path}: unreadable motion ({reason}); generate it again") from error
+        if fps is None:
+            raise MotionError(f"{path}: has no frame rate; say it by --fps")
         return cls(positions, fps, found.get("contacts"))
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:

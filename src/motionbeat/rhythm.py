@@ -40,6 +40,8 @@ _SHORTEST = 2.0  # s; less cannot repeat itself
 _LOW_BANDS = 8
 _LOW_WEIGHT = 0.6
 _NOVELTY_SPAN = 0.5  # s
+_BLOCK = 8192  # frames, and
+_WINDOWS = 256  # windows of the tempogram that are computed at once, which bounds the memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +53,13 @@ class BeatGrid:
             The first is at or before the clip's start and the last at or after its end.
         positions: (n,) place of each beat in its bar, 0 on the downbeat.
         beats_per_bar: length of a bar.
+        has_beat: False where no beat was found, and a uniform grid stands in.
     """
 
     times: Times
     positions: NDArray[np.int64]
     beats_per_bar: int
+    has_beat: bool = True
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -70,7 +74,7 @@ def uniform_grid(duration: float) -> BeatGrid:
     period = 60 / UNIFORM_TEMPO
     count = max(1, int(np.ceil(round(duration / period, 6))))
     times = np.arange(count + 1, dtype=np.float64) * period
-    return BeatGrid(times, np.arange(count) % METRES[0], METRES[0])
+    return BeatGrid(times, np.arange(count) % METRES[0], METRES[0], has_beat=False)
 
 
 def mistaken_grid(grid: BeatGrid, rng: np.random.Generator) -> BeatGrid:
@@ -111,9 +115,8 @@ def onset_envelope(log_mel: NDArray[np.float32], rate: float) -> Curve:
     Returns:
         (frames,) non-negative, with a deviation of 1 unless nothing ever sets in.
     """
-    rises = _rises(log_mel)
-    envelope = rises.mean(axis=1) + _LOW_WEIGHT * rises[:, :_LOW_BANDS].mean(axis=1)
-    return sharpened(envelope, rate)
+    overall, low = _rises(log_mel)
+    return sharpened(overall + _LOW_WEIGHT * low, rate)
 
 
 def sharpened(envelope: NDArray[np.floating], rate: float) -> Curve:
@@ -132,12 +135,9 @@ def accent_curve(log_mel: NDArray[np.float32], rate: float) -> Curve:
     Returns:
         (frames,), of mean 0 and about unit size.
     """
-    low = gaussian_filter1d(_rises(log_mel)[:, :_LOW_BANDS].mean(axis=1), 0.03 * rate)
-    span = max(1, round(_NOVELTY_SPAN * rate))
-    padded = np.pad(log_mel, ((span, span), (0, 0)), mode="edge").astype(np.float64)
-    sums = np.concatenate([np.zeros((1, log_mel.shape[1])), padded.cumsum(axis=0)])
-    means = (sums[span:] - sums[:-span]) / span
-    novelty = np.abs(means[span:-1] - means[: -span - 1]).mean(axis=1)
+    _, low = _rises(log_mel)
+    low = gaussian_filter1d(low, 0.03 * rate)
+    novelty = _novelty(log_mel, max(1, round(_NOVELTY_SPAN * rate)))
     return np.asarray(_standardised(low) + _standardised(novelty), np.float32)
 
 
@@ -171,11 +171,31 @@ def beat_grid(envelope: Curve, accents: Curve, rate: float) -> BeatGrid:
     return BeatGrid(times, positions, metre)
 
 
-def _rises(log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
-    around = maximum_filter1d(log_mel, 3, axis=1)
-    rises = np.zeros_like(log_mel)
-    rises[2:] = np.maximum(log_mel[2:] - around[:-2], 0)
-    return rises
+def _rises(log_mel: NDArray[np.float32]) -> tuple[Curve, Curve]:
+    """(frames,) mean rise of all bands over two frames before, and of the low bands."""
+    overall, low = np.zeros((2, len(log_mel)), np.float32)
+    for start in range(0, len(log_mel), _BLOCK):
+        part = log_mel[max(0, start - 2) : start + _BLOCK]
+        around = maximum_filter1d(part, 3, axis=1)
+        rises = np.zeros_like(part)
+        rises[2:] = np.maximum(part[2:] - around[:-2], 0)
+        rises = rises[min(start, 2) :]
+        overall[start : start + _BLOCK] = rises.mean(axis=1)
+        low[start : start + _BLOCK] = rises[:, :_LOW_BANDS].mean(axis=1)
+    return overall, low
+
+
+def _novelty(log_mel: NDArray[np.float32], span: int) -> Times:
+    """(frames,) change of the mean spectrum from ``span`` frames before to ``span`` after."""
+    novelty = np.empty(len(log_mel))
+    for start in range(0, len(log_mel), _BLOCK):
+        frames = np.arange(start - span, min(start + _BLOCK, len(log_mel)) + span)
+        part = log_mel[frames.clip(0, len(log_mel) - 1)].astype(np.float64)
+        sums = np.concatenate([np.zeros((1, log_mel.shape[1])), part.cumsum(axis=0)])
+        means = (sums[span:] - sums[:-span]) / span
+        change = np.abs(means[span:-1] - means[: -span - 1])
+        novelty[start : start + _BLOCK] = change.mean(axis=1)
+    return novelty
 
 
 def _standardised(curve: NDArray[np.floating]) -> Times:
@@ -187,19 +207,21 @@ def _local_periods(envelope: Times, rate: float) -> tuple[Times, float]:
     """(frames,) beat period in frames, and how clearly the envelope repeats, at most about 1."""
     step, size = round(_STEP * rate), round(_WINDOW * rate)
     around = np.lib.stride_tricks.sliding_window_view(np.pad(envelope, size // 2), size)[::step]
-    windows = around * np.hanning(size)
-    power = np.fft.irfft(np.abs(np.fft.rfft(windows, 2 * size)) ** 2)[:, :size]
-    taper = np.fft.irfft(np.abs(np.fft.rfft(np.hanning(size), 2 * size)) ** 2)[:size]
-    correlation = power / np.maximum(taper, 0.05 * taper[0])
-    correlation /= np.maximum(correlation[:, :1], 1e-9)
-    # A window of noise correlates with itself at every lag by the square of its mean.
-    strength = np.zeros((len(correlation), len(_TEMPI)))
-    for multiple, share in _MULTIPLES:
-        lags = multiple * 60 * rate / _TEMPI
-        whole = lags.astype(np.int64).clip(0, size - 2)
-        part = lags - whole
-        heard = correlation[:, whole] * (1 - part) + correlation[:, whole + 1] * part
-        strength += share * np.where(lags < size - 1, heard, 0.0)
+    hann = np.hanning(size)
+    taper = np.fft.irfft(np.abs(np.fft.rfft(hann, 2 * size)) ** 2)[:size]
+    strength = np.zeros((len(around), len(_TEMPI)))
+    for start in range(0, len(around), _WINDOWS):
+        windows = around[start : start + _WINDOWS] * hann
+        power = np.fft.irfft(np.abs(np.fft.rfft(windows, 2 * size)) ** 2)[:, :size]
+        correlation = power / np.maximum(taper, 0.05 * taper[0])
+        correlation /= np.maximum(correlation[:, :1], 1e-9)
+        # A window of noise correlates with itself at every lag by the square of its mean.
+        for multiple, share in _MULTIPLES:
+            lags = multiple * 60 * rate / _TEMPI
+            whole = lags.astype(np.int64).clip(0, size - 2)
+            part = lags - whole
+            heard = correlation[:, whole] * (1 - part) + correlation[:, whole + 1] * part
+            strength[start : start + _WINDOWS] += share * np.where(lags < size - 1, heard, 0.0)
     octaves = np.log2(_TEMPI)
     evidence = np.log(np.maximum(strength, 1e-3))
     evidence -= 0.5 * ((octaves - np.log2(_PREFERRED)) / _OCTAVES) ** 2

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 _COMPRESSION = 1000.0  # puts the knee of the logarithm 60 dB below full scale
+_BLOCK = 8192  # frames computed at once, which bounds the memory
 
 
 class AmplitudeSpectrum(nn.Module):
@@ -61,4 +62,13 @@ class LogMelSpectrum(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map (B, T) samples to (B, frames, bands)."""
-        return torch.log1p(_COMPRESSION * (self.spectrum(waveform) @ self.filters))
+        hop = self.spectrum.hop
+        margin = self.spectrum.fft_size // (2 * hop) + 1  # frames that see a block's edge
+        frames = waveform.shape[1] // hop + 1
+        bands = waveform.new_empty(len(waveform), frames, self.filters.shape[1])
+        for first in range(0, frames, _BLOCK):
+            start = max(0, first - margin)
+            part = self.spectrum(waveform[:, start * hop : (first + _BLOCK + margin) * hop])
+            part = part[:, first - start :][:, :_BLOCK]
+            bands[:, first : first + _BLOCK] = torch.log1p(_COMPRESSION * (part @ self.filters))
+        return bands

@@ -1,4 +1,4 @@
-"""Beat-synchronous tokens: frames of any rate, cut at the beats of a grid.
+"""Beat-synchronous tokens: frames of any frame rate, averaged between the beats of a grid.
 
 A :class:`Clock` is a batch of beat grids as tensors. Every beat becomes a fixed number of positions
 whatever its length, so tempo changes, pickups and any metre need no special case.
@@ -6,7 +6,7 @@ whatever its length, so tempo changes, pickups and any metre need no special cas
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,12 +18,11 @@ POSITIONS = 12
 """Positions in a beat: divisible by what beats are divided by, two, three and four."""
 
 
-@dataclass(frozen=True, eq=False)
-class Clock:
+class Clock(NamedTuple):
     """Beat grids of a batch of clips.
 
     Attributes:
-        times: (B, n + 1) float64 seconds; padding goes on counting.
+        times: (B, n + 1) float64 seconds; padding continues in steps of a second.
         positions: (B, n) place of each beat in its bar, 0 on the downbeat.
         beats_per_bar: (B,).
         mask: (B, n) True for real beats.
@@ -55,11 +54,20 @@ class Clock:
 
     def to(self, device: torch.device | str) -> "Clock":
         """The same clock on a device."""
-        return Clock(**{name: x.to(device, non_blocking=True) for name, x in vars(self).items()})
+        return Clock(*(x.to(device, non_blocking=True) for x in self))
 
     def first(self, count: int) -> "Clock":
         """The clock of the first clips of the batch."""
-        return Clock(**{name: value[:count] for name, value in vars(self).items()})
+        return Clock(*(x[:count] for x in self))
+
+    def beats(self, first: int, last: int, start: float) -> "Clock":
+        """The clock of some of the beats, counting seconds from ``start``."""
+        return Clock(
+            self.times[:, first : last + 1] - start,
+            self.positions[:, first:last],
+            self.beats_per_bar,
+            self.mask[:, first:last],
+        )
 
     @property
     def phase(self) -> Tensor:
@@ -71,8 +79,8 @@ class Clock:
         """(B, n) length of the beats in seconds."""
         return self.times.diff(dim=1)
 
-    def moments(self, positions: int = POSITIONS) -> Tensor:
-        """(B, n, positions) seconds of so many positions in each beat, from its first moment on."""
+    def position_times(self, positions: int = POSITIONS) -> Tensor:
+        """(B, n, positions) seconds of evenly spaced positions in each beat, from its start."""
         part = torch.arange(positions, device=self.times.device) / positions
         return self.times[:, :-1, None] + part * self.periods[..., None]
 
@@ -94,14 +102,14 @@ class Clock:
         return 2 * math.pi * place / self.beats_per_bar[:, None]
 
     def interpolate(self, states: Tensor, seconds: Tensor) -> Tensor:
-        """States of the beats, thought of at their middles, at any moment.
+        """Linear interpolation of the states of the beats, which stand at their middles.
 
         Args:
             states: (B, n, width).
             seconds: (B, F).
 
         Returns:
-            (B, F, width); the first and last state go on beyond the ends.
+            (B, F, width); the first and last state are held beyond the ends.
         """
         last = (self.mask.sum(dim=1, keepdim=True) - 1).to(self.times.dtype)
         place = torch.minimum((self.beat(seconds) - 0.5).clamp_min(0), last)
@@ -112,28 +120,28 @@ class Clock:
         return before + part * (after - before)
 
 
-def beat_synchronous(frames: Tensor, rate: float, clock: Clock) -> Tensor:
+def beat_synchronous(frames: Tensor, frame_rate: float, clock: Clock) -> Tensor:
     """Average frames over the positions of each beat.
 
-    Frame ``i`` stands for the time from (i - 1/2) / rate to (i + 1/2) / rate, and the averages are
-    exact integrals, so positions shorter than a frame are interpolated and none is lost. Beyond
+    Frame ``i`` covers the time from (i - 1/2) / frame_rate to (i + 1/2) / frame_rate. The averages
+    are exact integrals, so positions shorter than a frame are interpolated and none is lost. Beyond
     the first and last frame everything is 0.
 
     Args:
         frames: (B, T, width).
-        rate: frames a second.
+        frame_rate: of the frames (Hz).
         clock: the beats.
 
     Returns:
         (B, n * POSITIONS, width); 0 at padding.
     """
     sums = torch.nn.functional.pad(frames.double().cumsum(dim=1), (0, 0, 1, 0))
-    edges = torch.cat([clock.moments().flatten(1), clock.times[:, -1:]], dim=1)
-    place = (edges * rate + 0.5).clamp(0, frames.shape[1])
+    edges = torch.cat([clock.position_times().flatten(1), clock.times[:, -1:]], dim=1)
+    place = (edges * frame_rate + 0.5).clamp(0, frames.shape[1])
     low = place.floor().clamp_max(frames.shape[1] - 1).long()
     below = _rows(sums, low)
     at_edges = below + (place - low).unsqueeze(-1) * (_rows(sums, low + 1) - below)
-    spans = edges.diff(dim=1).unsqueeze(-1) * rate
+    spans = edges.diff(dim=1).unsqueeze(-1) * frame_rate
     tokens = (at_edges.diff(dim=1) / spans).to(frames.dtype)
     return tokens * clock.mask.repeat_interleave(POSITIONS, dim=1).unsqueeze(-1)
 

@@ -1,4 +1,4 @@
-"""Weights: written and read as safetensors, found by name inside the package, checked by digest."""
+"""Weights: safetensors files, found by name inside the package, checked by their SHA-256."""
 
 import hashlib
 import json
@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from motionbeat.encoder import EncoderCard
 from motionbeat.errors import MotionBeatError
+from motionbeat.files import replacing
 from motionbeat.model import FRAME_RATE, SAMPLE_RATE, SIZES, MotionBeat, MotionBeatEncoder
 
 FOLDER = Path(__file__).parent / "pretrained"
@@ -19,7 +20,7 @@ FOLDER = Path(__file__).parent / "pretrained"
 CARDS = {
     "motionbeat-small": EncoderCard(
         name="motionbeat-small",
-        revision="1",
+        revision="2",
         sample_rate=SAMPLE_RATE,
         frame_rate=FRAME_RATE,
         layers=SIZES["small"].audio_blocks + 1,
@@ -39,11 +40,12 @@ class WeightsError(MotionBeatError):
     """Weights that cannot be used, with the reason and the remedy."""
 
 
-def save_weights(model: MotionBeat, architecture: dict[str, Any], path: Path) -> None:
-    """Write a model's weights with the architecture they belong to."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def save_weights(model: MotionBeat, architecture: dict[str, Any], path: Path) -> str:
+    """Write a model's weights with the arguments of :class:`MotionBeat`; return their SHA-256."""
     state = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
-    save_file(state, path, {_CONFIGURATION: json.dumps(architecture, sort_keys=True)})
+    with replacing(path) as unfinished:
+        save_file(state, unfinished, {_CONFIGURATION: json.dumps(architecture, sort_keys=True)})
+    return _digest(path)
 
 
 def from_pretrained(name: str | Path = "motionbeat-small") -> MotionBeatEncoder:

@@ -7,20 +7,44 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from motionbeat.audio import load_audio, resample
-from motionbeat.model import AUDIO_RATE, SAMPLE_RATE
+from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import Motion, MotionError
-from motionbeat.pretraining.pairs import listen
-from motionbeat.rhythm import uniform_grid
-from motionbeat.tasks.metrics import dance
+from motionbeat.pretraining.pairs import audio_inputs
+from motionbeat.tasks.metrics.dance_alignment import (
+    ALIGNMENTS,
+    HIT,
+    Frames,
+    Music,
+    PairScores,
+    Variant,
+    alignment,
+    coverage,
+    hit_rate,
+    motion_beats,
+    pair_scores,
+)
+from motionbeat.tasks.metrics.dance_features import (
+    Floats,
+    Positions,
+    geometric_features,
+    kinetic_features,
+)
+from motionbeat.tasks.metrics.dance_physics import (
+    PFC_FPS,
+    bone_length_drift,
+    floating,
+    floor_height,
+    foot_sliding_ratio,
+    jerk,
+    penetration,
+    physical_foot_contact,
+)
 
 Better = Literal["higher", "lower", "as real"]
-Positions = NDArray[np.float32]
-Times = NDArray[np.float64]
 
-FEATURES_FPS = dance.ALIGNMENTS["fact"].fps
+FEATURES_FPS = ALIGNMENTS["fact"].fps
 """Frames a second of the kinetic and geometric features."""
 
 SHORTEST = 20 / 30
@@ -43,67 +67,60 @@ class BeatScore:
     better: Better
     fps: float
     sigma: float
-    variant: dance.Variant
-    of: Callable[[NDArray[np.int64], int, Times], float]
+    variant: Variant
+    of: Callable[[Frames, int, Floats], float]
 
-    def table(self, motions: Sequence[Motion], songs: Sequence[Times]) -> Times:
-        """(motions, songs) score of every dance to every piece of music."""
-        rows = []
-        for motion in motions:
-            positions = motion.at(self.fps)
-            moves = dance.motion_beats(positions, self.variant)
-            rows.append([self.of(moves, len(positions), beats) for beats in songs])
-        return np.array(rows, np.float64).reshape(len(motions), len(songs))
+    def pairs(
+        self, motions: Sequence[Motion], songs: Sequence[Music], own: Sequence[int]
+    ) -> PairScores:
+        """Scores of every dance with its own music, by number, and with every other piece."""
+        positions = [motion.at(self.fps) for motion in motions]
+        moves = [motion_beats(one, self.variant) for one in positions]
+        return pair_scores(self.of, self.fps, moves, [len(one) for one in positions], songs, own)
 
 
 BEAT_SCORES: dict[str, BeatScore] = {
-    f"BAS {variant}": BeatScore(
-        "higher",
-        settings.fps,
-        settings.sigma,
-        variant,
-        lambda moves, length, beats, variant=variant: dance.alignment(  # type: ignore[misc]
-            moves, length, beats, variant=variant
-        ),
-    )
-    for variant, settings in dance.ALIGNMENTS.items()
-} | {
-    "beat coverage": BeatScore("as real", 60.0, float("nan"), "fact", dance.coverage),
-    "beat hit rate": BeatScore("higher", 60.0, dance.HIT, "fact", dance.hit_rate),
+    **{
+        f"BAS {variant}": BeatScore(
+            "higher", settings.fps, settings.sigma, variant, partial(alignment, variant=variant)
+        )
+        for variant, settings in ALIGNMENTS.items()
+    },
+    "beat coverage": BeatScore("as real", 60.0, float("nan"), "fact", coverage),
+    "beat hit rate": BeatScore("higher", 60.0, HIT, "fact", hit_rate),
 }
+"""By name."""
 
 PHYSICAL_SCORES: dict[str, tuple[Better, Callable[[Positions], float]]] = {
-    "PFC": ("lower", dance.physical_foot_contact),
-    "foot sliding": ("lower", dance.foot_sliding_ratio),
-    "penetration mm": ("lower", lambda p: dance.penetration(p, dance.floor_height(p))),
-    "float mm": ("as real", lambda p: dance.floating(p, dance.floor_height(p))),
-    "jerk m/s³": ("as real", partial(dance.jerk, fps=dance.PFC_FPS)),
-    "bone drift %": ("lower", dance.bone_length_drift),
+    "PFC": ("lower", physical_foot_contact),
+    "foot sliding": ("lower", foot_sliding_ratio),
+    "penetration mm": ("lower", lambda p: penetration(p, floor_height(p))),
+    "float mm": ("as real", lambda p: floating(p, floor_height(p))),
+    "jerk m/s³": ("as real", partial(jerk, fps=PFC_FPS)),
+    "bone drift %": ("lower", bone_length_drift),
 }
-"""By name: which way is better, and the score of positions at ``dance.PFC_FPS``."""
+"""By name: which way is better, and the score of positions at ``PFC_FPS``."""
 
-FEATURES: dict[str, Callable[[Positions], Times]] = {
-    "k legacy": lambda positions: dance.kinetic_features(
-        positions - positions[0, 0], variant="legacy"
-    ),
-    "k fixed": partial(dance.kinetic_features, fps=FEATURES_FPS),
-    "g": dance.geometric_features,
+FEATURES: dict[str, Callable[[Positions], Floats]] = {
+    "k legacy": lambda positions: kinetic_features(positions - positions[0, 0], variant="legacy"),
+    "k fixed": partial(kinetic_features, fps=FEATURES_FPS),
+    "g": geometric_features,
 }
 """By name: features of positions at ``FEATURES_FPS``."""
 
 
-def hear(path: Path) -> Times:
-    """Seconds of the beats heard in a piece of music; none where there is no beat.
+def estimate_beats(path: Path) -> Music:
+    """Estimate the beats of a piece of music; none where it has no beat.
 
     Raises:
         AudioError: the file is unreadable.
     """
-    _, envelope, grid = listen(resample(*load_audio(path), SAMPLE_RATE))
-    seconds = len(envelope) / AUDIO_RATE
-    if np.array_equal(grid.times, uniform_grid(seconds).times):  # what stands where none is found
-        return np.zeros(0)
-    times: Times = grid.times[(grid.times >= 0) & (grid.times < seconds)]
-    return times
+    waveform = resample(*load_audio(path), SAMPLE_RATE)
+    duration = len(waveform) / SAMPLE_RATE
+    _, _, grid = audio_inputs(waveform)
+    if not grid.has_beat:
+        return Music(np.zeros(0), duration)
+    return Music(grid.times[(grid.times >= 0) & (grid.times < duration)], duration)
 
 
 def check_length(motion: Motion) -> None:

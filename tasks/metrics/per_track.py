@@ -43,6 +43,6 @@ class PerTrack(Metric):
     def by_track(self) -> dict[str, Any]:
         """The values by track id, in the order of the ids."""
         joined, sizes = self.compute()
-        pieces = joined.split(sizes.view(-1).tolist())
+        pieces = torch.split(joined, sizes.view(-1).tolist())
         found = dict(pickle.loads(piece.numpy().tobytes()) for piece in pieces)
         return {track: found[track] for track in sorted(found)}

@@ -183,7 +183,7 @@ def test_a_context_of_the_whole_recording_is_never_cut():
         context=float("inf"),
         forward=lambda self, waveform: Loudness.forward(self, waveform) + waveform.mean(),
     )
-    assert "whole recording" in CHECKS["long audio"](kind())
+    assert CHECKS["long audio"](kind())
     assert check_card(kind)
 
 

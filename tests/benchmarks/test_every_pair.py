@@ -3,18 +3,18 @@
 from dataclasses import replace
 
 import pytest
+from motionbeat.benchmarks.runner import serves
+from motionbeat.tasks.beat import BeatTask
+from motionbeat.tasks.beat_references import Chance
+from motionbeat.tasks.clip import ClipTask
+from motionbeat.tasks.retrieval import RetrievalTask
+from motionbeat.tasks.tempo import TempoTask
 from tests import lookalikes
 from tests.command import motionbeat
 from tests.conftest import QUICK, record
 
 from motionbeat.benchmarks.registry import DATASETS, TASKS
-from motionbeat.benchmarks.runner import serves
-from motionbeat.tasks.beat import BeatTask
-from motionbeat.tasks.beat_references import Chance
-from motionbeat.tasks.clip import ClipTask
-from motionbeat.tasks.dance import DanceTask
-from motionbeat.tasks.retrieval import RetrievalTask
-from motionbeat.tasks.tempo import TempoTask
+from motionbeat.tasks.dance_generation import DanceGeneration
 
 PAIRS = [
     (module, name, task)
@@ -35,7 +35,7 @@ def test_a_task_runs_on_a_copy_of_the_dataset(module, name, task, tmp_path, monk
     monkeypatch.setattr(ClipTask, "max_steps", 10)
     monkeypatch.setattr(ClipTask, "epochs", 0)
     monkeypatch.setattr(ClipTask, "check_every", 5)
-    for kind_of_pair in (RetrievalTask, DanceTask):
+    for kind_of_pair in (RetrievalTask, DanceGeneration):
         monkeypatch.setattr(kind_of_pair, "window", 0.5)
         monkeypatch.setattr(kind_of_pair, "max_steps", 10)
         monkeypatch.setattr(kind_of_pair, "check_every", 5)

@@ -45,7 +45,7 @@ def written(results, *records, deformed=False):
 
 
 def printed(table):
-    console = Console(file=StringIO(), width=200, force_terminal=True, color_system=None)
+    console = Console(file=StringIO())
     print_table(table, console)
     return console.file.getvalue()
 

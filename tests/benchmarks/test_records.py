@@ -91,7 +91,7 @@ def test_older_records_are_left_out_in_one_line_and_damaged_ones_one_by_one(tmp_
     for name in ("good", "format", "format2", "task", "damaged", "lengths", "unknown"):
         write_model(tmp_path / "toy" / f"{name}.json", record(name))
     change(tmp_path / "toy" / "format.json", schema_version=1, evidence={})
-    change(tmp_path / "toy" / "format2.json", schema_version=1)
+    (tmp_path / "toy" / "format2.json").write_text('{"schema_version": 1, "key": "a"}')
     change(tmp_path / "toy" / "task.json", task_version=2)
     change(tmp_path / "toy" / "lengths.json", groups=[])
     change(tmp_path / "toy" / "unknown.json", task="juggling")

@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
 import torch
+from motionbeat.benchmarks.record import Protocol
+from motionbeat.benchmarks.runner import Folders, Run
+from motionbeat.tasks.beat import BeatTask
 from tests.clicks import Clicks
 
 from motionbeat.benchmarks import regression
 from motionbeat.benchmarks.cli import ENCODERS, split
 from motionbeat.benchmarks.encoders.pretrained.musicnn import Musicnn
 from motionbeat.benchmarks.encoders.random import RandomNetwork
-from motionbeat.benchmarks.record import Protocol
 from motionbeat.benchmarks.registry import ENCODERS as KNOWN
 from motionbeat.benchmarks.regression import (
     NUMBERS,
@@ -16,8 +18,6 @@ from motionbeat.benchmarks.regression import (
     compare_scores,
     tolerance,
 )
-from motionbeat.benchmarks.runner import Folders, Run
-from motionbeat.tasks.beat import BeatTask
 
 
 class Shuffled(RandomNetwork):

@@ -1,6 +1,6 @@
 import pandas as pd
 import pytest
-from tests.hand_made import Toy, know_toys, record, toy_cards
+from tests.hand_made import know_toys, record, toy_cards
 
 from motionbeat.benchmarks import results_page
 from motionbeat.benchmarks.leaderboards import OVERLAP, RENDERER, collect, write_csv
@@ -9,6 +9,7 @@ from motionbeat.benchmarks.results_page import (
     PAGES,
     ROOT,
     Column,
+    as_it_is,
     everything,
     primaries,
     with_tables,
@@ -64,10 +65,26 @@ def test_some_entries_on_some_datasets(results):
 
 
 def test_every_entry_on_every_dataset(results):
-    lines = everything(results, "toy", {Toy.primary: "Score", "tracks": "n"}, "Looked at.")
-    assert f"| mill (rendered) | good | 0.600 [0.500, 0.700] {OVERLAP} | 2 |" in lines
-    assert f"| watermill (rendered)¹ | good | 0.500 [0.400, 0.600] {RENDERER} | - |" in lines
-    assert "Looked at." in lines
+    text = everything(results, "toy", "Looked at.")
+    header, _, old, *_ = text.splitlines()
+    assert header == "| dataset | entry | Score | p (chance) | p (chance, Holm) | tracks | seeds |"
+    assert old.startswith("| watermill (rendered)¹ | other | - | - |")
+    good = f"| mill (rendered) | good | 0.600 [0.500, 0.700] {OVERLAP} | 0.020 | 0.020 | 2 | 1 |"
+    assert good in text
+    assert "Looked at." in text
+
+
+def test_a_file_as_it_is(tmp_path):
+    rows = {"model": ["a", "b"], "r_1": [0.25, 12.34], "r_1_std": [0.1, 2], "n": [378, 2]}
+    write_csv(tmp_path / "some.csv", pd.DataFrame(rows))
+    assert as_it_is(tmp_path / "some.csv", "Looked at.").splitlines() == [
+        "| model | r 1 | n |",
+        "| --- | --- | --- |",
+        "| a | 0.250 ±0.100 | 378 |",
+        "| b | 12.3 ±2.000 | 2 |",
+        "",
+        "Looked at.  ",
+    ]
 
 
 def test_text_outside_of_the_marks_stays(results, monkeypatch):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motionbeat.model import AUDIO_RATE, HOP, SAMPLE_RATE, Listening
+from motionbeat.model import AUDIO_FRAME_RATE, HOP, SAMPLE_RATE, AudioFrontend
 from motionbeat.rhythm import (
     FASTEST,
     METRES,
@@ -20,7 +20,7 @@ from motionbeat.rhythm import (
 
 TOLERANCE = 0.035
 SECONDS = 20.0
-FRAME = 1 / AUDIO_RATE
+FRAME = 1 / AUDIO_FRAME_RATE
 
 
 def accented_clicks(times, accented, kind="kick", seconds=SECONDS, seed=0):
@@ -44,9 +44,9 @@ def accented_clicks(times, accented, kind="kick", seconds=SECONDS, seed=0):
 
 def hear(waveform):
     with torch.inference_mode():
-        log_mel = Listening().spectrum(torch.from_numpy(waveform).float()[None])[0].numpy()
-    envelope = onset_envelope(log_mel, AUDIO_RATE)
-    return beat_grid(envelope, accent_curve(log_mel, AUDIO_RATE), AUDIO_RATE)
+        log_mel = AudioFrontend().spectrum(torch.from_numpy(waveform).float()[None])[0].numpy()
+    envelope = onset_envelope(log_mel, AUDIO_FRAME_RATE)
+    return beat_grid(envelope, accent_curve(log_mel, AUDIO_FRAME_RATE), AUDIO_FRAME_RATE)
 
 
 def steady(bpm, start=0.4, seconds=SECONDS):
@@ -181,7 +181,7 @@ def test_what_is_too_short_to_repeat_has_the_uniform_grid(seconds):
 @st.composite
 def curves(draw):
     frames = draw(st.one_of(st.integers(0, 3), st.integers(0, 900)))
-    rate = draw(st.sampled_from([30.0, 60.0, AUDIO_RATE]))
+    rate = draw(st.sampled_from([30.0, 60.0, AUDIO_FRAME_RATE]))
     rng = np.random.default_rng(draw(st.integers(0, 999)))
     kind = draw(st.sampled_from(["uniform", "sparse", "heavy", "pulses", "zero", "constant"]))
     envelope = {
@@ -239,7 +239,7 @@ def bands_that(change):
     log_mel = np.zeros((200, 40), np.float32)
     log_mel[:, 20] = 3
     change(log_mel[100:])
-    return onset_envelope(log_mel, AUDIO_RATE)
+    return onset_envelope(log_mel, AUDIO_FRAME_RATE)
 
 
 def test_a_sound_that_sets_in_is_an_onset_at_its_frame_and_the_next():
@@ -268,7 +268,7 @@ def test_a_sound_that_ends_or_slides_to_the_next_band_is_no_onset():
 def test_low_onsets_weigh_more_than_high_ones(band):
     log_mel = np.zeros((400, 40), np.float32)
     log_mel[100:110, 30], log_mel[300:310, band] = 3, 3
-    envelope = onset_envelope(log_mel, AUDIO_RATE)
+    envelope = onset_envelope(log_mel, AUDIO_FRAME_RATE)
     assert envelope[300] >= envelope[100] > 0
     assert (envelope[300] > 2 * envelope[100]) == (band == 3)
 
@@ -276,7 +276,9 @@ def test_low_onsets_weigh_more_than_high_ones(band):
 def test_accents_are_where_the_sound_changes():
     log_mel = np.zeros((600, 40), np.float32)
     log_mel[:200, 10:20], log_mel[200:, 25:35] = 3, 3
-    accents = accent_curve(log_mel, AUDIO_RATE)
+    accents = accent_curve(log_mel, AUDIO_FRAME_RATE)
     assert abs(accents.argmax() - 200) <= 1
     assert accents.mean() == pytest.approx(0, abs=1e-4)
-    assert np.array_equal(accent_curve(np.ones((50, 40), np.float32), AUDIO_RATE), np.zeros(50))
+    assert np.array_equal(
+        accent_curve(np.ones((50, 40), np.float32), AUDIO_FRAME_RATE), np.zeros(50)
+    )

@@ -61,8 +61,10 @@ def test_fewer_than_two_reference_beats_are_undefined(reference):
 
 @pytest.mark.parametrize(
     ("estimated", "acc1", "acc2"),
-    [(104, 1, 1), (96, 1, 1), (104.1, 0, 0), (208, 0, 1), (208.1, 0, 0), (300, 0, 1), (400, 0, 0)]
-    + [(52, 0, 1), (33.4, 0, 1), (25, 0, 0), (float("nan"), 0, 0)],
+    [
+        *[(104, 1, 1), (96, 1, 1), (104.1, 0, 0), (208, 0, 1), (208.1, 0, 0), (300, 0, 1)],
+        *[(400, 0, 0), (52, 0, 1), (33.4, 0, 1), (25, 0, 0), (float("nan"), 0, 0)],
+    ],
 )
 def test_tempo_within_4_percent_and_octaves(estimated, acc1, acc2):
     assert tempo_scores(100.0, float(estimated)) == {"acc1": acc1, "acc2": acc2}

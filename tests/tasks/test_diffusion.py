@@ -7,7 +7,16 @@ from torch import nn
 from torch.nn import functional
 
 from motionbeat.tasks import diffusion
-from motionbeat.tasks.diffusion import GUIDANCE, PATCH, STEPS, TIMES, Denoiser, kept, noised, sample
+from motionbeat.tasks.diffusion import (
+    GUIDANCE,
+    PATCH,
+    SAMPLING_STEPS,
+    TIMESTEPS,
+    Denoiser,
+    add_noise,
+    alpha_bar,
+    sample,
+)
 
 WIDTH, CONDITION, WINDOW = 5, 7, 24
 LENGTHS = [1, 2, WINDOW // 2, WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW // 2, 10 * WINDOW + 5]
@@ -19,7 +28,7 @@ class Stub(nn.Module):
     def __init__(self, guess, nothing=0.0):
         super().__init__()
         self.guess = guess
-        self.nothing = torch.full((CONDITION,), nothing)
+        self.null_condition = torch.full((CONDITION,), nothing)
         self.asked = []
 
     def forward(self, noisy, times, condition):
@@ -48,21 +57,21 @@ def made(seed=0):
 
 
 def test_the_signal_goes_from_all_to_nothing():
-    share = kept(torch.arange(TIMES))
+    share = alpha_bar(torch.arange(TIMESTEPS))
     assert (share.diff() <= 0).all()
     assert (share[:-10].diff() < 0).all()
     assert share[0] > 0.9999
     assert 0 < share[-1] < 1e-4
-    assert share[TIMES // 2] == pytest.approx(0.5, abs=0.02)
+    assert share[TIMESTEPS // 2] == pytest.approx(0.5, abs=0.02)
 
 
 def test_noise_keeps_the_variance():
     clean, noise = normal(2000, 3, WIDTH), normal(2000, 3, WIDTH, seed=1)
     for time in (0, 300, 999):
-        rows = noised(clean, torch.full((2000,), time), noise)
+        rows = add_noise(clean, torch.full((2000,), time), noise)
         assert rows.std().item() == pytest.approx(1, abs=0.02)
-    times = torch.tensor([0, TIMES - 1])
-    first, last = noised(clean[:2], times, noise[:2])
+    times = torch.tensor([0, TIMESTEPS - 1])
+    first, last = add_noise(clean[:2], times, noise[:2])
     torch.testing.assert_close(first, clean[0], atol=0.05, rtol=0)
     torch.testing.assert_close(last, noise[1], atol=0.02, rtol=0)
 
@@ -74,7 +83,7 @@ def test_what_is_known_at_each_row_is_sampled_at_each_row(total):
     rows = sample(stub, condition, WINDOW, noise)
     assert rows.shape == (total, WIDTH)
     torch.testing.assert_close(rows, GUIDANCE * condition[:, :WIDTH], atol=1e-5, rtol=1e-5)
-    assert len(stub.asked) == STEPS
+    assert len(stub.asked) == SAMPLING_STEPS
     [shape] = {shape for shape, _ in stub.asked}
     assert shape[1:] == (WINDOW, WIDTH)
     covered = (shape[0] // 2 + 1) * WINDOW // 2
@@ -96,7 +105,7 @@ def test_time_runs_from_noise_to_the_clean():
     stub = Stub(columns)
     sample(stub, normal(30, CONDITION), WINDOW, normal(30, WIDTH))
     times = [time.unique().item() for _, time in stub.asked]
-    assert times[0] == TIMES - 1
+    assert times[0] == TIMESTEPS - 1
     assert times[-1] == 0
     assert (np.diff(times) < 0).all()
     assert all(time == int(time) for time in times)
@@ -112,10 +121,10 @@ def test_each_step_takes_away_noise_of_the_same_draw():
 
     start = normal(WINDOW, WIDTH)
     sample(Stub(constant), torch.zeros(WINDOW, CONDITION), WINDOW, start)
-    first = kept(seen[0][1])
+    first = alpha_bar(seen[0][1])
     draw = (start - 0.7 * first.sqrt()) / (1 - first).sqrt()
     for noisy, time in seen:
-        wanted = noised(torch.full((1, WINDOW, WIDTH), 0.7), time, draw[None])
+        wanted = add_noise(torch.full((1, WINDOW, WIDTH), 0.7), time, draw[None])
         torch.testing.assert_close(noisy, wanted, atol=1e-3, rtol=0)
 
 
@@ -211,15 +220,15 @@ def test_a_network_learns_a_sequence_by_heart(small):
     optimiser = torch.optim.Adam(denoiser.parameters(), 0.003)
     generator = torch.Generator().manual_seed(0)
     for _ in range(400):
-        times = torch.randint(TIMES, (8,), generator=generator)
+        times = torch.randint(TIMESTEPS, (8,), generator=generator)
         noise = torch.randn(8, WINDOW, WIDTH, generator=generator)
         heard = condition.expand(8, -1, -1).clone()
-        heard[::4] = denoiser.nothing
+        heard[::4] = denoiser.null_condition
         rows = clean.expand(8, -1, -1)
-        loss = functional.mse_loss(denoiser(noised(rows, times, noise), times, heard), rows)
+        loss = functional.mse_loss(denoiser(add_noise(rows, times, noise), times, heard), rows)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     rows = sample(denoiser.eval(), condition, WINDOW, normal(WINDOW, WIDTH, seed=3))
     assert functional.mse_loss(rows, clean) < 0.02 * clean.var()
-    assert denoiser.nothing.abs().max() > 0, "what stands for silence is learned too"
+    assert denoiser.null_condition.abs().max() > 0, "what stands for silence is learned too"

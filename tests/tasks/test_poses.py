@@ -10,7 +10,7 @@ from tests.dancing import danced
 
 from motionbeat.kinematics import foot_contacts
 from motionbeat.motion import FEET, JOINTS, PARENTS, Motion, MotionError
-from motionbeat.tasks.metrics.dance import bone_length_drift
+from motionbeat.tasks.metrics.dance_physics import bone_length_drift
 from motionbeat.tasks.poses import CONTACT, FPS, GROUND, HEIGHT, JOINT, WIDTH, Body
 
 SECONDS = 4.0

@@ -1,30 +1,28 @@
-"""Batches of clips: which ones stand together, and what is compared with what."""
+"""Batches of clips: which pairs stand together, and where they are cut."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from motionbeat.discrimination import SAME_TEMPO
 from motionbeat.pretraining.pairs import (
+    AudioInputs,
     Features,
-    Heard,
+    MotionInputs,
     Pair,
-    Seen,
+    PairError,
+    cut_audio,
     cut_motion,
-    cut_music,
     features,
 )
 
 CLUSTER = 4
 """Clips of similar tempo that stand together in a batch."""
-
-SAME_TEMPO = 0.04
-"""Tempi that differ by so small a share are similar."""
 
 
 class Draw(NamedTuple):
@@ -43,59 +41,53 @@ class Draw(NamedTuple):
     seconds: float
 
 
-@dataclass(eq=False, repr=False)
-class Batch:
+class Batch(NamedTuple):
     """Clips of music, each with its motion, and with that motion shifted by a beat.
 
     Attributes:
-        heard: N clips of music.
-        seen: 3 N clips of motion: the true ones, then those one beat earlier, then one beat later.
+        audio: N clips of music.
+        motion: 3 N clips of motion: the true ones, then those one beat earlier, then one beat
+            later.
         seconds: length of all clips.
+        piece: (N,) index of the pair a clip is cut from.
+        tempo: (N,) beats a minute.
     """
 
-    heard: Heard
-    seen: Seen
+    audio: AudioInputs
+    motion: MotionInputs
     seconds: float
+    piece: Tensor
+    tempo: Tensor
 
-    def __len__(self) -> int:
-        return len(self.heard.lengths)
-
-    def to(self, device: torch.device | str, **_: Any) -> "Batch":
-        """The same batch on a device."""
-        return self._each(lambda x: x.to(device, non_blocking=True))
-
-    def pin_memory(self) -> "Batch":
-        """The same batch in memory from which a GPU copies without waiting."""
-        return self._each(Tensor.pin_memory)
-
-    def _each(self, change: Any) -> "Batch":
-        def changed(part: Any) -> Any:
-            if isinstance(part, Tensor):
-                return change(part)
-            return type(part)(**{name: changed(value) for name, value in vars(part).items()})
-
-        return Batch(changed(self.heard), changed(self.seen), self.seconds)
+    @property
+    def size(self) -> int:
+        """Number of clips of music."""
+        return len(self.piece)
 
 
-def cut(found: Sequence[Features], starts: Sequence[float], seconds: float) -> Batch:
-    """Cut clips out of features, each with its motion at three moments."""
+def cut(
+    found: Sequence[Features], starts: Sequence[float], seconds: float, pieces: Sequence[int]
+) -> Batch:
+    """Cut clips out of features, each with its motion and the two shifted ones."""
     shifts = [one.period(start + seconds / 2) for one, start in zip(found, starts, strict=True)]
     earlier = [start - shift for start, shift in zip(starts, shifts, strict=True)]
     later = [start + shift for start, shift in zip(starts, shifts, strict=True)]
     return Batch(
-        cut_music(found, starts, seconds),
+        cut_audio(found, starts, seconds),
         cut_motion([*found] * 3, [*starts, *earlier, *later], seconds),
         seconds,
+        torch.tensor(pieces),
+        torch.tensor([one.tempo for one in found]),
     )
 
 
-class PairDataset(Dataset[tuple[Features, Draw]]):
-    """Features of the drawn pairs; what is not in the cache is worked out where it is asked for.
+class PairDataset(Dataset[Batch]):
+    """Whole batches of the drawn clips; features missing in the cache are computed.
 
     Args:
         pairs: the pairs.
         cache: folder of the features.
-        captured: whether augmented dances turn, swing out and are seen as captured ones are.
+        captured: add the augmentation by captured motion.
     """
 
     def __init__(self, pairs: Sequence[Pair], cache: Path, captured: bool = False) -> None:
@@ -103,26 +95,23 @@ class PairDataset(Dataset[tuple[Features, Draw]]):
         self.cache = cache
         self.captured = captured
 
-    def __getitem__(self, draw: Draw) -> tuple[Features, Draw]:
-        """Features of the pair and variant of a draw."""
-        return features(self.pairs[draw.pair], draw.variant, self.cache, self.captured), draw
-
-
-def collate(items: Sequence[tuple[Features, Draw]]) -> Batch:
-    """Cut the clips of a batch, so that a shift by a beat stays inside each pair if it can."""
-    starts = []
-    for found, draw in items:
-        margin = found.period(found.duration / 2)
-        free = found.duration - draw.seconds - 2 * margin
-        starts.append(max(margin + draw.place * free, 0.0) if free > 0 else 0.0)
-    return cut([found for found, _ in items], starts, items[0][1].seconds)
+    def __getitem__(self, draws: Sequence[Draw]) -> Batch:
+        """Cut the drawn clips, such that a shift by a beat stays inside each pair if it can."""
+        found, starts = [], []
+        for draw in draws:
+            one = features(self.pairs[draw.pair], draw.variant, self.cache, self.captured)
+            margin = one.period(one.duration / 2)
+            free = one.duration - draw.seconds - 2 * margin
+            found.append(one)
+            starts.append(max(margin + draw.place * free, 0.0) if free > 0 else 0.0)
+        return cut(found, starts, draws[0].seconds, [draw.pair for draw in draws])
 
 
 class TempoSampler(Sampler[list[Draw]]):
-    """Batches made of clusters of clips that share a tempo and differ in bar phase and accents.
+    """Batches of clusters of clips that share a tempo and differ in bar phase and accents.
 
-    The draws follow from the seed alone; with the epoch as a part of it, training goes on after an
-    interruption with the very batches it would have had.
+    The draws follow from the seed and the epoch alone, so an interrupted training continues with
+    the batches it would have had. Lightning sets the epoch.
 
     Args:
         tempi: beats a minute of each pair; NaN where unknown.
@@ -130,11 +119,12 @@ class TempoSampler(Sampler[list[Draw]]):
         steps: batches an epoch.
         seconds: shortest and longest clip; clips of one batch have the same length.
         variants: features each pair has.
-        seed: of the draws, one or more numbers.
-        similar: False draws pairs regardless of their tempo, for comparison.
+        seed: of the draws.
+        rank: of the process; each has other draws.
+        similar_tempo: False draws pairs regardless of their tempo, for ablation.
 
     Raises:
-        ValueError: fewer pairs than a batch, or a batch that is no multiple of ``CLUSTER``.
+        PairError: batches that cannot be made.
     """
 
     def __init__(
@@ -144,24 +134,35 @@ class TempoSampler(Sampler[list[Draw]]):
         steps: int,
         seconds: tuple[float, float],
         variants: int,
-        seed: tuple[int, ...],
-        similar: bool = True,
+        seed: int = 0,
+        rank: int = 0,
+        similar_tempo: bool = True,
     ) -> None:
         if batch_size % CLUSTER or not 0 < batch_size <= len(tempi):
-            raise ValueError(
-                f"a batch of {batch_size} clips out of {len(tempi)} pairs; give a multiple of "
+            raise PairError(
+                f"a batch of {batch_size} clips out of {len(tempi)} pairs; choose a multiple of "
                 f"{CLUSTER} that is no more than there are pairs"
+            )
+        if min(steps, variants) < 1 or not 0 < seconds[0] <= seconds[1]:
+            raise PairError(
+                f"{steps} steps an epoch, {variants} variants, clips of {seconds[0]:g} to "
+                f"{seconds[1]:g} s; choose 1 or more of each, and the shorter length first"
             )
         order = np.argsort(tempi, kind="stable")  # NaN comes last, beside each other
         self.order, self.tempi = order, np.asarray(tempi)[order]
-        self.batch_size, self.steps = batch_size, steps
-        self.seconds, self.variants, self.seed, self.similar = seconds, variants, seed, similar
+        self.batch_size, self.steps, self.seconds = batch_size, steps, seconds
+        self.variants, self.similar_tempo = variants, similar_tempo
+        self.seed, self.epoch, self.rank = seed, 0, rank
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the number of the epoch."""
+        self.epoch = epoch
 
     def __len__(self) -> int:
         return self.steps
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        rng = np.random.default_rng(self.seed)
+        rng = np.random.default_rng((self.seed, self.epoch, self.rank))
         for _ in range(self.steps):
             seconds = float(rng.uniform(*self.seconds))
             yield [
@@ -171,7 +172,7 @@ class TempoSampler(Sampler[list[Draw]]):
 
     def _pairs(self, rng: np.random.Generator) -> list[int]:
         """Different pairs, cluster by cluster."""
-        if not self.similar:
+        if not self.similar_tempo:
             return [int(i) for i in rng.permutation(len(self.order))[: self.batch_size]]
         free = np.ones(len(self.order), bool)
         chosen: list[int] = []
@@ -180,17 +181,17 @@ class TempoSampler(Sampler[list[Draw]]):
             apart = np.abs(np.log(self.tempi / self.tempi[first]))
             apart = np.where(np.isnan(apart), np.inf, apart)
             close = np.flatnonzero(free & (apart <= np.log1p(SAME_TEMPO)))
-            if len(close) < CLUSTER:  # a rare tempo: its neighbours stand in
+            if len(close) < CLUSTER:  # a rare tempo: its neighbours are taken
                 near = np.argsort(np.abs(np.arange(len(free)) - first), kind="stable")
                 close = near[free[near]][:CLUSTER]
-            members = rng.permutation(close)[:CLUSTER]
-            free[members] = False
-            chosen += [int(self.order[member]) for member in members]
+            cluster = rng.permutation(close)[:CLUSTER]
+            free[cluster] = False
+            chosen += [int(self.order[index]) for index in cluster]
         return chosen
 
 
-def mates(rows: int) -> Tensor:
-    """(rows, CLUSTER - 1) the other members of each row's cluster."""
+def cluster_mates(rows: int) -> Tensor:
+    """(rows, CLUSTER - 1) the other rows of each row's cluster."""
     row = torch.arange(rows)
     inside = torch.arange(CLUSTER - 1)
     others = inside + (inside >= (row % CLUSTER)[:, None])

@@ -1,7 +1,7 @@
-"""The training step: two losses between music and motion, and the anchors of the rhythm heads."""
+"""Pretraining of MotionBeat as a LightningModule: losses, optimiser, validation."""
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning import LightningModule
@@ -9,113 +9,151 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
 
+from motionbeat.errors import MotionBeatError
 from motionbeat.kinematics import PULSES
 from motionbeat.losses import embodied_contrastive_loss, structural_rhythm_alignment_loss
-from motionbeat.model import AUDIO_RATE, MOTION_RATE, MotionBeat
-from motionbeat.pretraining.batches import Batch, mates
-from motionbeat.pretraining.evaluation import Clips, compare, embed, moments
-from motionbeat.pretraining.settings import Objective
+from motionbeat.model import AUDIO_FRAME_RATE, MOTION_FRAME_RATE, MotionBeat
+from motionbeat.pretraining.batches import Batch, cluster_mates
+from motionbeat.pretraining.evaluation import compare, embed, embedding_times
+from motionbeat.weights import load_model
+
+
+class PretrainingError(MotionBeatError):
+    """Settings that cannot be trained with, or a checkpoint of other settings."""
 
 
 class Pretraining(LightningModule):
     """MotionBeat with its losses, optimiser and validation.
 
-    Each tower has two rhythm curves, onsets and contact pulses. The audio tower's onsets are
-    anchored to the measured ones and the motion tower's contacts to theirs; what a tower cannot
-    measure, it learns from the other one through the Structural Rhythm Alignment Loss.
+    Each tower has two rhythm heads, onsets and contact pulses. The audio tower's onsets and the
+    motion tower's contacts are supervised by measured ones; what a tower cannot measure, it learns
+    from the other one through the Structural Rhythm Alignment Loss.
 
     Args:
-        model: the towers.
-        objective: the losses.
+        size: of the towers.
+        phase_rotation: False leaves phase rotation out, for ablation.
+        contact_guidance: False leaves contact guidance out, for ablation.
+        start: weights to begin with, a shipped name or a file; None for random ones.
+        lock_audio: keep the weights of the audio tower.
+        tempo_negatives: motions of similar tempo and other bar phase are negatives.
+        jitter_negatives: the clip's own motion shifted by a beat is a negative.
+        beat_weight: weight of soft-DTW over beats.
+        bar_weight: weight of the transport of accents in the bar.
+        anchor_weight: weight of the measured onsets and contacts.
+        gamma: smoothing of soft-DTW in squared pulses.
         learning_rate: the highest.
-        weight_decay: of AdamW.
-        warm_up: share of the steps over which the learning rate rises; it falls by a cosine after.
-        seed: of what is random in a step.
-        validation: clips to choose the checkpoint by; they are compared all with all.
-        locked: the audio tower keeps its weights, and so what it says of music.
+        weight_decay: of AdamW, for matrices.
+        warm_up: share of the steps over which the learning rate rises; it then falls by a cosine.
+        seed: of dropout.
+
+    Raises:
+        PretrainingError: the audio tower is locked at random weights, or ``start`` is of another
+            size.
     """
+
+    monitor = "val/r10"
+    mode = "max"
 
     def __init__(
         self,
-        model: MotionBeat,
-        objective: Objective,
-        learning_rate: float,
-        weight_decay: float,
-        warm_up: float,
-        seed: int,
-        validation: Clips,
-        locked: bool = False,
+        size: Literal["tiny", "small", "base"] = "small",
+        phase_rotation: bool = True,
+        contact_guidance: bool = True,
+        start: str | None = None,
+        lock_audio: bool = False,
+        tempo_negatives: bool = True,
+        jitter_negatives: bool = True,
+        beat_weight: float = 10.0,
+        bar_weight: float = 5.0,
+        anchor_weight: float = 1.0,
+        gamma: float = 0.01,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.05,
+        warm_up: float = 0.05,
+        seed: int = 0,
     ) -> None:
         super().__init__()
-        self.model = model
+        self.save_hyperparameters()
+        self.model = MotionBeat(size, phase_rotation, contact_guidance)
         self.temperature = nn.Parameter(torch.tensor(math.log(0.07)))
-        self.objective = objective
-        self.learning_rate, self.weight_decay = learning_rate, weight_decay
-        self.warm_up, self.seed = warm_up, seed
-        self.validation = validation
-        self.locked = locked
-        model.audio.requires_grad_(not locked)
+        if lock_audio and start is None:
+            raise PretrainingError("lock_audio would keep random weights; give start as well")
+        if start is not None:
+            try:
+                self.model.load_state_dict(load_model(start).state_dict())
+            except RuntimeError as error:
+                raise PretrainingError(
+                    f"{start} holds no model of size {size}; choose its size"
+                ) from error
+        self.model.audio.requires_grad_(not lock_audio)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What :class:`MotionBeat` is made with."""
+        return {name: self.hparams[name] for name in ("size", "phase_rotation", "contact_guidance")}
 
     def on_train_epoch_start(self) -> None:
-        """Make what is random depend on the seed and the epoch alone, also after a restart."""
-        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
-        self.model.audio.train(not self.locked)
+        """Seed dropout by the seed and the epoch alone, so that it is the same after a restart."""
+        torch.manual_seed(self.hparams["seed"] * 1_000_003 + self.current_epoch)
+        self.model.audio.train(not self.hparams["lock_audio"])
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of a batch, with its parts logged."""
         parts = self.losses(batch)
         self.log_dict(
             {f"train/{name}": value.detach() for name, value in parts.items()},
-            batch_size=len(batch),
+            batch_size=batch.size,
         )
         return parts["loss"]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Loss and its parts, scalars."""
-        model, goal, size = self.model, self.objective, len(batch)
-        heard, seen = batch.heard, batch.seen
-        audio = model.audio(heard.log_mel, heard.lengths, heard.clock)[-1]
-        motion = model.motion(seen.features, seen.clock)[-1]
+        goal, size = self.hparams, batch.size
+        audio = self.model.audio(batch.audio.log_mel, batch.audio.lengths, batch.audio.clock)[-1]
+        motion = self.model.motion(batch.motion.features, batch.motion.clock)[-1]
 
-        when = moments(batch.seconds).to(audio.device)
-        music = model.audio.embed(audio, heard.clock, when.expand(size, -1))
-        true, *shifted = model.motion.embed(motion, seen.clock, when.expand(3 * size, -1)).chunk(3)
+        times = embedding_times(batch.seconds).to(audio.device)
+        music = self.model.audio.embed(audio, batch.audio.clock, times.expand(size, -1))
+        true, *shifted = self.model.motion.embed(
+            motion, batch.motion.clock, times.expand(3 * size, -1)
+        ).chunk(3)
         jitter = torch.stack(shifted, dim=1)
-        tempo = jitter[mates(size).to(jitter.device)].flatten(1, 2)
+        tempo = jitter[cluster_mates(size).to(jitter.device)].flatten(1, 2)
         contrast = embodied_contrastive_loss(
             music,
             true,
-            tempo if goal.tempo_negatives else None,
-            jitter if goal.jitter_negatives else None,
+            tempo if goal["tempo_negatives"] else None,
+            jitter if goal["jitter_negatives"] else None,
             self.temperature.exp().clamp(0.01, 1.0),
             symmetric=True,
         )
         parts = {"contrast": contrast, **self._rhythm(batch, audio, motion[:size])}
-        total = contrast + goal.beat * parts["beat"] + goal.bar * parts["bar"]
-        return {"loss": total + goal.anchor * parts["anchor"], **parts}
+        loss = contrast + sum(
+            goal[f"{name}_weight"] * parts[name] for name in parts if name != "contrast"
+        )
+        return {"loss": loss, **parts}
 
     def _rhythm(self, batch: Batch, audio: Tensor, motion: Tensor) -> dict[str, Tensor]:
         """Alignment of the towers' rhythm curves on the beats of the music, and their anchors."""
-        heard, size = batch.heard, len(batch)
-        clock, watched = heard.clock, batch.seen.clock.first(size)
-        grid = clock.moments()
-        when = grid.flatten(1)
+        clock, size = batch.audio.clock, batch.size
+        grid = clock.position_times()
+        times = grid.flatten(1)
         curves = [
-            self.model.audio.rhythms(audio, clock, when).float(),
-            self.model.motion.rhythms(motion, watched, when).float(),
+            self.model.audio.rhythms(audio, clock, times).float(),
+            self.model.motion.rhythms(motion, batch.motion.clock.first(size), times).float(),
         ]
-        onsets = functional.max_pool1d(heard.onsets, 5, stride=1, padding=2)
-        contacts = batch.seen.features[:size, :, PULSES]
+        measured = [
+            (functional.max_pool1d(batch.audio.onsets, 5, stride=1, padding=2), AUDIO_FRAME_RATE),
+            (batch.motion.features[:size, :, PULSES], MOTION_FRAME_RATE),
+        ]
         real = clock.mask.repeat_interleave(grid.shape[2], dim=1)
-        inside = real & (when >= 0) & (when < batch.seconds)
-        anchors = [
+        inside = real & (times >= 0) & (times < batch.seconds)
+        anchor = sum(
             functional.binary_cross_entropy_with_logits(
-                logits[..., kind][inside], _sampled(curve, rate, when)[inside]
+                logits[..., head][inside], _sampled(*curve, times)[inside]
             )
-            for kind, (logits, curve, rate) in enumerate(
-                zip(curves, (onsets, contacts), (AUDIO_RATE, MOTION_RATE), strict=True)
-            )
-        ]
+            for head, (logits, curve) in enumerate(zip(curves, measured, strict=True))
+        )
         pulses = [logits.sigmoid().movedim(-1, 0).reshape(-1, *grid.shape[1:]) for logits in curves]
         structure = structural_rhythm_alignment_loss(
             pulses[0],
@@ -123,22 +161,20 @@ class Pretraining(LightningModule):
             clock.mask.repeat(2, 1),
             clock.positions.repeat(2, 1),
             clock.beats_per_bar.repeat(2),
-            self.objective.gamma,
-            float(self.objective.beat > 0),
-            float(self.objective.bar > 0),
+            self.hparams["gamma"],
+            float(self.hparams["beat_weight"] > 0),
+            float(self.hparams["bar_weight"] > 0),
         )
-        return {"beat": structure.beat, "bar": structure.bar, "anchor": anchors[0] + anchors[1]}
+        return {"beat": structure.beat, "bar": structure.bar, "anchor": torch.as_tensor(anchor)}
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Retrieval and discrimination among all clips of the validation batch."""
-        scores = compare(*embed(self.model, batch), self.validation)
+        scores = compare(*embed(self.model, batch.audio, batch.motion, batch.seconds), batch)
         self.log_dict(
-            {f"validation/{name}": value for name, value in scores.items() if value == value},
-            batch_size=len(batch),
+            {f"val/{name}": value for name, value in scores.items() if value == value},
+            batch_size=batch.size,
             sync_dist=True,
         )
-        both = scores["music_to_motion_r10"] + scores["motion_to_music_r10"]
-        self.log("retrieval", both / 2, batch_size=len(batch), prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; only matrices decay."""
@@ -149,24 +185,25 @@ class Pretraining(LightningModule):
         ]
         optimizer = torch.optim.AdamW(
             groups,
-            lr=self.learning_rate,
-            weight_decay=self.weight_decay,
+            lr=self.hparams["learning_rate"],
+            weight_decay=self.hparams["weight_decay"],
         )
         steps = int(self.trainer.estimated_stepping_batches)
-        rising = max(1, round(self.warm_up * steps))
+        rising: int = max(1, round(self.hparams["warm_up"] * steps))
 
         def factor(step: int) -> float:
             if step < rising:
                 return (step + 1) / rising
-            return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+            done = (step - rising) / max(1, steps - rising)
+            return 0.5 * (1 + math.cos(math.pi * done))
 
-        schedule: Any = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _sampled(curve: Tensor, rate: float, when: Tensor) -> Tensor:
+def _sampled(curve: Tensor, frame_rate: float, times: Tensor) -> Tensor:
     """A curve (B, T) at (B, F) seconds, interpolated."""
-    place = (when * rate).clamp(0, curve.shape[1] - 1)
+    place = (times * frame_rate).clamp(0, curve.shape[1] - 1)
     low = place.floor().long()
     high = (low + 1).clamp_max(curve.shape[1] - 1)
     before, after = curve.gather(1, low), curve.gather(1, high)

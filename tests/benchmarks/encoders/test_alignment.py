@@ -6,14 +6,14 @@ import soundfile
 import torch
 
 from motionbeat.audio import load_audio, resample
+from motionbeat.benchmarks.encoders.no_music import NoMusic
 from motionbeat.benchmarks.encoders.pretrained.basic_pitch import BasicPitch
 from motionbeat.benchmarks.encoders.pretrained.hub import HubEncoder
 from motionbeat.benchmarks.encoders.pretrained.mtg_taggers import BlockTagger
 from motionbeat.benchmarks.encoders.pretrained.musicnn import Musicnn
-from motionbeat.benchmarks.encoders.no_music import NoMusic
 from motionbeat.benchmarks.registry import ENCODERS
 from motionbeat.benchmarks.store import encode
-from motionbeat.model import AUDIO_RATE, SAMPLE_RATE, Listening, MotionBeatEncoder
+from motionbeat.model import AUDIO_FRAME_RATE, SAMPLE_RATE, AudioFrontend, MotionBeatEncoder
 from motionbeat.rhythm import onset_envelope
 
 RATE, SECONDS = 44_100, 60
@@ -97,16 +97,16 @@ def test_clicks_are_where_the_file_has_them(name, files):
 
 def test_motionbeat_hears_clicks_where_the_file_has_them(files):
     """In the spectrum its towers are given, and in the onsets that its beats are found by."""
-    listening = Listening()
+    listening = AudioFrontend()
     silence, clicks = (
         listening.spectrum(torch.from_numpy(resample(*load_audio(file), SAMPLE_RATE))[None])[0]
         for file in files
     )
     spectrum = (clicks - silence).norm(dim=-1).numpy()
-    onsets = onset_envelope(clicks.numpy(), AUDIO_RATE)
+    onsets = onset_envelope(clicks.numpy(), AUDIO_FRAME_RATE)
     for answer, heard in ((spectrum, CLICKS), (onsets, CLICKS[1:])):  # nothing is before the first
         for second in heard:
-            frame = round(second * AUDIO_RATE)
+            frame = round(second * AUDIO_FRAME_RATE)
             start = max(frame - 30, 0)
             assert abs(start + answer[start : frame + 31].argmax() - frame) <= 1
 

@@ -7,15 +7,15 @@ from functools import cache
 import pytest
 
 from motionbeat.benchmarks.check_encoder import CHECKS, check_card, noise, states
-from motionbeat.benchmarks.encoders.pretrained.basic_pitch import BasicPitch
 from motionbeat.benchmarks.encoders.beatgrid import BeatGridEncoder
-from motionbeat.benchmarks.encoders.pretrained.beatnet import BeatNet
 from motionbeat.benchmarks.encoders.logmel import LogMel
 from motionbeat.benchmarks.encoders.mfcc_chroma import MfccChroma
 from motionbeat.benchmarks.encoders.motionbeat import MotionBeatRandom, MotionBeatSmall
+from motionbeat.benchmarks.encoders.no_music import NoMusic
+from motionbeat.benchmarks.encoders.pretrained.basic_pitch import BasicPitch
+from motionbeat.benchmarks.encoders.pretrained.beatnet import BeatNet
 from motionbeat.benchmarks.encoders.pretrained.mtg_taggers import CrnnMsd, FcnMtat, MusicnnJamendo
 from motionbeat.benchmarks.encoders.pretrained.musicnn import Musicnn, MusicnnMsd
-from motionbeat.benchmarks.encoders.no_music import NoMusic
 from motionbeat.benchmarks.encoders.random import RandomNetwork
 from motionbeat.encoder import Encoder
 from motionbeat.model import MotionBeatEncoder

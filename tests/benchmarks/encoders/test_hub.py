@@ -8,7 +8,12 @@ from requests import Response
 from safetensors.torch import save_file
 from tests.toys import card
 
-from motionbeat.benchmarks.encoders.pretrained.hub import HubEncoder, HubError, read_weights, snapshot
+from motionbeat.benchmarks.encoders.pretrained.hub import (
+    HubEncoder,
+    HubError,
+    read_weights,
+    snapshot,
+)
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 errors = pytest.importorskip("huggingface_hub.errors")

@@ -20,7 +20,11 @@ from motionbeat.benchmarks.encoders.pretrained.clap import ClapMusic
 from motionbeat.benchmarks.encoders.pretrained.codecs import Dac44, Encodec24, Encodec32
 from motionbeat.benchmarks.encoders.pretrained.hub import HubError
 from motionbeat.benchmarks.encoders.pretrained.mert import Mert95, Mert330
-from motionbeat.benchmarks.encoders.pretrained.wav2vec import HubertBase, Wav2Vec2Base, WaveformTransformer
+from motionbeat.benchmarks.encoders.pretrained.wav2vec import (
+    HubertBase,
+    Wav2Vec2Base,
+    WaveformTransformer,
+)
 
 transformers = pytest.importorskip("transformers")
 

@@ -13,7 +13,11 @@ from torch.nn import functional
 from motionbeat._torchaudio import transforms
 from motionbeat.benchmarks.cli import share
 from motionbeat.benchmarks.encoders.pretrained import mtg_taggers
-from motionbeat.benchmarks.encoders.pretrained.mtg_taggers import CrnnJamendo, FcnMtat, MusicnnJamendo
+from motionbeat.benchmarks.encoders.pretrained.mtg_taggers import (
+    CrnnJamendo,
+    FcnMtat,
+    MusicnnJamendo,
+)
 from motionbeat.errors import MotionBeatError
 
 ARCHIVE = Path(os.environ.get("MOTIONBEAT_DATA", ""), "tagging_weights.zip")

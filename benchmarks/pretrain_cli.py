@@ -1,0 +1,205 @@
+"""``motionbeat pretrain``: Lightning's command line over datasets with music and motion."""
+
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from motionbeat.benchmarks.evaluate import Folders
+from motionbeat.cache import default_cache
+from motionbeat.console import console, leads, say
+from motionbeat.data_modules.base import Beats, DataModule, DatasetError, MotionFile, Split
+from motionbeat.errors import MotionBeatError
+from motionbeat.pretraining.module import Pretraining, PretrainingError
+from motionbeat.pretraining.pair_data import PairDataModule
+from motionbeat.pretraining.pairs import Pair
+from motionbeat.progress import quiet
+from motionbeat.weights import save_weights
+
+
+def pairs(dataset: DataModule, split: Split) -> list[Pair]:
+    """The tracks of a split that have a motion.
+
+    Raises:
+        DatasetError: none has.
+    """
+    name = dataset.card.name
+    found = [
+        Pair(
+            f"{name}/{track.id}",
+            track.audio_path,
+            track.get(MotionFile).path,
+            tuple(track.get(Beats).times.tolist()) if track.has(Beats) else None,
+        )
+        for track in dataset.tracks(split)
+        if track.has(MotionFile)
+    ]
+    if not found:
+        raise DatasetError(f"{name}: no track of the {split} split has a dance; choose another")
+    return found
+
+
+class DatasetPairs(PairDataModule):
+    """Pairs of any datasets with music and motion: their train splits, and one validation split.
+
+    Args:
+        datasets: names of datasets, each with its options.
+        validation: the dataset whose validation split chooses the checkpoint.
+        cache: folder for generated data and features; by default ``MOTIONBEAT_CACHE`` or
+            ``.cache/motionbeat``.
+        data: folder with datasets put in place by hand; by default ``MOTIONBEAT_DATA``.
+        options: of :class:`PairDataModule`.
+
+    Raises:
+        DatasetError: the dataset to validate on is not among the datasets.
+    """
+
+    def __init__(
+        self,
+        datasets: dict[str, dict[str, Any]],
+        validation: str = "groovebox",
+        cache: Path | None = None,
+        data: Path | None = None,
+        **options: Any,
+    ) -> None:
+        cache = cache or default_cache()
+        super().__init__(cache / "pretraining", (), (), **options)
+        self.save_hyperparameters()
+        if validation not in datasets:
+            raise DatasetError(f"validation on {validation}; choose from {', '.join(datasets)}")
+        folders = Folders(cache, data=data)
+        self.validation = validation
+        self.datasets = {
+            name: folders.datamodule(name, options) for name, options in datasets.items()
+        }
+
+    def prepare_data(self) -> None:
+        """Fetch or generate the datasets."""
+        for dataset in self.datasets.values():
+            dataset.prepare_data()
+
+    def setup(self, stage: str) -> None:
+        """Find the pairs."""
+        self.pairs = {
+            "train": [pair for one in self.datasets.values() for pair in pairs(one, "train")],
+            "validation": pairs(self.datasets[self.validation], "validation"),
+        }
+
+
+class SameSettings(Callback):
+    """Refuses to resume from a checkpoint of other settings."""
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Compare the settings with those in the checkpoint."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        changed = [
+            f"{part}.{name} {before[name]}, now {value}"
+            for part, before, now in (
+                ("model", checkpoint["hyper_parameters"], pl_module.hparams),
+                ("data", checkpoint["datamodule_hyper_parameters"], data.hparams),
+            )
+            for name, value in now.items()
+            if before[name] != value and name not in ("cache", "data", "num_workers")
+        ]
+        if changed:
+            raise PretrainingError(
+                f"{trainer.ckpt_path} was made with {'; '.join(changed)}; choose another output"
+            )
+
+
+class PretrainCLI(LightningCLI):
+    """Lightning's command line with the callbacks and loggers of a pretraining."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """One option for the output folder, and one seed for everything."""
+        parser.add_argument("--output", type=str, default="pretrained",
+                            help="folder for checkpoints, logs and weights")  # fmt: skip
+        parser.link_arguments("output", "trainer.default_root_dir")
+        parser.link_arguments("seed_everything", "model.seed")
+        parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments("model.tempo_negatives", "data.similar_tempo")
+
+    def instantiate_trainer(self, **options: Any) -> Trainer:
+        """A trainer that keeps the best checkpoint and the last one, and logs below the output."""
+        output = Path(self.config_init.output)
+        self.best = ModelCheckpoint(
+            output / "checkpoints",
+            "best",
+            monitor=Pretraining.monitor,
+            mode=Pretraining.mode,
+            enable_version_counter=False,
+        )
+        self.trainer_defaults["callbacks"] = [
+            self.best,
+            # Its save_last would wait for a better epoch.
+            ModelCheckpoint(output / "checkpoints", "last", enable_version_counter=False),
+            LearningRateMonitor(),
+            SameSettings(),
+        ]
+        logger = [CSVLogger(output, "logs"), TensorBoardLogger(output, "tensorboard")]
+        return super().instantiate_trainer(logger=logger, **options)
+
+
+def fit(cli: PretrainCLI) -> None:
+    """Train, from the last checkpoint where there is one."""
+    try:
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path="last", weights_only=True)
+    except SystemExit as stop:  # Lightning's answer to an interrupt from the keyboard
+        raise KeyboardInterrupt from stop
+
+
+def pretrain(args: list[str]) -> Path:
+    """Train MotionBeat; the same command after an interruption resumes from the last whole epoch.
+
+    Args:
+        args: of the command line, see ``motionbeat pretrain --help``.
+
+    Returns:
+        The weights of the best checkpoint, ``<output>/motionbeat.safetensors``.
+
+    Raises:
+        PretrainingError: settings that cannot be trained with, or a checkpoint of others.
+        DatasetError, PairError, AudioError, MotionError: a dataset or a pair cannot be used.
+    """
+    try:
+        with quiet():
+            cli = PretrainCLI(
+                Pretraining,
+                DatasetPairs,
+                args=args,
+                run=False,
+                auto_configure_optimizers=False,
+                seed_everything_default=0,
+                trainer_defaults={
+                    "max_epochs": 26,
+                    "gradient_clip_val": 1.0,
+                    "use_distributed_sampler": False,
+                    "reload_dataloaders_every_n_epochs": 1,
+                    "log_every_n_steps": 20,
+                    "enable_model_summary": False,
+                    "enable_progress_bar": console.is_terminal and leads(),
+                },
+                parser_kwargs={"prog": "motionbeat pretrain"},
+            )
+            fit(cli)
+    except MisconfigurationException as error:
+        raise PretrainingError(f"Lightning refuses the settings: {error}") from error
+    except MotionBeatError as error:
+        # One line, without the traceback that an error from a loader's process carries.
+        *before, line = str(error).strip().splitlines()
+        raise type(error)(line.partition(": ")[2] if before else line) from error
+    weights = Path(cli.trainer.default_root_dir) / "motionbeat.safetensors"
+    if cli.trainer.is_global_zero:
+        best = Pretraining.load_from_checkpoint(
+            cli.best.best_model_path, map_location="cpu", weights_only=True
+        )
+        digest = save_weights(best.model, best.architecture, weights)
+        score = float(cli.best.best_model_score or 0)
+        say(f"{weights}: R@10 on validation {score:.3f}, SHA-256 {digest}")
+    return weights

@@ -1,0 +1,99 @@
+"""Pairs of music and motion as a LightningDataModule."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from motionbeat.pretraining.batches import Batch, PairDataset, TempoSampler
+from motionbeat.pretraining.evaluation import clips
+from motionbeat.pretraining.pairs import Pair
+
+
+class PairDataModule(LightningDataModule):
+    """Batches of clips to train on, and one batch of all clips to validate on.
+
+    A subclass that has to find its pairs first sets ``pairs`` in ``setup``. On several devices the
+    Trainer needs ``use_distributed_sampler=False``, as every process draws its own batches; to
+    resume with the very batches of an uninterrupted run, ``reload_dataloaders_every_n_epochs=1``.
+
+    Args:
+        cache: folder of the features.
+        train: pairs to train on.
+        validation: pairs to choose the checkpoint by.
+        batch_size: clips a step, a multiple of 4.
+        steps_per_epoch: batches an epoch; after each epoch there is a validation and a checkpoint.
+        seconds: shortest and longest clip.
+        variants: features of each pair; the first is the pair itself, the others are augmented.
+        captured: add the augmentation by captured motion to augmented pairs and to those to
+            validate on; its ranges were read from motions of ``dance_with_melody``, those of its
+            test split among them.
+        similar_tempo: clips of similar tempo stand together.
+        num_workers: processes that load, render and augment.
+        seed: of the batches.
+    """
+
+    def __init__(
+        self,
+        cache: Path,
+        train: Sequence[Pair] = (),
+        validation: Sequence[Pair] = (),
+        *,
+        batch_size: int = 32,
+        steps_per_epoch: int = 100,
+        seconds: tuple[float, float] = (5.0, 12.0),
+        variants: int = 3,
+        captured: bool = False,
+        similar_tempo: bool = True,
+        num_workers: int = 1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.cache = cache
+        self.pairs = {"train": list(train), "validation": list(validation)}
+        self.batch_size, self.steps_per_epoch, self.seconds = batch_size, steps_per_epoch, seconds
+        self.variants, self.captured, self.similar_tempo = variants, captured, similar_tempo
+        self.num_workers, self.seed = num_workers, seed
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of drawn clips."""
+        sampler = TempoSampler(
+            [_tempo(pair) for pair in self.pairs["train"]],
+            self.batch_size,
+            self.steps_per_epoch,
+            self.seconds,
+            self.variants,
+            self.seed,
+            self.trainer.global_rank if self.trainer else 0,
+            self.similar_tempo,
+        )
+        if self.trainer:  # loader processes draw before Lightning sets the epoch
+            sampler.set_epoch(self.trainer.current_epoch)
+        return DataLoader(
+            PairDataset(self.pairs["train"], self.cache, self.captured),
+            batch_size=None,  # the sampler draws whole batches
+            sampler=sampler,
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # not the global one, which dropout draws from
+        )
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """All validation clips as one batch."""
+        batch: Any = [self._validation_clips]
+        return DataLoader(batch, batch_size=None)
+
+    @cached_property
+    def _validation_clips(self) -> Batch:
+        return clips(self.pairs["validation"], self.cache, 2, captured=self.captured)
+
+
+def _tempo(pair: Pair) -> float:
+    if pair.beats is None or len(pair.beats) < 2:
+        return float("nan")
+    return float(60 / np.median(np.diff(pair.beats)))

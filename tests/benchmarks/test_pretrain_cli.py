@@ -1,0 +1,255 @@
+"""``motionbeat pretrain``: trained, interrupted, resumed, refused."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.command import motionbeat
+from tests.dancing import Dancing, write_dance
+
+from motionbeat import pretraining
+from motionbeat.benchmarks.pretrain_cli import pretrain
+from motionbeat.model import MotionBeat
+from motionbeat.motion import Motion
+from motionbeat.pretraining.module import Pretraining
+from motionbeat.weights import load_model
+
+DATASET = "tests.dancing:Dancing"
+CONFIGS = Path(pretraining.__file__).parent / "configs"
+
+
+def arguments(output, cache, datasets=None, **changes):
+    """Options of a small training, changed as ``model__size="small"``."""
+    options = {
+        "data.datasets": json.dumps({DATASET: {}} if datasets is None else datasets),
+        "data.validation": DATASET,
+        "data.cache": cache,
+        "data.steps_per_epoch": 2,
+        "data.batch_size": 4,
+        "data.variants": 2,
+        "data.num_workers": 0,
+        "model.size": "tiny",
+        "trainer.max_epochs": 3,
+        "trainer.log_every_n_steps": 1,
+        "output": output,
+    } | {name.replace("__", "."): value for name, value in changes.items()}
+    return [f"--{name}={value}" for name, value in options.items()]
+
+
+class Trained(NamedTuple):
+    output: Path
+
+    def rows(self, column):
+        """Rows of all logs in which a column stands."""
+        rows = []
+        for file in sorted(self.output.glob("logs/version_*/metrics.csv")):
+            with file.open(newline="") as lines:
+                rows += [row for row in csv.DictReader(lines) if row.get(column)]
+        return rows
+
+    def checkpoint(self, name="last"):
+        path = self.output / "checkpoints" / f"{name}.ckpt"
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+    def weights(self):
+        return load_file(self.output / "motionbeat.safetensors")
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, cache):
+    """Three epochs without an interruption."""
+    output = tmp_path_factory.mktemp("trained") / "output"
+    assert pretrain(arguments(output, cache)) == output / "motionbeat.safetensors"
+    return Trained(output)
+
+
+class Crash(BaseException):
+    """What nothing handles, as a killed process does not."""
+
+
+@pytest.fixture
+def crash(monkeypatch):
+    """Let training crash in an epoch, once."""
+
+    def later(epoch, hook="training_step", at=1):
+        step = getattr(Pretraining, hook)
+
+        def crashing(self, batch, index):
+            if (self.current_epoch, index) == (epoch, at) and not self.trainer.sanity_checking:
+                monkeypatch.setattr(Pretraining, hook, step)
+                raise Crash
+            return step(self, batch, index)
+
+        monkeypatch.setattr(Pretraining, hook, crashing)
+
+    return later
+
+
+def test_weights_checkpoints_and_logs(trained):
+    best = trained.checkpoint("best")
+    weights = trained.weights()
+    assert equal(weights, {k: best["state_dict"][f"model.{k}"] for k in weights})
+    assert load_model(trained.output / "motionbeat.safetensors").state_dict().keys() == (
+        MotionBeat("tiny").state_dict().keys()
+    )
+    assert best["global_step"] == 2  # R@10 among 4 clips is always 1, and the first best is kept
+    assert trained.checkpoint()["global_step"] == 6
+    losses = trained.rows("train/loss")
+    assert [int(row["step"]) for row in losses] == list(range(6))
+    for row in losses:
+        parts = [float(row[f"train/{name}"]) for name in ("contrast", "beat", "bar", "anchor")]
+        total = parts[0] + 10 * parts[1] + 5 * parts[2] + parts[3]
+        assert float(row["train/loss"]) == pytest.approx(total, rel=1e-5)
+    assert [int(row["step"]) for row in trained.rows("val/r10")] == [1, 3, 5]
+    assert len(trained.rows("lr-AdamW/pg1")) == 6
+    assert list(trained.output.glob("tensorboard/version_0/events.out.tfevents.*"))
+    assert (trained.output / "logs" / "version_0" / "config.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("where", "workers"), [((1,), 0), ((2,), 1), ((1, "validation_step", 0), 0)]
+)
+def test_the_same_command_resumes_an_interrupted_training_exactly(
+    trained, tmp_path, cache, crash, where, workers
+):
+    command = arguments(tmp_path, cache, data__num_workers=workers)
+    crash(*where)
+    with pytest.raises(Crash):
+        pretrain(command)
+    assert Trained(tmp_path).checkpoint()["global_step"] == 2 * where[0]
+    assert not (tmp_path / "motionbeat.safetensors").exists()
+    pretrain(command)
+    again = Trained(tmp_path)
+    kept, expected = again.checkpoint(), trained.checkpoint()
+    assert equal(kept["state_dict"], expected["state_dict"])
+    [state], [wanted] = kept["optimizer_states"], expected["optimizer_states"]
+    assert all(equal(state["state"][k], wanted["state"][k]) for k in wanted["state"])
+    assert kept["lr_schedulers"] == expected["lr_schedulers"]
+    assert equal(again.weights(), trained.weights())
+    # After the end it changes nothing.
+    pretrain(command)
+    assert equal(Trained(tmp_path).checkpoint()["state_dict"], expected["state_dict"])
+    assert equal(Trained(tmp_path).weights(), trained.weights())
+
+
+def test_the_seed_decides(trained, tmp_path, cache):
+    pretrain(arguments(tmp_path, cache, seed_everything=1, trainer__max_epochs=1))
+    other = Trained(tmp_path).rows("train/loss")[0]["train/loss"]
+    assert other != trained.rows("train/loss")[0]["train/loss"]
+
+
+def test_two_processes_resume_where_one_was_interrupted(trained, tmp_path, cache, crash):
+    output = tmp_path / "output"
+    crash(2)
+    with pytest.raises(Crash):
+        pretrain(arguments(output, cache))
+    # A file, which Lightning can start once more with another rank.
+    script = tmp_path / "command.py"
+    script.write_text("from motionbeat.benchmarks.cli import main\n\nmain()\n")
+    ddp = {"trainer__strategy": "ddp", "trainer__devices": 2, "trainer__accelerator": "cpu"}
+    ended = subprocess.run(
+        [sys.executable, script, "pretrain", *arguments(output, cache, **ddp)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert f"{output / 'motionbeat.safetensors'}: R@10 on validation " in ended.stderr
+    kept, alone = (one.checkpoint() for one in (Trained(output), trained))
+    assert kept["global_step"] == alone["global_step"] == 6
+    # One process alone reaches the same state, so the difference comes from the other one.
+    assert not equal(kept["state_dict"], alone["state_dict"])
+    assert all(torch.isfinite(value).all() for value in kept["state_dict"].values())
+
+
+def test_the_second_stage_keeps_the_locked_audio_tower(trained, tmp_path, cache):
+    start = trained.output / "motionbeat.safetensors"
+    stage = {"model__start": start, "model__lock_audio": "true", "data__captured": "true"}
+    pretrain(arguments(tmp_path, cache, trainer__max_epochs=1, **stage))
+    before, after = trained.weights(), Trained(tmp_path).weights()
+    same = {name: torch.equal(after[name], value) for name, value in before.items()}
+    assert all(kept for name, kept in same.items() if name.startswith("audio."))
+    assert not all(kept for name, kept in same.items() if name.startswith("motion."))
+
+
+def refused(output, cache, **changes):
+    ended = motionbeat("pretrain", *arguments(output, cache, **changes))
+    assert ended.code == 1
+    assert ended.printed == ""
+    [line] = ended.said.splitlines()
+    return line.removeprefix("motionbeat: error: ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"model__learning_rate": 0.01}, "model.learning_rate 0.001, now 0.01"),
+        ({"data__seconds": "[5, 6]"}, "data.seconds [5.0, 12.0], now [5.0, 6.0]"),
+    ],
+)
+def test_a_checkpoint_of_other_settings_is_refused(trained, cache, changes, named):
+    before = trained.weights()
+    line = refused(trained.output, cache, **changes)
+    assert line == (
+        f"{trained.output / 'checkpoints' / 'last.ckpt'} was made with {named}; "
+        "choose another output"
+    )
+    assert equal(trained.weights(), before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"data__batch_size": 6}, "a batch of 6 clips out of 8 pairs; choose a multiple of 4"),
+        ({"data__seconds": "[9, 5]"}, "2 steps an epoch, 2 variants, clips of 9 to 5 s; choose"),
+        (
+            {"trainer__devices": 0, "trainer__accelerator": "cpu"},
+            "Lightning refuses the settings: ",
+        ),
+        ({"data__validation": "groovebox"}, f"validation on groovebox; choose from {DATASET}"),
+        ({"datasets": {DATASET: {"dances": 0}}}, "dancing: no track of the train split has"),
+        ({"datasets": {DATASET: {"seconds": 4.0}}}, "no pair to validate on has 5 s; choose"),
+        ({"model__lock_audio": "true"}, "lock_audio would keep random weights; give start"),
+        ({"model__start": "motionbeat-small"}, "motionbeat-small holds no model of size tiny"),
+        ({"model__start": "nowhere.safetensors"}, "nowhere.safetensors: no such file"),
+    ],
+)
+def test_settings_that_cannot_be_trained_with(tmp_path, cache, changes, expected):
+    assert refused(tmp_path, cache, **changes).startswith(expected)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_pair_that_cannot_be_used_is_named_in_one_line(tmp_path, workers):
+    Dancing(tmp_path / "data").prepare_data()
+    for path in (tmp_path / "data").rglob("train*.npz"):
+        motion = Motion.load(path)
+        write_dance(path, Motion(motion.positions[:400], motion.fps))
+    line = refused(tmp_path / "output", tmp_path, data__num_workers=workers)
+    assert line.startswith("pair dancing/train")
+    assert line.endswith(": 8.00 s of music and 6.67 s of motion; cut both to the same part")
+
+
+@pytest.mark.parametrize("config", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_configurations_are_of_the_command_line(config):
+    ended = motionbeat("pretrain", "--config", config, "--print_config")
+    assert ended.code in (0, None)
+    assert "groove_midi" in ended.printed

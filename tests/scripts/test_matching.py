@@ -1,0 +1,92 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scripts import matching
+from scripts.matching import STEP, cross_cosines, scores, shifted_cosines, song
+from tests.dancing import write_pair
+
+from motionbeat.model import MotionBeat
+from motionbeat.pretraining.evaluation import CLIP_SECONDS
+from motionbeat.weights import save_weights
+
+STRIDE = round(CLIP_SECONDS / STEP)
+
+
+def made(songs=8, clips=4, noise=0.0, width=16, seed=0):
+    """Embeddings of songs whose music is its motion plus noise."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(songs):
+        motion = rng.standard_normal((clips * STRIDE, width))
+        music = motion[::STRIDE] + noise * rng.standard_normal((clips, width))
+        found.append(tuple(x / np.linalg.norm(x, axis=1, keepdims=True) for x in (music, motion)))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def few_permutations(monkeypatch):
+    monkeypatch.setattr(matching, "PERMUTATIONS", 499)
+
+
+def test_music_that_equals_its_motion_is_always_matched():
+    found = scores(made())
+    assert (found["dances"], found["clips"]) == (8, 32)
+    assert found["shifted"] == found["other_song"] == 1
+    assert found["shifted_p"] == found["other_song_p"] == 1 / 500
+
+
+def test_music_that_has_nothing_to_do_with_the_motion_is_matched_by_chance():
+    seeds = [scores(made(noise=1e6, seed=seed)) for seed in range(20)]
+    for name in ("shifted", "other_song"):
+        assert np.mean([one[name] for one in seeds]) == pytest.approx(0.5, abs=0.05)
+        p_values = np.array([one[f"{name}_p"] for one in seeds])
+        assert 0.2 < p_values.mean() < 0.8
+        assert (p_values < 0.05).sum() <= 4
+
+
+def test_a_song_that_is_known_by_its_style_alone_is_not_matched_in_time():
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(8):
+        style = rng.standard_normal(16)
+        style /= np.linalg.norm(style)
+        found.append((np.tile(style, (3, 1)), np.tile(style, (3 * STRIDE, 1))))
+    known = scores(found)
+    assert known["other_song"] == 1
+    assert known["shifted_p"] == 1
+
+
+def test_shifts_go_round_the_end_and_begin_with_none():
+    [(music, motion)] = made(songs=1, clips=2)
+    [table] = shifted_cosines([(music, motion)])
+    assert table.shape == (2, 2 * STRIDE)
+    assert table[:, 0] == pytest.approx(1)
+    assert table[1, STRIDE] == pytest.approx(music[1] @ motion[0])
+
+
+def test_other_dances_are_compared_at_the_same_times():
+    found = made(songs=2, clips=2)
+    table = cross_cosines(found)
+    expected = np.mean([found[0][0][k] @ found[1][1][k * STRIDE] for k in (0, 1)])
+    assert table[0, 1] == pytest.approx(expected)
+    assert np.diag(table) == pytest.approx(1)
+
+
+def test_music_is_cut_at_every_clip_and_motion_at_every_step(tmp_path):
+    cut = song(write_pair(tmp_path, seconds=11.2))
+    assert len(cut.audio.log_mel) == 2
+    assert len(cut.motion.features) == 1 + int((11.2 - CLIP_SECONDS) / STEP)
+
+
+def test_command_writes_a_row_for_each_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(matching, "untrained", lambda: MotionBeat("tiny").eval())
+    save_weights(MotionBeat("tiny"), {"size": "tiny"}, tmp_path / "mine.safetensors")
+    matching.matching(
+        (str(tmp_path / "mine.safetensors"),),
+        "tests.dancing:Dancing",
+        tmp_path / "results",
+        tmp_path / "cache",
+    )
+    table = pd.read_csv(tmp_path / "results" / "matching.csv", index_col="model")
+    assert list(table.index) == ["mine", "motionbeat-random"]
+    assert table["shifted"].between(0, 1).all()

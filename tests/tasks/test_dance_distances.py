@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from motionbeat.motion import MotionError
+from motionbeat.tasks.metrics.dance_distances import (
+    diversity,
+    frechet_distance,
+    frechet_floor,
+    normalise,
+)
+
+
+def drawn(seed, shape):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def test_frechet_distance_by_hand():
+    one = np.array([[0.0], [2.0]])
+    assert frechet_distance(one, one) == pytest.approx(0)
+    # Means 1 and 6, deviations √2 and √8.
+    other = np.array([[4.0], [8.0]])
+    assert frechet_distance(one, other) == pytest.approx(25 + 2)
+    cloud = drawn(0, (50, 4))
+    assert frechet_distance(cloud + np.array([3, 0, 4, 0]), cloud) == pytest.approx(25)
+    assert frechet_distance(3 * cloud, cloud) == pytest.approx(
+        4 * np.trace(np.cov(cloud, rowvar=False)) + 4 * (cloud.mean(axis=0) ** 2).sum()
+    )
+
+
+@pytest.mark.parametrize(
+    ("n", "width", "floor"), [(40, 72, 48.5), (186, 72, 9.1), (40, 32, 8.9), (186, 32, 1.9)]
+)
+def test_few_clips_are_far_from_many(n, width, floor):
+    assert frechet_floor(n, 1363, width, draws=3) == pytest.approx(floor, rel=0.06)
+
+
+def test_diversity_by_hand():
+    assert diversity(np.array([[0.0, 0], [3, 4], [0, 4]])) == pytest.approx((5 + 4 + 3) / 3)
+    assert np.isnan(diversity(np.zeros((1, 2))))
+
+
+def test_normalised_features_have_the_references_scale():
+    reference = drawn(0, (30, 5)) * 7 + 3
+    scaled = normalise(reference, reference)
+    assert scaled.mean(axis=0) == pytest.approx(np.zeros(5), abs=1e-9)
+    assert scaled.std(axis=0) == pytest.approx(np.ones(5))
+    flat = np.ones((4, 2))
+    assert np.isfinite(normalise(flat, flat)).all()
+
+
+def test_sets_that_cannot_be_compared_are_refused():
+    with pytest.raises(MotionError, match="give 2 of each"):
+        frechet_distance(np.zeros((1, 3)), np.zeros((5, 3)))
+    with pytest.raises(MotionError, match="compare like ones"):
+        frechet_distance(np.zeros((4, 3)), np.zeros((5, 2)))

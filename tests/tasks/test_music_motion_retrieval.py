@@ -1,0 +1,329 @@
+"""Music-motion retrieval: ranks, embeddings, clips and what a picture shows of a dance."""
+
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from motionbeat.tasks.features import Batch
+from motionbeat.tasks.probe import Member
+from motionbeat.tasks.retrieval import (
+    ClipEmbeddings,
+    MusicMotionRetrieval,
+    MusicMotionRetrieval2D,
+    Strangers,
+    Towers,
+    UntrainedTowers,
+    estimated_period,
+)
+from tests.clicks import click_track
+from tests.dancing import beats_at, danced, write_dance
+
+from motionbeat.data_modules.base import DatasetError, MotionFile, Track
+from motionbeat.kinematics import FEATURES
+from motionbeat.model import SAMPLE_RATE
+from motionbeat.motion import Motion
+from motionbeat.pretraining.pairs import motion_inputs
+from motionbeat.tasks import retrieval
+from motionbeat.tasks.metrics.retrieval import ranks
+
+SECONDS = 12.0
+
+
+class Source:
+    rate, layers, width = 10.0, 2, 3
+
+
+def write_track(folder, name, bpm, seconds=SECONDS):
+    times, positions = beats_at(bpm, seconds)
+    audio, motion = Path(folder) / f"{name}.wav", Path(folder) / f"{name}.npz"
+    soundfile.write(audio, click_track(times, positions == 1, seconds, SAMPLE_RATE), SAMPLE_RATE)
+    write_dance(motion, danced(bpm, seconds))
+    return Track(name, audio, seconds, name, (MotionFile(motion),))
+
+
+@pytest.fixture(scope="module")
+def tracks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dances")
+    return [write_track(folder, f"song{bpm}", bpm) for bpm in (100, 126)]
+
+
+def task(kind, tracks):
+    return kind(Source(), tracks, probe="linear", members=[Member(0, 0.01)])
+
+
+def embeddings(rows, period=0.5):
+    unit = np.asarray(rows, float)
+    return ClipEmbeddings(unit, unit, unit[::-1], unit[::-1], period)
+
+
+def test_ranks_by_hand():
+    nearness = np.array([[0.9, 0.5, 0.1], [0.8, 0.2, 0.2], [np.nan, 0.1, 0.3]])
+    assert ranks(nearness, np.eye(3, dtype=bool)).tolist() == [1, 3, 2]
+    right = np.array([[False, True, True]] * 3)
+    assert ranks(nearness, right).tolist() == [2, 2, 2]
+
+
+def test_the_beat_is_heard_in_the_music_alone(tracks):
+    for track, bpm in zip(tracks, (100, 126), strict=True):
+        period = estimated_period(track.audio_path)
+        assert min(abs(period * k - 60 / bpm) for k in (0.5, 1, 2)) < 0.02
+
+
+def test_inputs_are_the_dance_and_the_dance_a_beat_off(tracks):
+    one = task(MusicMotionRetrieval, tracks)
+    inputs = one.track_inputs(tracks[0].without_annotations((MotionFile,)), 120)
+    assert {name: rows.shape for name, rows in inputs.items()} == dict.fromkeys(
+        ("motion", "earlier", "later"), (120, FEATURES)
+    )
+    steps = round(estimated_period(tracks[0].audio_path) * 10)
+    inner = slice(20, 100)
+    shifted = inputs["motion"].roll(-steps, dims=0)[inner]
+    near = (inputs["later"][inner] - shifted).abs().mean()
+    assert near < 0.5 * (inputs["later"] - inputs["motion"])[inner].abs().mean()
+    assert one.track_inputs(tracks[0], 200)["motion"].shape == (200, FEATURES), "the last stands in"
+
+
+def test_only_whole_clips_count(tracks):
+    one = task(MusicMotionRetrieval, tracks)
+    outputs = np.random.default_rng(0).standard_normal((120, 4 * 144)).astype(np.float32)
+    found = one.decode(outputs, tracks[0])
+    assert found.music.shape == (2, 128 + 16 * 50)
+    np.testing.assert_allclose(np.linalg.norm(found.motion, axis=1), 1, atol=1e-6)
+    brief = replace(tracks[0], duration=4.9)
+    assert len(one.decode(outputs[:49], brief).music) == 0
+    real = torch.randn(3, 50, 4 * 144, generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(3, 50, dtype=torch.bool)
+    whole = one.loss(one.typed_probes[0], real[:2], Batch(None, mask[:2], None, {}, {}))
+    mask[2, 30:] = False
+    part = one.loss(one.typed_probes[0], real, Batch(None, mask, None, {}, {}))
+    torch.testing.assert_close(part, whole)
+    nothing = one.loss(one.typed_probes[0], real[:, :20], Batch(None, mask[:, :20], None, {}, {}))
+    assert nothing.item() == 0
+
+
+def test_the_pool_does_not_depend_on_how_an_encoder_ends(tracks):
+    one = task(MusicMotionRetrieval, tracks)
+    decode = one.decode
+    outputs = np.random.default_rng(0).standard_normal((103, 4 * 144)).astype(np.float32)
+    found = [decode(outputs[:steps], replace(tracks[0], duration=10.0)) for steps in (99, 100, 103)]
+    assert [len(each.music) for each in found] == [2, 2, 2]
+    np.testing.assert_array_equal(found[1].music, found[2].music)
+    np.testing.assert_array_equal(found[1].music[0], found[0].music[0])
+
+
+def test_cosines_are_the_mean_of_what_and_when(tracks):
+    one = task(MusicMotionRetrieval, tracks)
+    decode = one.decode
+    states = np.random.default_rng(0).standard_normal((50, 144)).astype(np.float32)
+    other = np.concatenate([states[:, :128], np.roll(states[:, 128:], 7, axis=0)], axis=1)
+    track = replace(tracks[0], duration=5.0)
+    found = decode(np.concatenate([states, states, other, other], axis=1), track)
+    assert (found.music @ found.motion.T).item() == pytest.approx(1)
+    moved = (found.music @ found.earlier.T).item()
+    assert 0.3 < moved < 0.75, "the same what, another when"
+
+
+def test_scores_by_hand():
+    tracks = [Track(str(i), Path(), 10.0, "ab"[i // 2], ()) for i in range(3)]
+    clips = np.eye(4)
+    found = [
+        ClipEmbeddings(clips[:2], clips[[1, 0]], clips[[3, 3]], clips[:2], 0.5),
+        ClipEmbeddings(clips[2:3], clips[2:3], clips[3:4], clips[3:4], 0.505),
+        ClipEmbeddings(clips[3:], clips[3:], clips[:1], clips[:1], 0.9),
+    ]
+    first, second, third = MusicMotionRetrieval.score_all(found, tracks)
+    # Both clips of the first track find each other's moment, but not their own.
+    assert (first["m2d_r1"], first["m2d_song_r1"]) == (0, 1)
+    assert first["m2d_rank"] == 4, "ties count against"
+    assert first["shift"] == 0, "nearer to the dance a beat later than to the true one"
+    assert (second["m2d_r1"], second["d2m_map"], second["shift"]) == (1, 1, 1)
+    assert {one["pool"] for one in (first, second, third)} == {4}
+    assert {one["m2d_median_rank"] for one in (first, second, third)} == {2.5}, "of 4, 4, 1 and 1"
+
+
+def test_impostors_are_clips_of_other_pieces_of_the_same_tempo():
+    """Two dances to one song, a piece as fast with a clip that is nearer, and a slower piece."""
+    tracks = [Track(str(i), Path(), 10.0, group, ()) for i, group in enumerate("aabc")]
+    song, near, far = np.eye(3)
+    own = 0.8 * song + 0.6 * near
+    rows = {
+        0: (song[None], own[None], 0.5),
+        1: (song[None], song[None], 0.5),
+        2: (np.stack([far, near]), np.stack([far, 0.9 * song + 0.1 * far]), 0.51),
+        3: (far[None], song[None], 0.6),
+    }
+    found = [ClipEmbeddings(music, moves, moves, moves, t) for music, moves, t in rows.values()]
+    first, second, third, fourth = MusicMotionRetrieval.score_all(found, tracks)
+    assert first["impostor"] == 0.5, "nearer than one of two; the other dance to its song is none"
+    assert second["impostor"] == 1
+    assert third["impostor"] == np.mean([1, 0]), "no motion is near its second clip, its own least"
+    assert np.isnan(fourth["impostor"]), "no other piece has its tempo"
+
+
+def test_tracks_without_a_clip_are_undefined():
+    tracks = [Track("a", Path(), 2.0, "a", ())]
+    empty = ClipEmbeddings(*[np.zeros((0, 4))] * 4, 0.5)
+    [scores] = MusicMotionRetrieval.score_all([empty], tracks)
+    assert np.isnan(list(scores.values())).all()
+
+
+def test_no_clip_to_validate_on_is_one_clear_error(tracks):
+    one = task(MusicMotionRetrieval, tracks)
+    brief = replace(tracks[0], duration=4.9)
+    outputs = [np.zeros((49, 4 * 144), np.float32)]
+    with pytest.raises(DatasetError, match="no validation track is as long as a clip of 5 s"):
+        one.validate(one.typed_probes[0], outputs, [brief])
+
+
+def test_strangers_find_nothing(tracks):
+    many = [Track(f"{i}", tracks[0].audio_path, 20.0, f"{i}", ()) for i in range(30)]
+    found = [Strangers().predict(track, 0) for track in many]
+    assert {len(one.music) for one in found} == {4}
+    scores = MusicMotionRetrieval.score_all(found, many)
+    assert np.mean([one["r10"] for one in scores]) == pytest.approx(10 / 120, abs=0.06)
+    assert np.mean([one["shift"] for one in scores]) == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_picture_has_no_depth_and_does_not_see_how_near_one_stands(tracks):
+    motion = tracks[0].get(MotionFile).motion
+    seen = MusicMotionRetrieval2D.motion_features(motion, tracks[0].id, 10.0)
+    assert seen.shape == (120, MusicMotionRetrieval2D.motion_width)
+    larger = Motion(motion.positions * np.float32(1.3), motion.fps)
+    np.testing.assert_allclose(
+        MusicMotionRetrieval2D.motion_features(larger, tracks[0].id, 10.0), seen, atol=1e-3
+    )
+    yaw = 2 * np.pi * zlib.crc32(tracks[0].id.encode()) / 2**32
+    away = np.array([-np.sin(yaw), 0, np.cos(yaw)], np.float32)
+    depth = motion.positions + away * np.linspace(0, 3, len(motion.positions))[:, None, None]
+    moved = MusicMotionRetrieval2D.motion_features(
+        Motion(depth.astype(np.float32), motion.fps), tracks[0].id, 10.0
+    )
+    np.testing.assert_allclose(moved, seen, atol=2e-3)
+    still = Motion(motion.positions[:1], motion.fps)
+    assert np.isfinite(MusicMotionRetrieval2D.motion_features(still, tracks[0].id, 10.0)).all()
+
+
+def test_towers_learn_to_find_each_other(tracks):
+    one = task(MusicMotionRetrieval, tracks)
+    probe = one.typed_probes[0]
+    generator = torch.Generator().manual_seed(0)
+    latent = torch.randn(8, 50, 6, generator=generator)
+    seen = torch.nn.functional.pad(latent, (0, FEATURES - 6))
+    inputs = {"motion": seen, "earlier": seen.roll(5, 1), "later": seen.roll(-5, 1)}
+    batch = Batch(None, torch.ones(8, 50, dtype=torch.bool), None, inputs, {})
+    heard = torch.nn.functional.pad(latent[..., :3], (0, 0))
+    optimiser = torch.optim.Adam(probe.parameters(), 0.01)
+    losses = []
+    for _ in range(40):
+        loss = one.loss(probe, one.output(probe, heard, batch), batch)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]
+
+
+@pytest.fixture(scope="module", params=[Towers, UntrainedTowers], ids=lambda kind: kind.name)
+def towers(request):
+    return request.param()
+
+
+def cut_track(folder, track, start, stop):
+    """Music and dance of a part of a track, in files of their own."""
+    waveform, rate = soundfile.read(track.audio_path, dtype="int16")
+    audio, dance = folder / f"{start}.wav", folder / f"{start}.npz"
+    soundfile.write(audio, waveform[round(start * rate) : round(stop * rate)], rate)
+    motion = track.get(MotionFile).motion
+    frames = slice(round(start * motion.fps), round(stop * motion.fps))
+    write_dance(dance, Motion(motion.positions[frames], motion.fps))
+    return Track(f"{track.id}-{start}", audio, stop - start, track.group, (MotionFile(dance),))
+
+
+def test_towers_embed_each_whole_clip(tracks, towers):
+    for track in tracks:
+        found, stranger = towers.predict(track, 0), Strangers().predict(track, 0)
+        assert len(found.music) == len(stranger.music) == 2
+        assert found.period == stranger.period
+        for part in found[:4]:
+            assert part.shape == found.music.shape
+            np.testing.assert_allclose(np.linalg.norm(part, axis=1), 1, atol=1e-6)
+        again = towers.predict(track, 7)
+        assert all(map(np.array_equal, found[:4], again[:4])), "no seed has a say"
+
+
+def test_a_clip_alone_is_embedded_as_among_others(tracks, towers, tmp_path):
+    whole = towers.predict(tracks[0], 0)
+    for index, start in enumerate((0.0, 5.0)):
+        alone = towers.predict(cut_track(tmp_path, tracks[0], start, start + 5.0), 0)
+        assert len(alone.music) == 1
+        for part in ("music", "motion"):
+            np.testing.assert_allclose(
+                getattr(alone, part)[0], getattr(whole, part)[index], atol=1e-5
+            )
+
+
+def test_towers_see_the_dance_a_beat_earlier_and_later(tracks, monkeypatch):
+    given = []
+
+    def numbered(model, audio, motion, seconds):
+        given.append(motion)
+        numbers = torch.arange(len(motion.features), dtype=torch.float32)[:, None]
+        return numbers[: len(audio.log_mel)], numbers
+
+    monkeypatch.setattr(retrieval, "embed", numbered)
+    found = Towers().predict(tracks[0], 0)
+    assert [part.flatten().tolist() for part in found[:4]] == [[0, 1], [0, 1], [2, 3], [4, 5]]
+    motion = tracks[0].get(MotionFile).motion
+    beat = round(found.period * motion.fps)
+    assert beat > 10
+    for index, moves in enumerate(given[0].features.numpy()):
+        shift, clip = divmod(index, 2)
+        frames = 300 * clip + (0, -beat, beat)[shift] + np.arange(300)
+        expected, _ = motion_inputs(Motion(motion.positions[frames.clip(0)], motion.fps))
+        np.testing.assert_array_equal(moves, expected)
+
+
+def test_the_trained_towers_find_the_dances(tracks):
+    scores = MusicMotionRetrieval.score_all(
+        [Towers().predict(track, 0) for track in tracks], tracks
+    )
+    assert np.mean([one["m2d_song_r1"] for one in scores]) > 0.5
+    assert {one["pool"] for one in scores} == {4}
+
+
+def test_towers_bear_silence(tracks, towers, tmp_path):
+    audio = tmp_path / "silence.wav"
+    soundfile.write(audio, np.zeros(round(SECONDS * SAMPLE_RATE)), SAMPLE_RATE)
+    silent = Track("silent", audio, SECONDS, "silent", tracks[0].annotations)
+    found = towers.predict(silent, 0)
+    assert len(found.music) == len(Strangers().predict(silent, 0).music) == 2
+    assert found.period == 0.5
+    assert all(np.isfinite(part).all() for part in found[:4])
+    scores = MusicMotionRetrieval.score_all(
+        [found, towers.predict(tracks[1], 0)], [silent, tracks[1]]
+    )
+    assert np.isfinite(scores[0]["r10"])
+
+
+def test_towers_have_nothing_to_say_of_a_track_without_a_clip(towers, tmp_path):
+    short = write_track(tmp_path, "short", 110, seconds=3.0)
+    found = towers.predict(short, 0)
+    assert [len(part) for part in found[:4]] == [0, 0, 0, 0]
+    assert len(Strangers().predict(short, 0).music) == 0
+    assert np.isnan(MusicMotionRetrieval.score_all([found], [short])[0]["r10"])
+
+
+def test_towers_are_scored_where_one_track_has_no_clip(tracks, towers, tmp_path):
+    every = [*tracks, write_track(tmp_path, "short", 110, seconds=3.0)]
+    scores = MusicMotionRetrieval.score_all([towers.predict(track, 0) for track in every], every)
+    assert np.isfinite([one["r10"] for one in scores]).tolist() == [True, True, False]
+
+
+def test_towers_are_baselines_of_bodies_in_space_alone():
+    names = [baseline.name for baseline in MusicMotionRetrieval.baselines()]
+    assert names == ["chance", "motionbeat-towers", "motionbeat-towers-random"]
+    assert [baseline.name for baseline in MusicMotionRetrieval2D.baselines()] == ["chance"]
