@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 from jsonargparse import auto_cli
-from motionbeat.benchmarks.runner import Folders
 from PIL import Image, ImageDraw, ImageFont
 
-from motionbeat.benchmarks.choreographer import choreographer, excerpt
+from motionbeat.benchmarks.choreographer import choreographer
 from motionbeat.benchmarks.cli import CACHE, DATA, split
+from motionbeat.benchmarks.evaluate import Folders
 from motionbeat.benchmarks.stick_figure import (
     BACKGROUND,
     INK,
@@ -28,10 +28,10 @@ from motionbeat.benchmarks.stick_figure import (
     write_gif,
 )
 from motionbeat.console import say
-from motionbeat.data_modules.base import Beats
+from motionbeat.data_modules.base import Beats, Track
 from motionbeat.files import replacing
 from motionbeat.motion import Motion
-from motionbeat.tasks.dance_generation import RealDance, real_dance
+from motionbeat.tasks.dance_generation import DanceGeneration, RealDance, real_dance
 
 ENCODERS = "motionbeat-small,musicnn,mfcc_chroma,no-music"
 
@@ -69,7 +69,7 @@ def dance_pictures(
     track = module.tracks("test")[0]
     beats = track.get(Beats)
     dances: dict[str, Motion] = {
-        name: choreographer(name, dataset, dataset_options, folders).dance(track, seed, cache)
+        name: dance_to(track, choreographer(name, dataset, dataset_options, folders), seed)
         for name in split(encoder)
     }
     strip, moving = results / f"dances_{module.card.name}.png", results / "dance.gif"
@@ -77,6 +77,20 @@ def dance_pictures(
     first = excerpt(next(iter(dances.values())), start, seconds)
     write_gif(first, between(beats, start, seconds), moving)
     say(f"{strip} and {moving}: {track.id}, {start:g} to {start + seconds:g} s")
+
+
+def dance_to(track: Track, task: DanceGeneration, seed: int) -> Motion:
+    """The dance of an encoder to a track."""
+    task.seed = seed
+    motion: Motion = task.predict(track.audio_path)
+    return motion
+
+
+def excerpt(motion: Motion, start: float, seconds: float) -> Motion:
+    """Some seconds of a dance."""
+    frames = slice(round(start * motion.fps), round((start + seconds) * motion.fps))
+    contacts = None if motion.contacts is None else motion.contacts[frames]
+    return Motion(motion.positions[frames], motion.fps, contacts)
 
 
 def between(beats: Beats, start: float, seconds: float) -> Beats:

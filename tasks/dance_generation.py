@@ -1,34 +1,26 @@
-"""Music to dance: what a dancer who hears nothing but frozen features does to the music."""
+"""Dance generation: dances to music from frozen features, by a diffusion decoder."""
 
 import zlib
-from collections.abc import Callable, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
-from motionbeat.tasks.base import (
-    FOLD,
-    Decoder,
-    Evidence,
-    Outputs,
-    Reference,
-    Scores,
-    Task,
-    weighted_mean,
-)
-from motionbeat.tasks.features import Batch, Targets
-from motionbeat.tasks.probe import Probe
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.stats import ttest_1samp
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from motionbeat.data_modules.base import Beats, DatasetError, MotionFile, Track
 from motionbeat.data_modules.motion_formats import read_motion
+from motionbeat.encoder import Encoder
 from motionbeat.motion import FEET, Motion, MotionError
+from motionbeat.tasks.adapters import EncoderMode
 from motionbeat.tasks.diffusion import PATCH, TIMESTEPS, Denoiser, add_noise, sample
+from motionbeat.tasks.heads import Head
 from motionbeat.tasks.metrics.dance_alignment import (
     ALIGNMENTS,
     Music,
@@ -48,29 +40,39 @@ from motionbeat.tasks.metrics.dance_scores import (
     estimate_beats,
 )
 from motionbeat.tasks.poses import CONTACT, FPS, GROUND, HEIGHT, JOINT, WIDTH, Body, Rows
+from motionbeat.tasks.task import (
+    Baseline,
+    Metrics,
+    Outputs,
+    PerTrackScores,
+    Recipe,
+    Scores,
+    Task,
+    summarise_means,
+)
 
 CLIP = 5.0
-"""Seconds of the windows a dancer learns from, and of the clips whose features are compared."""
+"""Seconds of the clips that a decoder is trained on, and of those whose features are compared."""
 
-_CONDITION = 64  # numbers a frame that a dancer hears
-_DROPPED = 0.25  # share of the windows without music, from which guidance is learned
+_CONDITION = 64  # numbers a frame that condition the decoder
+_DROPPED = 0.25  # share of the clips that are trained on without music, for guidance
 _VELOCITY, _FOOT = 1.0, 0.1  # weights of the losses beside that of the rows
 _FEET = [JOINT.start + 3 * (joint - 1) for joint in FEET]
 _LEAST = 0.1  # of the deviation of a group of columns: what hardly moves is not blown up
 _SMOOTH = 0.05  # s; guidance makes single frames tremble
-_CHECKED = 4  # times of the diffusion at which the validation split is denoised
+_CHECKED = 4  # timesteps at which the validation split is denoised
 
 T = TypeVar("T")
 
 
-class DanceHead(Probe):
-    """A projection of the features, and a diffusion decoder that dances under it.
+class DanceHead(Head):
+    """A linear projection of the features, and a diffusion decoder that is conditioned on it.
 
     Args:
         layers: hidden layers of the encoder.
         width: features a layer.
-        seed: of initialisation, noise and what is left out.
-        mean: (``WIDTH``,) of the rows danced in training.
+        seed: of initialisation, noise and dropped conditions.
+        mean: (``WIDTH``,) of the rows of the training dances.
         std: (``WIDTH``,) of them.
     """
 
@@ -88,37 +90,49 @@ class DanceHead(Probe):
         self._generators: dict[torch.device, torch.Generator] = {}
 
     def generator(self, device: torch.device) -> torch.Generator:
-        """A random stream of its own, so that members are trained as if alone."""
+        """A random stream of its own: a head that trains beside others ends as if alone."""
         if device not in self._generators:
             self._generators[device] = torch.Generator(device).manual_seed(self.seed)
         return self._generators[device]
 
     def standardise(self, rows: Tensor) -> Tensor:
-        """Rows about 0 with a deviation of about 1."""
+        """Rows with mean 0 and a deviation of about 1."""
         return (rows - self.mean) / self.std
 
-    def denoise(self, rows: Tensor, condition: Tensor, times: Tensor, noise: Tensor) -> Tensor:
-        """Guesses of standardised rows (B, T, ``WIDTH``) after so many steps (B,) of noise."""
-        guess: Tensor = self.denoiser(add_noise(rows, times, noise), times, condition)
-        return guess
+    def denoise(self, rows: Tensor, condition: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
+        """Predictions of standardised rows (B, T, ``WIDTH``) after so many steps (B,) of noise."""
+        clean: Tensor = self.denoiser(add_noise(rows, timesteps, noise), timesteps, condition)
+        return clean
+
+    def sample(self, condition: Tensor, seed: int) -> Rows:
+        """Rows of a dance under a condition (T, 64); the same seed gives the same dance."""
+        noise = torch.randn(
+            len(condition), WIDTH, generator=torch.Generator().manual_seed(seed)
+        ).to(condition.device)
+        window = round(CLIP * FPS) // (2 * PATCH) * 2 * PATCH
+        sampled = sample(self.denoiser, condition, window, noise) * self.std + self.mean
+        smooth = gaussian_filter1d(sampled.cpu().numpy(), _SMOOTH * FPS, axis=0, mode="nearest")
+        return np.asarray(smooth, np.float32)
 
 
 class DanceGeneration(Task):
-    """Dances to the test pieces, generated from frozen features, as honest numbers.
+    """Dances to the test pieces, beside chance and beside the real dances.
 
-    For every encoder the same is trained: a projection of its features to 64 numbers a frame and a
-    diffusion decoder under it. A dance is scored beside the beats of its own music, those annotated
-    or else those heard, and beside those of every other piece of the split, which is chance; the
-    difference says whether the dance listens at all (``*_sensitivity``). Features are compared in
-    clips of 5 s with those of the real dances to the test pieces; distance and diversity belong to
-    the whole split and have no interval. Of geometric features only those that vary among the real
-    clips are compared.
+    The head is the same for every encoder: a projection of its features to 64 numbers a frame and a
+    diffusion decoder conditioned on them. A dance is scored with the beats of its own music, those
+    annotated or else estimated, and with those of every other piece of the split, which is chance;
+    each pair from 0 to where the shorter of both ends. Music without a beat has no beat scores and
+    is no chance for others. Whether a dance follows its music at all says its sensitivity
+    (:func:`motionbeat.tasks.metrics.dance_alignment.sensitivity`). Features are compared in clips
+    of 5 s with those of the real dances to the test pieces; distance and diversity belong to the
+    whole split and have no interval. Of the features only those that vary among the real clips are
+    compared.
     """
 
     name = "dance"
-    version = 1
+    version = 2
     needs = (MotionFile,)
-    probes = ("decoder",)
+    heads = ("decoder",)
     primary = "bas_fact_sensitivity"
     headline: ClassVar = {
         "bas_fact_sensitivity": "BAS own - others",
@@ -135,7 +149,7 @@ class DanceGeneration(Task):
         "foot_sliding": "sliding",
         "clips": "clips",
     }
-    of_split = frozenset({"p", "fid_k", "fid_g", "div_k", "div_g", "clips"})
+    corpus_level = frozenset({"p", "fid_k", "fid_g", "div_k", "div_g", "clips"})
     conditions: ClassVar = {
         "fps": FEATURES_FPS,
         "sigma_seconds": ALIGNMENTS["fact"].sigma,
@@ -145,14 +159,26 @@ class DanceGeneration(Task):
     }
     monitor = "val/denoising"
     mode = "min"
-    steps_a_second = FPS
-    window = CLIP
-    stride = 0.5
-    batch_size = 16
-    max_steps = 2000
-    check_every = 500
-    patience = 4
-    learning_rates = (0.005, 0.01)
+    target_rate = FPS
+    recipe = Recipe(
+        clip_seconds=CLIP,
+        stride_seconds=0.5,
+        batch_size=16,
+        max_steps=2000,
+        check_every=500,
+        patience=4,
+        learning_rates=(0.005, 0.01),
+    )
+
+    def __init__(
+        self,
+        encoder: str | Encoder = "motionbeat-small",
+        head: str = "decoder",
+        learning_rate: float = 5e-3,
+        seed: int = 0,
+        encoder_mode: EncoderMode = "frozen",
+    ) -> None:
+        super().__init__(encoder, head, learning_rate, seed, encoder_mode)
 
     @classmethod
     def check(cls, track: Track) -> None:
@@ -169,108 +195,124 @@ class DanceGeneration(Task):
                 f"{SHORTEST + 1 / FPS:.1f} s, drop the track"
             )
 
-    def prepare(self, tracks: Sequence[Track]) -> None:
-        """Learn the average body and what its rows of numbers are like."""
+    def learn(self, tracks: Sequence[Track]) -> dict[str, Any]:
+        """Measure the average body, and the mean and deviation of its rows of numbers."""
         paths = tuple(track.get(MotionFile).path for track in tracks)
-        self.body = average_body(paths)
-        rows = np.concatenate([danced(path, self.body) for path in paths])
+        bones = average_bones(paths)
+        rows = np.concatenate([dance_rows(path, bones) for path in paths])
         mean, std = rows.mean(axis=0), rows.std(axis=0)
         for group in (GROUND, slice(HEIGHT, HEIGHT + 1), JOINT, CONTACT):
             least = max(_LEAST * float(np.sqrt(np.mean(std[group] ** 2))), 1e-4)
             std[group] = np.maximum(std[group], least)
-        self.rows_mean, self.rows_std = torch.from_numpy(mean), torch.from_numpy(std)
+        return {"bones": bones, "mean": torch.from_numpy(mean), "std": torch.from_numpy(std)}
 
-    def configure_probe(self, layers: int, width: int, kind: str, seed: int) -> DanceHead:
-        """A dancer."""
-        return DanceHead(layers, width, seed, self.rows_mean, self.rows_std)
+    def configure_head(self, layers: int, width: int) -> DanceHead:
+        """A projection and a diffusion decoder."""
+        return DanceHead(layers, width, self.seed, self.learned["mean"], self.learned["std"])
 
-    def configure_optimizers(self) -> Any:
-        """Each member's learning rate rises for a while and falls to nothing.
+    @property
+    def decoder(self) -> DanceHead:
+        """The head."""
+        head = self.trained_head
+        assert isinstance(head, DanceHead)
+        return head
 
-        Smith and Topin, "Super-convergence", 2019: a decoder then needs few steps.
+    @staticmethod
+    def scheduler(
+        optimizer: torch.optim.Optimizer, learning_rates: list[float], steps: int
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """Learning rates that rise for a while and fall to 0; a decoder then needs few steps.
+
+        Smith and Topin, "Super-convergence", 2019.
         """
-        optimizer = super().configure_optimizers()
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, [member.learning_rate for member in self.members], self.max_steps
-        )
-        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+        return torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rates, steps)
 
-    def targets(self, track: Track, steps: int) -> Targets:
-        """The dance to a track, a row a step."""
-        rows = danced(track.get(MotionFile).path, self.body)
+    def rows(self, track: Track) -> Rows:
+        """The dance to a track, as the average body dances it."""
+        return dance_rows(track.get(MotionFile).path, self.learned["bones"])
+
+    def track_targets(self, track: Track, steps: int) -> dict[str, Tensor]:
+        """The dance to a track, a row a step; its last row goes on where it ends."""
+        rows = self.rows(track)
         return {"rows": torch.from_numpy(rows[np.minimum(np.arange(steps), len(rows) - 1)])}
 
-    def loss(self, probe: Probe, outputs: Tensor, batch: Batch) -> Tensor:
+    def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
         """Error of denoised rows, of their velocities, and of feet that slide in contact.
 
         Tseng, Castellon and Liu, "EDGE", 2023, eqs. 2 to 6, on joints in place of rotations.
         """
-        assert isinstance(probe, DanceHead)
-        whole = batch.mask.all(dim=1)
-        length = batch.mask.shape[1] // PATCH * PATCH
-        rows = probe.standardise(batch.targets["rows"][whole, :length])
-        condition = outputs[whole, :length]
+        head = self.decoder
+        whole = mask.all(dim=1)
+        length = mask.shape[1] // PATCH * PATCH
+        rows = head.standardise(targets["rows"][whole, :length])
         if not rows.numel():
             return outputs.sum() * 0
-        generator, device = probe.generator(rows.device), rows.device
-        times = torch.randint(TIMESTEPS, (len(rows),), generator=generator, device=device)
+        generator, device = head.generator(rows.device), rows.device
+        timesteps = torch.randint(TIMESTEPS, (len(rows),), generator=generator, device=device)
         noise = torch.randn(rows.shape, generator=generator, device=device)
         dropped = torch.rand(len(rows), 1, 1, generator=generator, device=device) < _DROPPED
-        condition = torch.where(dropped, probe.denoiser.null_condition, condition)
-        guess = probe.denoise(rows, condition, times, noise)
-        error = functional.mse_loss(guess, rows)
-        velocity = functional.mse_loss(guess.diff(dim=1), rows.diff(dim=1))
-        return error + _VELOCITY * velocity + _FOOT * sliding(guess * probe.std + probe.mean)
+        condition = torch.where(dropped, head.denoiser.null_condition, outputs[whole, :length])
+        clean = head.denoise(rows, condition, timesteps, noise)
+        error = functional.mse_loss(clean, rows)
+        velocity = functional.mse_loss(clean.diff(dim=1), rows.diff(dim=1))
+        return error + _VELOCITY * velocity + _FOOT * sliding(clean * head.std + head.mean)
 
-    def validate(self, probe: Probe, outputs: Sequence[Outputs], tracks: Sequence[Track]) -> float:
+    def validation_value(self, outputs: Outputs, track: Track) -> tuple[Rows, NDArray[np.float32]]:
+        """Rows and conditions of the whole clips of a track, (clips, T, ...) each."""
+        length = round(CLIP * FPS) // PATCH * PATCH
+        rows = self.rows(track)
+        clips = min(len(rows), len(outputs)) // length
+        cut_rows, condition = (
+            values[: clips * length].reshape(clips, length, values.shape[1])
+            for values in (rows, outputs)
+        )
+        return cut_rows, condition
+
+    def validation_result(self, values: Sequence[Any], tracks: Sequence[Track]) -> float:
         """Mean error of the denoised rows of the validation split, always of the same noise.
 
         Raises:
-            DatasetError: no track is as long as a window.
+            DatasetError: no track is as long as a clip.
         """
-        assert isinstance(probe, DanceHead)
-        length = round(self.window * FPS) // PATCH * PATCH
-        windows = [
-            (
-                torch.from_numpy(rows[start : start + length]),
-                torch.from_numpy(heard[start : start + length]),
-            )
-            for rows, heard in (
-                (danced(track.get(MotionFile).path, self.body), one)
-                for track, one in zip(tracks, outputs, strict=True)
-            )
-            for start in range(0, min(len(rows), len(heard)) - length + 1, length)
-        ]
-        if not windows:
+        rows, condition = (
+            torch.from_numpy(np.concatenate(part)).to(self.device)
+            for part in zip(*values, strict=True)
+        )
+        if not len(rows):
             raise DatasetError(
-                f"no validation track is as long as a window of {self.window:g} s; get longer ones"
+                f"no validation track is as long as a clip of {CLIP:g} s; get longer ones"
             )
-        rows, condition = (torch.stack(part).to(self.device) for part in zip(*windows, strict=True))
-        rows = probe.standardise(rows)
+        head = self.decoder
+        rows = head.standardise(rows)
         generator = torch.Generator().manual_seed(0)
         errors = []
         with torch.inference_mode():
             for part in range(_CHECKED):
                 noise = torch.randn(rows.shape, generator=generator).to(self.device)
-                time = round((part + 0.5) / _CHECKED * TIMESTEPS)
-                times = torch.full((len(rows),), time, device=self.device)
-                guess = probe.denoise(rows, condition, times, noise)
-                errors.append(functional.mse_loss(guess, rows))
+                timestep = round((part + 0.5) / _CHECKED * TIMESTEPS)
+                timesteps = torch.full((len(rows),), timestep, device=self.device)
+                clean = head.denoise(rows, condition, timesteps, noise)
+                errors.append(functional.mse_loss(clean, rows))
         return float(torch.stack(errors).mean())
 
-    def decoder(self, probe: Probe) -> Decoder:
-        """What dances to the outputs on a track."""
-        assert isinstance(probe, DanceHead)
-        return partial(perform, Dancer(probe, self.body), probe.seed)
+    def decode(self, outputs: Outputs, track: Track) -> Motion:
+        """A dance as long as the track; its noise follows from the track and the seed."""
+        condition = torch.from_numpy(outputs).to(self.device)
+        seed = zlib.crc32(f"{track.id} {self.seed}".encode())
+        rows = self.decoder.sample(condition, seed)[: max(1, round(track.duration * FPS))]
+        return Body(np.array(self.learned["bones"])).motion(rows)
 
     @classmethod
-    def score_split(cls, predictions: Sequence[Motion], tracks: Sequence[Track]) -> list[Scores]:
+    def score(cls, prediction: Motion, track: Track) -> Scores:
+        """Scores of a dance without other music beside it."""
+        return cls.score_all([prediction], [track])[0]
+
+    @classmethod
+    def score_all(cls, predictions: Sequence[Motion], tracks: Sequence[Track]) -> list[Scores]:
         """Score dances one by one, beside all the music of the split, and as a set."""
         songs = [music_of(track) for track in tracks]
         groups = [track.group for track in tracks]
-        found: dict[str, Floats] = {
-            "group": np.array([zlib.crc32(group.encode()) for group in groups], np.float64)
-        }
+        found: dict[str, Floats] = {}
         for label, score in BEAT_SCORES.items():
             name = _NAMES[label]
             pairs = score.pairs(predictions, songs, range(len(songs)))
@@ -282,29 +324,28 @@ class DanceGeneration(Task):
             found[_NAMES[label]] = np.array(values)
         whole = _set_scores(predictions, [real_dance(track) for track in tracks])
         return [
-            {name: float(values[index]) for name, values in found.items()} | whole
-            for index in range(len(tracks))
+            {name: float(values[index]) for name, values in found.items()} | whole | {"song": group}
+            for index, group in enumerate(groups)
         ]
 
-    @classmethod
-    def summarise(cls, evidence: Evidence, weights: Floats) -> Evidence:
+    @staticmethod
+    def summarise(per_track: PerTrackScores, weights: Floats) -> Metrics:
         """Means over dances, and ``p``: how likely chance is as near to its own music.
 
         A one-sided t test of the sensitivities, averaged over seeds and within groups, as dances to
         the same music are no independent draws. It is of the whole split, whatever the weights.
         """
-        means = {
-            name: weighted_mean(values, weights)
-            for name, values in evidence.items()
-            if name not in (FOLD, "group")
-        }
-        by_track = np.array([mean_defined(seeds) for seeds in evidence[cls.primary].T])
-        groups = evidence["group"][0]
+        values = {name: one for name, one in per_track.items() if name != "song"}
+        means = summarise_means(values, weights)
+        if "song" not in per_track:  # where no more than the primary metric is asked for
+            return means
+        primary, groups = DanceGeneration.primary, per_track["song"][0]
+        by_track = np.array([mean_defined(seeds) for seeds in per_track[primary].T])
         p = p_above_zero(np.array([mean_defined(by_track[groups == g]) for g in np.unique(groups)]))
-        return means | {"p": np.full(means[cls.primary].shape, p)}
+        return means | {"p": np.full(means[primary].shape, p)}
 
     @classmethod
-    def references(cls) -> Sequence[Reference]:
+    def baselines(cls) -> Sequence[Baseline]:
         """The real dances."""
         return (RealDance(),)
 
@@ -313,11 +354,11 @@ class RealMotion(Motion):
     """The real dance to a piece of music: a set of them is compared with itself by halves."""
 
 
-class RealDance(Reference):
+class RealDance(Baseline):
     """The dance that belongs to the music."""
 
     name = "ground-truth"
-    kind = "ceiling"
+    kind = "upper bound"
 
     def predict(self, track: Track, seed: int) -> RealMotion:
         """The dance in the file."""
@@ -338,41 +379,6 @@ def p_above_zero(values: Floats) -> float:
     return float(ttest_1samp(defined, 0, alternative="greater").pvalue)
 
 
-class Dancer(nn.Module):
-    """What is left of a dancer when it has learned: it turns what it hears into a dance.
-
-    Args:
-        probe: whose decoder it is.
-        body: its bones.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, probe: DanceHead, body: Body) -> None:
-        super().__init__()
-        self.denoiser = probe.denoiser
-        self.register_buffer("mean", probe.mean)
-        self.register_buffer("std", probe.std)
-        self.body = body
-        self.eval()
-
-    def forward(self, condition: Tensor, seed: int) -> Motion:
-        """Dance to what is heard, (T, 64) at ``FPS``; the same seed gives the same dance."""
-        generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(len(condition), WIDTH, generator=generator)
-        window = round(CLIP * FPS) // (2 * PATCH) * 2 * PATCH
-        sampled = sample(self.denoiser, condition, window, noise.to(condition.device))
-        rows = (sampled * self.std + self.mean).cpu().numpy()
-        return self.body.motion(gaussian_filter1d(rows, _SMOOTH * FPS, axis=0, mode="nearest"))
-
-
-def perform(dancer: Dancer, seed: int, outputs: Outputs, track: Track) -> Motion:
-    """Dance to the outputs on a track, with noise that belongs to the track and the seed."""
-    danced_to: Motion = dancer(torch.from_numpy(outputs), zlib.crc32(f"{track.id} {seed}".encode()))
-    return danced_to
-
-
 def sliding(rows: Tensor) -> Tensor:
     """Mean squared speed in m/s along the floor of feet by their contact, of rows (B, T, WIDTH)."""
     turn = rows[:, 1:, GROUND.stop - 1]
@@ -387,15 +393,16 @@ def sliding(rows: Tensor) -> Tensor:
 
 
 @cache
-def average_body(paths: tuple[Path, ...]) -> Body:
-    """The average body of the dancers of some motion files."""
-    return Body.average([_named(path, Body.of) for path in paths])
+def average_bones(paths: tuple[Path, ...]) -> tuple[float, ...]:
+    """Lengths of the bones of the average dancer of some motion files."""
+    bodies = [_named(path, Body.of) for path in paths]
+    return tuple(Body.average(bodies).bones.tolist())
 
 
 @cache
-def danced(path: Path, body: Body) -> Rows:
-    """The rows of a dance; every probe asks for them again."""
-    return _named(path, body.rows)
+def dance_rows(path: Path, bones: tuple[float, ...]) -> Rows:
+    """The rows of a dance, as a body with these bones dances it; read once for all heads."""
+    return _named(path, Body(np.array(bones)).rows)
 
 
 def _named(path: Path, use: Callable[[Motion], T]) -> T:

@@ -89,8 +89,10 @@ class Dancing(DataModule):
     )
     sizes: ClassVar = {"train": 8, "validation": 4, "test": 2}
 
-    def __init__(self, cache, data=None, *, dances: int = 1, seconds: float = SECONDS):
-        super().__init__(cache, data)
+    def __init__(
+        self, cache=None, data=None, *, dances: int = 1, seconds: float = SECONDS, **loading
+    ):
+        super().__init__(cache, data, **loading)
         self.dances, self.seconds = dances, seconds
 
     @property

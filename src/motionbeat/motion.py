@@ -32,7 +32,7 @@ class MotionError(MotionBeatError):
     """Motion data that cannot be used, with the reason."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)  # Lightning cannot gather predictions that are frozen
 class Motion:
     """A dance as joint positions.
 

@@ -311,6 +311,7 @@ class MusicFmMsd(ConformerEncoder):
         licence="MIT",
         training_data=("Million Song Dataset",),
         source="https://arxiv.org/abs/2311.03318, huggingface.co/minzwon/MusicFM",
+        experimental=True,
     )
     repo: ClassVar[str] = "minzwon/MusicFM"
     commit: ClassVar[str] = "4513b38bc25ad1d227b1980819b9691ba97f4d87"
