@@ -31,7 +31,6 @@ from motionbeat.files import write_atomically
 
 Model = TypeVar("Model", bound=BaseModel)
 
-SCHEMA_VERSION = 2
 NO_HEAD = "none"
 """Key of the result of an entry that is no encoder, so that no head was trained on it."""
 

@@ -108,9 +108,8 @@ def song(pair: Pair) -> Song:
         for t in starts
     ]
     rows, steps = int(CLIP_SECONDS * AUDIO_FRAME_RATE), int(CLIP_SECONDS * MOTION_FRAME_RATE)
-    log_mel, onsets = (
-        torch.stack([torch.from_numpy(one[part][:rows]) for one in audio]) for part in (0, 1)
-    )
+    log_mel = torch.stack([torch.from_numpy(one[0][:rows]) for one in audio])
+    onsets = torch.stack([torch.from_numpy(one[1][:rows]) for one in audio])
     features = torch.stack([torch.from_numpy(one[0][:steps]) for one in moves])
     clocks = Clock.of([one[2] for one in audio]), Clock.of([one[1] for one in moves])
     lengths = torch.full((len(audio),), rows)

@@ -1,13 +1,17 @@
 import shutil
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
 import torch
+from tests.clicks import Clicks
 from tests.command import Ended, motionbeat
+from tests.toys import Tones
 
-from motionbeat.benchmarks import runner
-from motionbeat.benchmarks.record import RunRecord, read_model
-from motionbeat.tasks.beat import BeatTask
+from motionbeat.benchmarks import protocol
+from motionbeat.benchmarks.records import RunRecord, read_model
+from motionbeat.benchmarks.registry import TASKS
+from motionbeat.tasks.beat_tracking import BeatTracking
 
 # Tiny tensors gain nothing from threads, which only get in the way of parallel tests.
 torch.set_num_threads(1)
@@ -18,6 +22,63 @@ QUICK = ("--seeds", 2, "--learning_rates", "[0.003, 0.03]")
 def record(folder, name):
     [path] = (folder / "results" / "runs").rglob(f"{name}.json")
     return read_model(path, RunRecord)
+
+
+def run(folder, *more, task="beat", encoder="tests.toys:Tiny", dataset="tests.clicks:Clicks"):
+    """Bench an encoder with one seed and one learning rate, unless more options say otherwise."""
+    options = {
+        "--task": task,
+        "--encoder": encoder,
+        "--dataset": dataset,
+        "--seeds": 1,
+        "--learning_rates": "[0.01]",
+        "--cache": folder / "cache",
+        "--results": folder / "results",
+    }
+    return motionbeat("bench", *(part for option in options.items() for part in option), *more)
+
+
+def failed(ended, *words):
+    """It exits with 1 and one line that holds these words, whatever was said before."""
+    assert ended.code == 1, ended.said
+    line = ended.said.splitlines()[-1]
+    assert line.startswith("motionbeat: error: ")
+    assert all(str(word) in line for word in words), line
+    assert "Traceback" not in ended.said
+    return True
+
+
+def shorten(patch, **changes):
+    """Let all tasks be trained for a few steps."""
+    short = {"max_steps": 12, "epochs": 0, "check_every": 4} | changes
+    for task in {*TASKS.classes.values(), BeatTracking}:
+        patch.setattr(task, "recipe", replace(task.recipe, **short))
+
+
+@pytest.fixture
+def short_training(monkeypatch):
+    shorten(monkeypatch)
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """No baselines beside the encoders."""
+    for task in TASKS.classes.values():
+        monkeypatch.setattr(task, "baselines", classmethod(lambda cls: ()))
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The ensembles that were trained, one after another."""
+    found = []
+    fit = protocol.fit
+
+    def listened(ensemble, *rest, **options):
+        fit(ensemble, *rest, **options)
+        found.append(ensemble)
+
+    monkeypatch.setattr(protocol, "fit", listened)
+    return found
 
 
 class Bench(NamedTuple):
@@ -39,26 +100,10 @@ class Bench(NamedTuple):
         return record(self.folder, name)
 
 
-def train_shortly(patch):
-    patch.setattr(BeatTask, "max_steps", 12)
-    patch.setattr(BeatTask, "check_every", 4)
-    patch.setattr(runner, "in_parallel", one_by_one)
-
-
-@pytest.fixture
-def short_training(monkeypatch):
-    train_shortly(monkeypatch)
-
-
-def one_by_one(label, rows, heavy):
-    """Jobs in this process, where the patches of a test are in force."""
-    return [[call(*arguments, **options) for call, arguments, options in row] for row in rows]
-
-
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     scored = []
-    score = BeatTask.score
+    score = BeatTracking.score
 
     def listened(prediction, track):
         scored.append((prediction, track))
@@ -66,8 +111,8 @@ def finished(tmp_path_factory):
 
     bench = Bench(tmp_path_factory.mktemp("finished"), None, scored)
     with pytest.MonkeyPatch.context() as patch:
-        train_shortly(patch)
-        patch.setattr(BeatTask, "score", listened)
+        shorten(patch)
+        patch.setattr(BeatTracking, "score", listened)
         return bench._replace(ended=motionbeat(*bench.arguments))
 
 
@@ -77,3 +122,21 @@ def bench(finished, tmp_path, short_training):
     folder = tmp_path / "copy"
     shutil.copytree(finished.folder, folder)
     return finished._replace(folder=folder)
+
+
+@pytest.fixture(scope="session")
+def clicks(tmp_path_factory):
+    """Click tracks that are there; a test must not change them."""
+    return _made(Clicks, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def tones(tmp_path_factory):
+    """Tones that are there; a test must not change them."""
+    return _made(Tones, tmp_path_factory)
+
+
+def _made(kind, tmp_path_factory):
+    module = kind(cache=tmp_path_factory.mktemp(kind.card.name))
+    module.prepare_data()
+    return module

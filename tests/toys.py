@@ -1,8 +1,7 @@
-"""Toys that meet the contracts: an encoder, a dataset of tones, and tasks on whole clips."""
+"""Toys that meet the contracts: encoders, datasets of tones, and a task."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, NamedTuple
 
 import numpy as np
 import soundfile
@@ -20,8 +19,7 @@ from motionbeat.data_modules.base import (
     Track,
 )
 from motionbeat.encoder import Encoder, EncoderCard
-from motionbeat.tasks.base import Reference, Task
-from motionbeat.tasks.probe import Probe
+from motionbeat.tasks.emotion import EmotionRegression
 
 RATE = 8000
 HOP = 800
@@ -54,6 +52,27 @@ class Tiny(Encoder):
         frames = torch.fft.rfft(padded.unfold(1, HOP, HOP)).abs()[..., 1:25]
         bands = frames.unflatten(-1, (6, 4)).mean(dim=-1)
         return torch.stack([torch.log1p(bands), bands / HOP], dim=1)
+
+
+def shaped(frame_rate, layers=1, width=3):
+    """An encoder of another shape, for tests that give a task its features."""
+
+    class Shaped(Tiny):
+        card = card("shaped", frame_rate=frame_rate, layers=layers, width=width)
+
+    return Shaped()
+
+
+class Noise(Tiny):
+    """Noise that follows from the length of the recording alone."""
+
+    card = card("noise")
+
+    def forward(self, waveform):
+        frames = -(-waveform.shape[1] // HOP)
+        generator = torch.Generator().manual_seed(waveform.shape[1])
+        noise = torch.randn(2, frames, 6, generator=generator)
+        return noise.expand(len(waveform), -1, -1, -1)
 
 
 class Listening(Tiny):
@@ -120,210 +139,16 @@ class Tones(DataModule):
         return tracks
 
 
-class Guess(Reference):
-    """The most common answer."""
-
-    name = "guess"
-    kind = "floor"
-
-    def predict(self, track, seed):
-        return "low"
-
-
-class BestClass(NamedTuple):
-    """The class with the largest mean logit."""
-
-    classes: list[str]
-
-    def __call__(self, outputs, track):
-        return self.classes[outputs.mean(axis=0).argmax()]
-
-
-class ToyGenre(Task):
-    """One class for a whole clip."""
-
-    name = "toy_genre"
-    version = 1
-    needs = (Genre,)
-    primary = "accuracy"
-    headline: ClassVar = {"accuracy": "accuracy", "macro_f1": "macro F1"}
-    monitor = "val/accuracy"
-    pooling = 0.5
-    window = 10.0
-    batch_size = 6
-    max_steps = 120
-    check_every = 30
-
-    def prepare(self, tracks):
-        self.classes = sorted({track.get(Genre).name for track in tracks})
-
-    def configure_probe(self, layers, width, kind, seed):
-        return Probe(layers, width, len(self.classes), kind == "mlp", seed)
-
-    def targets(self, track, steps):
-        return {"class": torch.full((steps,), self.classes.index(track.get(Genre).name))}
-
-    def loss(self, probe, outputs, batch):
-        return functional.cross_entropy(outputs[batch.mask], batch.targets["class"][batch.mask])
-
-    def validate(self, probe, outputs, tracks):
-        decode = self.decoder(probe)
-        pairs = zip(outputs, tracks, strict=True)
-        return np.mean([decode(one, track) == track.get(Genre).name for one, track in pairs])
-
-    def decoder(self, probe):
-        return BestClass(self.classes)
-
-    @classmethod
-    def score(cls, prediction, track):
-        number = Tones.genres.index
-        return {"predicted": number(prediction), "true": number(track.get(Genre).name)}
-
-    @classmethod
-    def summarise(cls, evidence, weights):
-        predicted, true = evidence["predicted"], evidence["true"]
-        f1 = []
-        for number in range(len(Tones.genres)):
-            both = ((predicted == number) & (true == number)) @ weights.T
-            either = (predicted == number) @ weights.T + (true == number) @ weights.T
-            f1.append(2 * both / np.maximum(either, 1))
-        accuracy = (predicted == true) @ weights.T / weights.sum(axis=-1)
-        return {"accuracy": accuracy, "macro_f1": np.mean(f1, axis=0)}
-
-    @classmethod
-    def references(cls):
-        return (Guess(),)
-
-
-def mean_point(outputs, track):
-    """Valence and arousal, averaged over the steps."""
-    return outputs.mean(axis=0)
-
-
-class ToyEmotion(Task):
-    """Two numbers for a whole clip; the monitor is an error, so it shall be small."""
+class ToyEmotion(EmotionRegression):
+    """The monitor is an error, so it shall be small."""
 
     name = "toy_emotion"
-    version = 1
-    needs = (Emotion,)
-    primary = "arousal_r2"
-    headline: ClassVar = {"arousal_r2": "R² arousal", "valence_r2": "R² valence"}
     monitor = "val/error"
     mode = "min"
-    pooling = 0.5
-    window = 10.0
-    batch_size = 6
-    max_steps = 120
-    check_every = 40
 
-    def configure_probe(self, layers, width, kind, seed):
-        return Probe(layers, width, 2, kind == "mlp", seed)
-
-    def targets(self, track, steps):
-        emotion = track.get(Emotion)
-        return {"point": torch.tensor([emotion.valence, emotion.arousal]).expand(steps, 2)}
-
-    def loss(self, probe, outputs, batch):
-        return functional.mse_loss(outputs[batch.mask], batch.targets["point"][batch.mask])
-
-    def validate(self, probe, outputs, tracks):
-        emotions = [track.get(Emotion) for track in tracks]
-        true = np.array([(emotion.valence, emotion.arousal) for emotion in emotions])
-        points = [mean_point(one, track) for one, track in zip(outputs, tracks, strict=True)]
-        return float(np.mean((points - true) ** 2))
-
-    def decoder(self, probe):
-        return mean_point
-
-    @classmethod
-    def score(cls, prediction, track):
-        true = track.get(Emotion)
-        valence, arousal = map(float, prediction)
-        return {
-            "valence_predicted": valence,
-            "valence_true": true.valence,
-            "arousal_predicted": arousal,
-            "arousal_true": true.arousal,
-        }
-
-    @classmethod
-    def summarise(cls, evidence, weights):
-        metrics = {}
-        share = weights.T / weights.sum(axis=-1)
-        for axis in ("valence", "arousal"):
-            true, predicted = evidence[f"{axis}_true"], evidence[f"{axis}_predicted"]
-            error = (true - predicted) ** 2 @ share
-            metrics[f"{axis}_r2"] = 1 - error / (true**2 @ share - (true @ share) ** 2)
-        return metrics
-
-
-class TowerProbe(Probe):
-    """A projection of the features, and a tower for what they shall be matched with."""
-
-    def __init__(self, layers, width, hidden, seed):
-        super().__init__(layers, width, 4, hidden, seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.tower = torch.nn.Sequential(
-                torch.nn.Linear(2, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4)
-            )
-
-
-def both_embeddings(outputs, track):
-    """Embedding of the audio and of what belongs to it, averaged over the steps."""
-    return outputs.mean(axis=0).reshape(2, 4)
-
-
-class ToyMatching(Task):
-    """Which point on the plane of emotions belongs to a clip? Two towers, trained by contrast."""
-
-    name = "toy_matching"
-    version = 1
-    needs = (Emotion,)
-    shown = (Emotion,)
-    probes = ("towers",)
-    primary = "reciprocal_rank"
-    headline: ClassVar = {"reciprocal_rank": "MRR"}
-    monitor = "val/reciprocal_rank"
-    pooling = 10.0
-    window = 10.0
-    batch_size = 18
-    max_steps = 200
-    check_every = 50
-
-    def configure_probe(self, layers, width, kind, seed):
-        return TowerProbe(layers, width, False, seed)
-
-    def inputs(self, track, steps):
-        emotion = track.get(Emotion)
-        return {"point": torch.tensor([emotion.valence, emotion.arousal]).expand(steps, 2)}
-
-    def targets(self, track, steps):
-        return {}
-
-    def output(self, probe, mixed, batch):
-        towers = probe(mixed), probe.tower(batch.inputs["point"])
-        return torch.cat([functional.normalize(one, dim=-1) for one in towers], dim=-1)
-
-    def loss(self, probe, outputs, batch):
-        audio, point = outputs[batch.mask].chunk(2, dim=-1)
-        return functional.cross_entropy(audio @ point.T / 0.1, torch.arange(len(audio)))
-
-    def validate(self, probe, outputs, tracks):
-        scores = self.score_split(
-            [both_embeddings(*one) for one in zip(outputs, tracks, strict=True)], tracks
-        )
-        return np.mean([score["reciprocal_rank"] for score in scores])
-
-    def decoder(self, probe):
-        return both_embeddings
-
-    @classmethod
-    def score_split(cls, predictions, tracks):
-        audio, points = np.stack(predictions, axis=1)
-        similarity = audio @ points.T
-        ranks = np.sum(similarity >= np.diag(similarity)[:, None], axis=1)
-        return [{"reciprocal_rank": 1 / rank} for rank in ranks]
+    def validation_result(self, values, tracks):
+        pairs = [(row[f"true_{n}"], row[f"predicted_{n}"]) for row in values for n in self.numbers]
+        return float(np.mean([(true - predicted) ** 2 for true, predicted in pairs]))
 
 
 class FoldedTones(Tones):
@@ -332,8 +157,8 @@ class FoldedTones(Tones):
     card = replace(Tones.card, name="folded_tones")
     folds = 3
 
-    def __init__(self, cache: Path, data: Path | None = None, *, fold: int = 0) -> None:
-        super().__init__(cache, data)
+    def __init__(self, *, fold: int = 0, **options) -> None:
+        super().__init__(**options)
         self.fold = fold
 
     def tracks(self, split: Split) -> list[Track]:
@@ -346,7 +171,7 @@ class FoldedTones(Tones):
         return [t for i, t in enumerate(every) if (i // 3 - self.fold) % self.folds == place]
 
     def prepare_data(self):
-        Tones(self.cache).prepare_data()
+        Tones(cache=self.cache).prepare_data()
 
 
 class Both(Tones):

@@ -1,7 +1,7 @@
 """DEAM: clips and songs under free licences with mean arousal and valence."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -45,27 +45,23 @@ class Deam(Published):
         relatives=("emomusic", *ARCHIVE),
     )
     count = 1_802
-
-    @classmethod
-    def remotes(cls) -> Sequence[Remote]:
-        """The three archives, with checksums that users of them have published."""
-        return (
-            Remote(
-                (f"{_SITE}metadata.zip",),
-                "sha256:3d1d5ab42e852803a770f2cfbd685c6b464e1ebe76f26b0e10954597902b90f8",
-                "metadata.zip",
-            ),
-            Remote(
-                (f"{_SITE}DEAM_Annotations.zip",),
-                "sha256:809b0feb4ba6196c1eda9b2b7b33b892b11fa71457cfceb0d47e832ed1a5f15f",
-                "DEAM_Annotations.zip",
-            ),
-            Remote(
-                (f"{_SITE}DEAM_audio.zip",),
-                "sha256:e2814325f573ade8caebc697f0efcfdf7207142b737d72558a416117ca591353",
-                "DEAM_audio.zip",
-            ),
-        )
+    links = (
+        Remote(
+            (f"{_SITE}metadata.zip",),
+            "sha256:3d1d5ab42e852803a770f2cfbd685c6b464e1ebe76f26b0e10954597902b90f8",
+            "metadata.zip",
+        ),
+        Remote(
+            (f"{_SITE}DEAM_Annotations.zip",),
+            "sha256:809b0feb4ba6196c1eda9b2b7b33b892b11fa71457cfceb0d47e832ed1a5f15f",
+            "DEAM_Annotations.zip",
+        ),
+        Remote(
+            (f"{_SITE}DEAM_audio.zip",),
+            "sha256:e2814325f573ade8caebc697f0efcfdf7207142b737d72558a416117ca591353",
+            "DEAM_audio.zip",
+        ),
+    )
 
     def rows(self) -> Iterable[Row]:
         """Every song that was rated as a whole, in the order of the two tables."""

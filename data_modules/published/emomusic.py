@@ -1,7 +1,7 @@
 """EmoMusic, also 1000 Songs: clips of the Free Music Archive with mean arousal and valence."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from motionbeat.data_modules.base import DatasetCard, Emotion, Split
 from motionbeat.data_modules.published.collection import Published, Row
@@ -47,23 +47,19 @@ class EmoMusic(Published):
         relatives=("DEAM", *ARCHIVE),
     )
     count = 744
-
-    @classmethod
-    def remotes(cls) -> Sequence[Remote]:
-        """The two archives, with the checksums that the probes of Jukebox were published with."""
-        return (
-            Remote(
-                (f"{_SITE}annotations.tar.gz",),
-                "sha256:e0cb0b06e1b0ce7f04b1572fc410937699b7fad9dae67ddaa745f06cda4b0b33",
-                "annotations.tar.gz",
-                "annotations",
-            ),
-            Remote(
-                (f"{_SITE}clips_45sec.tar.gz",),
-                "sha256:3994a5d5fefc27f9540d1a69cd7f1294c68e6cb311ce49765021e2e9c7a1057b",
-                "clips_45sec.tar.gz",
-            ),
-        )
+    links = (
+        Remote(
+            (f"{_SITE}annotations.tar.gz",),
+            "sha256:e0cb0b06e1b0ce7f04b1572fc410937699b7fad9dae67ddaa745f06cda4b0b33",
+            "annotations.tar.gz",
+            "annotations",
+        ),
+        Remote(
+            (f"{_SITE}clips_45sec.tar.gz",),
+            "sha256:3994a5d5fefc27f9540d1a69cd7f1294c68e6cb311ce49765021e2e9c7a1057b",
+            "clips_45sec.tar.gz",
+        ),
+    )
 
     def rows(self) -> Iterable[Row]:
         """Every clip of ``songs_info.csv``, in its order."""

@@ -1,6 +1,6 @@
 """FMA small: clips of half a minute in eight genres, from the Free Music Archive."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from motionbeat.data_modules.base import DatasetCard, Genre, Split
 from motionbeat.data_modules.published.collection import Published, Row, names
@@ -22,6 +22,8 @@ _CHECKSUMS = {
     "fma_metadata.zip": "f0df49ffe5f2a6008d7dc83c6915b31835dfe733",
     "fma_small.zip": "ade154f733639d52e35e32f5593efe5be76c6d70",
 }
+
+_LINKS = tuple(Remote((_HOST + name,), f"sha1:{sum}", name) for name, sum in _CHECKSUMS.items())
 
 
 class FmaSmall(Published):
@@ -52,14 +54,7 @@ class FmaSmall(Published):
     )
     count = 7_994
     home = "fma"
-
-    @classmethod
-    def remotes(cls) -> Sequence[Remote]:
-        """The metadata and the clips."""
-        return [
-            Remote((_HOST + name,), f"sha1:{checksum}", name)
-            for name, checksum in _CHECKSUMS.items()
-        ]
+    links = _LINKS
 
     def rows(self) -> Iterable[Row]:
         """Every clip of the subset that can be heard, in the order of the table."""

@@ -1,6 +1,6 @@
 """MagnaTagATune: clips of half a minute with the tags that players of a game agreed on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from motionbeat.data_modules.base import DatasetCard, Split, Tags
@@ -28,6 +28,8 @@ _PARTS = {
     "mp3.zip.003": "sha256:83a689824c17e82f6eb81cdbc4e4ca239a4cfc1fb41f1a5c80b861caec90450f",
 }
 """Of each part of the archive, as JukeMIR knows them; nobody publishes one of the whole."""
+
+_ADDRESSES = tuple(_HOST + part for part in _PARTS)
 
 
 class MagnaTagATune(Published):
@@ -68,14 +70,10 @@ class MagnaTagATune(Published):
         relatives=("MTT", "MTAT", "Magnatune"),
     )
     count = 25_860
-
-    @classmethod
-    def remotes(cls) -> Sequence[Remote]:
-        """The tags, and the archive in its three parts."""
-        return [
-            Remote((_HOST + _TABLE,), _TABLE_CHECKSUM, _TABLE),
-            Remote(tuple(_HOST + part for part in _PARTS), tuple(_PARTS.values()), "mp3.zip"),
-        ]
+    links = (
+        Remote((_HOST + _TABLE,), _TABLE_CHECKSUM, _TABLE),
+        Remote(_ADDRESSES, tuple(_PARTS.values()), "mp3.zip"),
+    )
 
     def rows(self) -> Iterable[Row]:
         """Every clip that can be heard, in the order of the table."""

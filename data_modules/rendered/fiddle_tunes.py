@@ -239,8 +239,9 @@ class FiddleTunes(Rendered):
         size="168 human-composed tunes, rendered; 80 min, 250 MB",
         how_to_get="rendered on first use from the corpus of the music21 package",
         splits=(
-            "ours, as none is published: every dance type in turn, a tune once; the soundfont is "
-            "that of groovebox and groove_midi, which the motionbeat encoders are trained on"
+            "ours, as none is published: every dance type in turn, a tune once; renderer and "
+            "soundfont are those of groovebox and groove_midi, which the motionbeat encoders are "
+            "trained on"
         ),
         data="rendered",
         renderer="motionbeat",

@@ -197,9 +197,9 @@ class Pop909(Excerpts):
             "pop909.zip with it, into a folder and set MOTIONBEAT_DATA to that folder"
         ),
         splits=(
-            "ours, as none is published: by a hash of the song's number; grooves, instruments, "
-            "mix and soundfont are those of groovebox and groove_midi, which the motionbeat "
-            "encoders are trained on"
+            "ours, as none is published: by a hash of the song's number; drums and bass, mix and "
+            "soundfont come from the arranger and renderer of groovebox and groove_midi, which the "
+            "motionbeat encoders are trained on"
         ),
         data="rendered",
         renderer="motionbeat",

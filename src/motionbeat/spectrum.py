@@ -64,10 +64,11 @@ class LogMelSpectrum(nn.Module):
         """Map (B, T) samples to (B, frames, bands)."""
         hop = self.spectrum.hop
         margin = self.spectrum.fft_size // (2 * hop) + 1  # frames that see a block's edge
-        blocks = []
-        for first in range(0, waveform.shape[1] // hop + 1, _BLOCK):
+        frames = waveform.shape[1] // hop + 1
+        bands = waveform.new_empty(len(waveform), frames, self.filters.shape[1])
+        for first in range(0, frames, _BLOCK):
             start = max(0, first - margin)
             part = self.spectrum(waveform[:, start * hop : (first + _BLOCK + margin) * hop])
             part = part[:, first - start :][:, :_BLOCK]
-            blocks.append(torch.log1p(_COMPRESSION * (part @ self.filters)))
-        return torch.cat(blocks, dim=1)
+            bands[:, first : first + _BLOCK] = torch.log1p(_COMPRESSION * (part @ self.filters))
+        return bands

@@ -5,7 +5,7 @@ tracks) that say how often each track counts in each bootstrap sample, and gives
 With integer weights the values are scikit-learn's on tracks repeated so often.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -50,14 +50,8 @@ def roc_auc(true: Floats, score: Floats, weights: Floats) -> Floats:
     characteristic (ROC) curve", 1982). Tracks whose truth is NaN do not count; NaN without a
     positive or without a negative.
     """
-
-    def area(positive: Floats, negative: Floats) -> Floats:
-        below = negative.cumsum(axis=1) - negative
-        pairs = positive.sum(axis=1) * negative.sum(axis=1)
-        won: Floats = (positive * (below + negative / 2)).sum(axis=1) / pairs
-        return won
-
-    return _ranked(area, true, score, weights)
+    area: Floats = _ranking(true, score, weights)[0]
+    return area
 
 
 def average_precision(true: Floats, score: Floats, weights: Floats) -> Floats:
@@ -66,15 +60,8 @@ def average_precision(true: Floats, score: Floats, weights: Floats) -> Floats:
     Σ (R_n - R_{n-1}) P_n over the distinct scores from high to low, without interpolation. Tracks
     whose truth is NaN do not count; NaN without a positive.
     """
-
-    def average(positive: Floats, negative: Floats) -> Floats:
-        positive, negative = positive[:, ::-1], negative[:, ::-1]
-        hits = positive.cumsum(axis=1)
-        precision = hits / np.maximum(hits + negative.cumsum(axis=1), 1e-12)
-        mean: Floats = (positive * precision).sum(axis=1) / positive.sum(axis=1)
-        return mean
-
-    return _ranked(average, true, score, weights)
+    precision: Floats = _ranking(true, score, weights)[1]
+    return precision
 
 
 def r2(true: Floats, predicted: Floats, weights: Floats) -> Floats:
@@ -115,28 +102,23 @@ def summarise_multi_label(per_track: PerTrackScores, weights: Floats) -> Metrics
     fold = per_track["fold"][0] if "fold" in per_track else np.zeros(weights.shape[1])
     folds = [fold == number for number in np.unique(fold)]
 
-    def each(metric: Callable[[Floats, Floats, Floats], Floats]) -> Floats:
-        """Values (classes, seeds, samples)."""
-        return np.stack(
-            [
-                _mean_of_defined(
-                    np.stack(
-                        [
-                            metric(
-                                per_track[f"true/{name}"][:, part],
-                                per_track[f"score/{name}"][:, part],
-                                weights[:, part],
-                            )
-                            for part in folds
-                        ]
+    by_class = [
+        _mean_of_defined(
+            np.stack(
+                [
+                    _ranking(
+                        per_track[f"true/{name}"][:, part],
+                        per_track[f"score/{name}"][:, part],
+                        weights[:, part],
                     )
-                )
-                for name in names
-            ]
+                    for part in folds
+                ]
+            )
         )
-
-    areas = each(roc_auc)
-    precisions = np.where(np.isfinite(areas), each(average_precision), np.nan)
+        for name in names
+    ]
+    areas, precisions = np.stack(by_class, axis=1)  # (classes, seeds, samples)
+    precisions = np.where(np.isfinite(areas), precisions, np.nan)
     metrics = {
         "roc_auc": _mean_of_defined(areas),
         "average_precision": _mean_of_defined(precisions),
@@ -163,25 +145,35 @@ def summarise_regression(per_track: PerTrackScores, weights: Floats) -> Metrics:
     return {"r2": _mean_of_defined(np.stack([metrics[f"r2_{name}"] for name in names]))} | metrics
 
 
-def _ranked(
-    metric: Callable[[Floats, Floats], Floats], true: Floats, score: Floats, weights: Floats
-) -> Floats:
-    """A metric of the weights (samples, distinct scores) of positives and negatives, by seed.
+def _ranking(true: Floats, score: Floats, weights: Floats) -> Floats:
+    """ROC-AUC and average precision, (2, seeds, samples): both walk down the sorted scores.
 
-    Distinct scores ascend.
+    Both change at distinct scores that a positive track has, so only these are looked at.
     """
-    found = np.full((len(true), len(weights)), np.nan)
+    found = np.full((2, len(true), len(weights)), np.nan)
+    counts = np.ascontiguousarray(weights.T)
     for seed, known in enumerate(np.isfinite(true) & np.isfinite(score)):
-        if not known.any():
+        order = np.flatnonzero(known)[np.argsort(-score[seed, known], kind="stable")]
+        positives = np.flatnonzero(true[seed, order] == 1)
+        if not len(positives):
             continue
-        order = np.flatnonzero(known)[np.argsort(score[seed, known], kind="stable")]
-        starts = np.flatnonzero(np.diff(score[seed, order], prepend=-np.inf))
-        counted, actual = weights[:, order], true[seed, order]
+        ranked = -score[seed, order]
+        levels, last = np.unique(ranked[positives][::-1], return_index=True)
+        last = len(positives) - 1 - last  # the last positive of each distinct score
+        above = np.searchsorted(ranked, levels, "left")  # tracks with a higher score
+        through = np.searchsorted(ranked, levels, "right")  # tracks with this score or higher
+        shown = np.concatenate([np.zeros((1, len(weights))), counts[order].cumsum(axis=0)])
+        hits = counts[order[positives]].cumsum(axis=0)[last]
+        positive = np.diff(hits, axis=0, prepend=0)
+        total = hits[-1]
+        tied = shown[through] - shown[above] - positive
+        beaten = (shown[-1] - shown[through]) - (total - hits)
         with np.errstate(invalid="ignore"):
-            found[seed] = metric(
-                np.add.reduceat(counted * actual, starts, axis=1),
-                np.add.reduceat(counted * (1 - actual), starts, axis=1),
-            )
+            area = (positive * (beaten + tied / 2)).sum(axis=0)
+            found[0, seed] = area / (total * (shown[-1] - total))
+            found[1, seed] = (positive * hits / np.maximum(shown[through], 1e-12)).sum(
+                axis=0
+            ) / total
     return found
 
 

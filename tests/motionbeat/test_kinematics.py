@@ -7,7 +7,6 @@ from scipy.signal import find_peaks
 
 from motionbeat.data_modules.rendered.synthesis.dancer import DANCERS, dance
 from motionbeat.kinematics import (
-    FEATURES,
     contact_pulses,
     foot_contacts,
     motion_energy,
@@ -92,11 +91,6 @@ def test_contacts_survive_noise_a_slope_and_a_low_frame_rate(troupe):
     assert np.mean(scores) > 0.93
 
 
-def test_contacts_are_not_copied(solo):
-    blind = Motion(solo.positions, solo.fps)
-    np.testing.assert_array_equal(foot_contacts(blind), foot_contacts(solo))
-
-
 def test_pulses_stand_on_landings(troupe):
     scores = []
     for motion in troupe:
@@ -145,12 +139,6 @@ def test_features_do_not_know_where_the_dancer_stands_or_faces(solo):
     np.testing.assert_allclose(motion_features(moved, 30), motion_features(solo, 30), atol=2e-3)
 
 
-def test_features_do_not_know_the_stature(solo):
-    tall = Motion(solo.positions * np.float32(1.15), solo.fps)
-    here, there = motion_features(tall, 30)[:, :144], motion_features(solo, 30)[:, :144]
-    np.testing.assert_allclose(here, there, atol=1e-3)
-
-
 def test_a_mirrored_dance_has_mirrored_features(solo):
     mirrored = Motion(solo.positions[:, SWAP] * np.float32([-1, 1, 1]), solo.fps)
     here, there = motion_features(mirrored, 30), motion_features(solo, 30)
@@ -171,13 +159,6 @@ def test_the_body_faces_forward_in_its_frame(solo):
     assert 1.5 < places[:, JOINTS.index("head"), 1].mean() < 2
 
 
-@pytest.mark.parametrize(("seconds", "rate", "rows"), [(12, 50, 600), (12, 86.1328125, 1034)])
-def test_features_have_the_rows_of_their_rate(seconds, rate, rows):
-    features = motion_features(perform(seconds=seconds), rate)
-    assert features.shape == (rows, FEATURES) == (rows, 154)
-    assert features.dtype == np.float32
-
-
 @pytest.mark.parametrize("frames", [1, 2, 3, 300])
 @pytest.mark.parametrize("fps", [25.0, 60.0])
 def test_who_does_not_move_has_no_accents(solo, frames, fps):
@@ -189,11 +170,6 @@ def test_who_does_not_move_has_no_accents(solo, frames, fps):
     features = motion_features(still, 50)
     assert np.isfinite(features).all()
     np.testing.assert_allclose(features[:, 72:148], 0, atol=1e-4)
-
-
-def test_a_point_has_finite_features():
-    point = Motion(np.zeros((30, 24, 3), np.float32), 30)
-    assert np.isfinite(motion_features(point, 50)).all()
 
 
 def test_bad_input_is_refused(solo):

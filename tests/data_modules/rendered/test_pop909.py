@@ -1,6 +1,5 @@
 """POP909 from a look-alike of its archive, and the real one when there is one."""
 
-import io
 import os
 import zipfile
 from dataclasses import replace
@@ -8,18 +7,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import librosa
-import mido
 import numpy as np
 import pytest
 import soundfile
-from tests.command import motionbeat
+from tests.midi_sources import SONGS, WRITTEN, midi_track, save, write_pop909_zip
 
 from motionbeat.data_modules.base import (
     SPLITS,
     Beats,
     DatasetError,
     Metre,
-    MotionFile,
     Tempo,
     check_splits,
 )
@@ -34,97 +31,6 @@ from motionbeat.data_modules.rendered.pop909 import (
 from motionbeat.data_modules.rendered.synthesis.render import Note
 
 DATA = os.environ.get("MOTIONBEAT_DATA")
-TICKS = 480
-SONGS = ("001", "002", "003", "004", "017", "018", "034")
-USED = ("001", "002", "004", "017", "018", "034")  # the downbeats of 003 are a beat late
-
-
-class Written:
-    """A song: bars of some beats on a tempo a beat, first beats that belong to no bar.
-
-    The piano plays a low note on every downbeat and a chord on every beat, the melody eighths.
-    """
-
-    def __init__(self, bars, bpms, pickup=0, late=0, sixes=False):
-        count = pickup + sum(bars)
-        self.bpms = (list(bpms) * count)[:count]
-        self.times = np.cumsum([0.0, *(60 / bpm for bpm in self.bpms[:-1])])
-        self.downbeats = (pickup + np.cumsum([0, *bars[:-1]])).tolist()
-        self.marked = [beat + late for beat in self.downbeats][:: 2 if sixes else 1]
-        self.simple = [beat + late for beat in self.downbeats] if sixes else range(0, count, 2)
-
-    def beats(self):
-        return "".join(
-            f"{time} {float(beat in self.simple)} {float(beat in self.marked)}\n"
-            for beat, time in enumerate(self.times.tolist())
-        )
-
-    def midi(self):
-        tempo = mido.MidiTrack()
-        for before, bpm in zip([None, *self.bpms], self.bpms, strict=False):
-            same = bpm == before
-            event = mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm), time=TICKS)
-            tempo.append(mido.MetaMessage("marker", time=TICKS) if same else event)
-        tempo[0].time = 0
-        beats = range(len(self.bpms))
-        notes = {
-            "MELODY": [(beat + part, 72 + beat % 5) for beat in beats for part in (0, 0.5)],
-            "BRIDGE": [(beat, 67) for beat in beats[::2]],
-            "PIANO": [(beat, key) for beat in beats for key in (60, 64)]
-            + [(beat, 40 + beat % 3) for beat in self.downbeats],
-        }
-        return save([tempo, *(track(name, some) for name, some in notes.items())])
-
-
-def track(name, notes, length=0.4):
-    """Notes of (beat, key), each of some beats."""
-    events = sorted(
-        event
-        for beat, key in notes
-        for event in (
-            (round(beat * TICKS), 1, key),
-            (round((beat + length) * TICKS), 0, key),
-        )
-    )
-    written = mido.MidiTrack([mido.MetaMessage("track_name", name=name)])
-    for (before, _, _), (tick, onset, key) in pairwise([(0, 0, 0), *events]):
-        kind = "note_on" if onset else "note_off"
-        written.append(mido.Message(kind, note=key, velocity=90, time=tick - before))
-    return written
-
-
-def save(tracks):
-    buffer = io.BytesIO()
-    mido.MidiFile(type=1, ticks_per_beat=TICKS, tracks=tracks).save(file=buffer)
-    return buffer.getvalue()
-
-
-WRITTEN = {
-    "001": Written([4] * 16, [100] * 32 + [110] * 32),
-    "002": Written([3] * 16, [90], sixes=True),
-    "003": Written([4] * 12, [120], late=1),
-    "004": Written([4] * 7 + [2] + [4] * 8, [120]),
-    "017": Written([4] * 12, [125]),
-    "018": Written([4] * 12, [120]),
-    "034": Written([4] * 10, [100], pickup=2),
-}
-
-
-def write_folder(data):
-    for id, song in WRITTEN.items():
-        folder = data / "POP909" / id
-        folder.mkdir(parents=True)
-        (folder / f"{id}.mid").write_bytes(song.midi())
-        (folder / "beat_midi.txt").write_text(song.beats())
-    return data
-
-
-def write_zip(data):
-    folder = write_folder(data / "unpacked")
-    with zipfile.ZipFile(data / "pop909.zip", "w") as archive:
-        for path in sorted(folder.rglob("*.*")):
-            archive.write(path, path.relative_to(folder))
-    return data
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +40,7 @@ def few_songs(monkeypatch):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return write_zip(tmp_path_factory.mktemp("data"))
+    return write_pop909_zip(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -150,14 +56,6 @@ def everything(dataset):
     return [track for split in SPLITS for track in dataset.tracks(split)]
 
 
-def contents(dataset):
-    return {
-        path.name: path.read_bytes()
-        for path in dataset.folder.iterdir()
-        if path.suffix in (".flac", ".npz")
-    }
-
-
 def test_tracks_have_splits_by_song_and_every_label(made):
     splits = [made.tracks(split) for split in SPLITS]
     check_splits(splits)
@@ -165,12 +63,6 @@ def test_tracks_have_splits_by_song_and_every_label(made):
         ["001-0", "002-0", "017-0", "018-0"], ["004-0"], ["034-0"]
     ]  # fmt: skip
     assert [track.group for track in splits[0]] == ["001", "002", "017", "017"]
-    for track in everything(made):
-        info = soundfile.info(track.audio_path)
-        assert info.duration == pytest.approx(track.duration, abs=1e-4)
-        assert 8 < track.duration <= 12
-        motion = track.get(MotionFile).motion
-        assert motion.duration == pytest.approx(track.duration, abs=0.02)
 
 
 def test_beats_and_bars_are_the_annotated_ones(made, data):
@@ -268,13 +160,7 @@ def test_songs_whose_notes_contradict_the_annotation_are_left_out(data):
     assert choose_excerpts(replace(song, tracks=silent), 12, 1) == []
 
 
-def test_excerpts_do_not_overlap_and_more_keep_the_first(made, data, tmp_path):
-    more = Pop909(cache=tmp_path, data=data, seconds=12, excerpts=3)
-    more.prepare_data()
-    one, many = contents(made), contents(more)
-    assert len(one) == 2 * len(USED)
-    assert len(many) > len(one)
-    assert {name: many[name] for name in one} == one
+def test_excerpts_do_not_overlap(data):
     windows = sorted(
         choose_excerpts(read_song(data / "pop909.zip", "001"), 12, 3), key=lambda w: w.start
     )
@@ -282,31 +168,11 @@ def test_excerpts_do_not_overlap_and_more_keep_the_first(made, data, tmp_path):
     assert all(first.stop <= second.start for first, second in pairwise(windows))
 
 
-def test_archive_and_folder_give_the_same(made, tmp_path):
-    other = Pop909(cache=tmp_path / "cache", data=write_folder(tmp_path), seconds=12)
-    other.prepare_data()
-    assert contents(other) == contents(made)
-
-
 def test_versions_of_a_song_are_in_one_split():
     for song, other in (("017", "018"), ("101", "103"), ("492", "666")):
         assert split_of(song) == split_of(other)
     splits = [split_of(f"{number:03}") for number in range(1, 701)]
     assert [splits.count(split) for split in SPLITS] == [536, 92, 72]
-
-
-def test_the_revision_tells_contents_apart(tmp_path):
-    options = [{}, {"seconds": 15}, {"excerpts": 2}]
-    assert len({Pop909(cache=tmp_path, **some).revision for some in options}) == 3
-
-
-def test_embeds_from_the_command_line(data, tmp_path):
-    ended = motionbeat(
-        "embed", "--dataset", "pop909", "--encoder", "logmel", "--dataset_options",
-        "{seconds: 8}", "--data", data, "--cache", tmp_path,
-    )  # fmt: skip
-    assert ended.code == 0, ended.said
-    assert "pop909: 6 tracks" in ended.said
 
 
 def fails(dataset, match):
@@ -336,7 +202,7 @@ SOUND = "0 1 1\n0.5 0 0\n"
         (MIDI, None, f"{MIDI} is missing|{MIDI} cannot be read"),
         (MIDI, b"MThd no", f"{MIDI} is corrupt"),
         (MIDI, WRITTEN["002"].midi()[:300], f"{MIDI} is corrupt"),
-        (MIDI, save([track("MELODY", [(0, 60)])]), f"{MIDI} has no notes of BRIDGE, PIANO"),
+        (MIDI, save([midi_track("MELODY", [(0, 60)])]), f"{MIDI} has no notes of BRIDGE, PIANO"),
     ],
 )
 @pytest.mark.parametrize("archived", [True, False])
@@ -359,11 +225,6 @@ def test_broken_data_is_one_clear_error(tmp_path, name, content, match, archived
     assert "get the dataset again" in str(caught.value)
 
 
-def test_missing_data_says_how_to_get_it(tmp_path):
-    for folder in (None, tmp_path):
-        fails(Pop909(cache=tmp_path, data=folder), r"pop909 is missing; put .*MOTIONBEAT_DATA")
-
-
 def test_archives_that_are_none_and_evil_names_are_one_clear_error(tmp_path):
     path = tmp_path / "pop909.zip"
     path.write_bytes(b"not a zip")
@@ -378,23 +239,6 @@ def test_archives_that_are_none_and_evil_names_are_one_clear_error(tmp_path):
         Pop909(cache=tmp_path, data=tmp_path), r"pop909\.zip: POP909/\d+/beat_midi\.txt is missing"
     )
     assert not (tmp_path.parent / "POP909").exists()
-
-
-def test_members_that_unpack_to_too_much_are_refused(data, monkeypatch):
-    monkeypatch.setattr(pop909, "_LARGEST", 10)
-    with pytest.raises(DatasetError, match="bytes when unpacked"):
-        read_song(data / "pop909.zip", "001")
-
-
-@pytest.mark.parametrize("options", [{"seconds": 7.9}, {"seconds": float("inf")}, {"excerpts": 0}])
-def test_options_out_of_range_are_one_clear_error(tmp_path, options):
-    with pytest.raises(DatasetError, match="8 seconds or more"):
-        Pop909(cache=tmp_path, **options)
-
-
-def test_tracks_before_preparation_say_what_to_do(data, tmp_path):
-    with pytest.raises(DatasetError, match="prepare_data"):
-        Pop909(cache=tmp_path, data=data).tracks("train")
 
 
 @pytest.mark.skipif(not DATA, reason="needs the real dataset: set MOTIONBEAT_DATA")

@@ -158,7 +158,7 @@ def test_shifted_motions_and_their_beats_lie_a_beat_apart(found):
         assert torch.equal(batch.motion.features[row], rows(source, first, count))
         clock = batch.motion.clock
         times = clock.times[row, : int(clock.mask[row].sum()) + 1].numpy() + start
-        expected = source.motion_times
+        expected = source.motion_grid.times
         expected = expected[(expected > start) & (expected < start + 3)]
         inside = times[(times > start + 1e-4) & (times < start + 3 - 1e-4)]
         np.testing.assert_allclose(inside, expected, atol=1e-4)

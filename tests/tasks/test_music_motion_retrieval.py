@@ -12,12 +12,12 @@ from motionbeat.tasks.features import Batch
 from motionbeat.tasks.probe import Member
 from motionbeat.tasks.retrieval import (
     ClipEmbeddings,
-    Retrieval2DTask,
-    RetrievalTask,
+    MusicMotionRetrieval,
+    MusicMotionRetrieval2D,
     Strangers,
     Towers,
     UntrainedTowers,
-    heard_period,
+    estimated_period,
 )
 from tests.clicks import click_track
 from tests.dancing import beats_at, danced, write_dance
@@ -69,32 +69,32 @@ def test_ranks_by_hand():
 
 def test_the_beat_is_heard_in_the_music_alone(tracks):
     for track, bpm in zip(tracks, (100, 126), strict=True):
-        period = heard_period(track.audio_path)
+        period = estimated_period(track.audio_path)
         assert min(abs(period * k - 60 / bpm) for k in (0.5, 1, 2)) < 0.02
 
 
 def test_inputs_are_the_dance_and_the_dance_a_beat_off(tracks):
-    one = task(RetrievalTask, tracks)
-    inputs = one.inputs(tracks[0].blind((MotionFile,)), 120)
+    one = task(MusicMotionRetrieval, tracks)
+    inputs = one.track_inputs(tracks[0].without_annotations((MotionFile,)), 120)
     assert {name: rows.shape for name, rows in inputs.items()} == dict.fromkeys(
         ("motion", "earlier", "later"), (120, FEATURES)
     )
-    steps = round(heard_period(tracks[0].audio_path) * 10)
+    steps = round(estimated_period(tracks[0].audio_path) * 10)
     inner = slice(20, 100)
     shifted = inputs["motion"].roll(-steps, dims=0)[inner]
     near = (inputs["later"][inner] - shifted).abs().mean()
     assert near < 0.5 * (inputs["later"] - inputs["motion"])[inner].abs().mean()
-    assert one.inputs(tracks[0], 200)["motion"].shape == (200, FEATURES), "the last stands in"
+    assert one.track_inputs(tracks[0], 200)["motion"].shape == (200, FEATURES), "the last stands in"
 
 
 def test_only_whole_clips_count(tracks):
-    one = task(RetrievalTask, tracks)
+    one = task(MusicMotionRetrieval, tracks)
     outputs = np.random.default_rng(0).standard_normal((120, 4 * 144)).astype(np.float32)
-    found = one.decoder(one.typed_probes[0])(outputs, tracks[0])
+    found = one.decode(outputs, tracks[0])
     assert found.music.shape == (2, 128 + 16 * 50)
     np.testing.assert_allclose(np.linalg.norm(found.motion, axis=1), 1, atol=1e-6)
     brief = replace(tracks[0], duration=4.9)
-    assert len(one.decoder(one.typed_probes[0])(outputs[:49], brief).music) == 0
+    assert len(one.decode(outputs[:49], brief).music) == 0
     real = torch.randn(3, 50, 4 * 144, generator=torch.Generator().manual_seed(0))
     mask = torch.ones(3, 50, dtype=torch.bool)
     whole = one.loss(one.typed_probes[0], real[:2], Batch(None, mask[:2], None, {}, {}))
@@ -106,8 +106,8 @@ def test_only_whole_clips_count(tracks):
 
 
 def test_the_pool_does_not_depend_on_how_an_encoder_ends(tracks):
-    one = task(RetrievalTask, tracks)
-    decode = one.decoder(one.typed_probes[0])
+    one = task(MusicMotionRetrieval, tracks)
+    decode = one.decode
     outputs = np.random.default_rng(0).standard_normal((103, 4 * 144)).astype(np.float32)
     found = [decode(outputs[:steps], replace(tracks[0], duration=10.0)) for steps in (99, 100, 103)]
     assert [len(each.music) for each in found] == [2, 2, 2]
@@ -116,8 +116,8 @@ def test_the_pool_does_not_depend_on_how_an_encoder_ends(tracks):
 
 
 def test_cosines_are_the_mean_of_what_and_when(tracks):
-    one = task(RetrievalTask, tracks)
-    decode = one.decoder(one.typed_probes[0])
+    one = task(MusicMotionRetrieval, tracks)
+    decode = one.decode
     states = np.random.default_rng(0).standard_normal((50, 144)).astype(np.float32)
     other = np.concatenate([states[:, :128], np.roll(states[:, 128:], 7, axis=0)], axis=1)
     track = replace(tracks[0], duration=5.0)
@@ -135,7 +135,7 @@ def test_scores_by_hand():
         ClipEmbeddings(clips[2:3], clips[2:3], clips[3:4], clips[3:4], 0.505),
         ClipEmbeddings(clips[3:], clips[3:], clips[:1], clips[:1], 0.9),
     ]
-    first, second, third = RetrievalTask.score_split(found, tracks)
+    first, second, third = MusicMotionRetrieval.score_all(found, tracks)
     # Both clips of the first track find each other's moment, but not their own.
     assert (first["m2d_r1"], first["m2d_song_r1"]) == (0, 1)
     assert first["m2d_rank"] == 4, "ties count against"
@@ -157,7 +157,7 @@ def test_impostors_are_clips_of_other_pieces_of_the_same_tempo():
         3: (far[None], song[None], 0.6),
     }
     found = [ClipEmbeddings(music, moves, moves, moves, t) for music, moves, t in rows.values()]
-    first, second, third, fourth = RetrievalTask.score_split(found, tracks)
+    first, second, third, fourth = MusicMotionRetrieval.score_all(found, tracks)
     assert first["impostor"] == 0.5, "nearer than one of two; the other dance to its song is none"
     assert second["impostor"] == 1
     assert third["impostor"] == np.mean([1, 0]), "no motion is near its second clip, its own least"
@@ -167,12 +167,12 @@ def test_impostors_are_clips_of_other_pieces_of_the_same_tempo():
 def test_tracks_without_a_clip_are_undefined():
     tracks = [Track("a", Path(), 2.0, "a", ())]
     empty = ClipEmbeddings(*[np.zeros((0, 4))] * 4, 0.5)
-    [scores] = RetrievalTask.score_split([empty], tracks)
+    [scores] = MusicMotionRetrieval.score_all([empty], tracks)
     assert np.isnan(list(scores.values())).all()
 
 
 def test_no_clip_to_validate_on_is_one_clear_error(tracks):
-    one = task(RetrievalTask, tracks)
+    one = task(MusicMotionRetrieval, tracks)
     brief = replace(tracks[0], duration=4.9)
     outputs = [np.zeros((49, 4 * 144), np.float32)]
     with pytest.raises(DatasetError, match="no validation track is as long as a clip of 5 s"):
@@ -183,30 +183,32 @@ def test_strangers_find_nothing(tracks):
     many = [Track(f"{i}", tracks[0].audio_path, 20.0, f"{i}", ()) for i in range(30)]
     found = [Strangers().predict(track, 0) for track in many]
     assert {len(one.music) for one in found} == {4}
-    scores = RetrievalTask.score_split(found, many)
+    scores = MusicMotionRetrieval.score_all(found, many)
     assert np.mean([one["r10"] for one in scores]) == pytest.approx(10 / 120, abs=0.06)
     assert np.mean([one["shift"] for one in scores]) == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_picture_has_no_depth_and_does_not_see_how_near_one_stands(tracks):
     motion = tracks[0].get(MotionFile).motion
-    seen = Retrieval2DTask.watched(motion, tracks[0].id, 10.0)
-    assert seen.shape == (120, Retrieval2DTask.motion_width)
+    seen = MusicMotionRetrieval2D.motion_features(motion, tracks[0].id, 10.0)
+    assert seen.shape == (120, MusicMotionRetrieval2D.motion_width)
     larger = Motion(motion.positions * np.float32(1.3), motion.fps)
-    np.testing.assert_allclose(Retrieval2DTask.watched(larger, tracks[0].id, 10.0), seen, atol=1e-3)
+    np.testing.assert_allclose(
+        MusicMotionRetrieval2D.motion_features(larger, tracks[0].id, 10.0), seen, atol=1e-3
+    )
     yaw = 2 * np.pi * zlib.crc32(tracks[0].id.encode()) / 2**32
     away = np.array([-np.sin(yaw), 0, np.cos(yaw)], np.float32)
     depth = motion.positions + away * np.linspace(0, 3, len(motion.positions))[:, None, None]
-    moved = Retrieval2DTask.watched(
+    moved = MusicMotionRetrieval2D.motion_features(
         Motion(depth.astype(np.float32), motion.fps), tracks[0].id, 10.0
     )
     np.testing.assert_allclose(moved, seen, atol=2e-3)
     still = Motion(motion.positions[:1], motion.fps)
-    assert np.isfinite(Retrieval2DTask.watched(still, tracks[0].id, 10.0)).all()
+    assert np.isfinite(MusicMotionRetrieval2D.motion_features(still, tracks[0].id, 10.0)).all()
 
 
 def test_towers_learn_to_find_each_other(tracks):
-    one = task(RetrievalTask, tracks)
+    one = task(MusicMotionRetrieval, tracks)
     probe = one.typed_probes[0]
     generator = torch.Generator().manual_seed(0)
     latent = torch.randn(8, 50, 6, generator=generator)
@@ -286,7 +288,9 @@ def test_towers_see_the_dance_a_beat_earlier_and_later(tracks, monkeypatch):
 
 
 def test_the_trained_towers_find_the_dances(tracks):
-    scores = RetrievalTask.score_split([Towers().predict(track, 0) for track in tracks], tracks)
+    scores = MusicMotionRetrieval.score_all(
+        [Towers().predict(track, 0) for track in tracks], tracks
+    )
     assert np.mean([one["m2d_song_r1"] for one in scores]) > 0.5
     assert {one["pool"] for one in scores} == {4}
 
@@ -299,7 +303,9 @@ def test_towers_bear_silence(tracks, towers, tmp_path):
     assert len(found.music) == len(Strangers().predict(silent, 0).music) == 2
     assert found.period == 0.5
     assert all(np.isfinite(part).all() for part in found[:4])
-    scores = RetrievalTask.score_split([found, towers.predict(tracks[1], 0)], [silent, tracks[1]])
+    scores = MusicMotionRetrieval.score_all(
+        [found, towers.predict(tracks[1], 0)], [silent, tracks[1]]
+    )
     assert np.isfinite(scores[0]["r10"])
 
 
@@ -308,16 +314,16 @@ def test_towers_have_nothing_to_say_of_a_track_without_a_clip(towers, tmp_path):
     found = towers.predict(short, 0)
     assert [len(part) for part in found[:4]] == [0, 0, 0, 0]
     assert len(Strangers().predict(short, 0).music) == 0
-    assert np.isnan(RetrievalTask.score_split([found], [short])[0]["r10"])
+    assert np.isnan(MusicMotionRetrieval.score_all([found], [short])[0]["r10"])
 
 
 def test_towers_are_scored_where_one_track_has_no_clip(tracks, towers, tmp_path):
     every = [*tracks, write_track(tmp_path, "short", 110, seconds=3.0)]
-    scores = RetrievalTask.score_split([towers.predict(track, 0) for track in every], every)
+    scores = MusicMotionRetrieval.score_all([towers.predict(track, 0) for track in every], every)
     assert np.isfinite([one["r10"] for one in scores]).tolist() == [True, True, False]
 
 
-def test_towers_are_references_of_bodies_in_space_alone():
-    names = [reference.name for reference in RetrievalTask.references()]
+def test_towers_are_baselines_of_bodies_in_space_alone():
+    names = [baseline.name for baseline in MusicMotionRetrieval.baselines()]
     assert names == ["chance", "motionbeat-towers", "motionbeat-towers-random"]
-    assert [reference.name for reference in Retrieval2DTask.references()] == ["chance"]
+    assert [baseline.name for baseline in MusicMotionRetrieval2D.baselines()] == ["chance"]

@@ -1,0 +1,174 @@
+"""What clip tasks learn from, predict and score."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.toys import shaped
+from torch.nn import functional
+
+from motionbeat.data_modules.base import (
+    DatasetError,
+    Emotion,
+    Genre,
+    Instruments,
+    Moods,
+    Tags,
+    Track,
+)
+from motionbeat.tasks.clip_task import ClipPrediction, Prior
+from motionbeat.tasks.emotion import EmotionRegression
+from motionbeat.tasks.genre import GenreClassification
+from motionbeat.tasks.instrument import InstrumentTagging
+from motionbeat.tasks.neighbours import neighbours_say
+from motionbeat.tasks.tagging import Tagging
+from motionbeat.tasks.task import FOLD, arrays
+
+
+def track(id, *annotations):
+    return Track(str(id), Path(), 30.0, str(id), annotations)
+
+
+def task(kind, tracks):
+    one = kind(shaped(0.1))
+    one.prepare(tracks)
+    return one
+
+
+def loss(one, outputs, tracks, real=2):
+    """Of two steps a track, of which so many are real."""
+    targets = torch.stack([one.track_targets(t, 2)["target"] for t in tracks])
+    mask = (torch.arange(2) < real).expand(len(tracks), 2)
+    return one.loss(outputs, {"target": targets}, mask)
+
+
+def metrics(kind, rows):
+    """Per-track scores of one seed, and the metrics made of them."""
+    scores = dict(arrays([rows]))
+    found = kind.summarise(scores, np.ones((1, len(rows))))
+    return scores, {name: value[0, 0] for name, value in found.items()}
+
+
+GENRES = [track(0, Genre("rock")), track(1, Genre("pop")), track(2, Genre("rock"))]
+
+
+def test_a_track_is_the_mean_over_its_segments():
+    one = task(GenreClassification, GENRES)
+    assert one.names == ("pop", "rock")
+    outputs = np.log(np.array([[0.9, 0.1], [0.2, 0.8]], np.float32))
+    prediction = one.decode(outputs, GENRES[0])
+    np.testing.assert_allclose(prediction.values, [0.55, 0.45], atol=1e-6)
+    assert GenreClassification.score(prediction, GENRES[0]) == {"true": "rock", "predicted": "pop"}
+
+
+def test_class_loss_by_hand_leaves_padding_out():
+    one = task(GenreClassification, GENRES)
+    outputs = torch.randn(3, 2, 2, generator=torch.Generator().manual_seed(0))
+    found = loss(one, outputs, GENRES, real=1)
+    expected = functional.cross_entropy(outputs[:, 0], torch.tensor([1, 0, 1]))
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_class_the_train_split_lacks_is_a_miss_and_said():
+    prediction = ClipPrediction(np.array([0.9, 0.1]), ("pop", "rock"))
+    rows = [
+        GenreClassification.score(prediction, track(i, Genre(genre)))
+        for i, genre in enumerate(("pop", "jazz"))
+    ]
+    scores, found = metrics(GenreClassification, rows)
+    assert found["accuracy"] == 0.5
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 0) / 2)
+    [warning] = GenreClassification.warnings(scores, prediction.names)
+    assert warning.startswith("1 test tracks are of a class the train split lacks")
+
+
+def test_what_nobody_knows_is_neither_learned_nor_scored():
+    tracks = [
+        track(0, Instruments(frozenset({"flute"}), frozenset({"piano"}))),
+        track(1, Instruments(frozenset({"piano"}))),
+    ]
+    one = task(InstrumentTagging, tracks)
+    assert one.names == ("flute", "piano")
+    assert np.isnan(one.target(tracks[0], one.names)).tolist() == [False, True]
+    outputs = torch.zeros(2, 2, 2, requires_grad=True)
+    found = loss(one, outputs, tracks)
+    assert found.item() == pytest.approx(np.log(2))
+    found.backward()
+    assert outputs.grad[0, :, 1].tolist() == [0, 0], "no gradient where nobody knows"
+    assert (outputs.grad[1] != 0).all()
+    values = ClipPrediction(np.array([0.8, 0.3]), one.names)
+    assert np.isnan(InstrumentTagging.score(values, tracks[0])["true/piano"])
+
+
+def test_tags_without_positives_are_left_out_and_named():
+    names = ("calm", "loud", "rare")
+    tracks = [track(i, Tags(frozenset({"calm"} if i % 2 else {"loud"}))) for i in range(6)]
+    rows = [
+        Tagging.score(ClipPrediction(np.array([i % 2, 0.5, 0.1]), names), t)
+        for i, t in enumerate(tracks)
+    ]
+    scores, found = metrics(Tagging, rows)
+    assert found["classes"] == 2
+    assert found["roc_auc/calm"] == 1
+    assert found["roc_auc"] == pytest.approx(0.75)
+    assert np.isnan(found["roc_auc/rare"])
+    assert np.isnan(found["average_precision/rare"])
+    [warning] = Tagging.warnings(scores, names)
+    assert warning.endswith(": rare")
+
+
+def test_areas_are_those_of_each_fold_averaged():
+    """Two folds that rank perfectly, one with all its scores below the other's."""
+    scores = zip((0.0, 1, 0, 1), (0.1, 0.2, 0.8, 0.9), (0.0, 0, 1, 1), strict=True)
+    rows = [{"true/calm": true, "score/calm": score, FOLD: fold} for true, score, fold in scores]
+    assert metrics(Tagging, rows)[1]["roc_auc"] == 1
+    mixed = [{name: one for name, one in row.items() if name != FOLD} for row in rows]
+    assert metrics(Tagging, mixed)[1]["roc_auc"] == 0.75
+
+
+def test_emotion_is_learned_in_deviations_and_predicted_in_its_own_scale():
+    tracks = [track(i, Emotion(valence=0.1 * i, arousal=-0.2 * i)) for i in range(5)]
+    one = task(EmotionRegression, tracks)
+    centre = one.decode(np.zeros((3, 2), np.float32), tracks[0])
+    assert centre.names == ("arousal", "valence")
+    np.testing.assert_allclose(centre.values, [-0.4, 0.2], atol=1e-6)
+    assert loss(one, torch.zeros(5, 2, 2), tracks).item() == pytest.approx(1, abs=1e-5)
+    right = [ClipPrediction(one.target(t, one.names), one.names) for t in tracks]
+    _, found = metrics(EmotionRegression, EmotionRegression.score_all(right, tracks))
+    assert list(found.values()) == pytest.approx([1] * len(found))
+    assert found.keys() >= EmotionRegression.headline.keys()
+
+
+def test_chance_draws_classes_as_often_as_they_stand_in_training():
+    chance = Prior(GenreClassification)
+    chance.fit(GENRES)
+    drawn = [
+        chance.names[chance.predict(track(i, Genre("pop")), 0).values.argmax()] for i in range(300)
+    ]
+    assert 0.58 < np.mean(np.array(drawn) == "rock") < 0.75
+    assert [chance.predict(track(i), 1).values.argmax() for i in range(300)] != drawn
+    moods = Prior(Tagging)
+    moods.fit([track(0, Tags(frozenset({"a", "b"}))), track(1, Tags(frozenset({"a"})))])
+    assert moods.predict(track(2), 0).values.tolist() == [1, 0.5]
+
+
+def test_neighbours_by_hand():
+    known = np.array([[1.0, 0], [0, 1], [-1, 0]])
+    targets = np.array([[1.0, np.nan], [0, 1], [0, 0]])
+    found = neighbours_say(known, targets, np.array([[1.0, 0]]))
+    # cosines 1, 0 and -1: the second and third have next to no weight
+    assert found[0, 0] == pytest.approx(1, abs=1e-5)
+    assert found[0, 1] == pytest.approx(0.5, abs=0.01), "where the nearest is unknown, the next say"
+    assert neighbours_say(known, np.full((3, 1), 0.25), known).tolist() == [[0.25]] * 3
+
+
+def test_a_train_split_without_any_tag_is_one_clear_error():
+    with pytest.raises(DatasetError, match="no training track has anything for tagging"):
+        task(Tagging, [track(0, Tags(frozenset()))])
+
+
+def test_moods_and_tags_are_tasks_of_their_own():
+    calm = track(0, Moods(frozenset({"calm"})))
+    with pytest.raises(DatasetError):
+        Tagging.target(calm, ("calm",))
