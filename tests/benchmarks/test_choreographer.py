@@ -15,11 +15,11 @@ from tests.command import motionbeat
 from tests.dancing import beats_at, train_shortly
 
 from motionbeat.benchmarks import choreographer as command
+from motionbeat.benchmarks import stick_figure
 from motionbeat.data_modules.motion_formats import read_motion
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import Motion
 from motionbeat.tasks.dance_generation import DanceGeneration
-from motionbeat.tasks.metrics.dance_alignment import Music
 
 DATASET = "tests.dancing:Dancing"
 SECONDS = 6.0
@@ -260,11 +260,7 @@ def test_bad_input_is_one_clear_error_before_any_training(
 
 def test_a_video_that_ffmpeg_refuses_is_one_clear_error(cache, tmp_path, untrained, monkeypatch):
     song = write_song(tmp_path / "song.wav", clicks())
-    monkeypatch.setattr(
-        command,
-        "estimate_beats",
-        lambda path: Music(np.zeros(path.write_bytes(b"gone") * 0), 6.0),
-    )
+    monkeypatch.setattr(stick_figure, "ffmpeg", lambda: "false")
     ended = run(cache, song, tmp_path / "out" / "a.mp4")
     assert ended.code == 1
     assert re.search(r"error: .*a\.mp4: ffmpeg failed \(.+\); free some space", ended.said)

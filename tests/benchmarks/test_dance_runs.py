@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 import soundfile
 from tests.command import motionbeat
+from tests.conftest import failed, record
 from tests.dancing import SECONDS, Dancing, train_shortly, write_dance
 
 from motionbeat.benchmarks.evaluate import Evaluation
-from motionbeat.benchmarks.records import NO_HEAD, RunRecord, read_model
+from motionbeat.benchmarks.records import NO_HEAD
 from motionbeat.data_modules.base import Beats, MotionFile
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import Motion
@@ -37,21 +38,6 @@ def run(folder, *more, encoder="no-music", seeds=1):
         *("--seeds", seeds, "--learning_rates", "[0.003, 0.01]"),
         *("--cache", folder / "cache", "--results", folder / "results", *more),
     )
-
-
-def record(folder, name):
-    [path] = (folder / "results" / "runs").rglob(f"{name}.json")
-    return read_model(path, RunRecord)
-
-
-def failed(ended, *words):
-    """It exits with 1 and one line that holds these words, whatever was said before."""
-    assert ended.code == 1, ended.said
-    line = ended.said.splitlines()[-1]
-    assert line.startswith("motionbeat: error: ")
-    assert all(str(word) in line for word in words), line
-    assert "Traceback" not in ended.said
-    return True
 
 
 def idle(monkeypatch):
@@ -92,6 +78,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         shorten(patch)
+        run(folder, seeds=2)  # two at a time would be trained in other processes
         return Bench(folder, run(folder, encoder="logmel,no-music", seeds=2))
 
 
