@@ -11,7 +11,7 @@ from tests.command import motionbeat
 from tests.conftest import failed, record
 from tests.dancing import SECONDS, Dancing, train_shortly, write_dance
 
-from motionbeat.benchmarks.evaluate import Evaluation
+from motionbeat.benchmarks.evaluator import Evaluation
 from motionbeat.benchmarks.records import NO_HEAD
 from motionbeat.data_modules.base import Beats, MotionFile
 from motionbeat.model import SAMPLE_RATE

@@ -12,8 +12,8 @@ import torch
 from tests.clicks import RATE, Clicks
 from tests.toys import FoldedTones, Noise, Tiny, Tones
 
-from motionbeat.benchmarks import evaluate as module
-from motionbeat.benchmarks.evaluate import Evaluation, Folders, check_annotations, evaluate, plan
+from motionbeat.benchmarks import evaluator as module
+from motionbeat.benchmarks.evaluator import Evaluation, Folders, check_annotations, evaluate, plan
 from motionbeat.benchmarks.keys import tracks_key
 from motionbeat.benchmarks.records import NO_HEAD, Protocol
 from motionbeat.data_modules.base import Beats, DatasetError, MotionFile, Tempo, Track
@@ -344,9 +344,7 @@ def test_test_annotations_are_read_only_to_score_and_to_make_keys(blind, monkeyp
     assert record.results["linear"].scores["beat_f_measure"].mean > 0
 
 
-@pytest.mark.parametrize(
-    ("kind", "seen"), [("baseline", 0), ("dedicated", 0), ("upper bound", 2)]
-)
+@pytest.mark.parametrize(("kind", "seen"), [("baseline", 0), ("dedicated", 0), ("upper bound", 2)])
 def test_an_upper_bound_alone_sees_annotations(kind, seen, tmp_path):
     evaluation = plan("beat", CLICKS, Folders(tmp_path))
     [track, *_] = Clicks(cache=tmp_path).tracks("test")
