@@ -1,9 +1,11 @@
 """``motionbeat dance``: from a song to a video and a motion."""
 
+import importlib.util
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
@@ -265,3 +267,17 @@ def test_a_video_that_ffmpeg_refuses_is_one_clear_error(cache, tmp_path, untrain
     assert ended.code == 1
     assert re.search(r"error: .*a\.mp4: ffmpeg failed \(.+\); free some space", ended.said)
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_pictures_show_the_real_dance_and_each_encoder(danced, cache, tmp_path):
+    script = Path(__file__).parents[2] / "scripts" / "dance_pictures.py"
+    spec = importlib.util.spec_from_file_location("dance_pictures", script)
+    pictures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pictures)
+    pictures.dance_pictures(
+        "logmel", DATASET, start=1.0, seconds=3.0, results=tmp_path, cache=cache
+    )
+    with Image.open(tmp_path / "dances_dancing.png") as picture:
+        assert picture.width > picture.height == 400
+    with Image.open(tmp_path / "dance.gif") as gif:
+        assert gif.n_frames == round(3.0 * 12.5)
