@@ -13,7 +13,7 @@ from motionbeat.benchmarks import store
 from motionbeat.benchmarks.encoders.beatgrid import BeatGridEncoder
 from motionbeat.benchmarks.encoders.logmel import LogMel
 from motionbeat.benchmarks.registry import ENCODERS
-from motionbeat.benchmarks.store import encode
+from motionbeat.encoding import encode
 from motionbeat.model import MotionBeatEncoder
 
 NAMES = ["logmel", "mfcc_chroma", "random", "musicnn", "beatnet", "basic-pitch", "fcn-mtat"]
