@@ -204,7 +204,7 @@ def list_names(
         for name, encoder in sorted(registry.ENCODERS.classes.items()):
             card = encoder.card
             grid.add_row(
-                name,
+                name + " (experimental)" * card.experimental,
                 str(card.sample_rate),
                 f"{card.frame_rate:g}",
                 str(card.layers),

@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from motionbeat.benchmarks import store
-from motionbeat.benchmarks.encoders.beatgrid import BeatGridEncoder
+from motionbeat import encoding
 from motionbeat.benchmarks.encoders.logmel import LogMel
 from motionbeat.benchmarks.registry import ENCODERS
 from motionbeat.encoding import encode
-from motionbeat.model import MotionBeatEncoder
 
 NAMES = ["logmel", "mfcc_chroma", "random", "musicnn", "beatnet", "basic-pitch", "fcn-mtat"]
 NAMES += ["crnn-msd", "musicnn-jamendo"]
@@ -52,16 +50,17 @@ def test_twenty_minutes_equal_the_whole(monkeypatch):
 
 GROWTH = """
 import sys, numpy, torch
-from motionbeat.benchmarks import check_encoder, store
+from motionbeat.benchmarks.check_encoder import peak_memory
+from motionbeat.encoding import encode
 from motionbeat.benchmarks.registry import ENCODERS
 
 torch.set_num_threads(1)
 encoder = ENCODERS.get(sys.argv[1])()
 rate = encoder.card.sample_rate
 audio = numpy.random.default_rng(0).random(int(sys.argv[2]) * rate, numpy.float32) - 0.5
-short = store.encode(encoder, audio[: 180 * rate]).nbytes
-peak = check_encoder._peak()
-print(store.encode(encoder, audio).nbytes - short, check_encoder._peak() - peak)
+short = encode(encoder, audio[: 180 * rate]).nbytes
+peak = peak_memory()
+print(encode(encoder, audio).nbytes - short, peak_memory() - peak)
 """
 
 
@@ -95,7 +94,7 @@ def test_pieces_equal_the_whole(name, monkeypatch):
         pytest.skip(reason)
     encoder, rate = kind(), kind.card.frame_rate
     seconds = 4 * 136 * 256 / 22_050 if name == "basic-pitch" else 8.0
-    monkeypatch.setattr(store, "CHUNK_SECONDS", seconds - 0.5 / rate)
+    monkeypatch.setattr(encoding, "CHUNK_SECONDS", seconds - 0.5 / rate)
     waveform = noise(max(30, encoder.context + 25), encoder.card.sample_rate)
     pieces = encode(encoder, waveform)
     assert len(pieces) > 3 * math.floor(seconds * rate)
@@ -103,17 +102,7 @@ def test_pieces_equal_the_whole(name, monkeypatch):
 
 
 def test_a_minute_is_a_whole_number_of_windows():
-    """What lets the store's pieces see Basic Pitch's windows where the whole file has them."""
+    """What lets the pieces see Basic Pitch's windows where the whole file has them."""
     kind = ENCODERS.get("basic-pitch")
-    assert math.ceil(store.CHUNK_SECONDS * kind.card.frame_rate) % 136 == 0
+    assert math.ceil(encoding.CHUNK_SECONDS * kind.card.frame_rate) % 136 == 0
     assert math.ceil(kind.context * kind.card.frame_rate) == 136
-
-
-def test_others_lay_one_grid_over_a_whole_piece():
-    """The encoders not compared here are those whose features are relative to the beats heard."""
-    left_out = {
-        name
-        for name, kind in ENCODERS.classes.items()
-        if issubclass(kind, BeatGridEncoder | MotionBeatEncoder)
-    }
-    assert left_out == {"beatgrid", "motionbeat-random", "motionbeat-small"}
