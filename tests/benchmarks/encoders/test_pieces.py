@@ -9,10 +9,19 @@ import numpy as np
 import pytest
 import torch
 
+<<<<<<< HEAD
 from motionbeat import encoding
 from motionbeat.benchmarks.encoders.logmel import LogMel
 from motionbeat.benchmarks.registry import ENCODERS
 from motionbeat.encoding import encode
+=======
+from motionbeat import encoding, model, rhythm, spectrum
+from motionbeat.benchmarks.encoders.beatgrid import BeatGridEncoder
+from motionbeat.benchmarks.encoders.logmel import LogMel
+from motionbeat.benchmarks.registry import ENCODERS
+from motionbeat.encoding import encode
+from motionbeat.model import MotionBeat, MotionBeatEncoder
+>>>>>>> w-kernels
 
 NAMES = ["logmel", "mfcc_chroma", "random", "musicnn", "beatnet", "basic-pitch", "fcn-mtat"]
 NAMES += ["crnn-msd", "musicnn-jamendo"]
@@ -50,17 +59,27 @@ def test_twenty_minutes_equal_the_whole(monkeypatch):
 
 GROWTH = """
 import sys, numpy, torch
+<<<<<<< HEAD
 from motionbeat.benchmarks.check_encoder import peak_memory
 from motionbeat.encoding import encode
+=======
+from motionbeat.benchmarks import check_encoder
+>>>>>>> w-kernels
 from motionbeat.benchmarks.registry import ENCODERS
+from motionbeat.encoding import encode
 
 torch.set_num_threads(1)
 encoder = ENCODERS.get(sys.argv[1])()
 rate = encoder.card.sample_rate
 audio = numpy.random.default_rng(0).random(int(sys.argv[2]) * rate, numpy.float32) - 0.5
 short = encode(encoder, audio[: 180 * rate]).nbytes
+<<<<<<< HEAD
 peak = peak_memory()
 print(encode(encoder, audio).nbytes - short, peak_memory() - peak)
+=======
+peak = check_encoder._peak()
+print(encode(encoder, audio).nbytes - short, check_encoder._peak() - peak)
+>>>>>>> w-kernels
 """
 
 
@@ -106,3 +125,41 @@ def test_a_minute_is_a_whole_number_of_windows():
     kind = ENCODERS.get("basic-pitch")
     assert math.ceil(encoding.CHUNK_SECONDS * kind.card.frame_rate) % 136 == 0
     assert math.ceil(kind.context * kind.card.frame_rate) == 136
+<<<<<<< HEAD
+=======
+
+
+def clicks(seconds):
+    """Clicks of varying tempo in noise that grows louder."""
+    waveform = 0.02 * noise(seconds, model.SAMPLE_RATE)
+    periods = 0.5 + 0.1 * np.sin(np.arange(2 * seconds) / 9)
+    for time in np.cumsum(periods)[np.cumsum(periods) < seconds - 0.1]:
+        start = round(time * model.SAMPLE_RATE)
+        waveform[start : start + 1000] += 0.5 * np.exp(-np.arange(1000) / 200)
+    return waveform.astype(np.float32)
+
+
+def test_what_needs_the_whole_recording():
+    endless = {name for name, kind in ENCODERS.classes.items() if math.isinf(kind.context)}
+    assert endless == {"beatgrid", "motionbeat-random", "motionbeat-small"}
+
+
+def test_motionbeat_streams_what_it_gives_at_once(monkeypatch):
+    torch.manual_seed(0)
+    encoder = MotionBeatEncoder(MotionBeat("tiny"))
+    waveform = torch.from_numpy(clicks(100))[None]
+    at_once = encoder(waveform)[0]
+    monkeypatch.setattr(model, "_CHUNK", 48)
+    parts = list(encoder.stream(waveform))
+    assert len(parts) > 2
+    torch.testing.assert_close(torch.cat(parts, dim=1), at_once, rtol=1e-4, atol=1e-4)
+
+
+def test_spectrum_and_beats_in_blocks_are_those_at_once(monkeypatch):
+    encoder, waveform = BeatGridEncoder(), torch.from_numpy(clicks(40))[None]
+    at_once = encoder(waveform)
+    monkeypatch.setattr(spectrum, "_BLOCK", 301)
+    monkeypatch.setattr(rhythm, "_BLOCK", 257)
+    monkeypatch.setattr(rhythm, "_WINDOWS", 7)
+    torch.testing.assert_close(encoder(waveform), at_once, rtol=1e-5, atol=1e-5)
+>>>>>>> w-kernels
