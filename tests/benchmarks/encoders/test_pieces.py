@@ -9,19 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-<<<<<<< HEAD
-from motionbeat import encoding
-from motionbeat.benchmarks.encoders.logmel import LogMel
-from motionbeat.benchmarks.registry import ENCODERS
-from motionbeat.encoding import encode
-=======
 from motionbeat import encoding, model, rhythm, spectrum
 from motionbeat.benchmarks.encoders.beatgrid import BeatGridEncoder
 from motionbeat.benchmarks.encoders.logmel import LogMel
 from motionbeat.benchmarks.registry import ENCODERS
 from motionbeat.encoding import encode
 from motionbeat.model import MotionBeat, MotionBeatEncoder
->>>>>>> w-kernels
 
 NAMES = ["logmel", "mfcc_chroma", "random", "musicnn", "beatnet", "basic-pitch", "fcn-mtat"]
 NAMES += ["crnn-msd", "musicnn-jamendo"]
@@ -59,12 +52,7 @@ def test_twenty_minutes_equal_the_whole(monkeypatch):
 
 GROWTH = """
 import sys, numpy, torch
-<<<<<<< HEAD
-from motionbeat.benchmarks.check_encoder import peak_memory
-from motionbeat.encoding import encode
-=======
 from motionbeat.benchmarks import check_encoder
->>>>>>> w-kernels
 from motionbeat.benchmarks.registry import ENCODERS
 from motionbeat.encoding import encode
 
@@ -73,13 +61,8 @@ encoder = ENCODERS.get(sys.argv[1])()
 rate = encoder.card.sample_rate
 audio = numpy.random.default_rng(0).random(int(sys.argv[2]) * rate, numpy.float32) - 0.5
 short = encode(encoder, audio[: 180 * rate]).nbytes
-<<<<<<< HEAD
-peak = peak_memory()
-print(encode(encoder, audio).nbytes - short, peak_memory() - peak)
-=======
-peak = check_encoder._peak()
-print(encode(encoder, audio).nbytes - short, check_encoder._peak() - peak)
->>>>>>> w-kernels
+peak = check_encoder.peak_memory()
+print(encode(encoder, audio).nbytes - short, check_encoder.peak_memory() - peak)
 """
 
 
@@ -121,12 +104,10 @@ def test_pieces_equal_the_whole(name, monkeypatch):
 
 
 def test_a_minute_is_a_whole_number_of_windows():
-    """What lets the pieces see Basic Pitch's windows where the whole file has them."""
+    """What lets the store's pieces see Basic Pitch's windows where the whole file has them."""
     kind = ENCODERS.get("basic-pitch")
     assert math.ceil(encoding.CHUNK_SECONDS * kind.card.frame_rate) % 136 == 0
     assert math.ceil(kind.context * kind.card.frame_rate) == 136
-<<<<<<< HEAD
-=======
 
 
 def clicks(seconds):
@@ -162,4 +143,3 @@ def test_spectrum_and_beats_in_blocks_are_those_at_once(monkeypatch):
     monkeypatch.setattr(rhythm, "_BLOCK", 257)
     monkeypatch.setattr(rhythm, "_WINDOWS", 7)
     torch.testing.assert_close(encoder(waveform), at_once, rtol=1e-5, atol=1e-5)
->>>>>>> w-kernels
