@@ -111,6 +111,7 @@ class SameSettings(Callback):
             raise PretrainingError(
                 f"{trainer.ckpt_path} was made with {'; '.join(changed)}; choose another output"
             )
+        say(f"resuming from {trainer.ckpt_path}")
 
 
 class PretrainCLI(LightningCLI):
