@@ -5,30 +5,31 @@ encoder may score as well as before (a random network with other weights does); 
 linear probes, as exact as seeds let them be.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from motionbeat.benchmarks.record import Protocol
-from motionbeat.benchmarks.runner import Folders, Run
-from motionbeat.benchmarks.statistics import once
-from motionbeat.benchmarks.training import feature_statistics
-from motionbeat.tasks.beat import BeatTask
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, PlainSerializer, ValidationError
 from rich.table import Table
 from scipy.stats import t as student
 
+from motionbeat.benchmarks.embedded import Embedded
+from motionbeat.benchmarks.evaluator import Folders, plan
+from motionbeat.benchmarks.significance import once
 from motionbeat.benchmarks.store import StoredFeatures
 from motionbeat.data_modules.base import Track
-from motionbeat.data_modules.rendered.groovebox import GrooveBox
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
+from motionbeat.tasks.beat_tracking import BeatTracking
 
 NUMBERS = Path(__file__).with_name("regression.json")
+FIXED_SET = "groovebox"
+FIXED_OPTIONS: dict[str, Any] = {"train": 2, "validation": 1, "test": 2, "seconds": 12}
 LEARNING_RATE = 0.003
 UPDATE_SEEDS = 12
 GATE_SEEDS = 3
@@ -37,6 +38,10 @@ STD_FLOOR = 0.002  # other processors round differently, which moves single deci
 FEATURE_TOLERANCE = 1e-3  # of the spread or the mean: one step of half precision
 SCALE_FLOOR = 0.01  # of a layer's standard deviation: nearly constant features are all rounding
 TIMING_TOLERANCE = 0.02  # a shift by one frame changes it by about the features' spread, 1
+REMEDY = (
+    "correct the encoder or the probe; or, where the change is meant, change the revision on the "
+    "card of an encoder whose features changed and run: motionbeat regression --update"
+)
 
 
 class RegressionError(MotionBeatError):
@@ -112,53 +117,62 @@ class Check(NamedTuple):
         )
 
 
-def fixed_run(cache: Path, scratch: Path, seeds: int) -> Run:
-    """Beat tracking on the fixed set.
+def measure(encoders: Sequence[str | Encoder], cache: Path, seeds: int) -> Numbers:
+    """Take fingerprints and train linear probes on beat tracking on the fixed set.
+
+    Embeddings and probes go to a new folder: kept ones would give the features of an encoder as it
+    was when somebody forgot to change its revision.
 
     Args:
+        encoders: names or encoders.
         cache: folder where the fixed set is made and kept.
-        scratch: folder for embeddings. It must be new: a kept store would give the features of
-            the encoder as it was whenever its revision was forgotten.
         seeds: how many seeds, counted from 0.
     """
-    dataset = GrooveBox(cache=cache / "data", train=2, validation=1, test=2, seconds=12)
-    protocol = Protocol(learning_rates=(LEARNING_RATE,), seeds=tuple(range(seeds)))
-    return Run(BeatTask, [dataset], protocol, Folders(scratch, scratch, None))
-
-
-def measure(run: Run, encoders: Sequence[Encoder]) -> Numbers:
-    """Take fingerprints and train linear probes.
-
-    Args:
-        run: with one learning rate.
-        encoders: the encoders.
-    """
-    features = run.embed(encoders)
+    measured = {}
+    with TemporaryDirectory() as scratch:
+        evaluation = replace(
+            plan(
+                BeatTracking.name,
+                FIXED_SET,
+                Folders(cache),
+                dataset_options=FIXED_OPTIONS,
+                heads=("linear",),
+                learning_rates=(LEARNING_RATE,),
+                seeds=seeds,
+            ),
+            folders=Folders(Path(scratch)),
+        )
+        for encoder in encoders:
+            record = evaluation.encoder_entry(encoder)
+            result = record.results["linear"]
+            metrics = once(result.per_track, evaluation.task.summarise)
+            features = Embedded(
+                evaluation.dataset, encoder, cache=Path(scratch) / "embeddings"
+            ).features()
+            measured[record.name] = Measurement(
+                revision=record.revision,
+                fingerprint=fingerprint(features, evaluation.folds[0].tracks["train"]),
+                scores={name: tuple(metrics[name].tolist()) for name in evaluation.task.headline},
+                layer_weights=tuple(zip(*result.layer_weights, strict=True)),
+            )
     return Numbers(
-        dataset_revision=run.examined.revision,
-        task_version=run.task.version,
-        learning_rate=run.protocol.learning_rates[0],
-        encoders={
-            encoder.card.name: _measure_one(run, encoder, features[encoder.card.name])
-            for encoder in encoders
-        },
+        dataset_revision=evaluation.revision,
+        task_version=evaluation.task.version,
+        learning_rate=LEARNING_RATE,
+        encoders=measured,
     )
 
 
-def _measure_one(run: Run, encoder: Encoder, source: StoredFeatures) -> Measurement:
-    mean, std = feature_statistics(source, run.folds[0].tracks["train"])
-    result = run.probe(source, "linear", [(mean, std)], f"regression · {encoder.card.name}")
-    metrics = once(result.arrays(), run.task.summarise)
-    timing = _timing(source, run.folds[0].tracks["train"], mean, _scale(std))
-    return Measurement(
-        revision=encoder.card.revision,
-        fingerprint=Fingerprint(
-            mean=tuple(map(tuple, mean.tolist())),
-            std=tuple(map(tuple, std.tolist())),
-            timing=tuple(timing.tolist()),
-        ),
-        scores={name: tuple(metrics[name].tolist()) for name in run.task.headline},
-        layer_weights=tuple(zip(*result.layer_weights, strict=True)),
+def fingerprint(features: StoredFeatures, tracks: Sequence[Track]) -> Fingerprint:
+    """Mean, spread and timing of the stored features of some tracks."""
+    frames = np.concatenate([features.read(track) for track in tracks]).astype(np.float64)
+    mean, std = frames.mean(axis=0), frames.std(axis=0)
+    standardised = (frames - mean) / _scale(std)
+    timing = _course(len(frames)) @ (standardised @ _course(frames.shape[2]))
+    return Fingerprint(
+        mean=tuple(map(tuple, mean.tolist())),
+        std=tuple(map(tuple, std.tolist())),
+        timing=tuple(timing.tolist()),
     )
 
 
@@ -166,23 +180,6 @@ def _scale(std: NDArray[np.float64]) -> NDArray[np.float64]:
     """Standard deviations (layers, width) with a floor in each layer."""
     whole = np.sqrt(np.mean(std**2, axis=1, keepdims=True))
     return np.asarray(np.maximum(std, SCALE_FLOOR * whole + 1e-12))
-
-
-def _timing(
-    source: StoredFeatures,
-    tracks: Sequence[Track],
-    mean: NDArray[np.float64],
-    scale: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Each layer's features projected on one course over the features and one over the frames."""
-    weights = _course(source.width)
-    frames = np.concatenate(
-        [
-            ((source.read(track, 0, source.length(track)) - mean) / scale) @ weights
-            for track in tracks
-        ]
-    )
-    return np.asarray(_course(len(frames)) @ frames)
 
 
 def _course(length: int) -> NDArray[np.float64]:
@@ -212,7 +209,7 @@ def compare(committed: Numbers, measured: Numbers) -> list[Check]:
         RegressionError: the numbers cannot be compared: they are of another fixed set, task or
             revision of an encoder, or an encoder has none.
     """
-    if _circumstances(committed) != _circumstances(measured):
+    if committed.model_dump(exclude={"encoders"}) != measured.model_dump(exclude={"encoders"}):
         raise RegressionError(
             "the committed numbers are of another dataset revision, task version or learning rate; "
             "run: motionbeat regression --update"
@@ -226,13 +223,17 @@ def compare(committed: Numbers, measured: Numbers) -> list[Check]:
                 "run: motionbeat regression --update"
             )
         checks += compare_features(name, before.fingerprint, now.fingerprint)
-        checks += compare_scores(name, before.scores, now.scores)
-        checks += compare_layer_weights(name, before.layer_weights, now.layer_weights)
+        checks += [
+            compare_seeds(name, metric, old, now.scores[metric])
+            for metric, old in before.scores.items()
+        ]
+        if len(before.layer_weights) > 1:  # a single layer's is always 1
+            weights = zip(before.layer_weights, now.layer_weights, strict=True)
+            checks += [
+                compare_seeds(name, f"layer {layer} weight", *pair, more_is_better=False)
+                for layer, pair in enumerate(weights)
+            ]
     return checks
-
-
-def _circumstances(numbers: Numbers) -> dict[str, object]:
-    return numbers.model_dump(exclude={"encoders"})
 
 
 def compare_features(name: str, before: Fingerprint, now: Fingerprint) -> list[Check]:
@@ -241,55 +242,37 @@ def compare_features(name: str, before: Fingerprint, now: Fingerprint) -> list[C
     Raises:
         RegressionError: there are more or fewer layers or features than before.
     """
-    expected, got = ((np.array(one.mean), np.array(one.std)) for one in (before, now))
-    if expected[0].shape != got[0].shape:
+    old = [np.array(one) for one in (before.mean, before.std, before.timing)]
+    new = [np.array(one) for one in (now.mean, now.std, now.timing)]
+    if old[0].shape != new[0].shape:
         raise RegressionError(
-            f"encoder {name}: (layers, width) changed from {expected[0].shape} to {got[0].shape}; "
+            f"encoder {name}: (layers, width) changed from {old[0].shape} to {new[0].shape}; "
             "change the revision on its card, then run: motionbeat regression --update"
         )
-    allowed = FEATURE_TOLERANCE * np.maximum(np.abs(expected[0]), _scale(expected[1]))
+    allowed = FEATURE_TOLERANCE * np.maximum(np.abs(old[0]), _scale(old[1]))
+    tolerances = (allowed, allowed, np.full_like(old[2], TIMING_TOLERANCE))
     checks = []
-    for kind, old, new in zip(("mean", "std"), expected, got, strict=True):
-        at = np.unravel_index(np.argmax(np.abs(new - old) / allowed), old.shape)
-        metric = f"layer {at[0]} feature {at[1]} {kind}"
-        checks.append(_two_sided(name, metric, old[at], allowed[at], new[at]))
-    layer = int(np.argmax(np.abs(np.subtract(now.timing, before.timing))))
-    at_layer = (before.timing[layer], TIMING_TOLERANCE, now.timing[layer])
-    return [*checks, _two_sided(name, f"layer {layer} timing", *at_layer)]
-
-
-def compare_scores(
-    name: str, before: Mapping[str, Sequence[float]], now: Mapping[str, Sequence[float]]
-) -> list[Check]:
-    """Each score of an encoder; better is good."""
-    checks = []
-    for metric, committed in before.items():
-        expected, got = float(np.mean(committed)), float(np.mean(now[metric]))
-        allowed = tolerance(committed, len(now[metric]))
-        checks.append(Check(name, metric, expected, allowed, got, got >= expected - allowed))
+    for what, one, other, most in zip(("mean", "std", "timing"), old, new, tolerances, strict=True):
+        at = np.unravel_index(np.argmax(np.abs(other - one) / most), one.shape)
+        place = " feature ".join(map(str, at))
+        numbers = (float(one[at]), float(most[at]), float(other[at]))
+        passed = bool(abs(other[at] - one[at]) <= most[at])
+        checks.append(Check(name, f"layer {place} {what}", *numbers, passed))
     return checks
 
 
-def compare_layer_weights(
-    name: str, before: Sequence[Sequence[float]], now: Sequence[Sequence[float]]
-) -> list[Check]:
-    """The weight of each layer in the probes; a single layer's is always 1."""
-    if len(before) == 1:
-        return []
-    return [
-        _two_sided(
-            name,
-            f"layer {layer} weight",
-            float(np.mean(old)),
-            tolerance(old, len(new)),
-            float(np.mean(new)),
-        )
-        for layer, (old, new) in enumerate(zip(before, now, strict=True))
-    ]
-
-
-def _two_sided(encoder: str, metric: str, expected: float, allowed: float, got: float) -> Check:
-    return Check(encoder, metric, expected, allowed, got, abs(got - expected) <= allowed)
+def compare_seeds(
+    name: str,
+    metric: str,
+    committed: Sequence[float],
+    measured: Sequence[float],
+    more_is_better: bool = True,
+) -> Check:
+    """The means over seeds of a score, where more is better, or of a layer's weight."""
+    expected, got = float(np.mean(committed)), float(np.mean(measured))
+    allowed = tolerance(committed, len(measured))
+    passed = got >= expected - allowed and (more_is_better or got <= expected + allowed)
+    return Check(name, metric, expected, allowed, got, passed)
 
 
 def enforce(checks: Sequence[Check]) -> None:
@@ -298,18 +281,10 @@ def enforce(checks: Sequence[Check]) -> None:
     Raises:
         RegressionError: some did not; one line for each, then the remedy.
     """
-    failed = [check for check in checks if not check.passed]
+    failed = [str(check) for check in checks if not check.passed]
     if failed:
         raise RegressionError(
-            "\n  ".join(
-                [
-                    f"{len(failed)} of {len(checks)} numbers regressed",
-                    *map(str, failed),
-                    "mend the encoder or the probe; or, where the change is meant, change the "
-                    "revision on the card of an encoder whose features changed and run: "
-                    "motionbeat regression --update",
-                ]
-            )
+            "\n  ".join([f"{len(failed)} of {len(checks)} numbers regressed", *failed, REMEDY])
         )
 
 
@@ -325,11 +300,11 @@ def table(checks: Sequence[Check]) -> Table:
     return grid
 
 
-def gate(encoders: Sequence[Encoder], cache: Path, numbers: Path = NUMBERS) -> Table:
+def gate(encoders: Sequence[str | Encoder], cache: Path, numbers: Path = NUMBERS) -> Table:
     """Measure encoders anew and compare them with the committed numbers.
 
     Args:
-        encoders: the encoders.
+        encoders: names or encoders.
         cache: folder where the fixed set is made and kept.
         numbers: file with the committed numbers.
 
@@ -340,17 +315,16 @@ def gate(encoders: Sequence[Encoder], cache: Path, numbers: Path = NUMBERS) -> T
         RegressionError: a number regressed, or cannot be compared.
     """
     committed = read(numbers)
-    with TemporaryDirectory() as scratch:
-        checks = compare(committed, measure(fixed_run(cache, Path(scratch), GATE_SEEDS), encoders))
+    checks = compare(committed, measure(encoders, cache, GATE_SEEDS))
     enforce(checks)
     return table(checks)
 
 
-def update(encoders: Sequence[Encoder], cache: Path, numbers: Path = NUMBERS) -> None:
+def update(encoders: Sequence[str | Encoder], cache: Path, numbers: Path = NUMBERS) -> None:
     """Measure encoders and write the numbers to be committed.
 
     Args:
-        encoders: the encoders.
+        encoders: names or encoders.
         cache: folder where the fixed set is made and kept.
         numbers: file to write.
 
@@ -358,8 +332,7 @@ def update(encoders: Sequence[Encoder], cache: Path, numbers: Path = NUMBERS) ->
         RegressionError: features changed under an unchanged revision; users' stored embeddings of
             that revision would be taken for the new ones.
     """
-    with TemporaryDirectory() as scratch:
-        measured = measure(fixed_run(cache, Path(scratch), UPDATE_SEEDS), encoders)
+    measured = measure(encoders, cache, UPDATE_SEEDS)
     if numbers.exists():
         check_revisions(read(numbers), measured)
     write_atomically(numbers, (measured.model_dump_json(indent=1) + "\n").encode())

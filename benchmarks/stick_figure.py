@@ -59,7 +59,8 @@ class Canvas:
         x, y, z = np.moveaxis(points - self.target, -1, 0)
         right, near = x * np.cos(_YAW) - z * np.sin(_YAW), x * np.sin(_YAW) + z * np.cos(_YAW)
         up = y * np.cos(_PITCH) - near * np.sin(_PITCH)
-        return np.stack([right, -up], axis=-1) * self.scale + np.array(self.origin)
+        placed: Floats = np.stack([right, -up], axis=-1) * self.scale + np.array(self.origin)
+        return placed
 
     def line(self, points: Floats, colour: str, width: float) -> None:
         """A line with round ends through points (n, 3), so many metres wide."""

@@ -324,9 +324,7 @@ class DanceGeneration(Task):
             found[_NAMES[label]] = np.array(values)
         whole = _set_scores(predictions, [real_dance(track) for track in tracks])
         return [
-            {name: float(values[index]) for name, values in found.items()}
-            | whole
-            | {"song": group}
+            {name: float(values[index]) for name, values in found.items()} | whole | {"song": group}
             for index, group in enumerate(groups)
         ]
 

@@ -53,6 +53,7 @@ class BeatGridEncoder(Encoder):
                 for one in log_mel.float().cpu().numpy()
             ]
         ).to(seconds.device)
+        del log_mel  # of hours it is large
         nearby = functional.max_pool1d(envelope, 3, stride=1, padding=1)
         frame = (seconds * AUDIO_FRAME_RATE).round().long().clamp_max(envelope.shape[1] - 1)
         beat, phase = clock.beat(seconds), clock.phase_at(seconds)

@@ -1,12 +1,18 @@
-"""The contract every music encoder meets."""
+"""The contract every music encoder meets, and a wrapper that lets any module meet it."""
 
+import copy
+import hashlib
+import inspect
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
+
+from motionbeat.errors import MotionBeatError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +30,7 @@ class EncoderCard:
         licence: of the weights, or of the code where there are none.
         training_data: names of the datasets the weights have seen; empty when untrained.
         source: paper, package or repository.
+        experimental: reimplemented, and never compared with the published weights.
     """
 
     name: str
@@ -36,19 +43,20 @@ class EncoderCard:
     licence: str
     training_data: tuple[str, ...]
     source: str
+    experimental: bool = False
 
 
 class Encoder(nn.Module):
     """A frozen music encoder: waveform in, hidden states of all layers out.
 
     A subclass states its ``card`` and defines ``forward``; its constructor needs no arguments.
-    Output frames depend on at most ``context`` seconds of audio on either side, which lets long
-    files be encoded piece by piece. An encoder that needs the whole recording says ``math.inf``; it
-    is given all samples at once, and overrides :meth:`stream` where that takes much memory.
 
     Attributes:
         card: what a reader of a results table must know.
-        context: seconds of audio on either side that a frame depends on.
+        context: seconds of audio on either side that a frame depends on. Long recordings are
+            encoded in pieces that overlap by it. ``math.inf`` means that a frame depends on the
+            whole recording; the encoder is given all samples at once, and overrides :meth:`stream`
+            where that takes much memory.
         packages: what it imports beyond the suite's own dependencies, by the name to import, with
             the arguments of ``pip install`` as a shell wants them quoted. The module of an encoder
             imports them in functions alone, so that encoders can be listed where they are missing.
@@ -77,7 +85,7 @@ class Encoder(nn.Module):
         """Encode a batch of waveforms.
 
         Args:
-            waveform: (B, T) float32 in [-1, 1] at ``card.sample_rate``.
+            waveform: (B, T) float32 in [-1, 1] at ``card.sample_rate``; it is not changed.
 
         Returns:
             (B, layers, frames, width) with frame ``i`` centred at ``i / card.frame_rate`` s.
@@ -93,3 +101,140 @@ class Encoder(nn.Module):
             (layers, frames, width) states; together they are those of :meth:`forward`.
         """
         yield self(waveform)[0]
+
+
+class WrapError(MotionBeatError):
+    """A module that cannot be wrapped as an encoder."""
+
+
+class WrappedModule(Encoder):
+    """Any module as an encoder; see :func:`wrap`.
+
+    Args:
+        module: maps (B, T) to (B, frames, width) or (B, layers, frames, width).
+        card: what is known of it.
+        context: seconds of audio on either side that a frame depends on.
+    """
+
+    def __init__(self, module: nn.Module, card: EncoderCard, context: float) -> None:
+        super().__init__()
+        self.module = module
+        vars(self).update(card=card, context=context)  # facts of this instance, not of the class
+        self.eval().requires_grad_(False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Encode (B, T) samples as (B, layers, frames, width)."""
+        return hidden_states(self.module, waveform)
+
+
+def hidden_states(module: nn.Module, waveform: Tensor) -> Tensor:
+    """What a module says of (B, T) samples, with an axis of layers, in single precision.
+
+    Raises:
+        WrapError: it gives something else.
+    """
+    states = module(waveform)
+    if not isinstance(states, Tensor) or states.ndim not in (3, 4):
+        given = tuple(states.shape) if isinstance(states, Tensor) else f"a {type(states).__name__}"
+        raise WrapError(
+            f"{type(module).__name__} gave {given}; give one tensor (B, frames, width) or "
+            "(B, layers, frames, width)"
+        )
+    return (states if states.ndim == 4 else states[:, None]).float()
+
+
+def wrap(
+    module: nn.Module,
+    *,
+    sample_rate: int,
+    frame_rate: float,
+    name: str | None = None,
+    context: float = Encoder.context,
+    revision: str | None = None,
+    licence: str = "unknown",
+    training_data: tuple[str, ...] = (),
+    source: str | None = None,
+) -> Encoder:
+    """Make an encoder of any module.
+
+    Args:
+        module: maps (B, T) samples to (B, frames, width) or (B, layers, frames, width). The encoder
+            holds a frozen copy.
+        sample_rate: of the waveform it takes, in Hz.
+        frame_rate: of the frames it gives, in Hz; frame ``i`` shall be centred at
+            ``i / frame_rate`` s.
+        name: in tables; the name of its class by default.
+        context: seconds of audio on either side that a frame depends on; ``math.inf`` where it
+            needs the whole recording.
+        revision: changes whenever the output does; by default a digest of the module's weights,
+            settings and source code.
+        licence: of the weights.
+        training_data: names of the datasets the weights have seen.
+        source: paper or repository; the module's class by default.
+
+    Returns:
+        The encoder, with layers and width found by running a second of noise through the module.
+
+    Raises:
+        WrapError: the module's output has another shape, is not finite, or comes at another rate;
+            or its source code cannot be read and no revision is given.
+    """
+    kind = type(module)
+    module = copy.deepcopy(module).eval().requires_grad_(False)
+    noise = torch.rand(1, sample_rate, generator=torch.Generator().manual_seed(0)) - 0.5
+    weight = next(module.parameters(), noise)
+    with torch.no_grad():
+        states = hidden_states(module, noise.to(weight.device))
+    _, layers, frames, width = states.shape
+    if abs(frames - frame_rate) > max(2.0, 0.05 * frame_rate):
+        raise WrapError(
+            f"{kind.__name__} gave {frames} frames for one second of audio, not {frame_rate:g}; "
+            "set frame_rate to what is true"
+        )
+    if not states.isfinite().all():
+        raise WrapError(f"{kind.__name__} gave NaN or infinite features; correct the module")
+    card = EncoderCard(
+        name=name or kind.__name__,
+        revision=revision or module_digest(module)[:12],
+        sample_rate=sample_rate,
+        frame_rate=float(frame_rate),
+        layers=layers,
+        width=width,
+        parameters=sum(weights.numel() for weights in module.parameters()),
+        licence=licence,
+        training_data=training_data,
+        source=source or f"{kind.__module__}.{kind.__qualname__}",
+    )
+    return WrappedModule(module, card, context)
+
+
+def module_digest(module: nn.Module) -> str:
+    """SHA-256 of a module's weights, plain settings and the source code of its classes.
+
+    Raises:
+        WrapError: the source code cannot be read.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        plain = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(plain.view(torch.uint8).numpy().tobytes())
+    plain_types = (bool, int, float, str, tuple, list, dict, type(None))
+    for name, part in module.named_modules():
+        settings = {key: repr(value) for key, value in vars(part).items() if key[0] != "_"}
+        own = {k: v for k, v in settings.items() if isinstance(vars(part)[k], plain_types)}
+        digest.update(f"{name} {part.extra_repr()} {sorted(own.items())}".encode())
+    for kind in sorted(
+        {type(part) for part in module.modules()}, key=lambda kind: kind.__qualname__
+    ):
+        if kind.__module__.startswith("torch."):
+            digest.update(kind.__qualname__.encode())
+            continue
+        try:
+            digest.update(inspect.getsource(kind).encode())
+        except (OSError, TypeError) as error:
+            raise WrapError(
+                f"the source code of {kind.__name__} cannot be read; give wrap() a revision of "
+                "your own"
+            ) from error
+    return digest.hexdigest()

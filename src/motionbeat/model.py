@@ -44,7 +44,8 @@ _STEM = 64
 _WINDOW, _MARGIN = 48, 12  # beats of an attention window, and its beats on each side whose states
 # are taken from the neighbouring window
 _MEAN_LEVEL = 1.0  # about that of a mean spectrum
-_CHUNK = 20 * (_WINDOW - 2 * _MARGIN)  # beats of a long recording encoded at once
+_CHUNK = 20 * (_WINDOW - 2 * _MARGIN)  # beats of a long recording encoded at once, and
+_FRAMES = 3000  # frames interpolated at once
 _MEAN_SPECTRUM_DROPOUT = 0.3  # share of training clips whose mean spectrum is hidden
 
 
@@ -367,8 +368,8 @@ class MotionBeatEncoder(Encoder):
                 log_mel[:, low:high] - mean, AUDIO_FRAME_RATE, part, extras, None
             )
             count = len(place) if last == beats else int((place < first + _CHUNK + edge).sum())
-            here = seconds[:, done:count] - start
-            yield torch.cat([self.tower.interpolate_states(one, part, here) for one in states])
+            for here in torch.split(seconds[:, done:count] - start, _FRAMES, dim=1):
+                yield torch.cat([self.tower.interpolate_states(one, part, here) for one in states])
             done = count
             if last == beats:
                 return

@@ -50,7 +50,8 @@ def roc_auc(true: Floats, score: Floats, weights: Floats) -> Floats:
     characteristic (ROC) curve", 1982). Tracks whose truth is NaN do not count; NaN without a
     positive or without a negative.
     """
-    return _ranking(true, score, weights)[0]
+    area: Floats = _ranking(true, score, weights)[0]
+    return area
 
 
 def average_precision(true: Floats, score: Floats, weights: Floats) -> Floats:
@@ -59,7 +60,8 @@ def average_precision(true: Floats, score: Floats, weights: Floats) -> Floats:
     Σ (R_n - R_{n-1}) P_n over the distinct scores from high to low, without interpolation. Tracks
     whose truth is NaN do not count; NaN without a positive.
     """
-    return _ranking(true, score, weights)[1]
+    precision: Floats = _ranking(true, score, weights)[1]
+    return precision
 
 
 def r2(true: Floats, predicted: Floats, weights: Floats) -> Floats:

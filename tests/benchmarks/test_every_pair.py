@@ -6,7 +6,7 @@ import pytest
 from tests import lookalikes
 from tests.conftest import record, run, shorten
 
-from motionbeat.benchmarks.evaluate import serves
+from motionbeat.benchmarks.evaluator import serves
 from motionbeat.benchmarks.registry import DATASETS, TASKS
 from motionbeat.tasks.beat_baselines import Chance
 from motionbeat.tasks.beat_tracking import BeatTracking

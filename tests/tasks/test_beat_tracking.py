@@ -108,7 +108,9 @@ def test_the_oracle_is_right(one):
 def test_chance_is_a_grid_at_the_median_tempo_of_the_training_split():
     chance = Chance()
     chance.fit([track(Beats(np.arange(9) * step)) for step in (0.3, 0.4, 2.0)])
-    first, again, other = (chance.predict(KNOWN.without_annotations(), seed).peaks for seed in (0, 0, 1))
+    first, again, other = (
+        chance.predict(KNOWN.without_annotations(), seed).peaks for seed in (0, 0, 1)
+    )
     np.testing.assert_allclose(np.diff(first.beats), 0.4)
     assert first.tempo == pytest.approx(150)
     assert np.array_equal(first.beats, again.beats)

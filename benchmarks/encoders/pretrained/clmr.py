@@ -74,6 +74,7 @@ class Clmr(FileEncoder):
         licence="Apache-2.0",
         training_data=("MagnaTagATune",),
         source="https://arxiv.org/abs/2103.09410, github.com/Spijkervet/CLMR release 2.0",
+        experimental=True,
     )
     context: ClassVar[float] = _EXCERPT / 2 / _SAMPLE_RATE
     file: ClassVar[str] = "clmr_checkpoint_10000.pt"

@@ -126,6 +126,7 @@ class DashengBase(FileEncoder):
         licence="Apache-2.0",
         training_data=("ACAV100M", "AudioSet", "VGGSound", "MTG-Jamendo"),
         source="https://arxiv.org/abs/2406.06992, zenodo.org/records/11511780",
+        experimental=True,
     )
     file: ClassVar[str] = "dasheng_base.pt"
     origin: ClassVar[str] = "https://zenodo.org/records/11511780"

@@ -154,6 +154,7 @@ class ImageBindAudio(FileEncoder):
         licence="CC-BY-NC-SA-4.0",
         training_data=("AudioSet",),
         source="https://arxiv.org/abs/2305.05665, github.com/facebookresearch/ImageBind",
+        experimental=True,
     )
     context: ClassVar[float] = 2.0
     file: ClassVar[str] = "imagebind_huge.pth"

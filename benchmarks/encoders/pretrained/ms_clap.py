@@ -75,6 +75,7 @@ class MsClap2023(HtsatEncoder, FileEncoder):
             "WavText5K",
         ),
         source="https://arxiv.org/abs/2309.05767, zenodo.org/records/8378278",
+        experimental=True,
     )
     context: ClassVar[float] = 7.0
     file: ClassVar[str] = "CLAP_weights_2023.pth"

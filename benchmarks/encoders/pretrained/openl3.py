@@ -80,6 +80,7 @@ class OpenL3(FileEncoder):
         licence="CC-BY-4.0",
         training_data=("AudioSet",),
         source="https://doi.org/10.1109/ICASSP.2019.8682475, github.com/torchopenl3/torchopenl3",
+        experimental=True,
     )
     context: ClassVar[float] = _WINDOW / 2 / _SAMPLE_RATE
     file: ClassVar[str] = "torchopenl3_mel256_music_512.pth.tar"

@@ -97,6 +97,7 @@ class PannsCnn14(FileEncoder):
         licence="CC-BY-4.0",
         training_data=("AudioSet",),
         source="https://arxiv.org/abs/1912.10211, zenodo.org/records/3987831",
+        experimental=True,
     )
     # Two spectra a block to either side, ever coarser, half a pixel and half a window.
     context: ClassVar[float] = (2 * (_STRIDE * 2 - 1) + _STRIDE // 2 + 2) * _HOP / _SAMPLE_RATE

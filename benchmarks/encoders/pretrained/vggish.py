@@ -90,6 +90,7 @@ class Vggish(FileEncoder):
         licence="Apache-2.0",
         training_data=("YouTube-8M (preliminary version)",),
         source="https://arxiv.org/abs/1609.09430, github.com/harritaylor/torchvggish v0.1",
+        experimental=True,
     )
     context: ClassVar[float] = 0.5
     file: ClassVar[str] = "vggish-10086976.pth"

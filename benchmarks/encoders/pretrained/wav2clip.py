@@ -130,6 +130,7 @@ class Wav2Clip(FileEncoder):
         licence="MIT",
         training_data=("VGGSound",),
         source="https://arxiv.org/abs/2110.11499, github.com/descriptinc/lyrebird-wav2clip",
+        experimental=True,
     )
     context: ClassVar[float] = _WINDOW / 2 / _SAMPLE_RATE
     file: ClassVar[str] = "Wav2CLIP.pt"

@@ -272,7 +272,7 @@ def _stored(
 
 def _to_arrays(found: Features) -> dict[str, NDArray[Any]]:
     """Arrays of one level; a grid is its times, positions, metre and flag."""
-    arrays = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for name, value in vars(found).items():
         parts = {name: value}
         if isinstance(value, BeatGrid):
@@ -282,7 +282,7 @@ def _to_arrays(found: Features) -> dict[str, NDArray[Any]]:
 
 
 def _from_arrays(arrays: dict[str, NDArray[Any]]) -> Features:
-    grids = {
+    parts: dict[str, Any] = {
         name: BeatGrid(
             arrays.pop(f"{name}.times"),
             arrays.pop(f"{name}.positions"),
@@ -291,7 +291,7 @@ def _from_arrays(arrays: dict[str, NDArray[Any]]) -> Features:
         )
         for name in ("audio_grid", "motion_grid")
     }
-    return Features(**arrays, **grids)
+    return Features(**arrays | parts)
 
 
 def _features(waveform: Floats, motion: Motion, beats: Seconds) -> Features:

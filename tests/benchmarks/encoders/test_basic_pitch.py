@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from motionbeat import encoder as contract
-from motionbeat.benchmarks.encoders import basic_pitch
+from motionbeat.benchmarks.encoders.pretrained import basic_pitch
 from motionbeat.benchmarks.encoders.pretrained.basic_pitch import BasicPitch
 from motionbeat.errors import MotionBeatError
 

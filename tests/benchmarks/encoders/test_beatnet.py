@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from motionbeat import encoder as contract
-from motionbeat.benchmarks.encoders import beatnet
+from motionbeat.benchmarks.encoders.pretrained import beatnet
 from motionbeat.benchmarks.encoders.pretrained.beatnet import BeatNet, LogFilteredSpectrum
 from motionbeat.errors import MotionBeatError
 from motionbeat.tasks.madmom import madmom

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from motionbeat._torchaudio import transforms
 from motionbeat.benchmarks.cli import share
-from motionbeat.benchmarks.encoders import mtg_taggers
+from motionbeat.benchmarks.encoders.pretrained import mtg_taggers
 from motionbeat.benchmarks.encoders.pretrained.mtg_taggers import (
     CrnnJamendo,
     FcnMtat,

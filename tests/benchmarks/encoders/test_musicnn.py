@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from motionbeat.benchmarks.encoders import musicnn
+from motionbeat.benchmarks.encoders.pretrained import musicnn
 from motionbeat.benchmarks.encoders.pretrained.musicnn import Musicnn, MusicnnMsd
 from motionbeat.errors import MotionBeatError
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from motionbeat.benchmarks import store
+from motionbeat import encoding, model, rhythm, spectrum
 from motionbeat.benchmarks.encoders.beatgrid import BeatGridEncoder
 from motionbeat.benchmarks.encoders.logmel import LogMel
 from motionbeat.benchmarks.registry import ENCODERS
-from motionbeat.benchmarks.store import encode
-from motionbeat.model import MotionBeatEncoder
+from motionbeat.encoding import encode
+from motionbeat.model import MotionBeat, MotionBeatEncoder
 
 NAMES = ["logmel", "mfcc_chroma", "random", "musicnn", "beatnet", "basic-pitch", "fcn-mtat"]
 NAMES += ["crnn-msd", "musicnn-jamendo"]
@@ -52,16 +52,17 @@ def test_twenty_minutes_equal_the_whole(monkeypatch):
 
 GROWTH = """
 import sys, numpy, torch
-from motionbeat.benchmarks import check_encoder, store
+from motionbeat.benchmarks import check_encoder
 from motionbeat.benchmarks.registry import ENCODERS
+from motionbeat.encoding import encode
 
 torch.set_num_threads(1)
 encoder = ENCODERS.get(sys.argv[1])()
 rate = encoder.card.sample_rate
 audio = numpy.random.default_rng(0).random(int(sys.argv[2]) * rate, numpy.float32) - 0.5
-short = store.encode(encoder, audio[: 180 * rate]).nbytes
-peak = check_encoder._peak()
-print(store.encode(encoder, audio).nbytes - short, check_encoder._peak() - peak)
+short = encode(encoder, audio[: 180 * rate]).nbytes
+peak = check_encoder.peak_memory()
+print(encode(encoder, audio).nbytes - short, check_encoder.peak_memory() - peak)
 """
 
 
@@ -95,7 +96,7 @@ def test_pieces_equal_the_whole(name, monkeypatch):
         pytest.skip(reason)
     encoder, rate = kind(), kind.card.frame_rate
     seconds = 4 * 136 * 256 / 22_050 if name == "basic-pitch" else 8.0
-    monkeypatch.setattr(store, "CHUNK_SECONDS", seconds - 0.5 / rate)
+    monkeypatch.setattr(encoding, "CHUNK_SECONDS", seconds - 0.5 / rate)
     waveform = noise(max(30, encoder.context + 25), encoder.card.sample_rate)
     pieces = encode(encoder, waveform)
     assert len(pieces) > 3 * math.floor(seconds * rate)
@@ -105,15 +106,40 @@ def test_pieces_equal_the_whole(name, monkeypatch):
 def test_a_minute_is_a_whole_number_of_windows():
     """What lets the store's pieces see Basic Pitch's windows where the whole file has them."""
     kind = ENCODERS.get("basic-pitch")
-    assert math.ceil(store.CHUNK_SECONDS * kind.card.frame_rate) % 136 == 0
+    assert math.ceil(encoding.CHUNK_SECONDS * kind.card.frame_rate) % 136 == 0
     assert math.ceil(kind.context * kind.card.frame_rate) == 136
 
 
-def test_others_lay_one_grid_over_a_whole_piece():
-    """The encoders not compared here are those whose features are relative to the beats heard."""
-    left_out = {
-        name
-        for name, kind in ENCODERS.classes.items()
-        if issubclass(kind, BeatGridEncoder | MotionBeatEncoder)
-    }
-    assert left_out == {"beatgrid", "motionbeat-random", "motionbeat-small"}
+def clicks(seconds):
+    """Clicks of varying tempo in noise that grows louder."""
+    waveform = 0.02 * noise(seconds, model.SAMPLE_RATE)
+    periods = 0.5 + 0.1 * np.sin(np.arange(2 * seconds) / 9)
+    for time in np.cumsum(periods)[np.cumsum(periods) < seconds - 0.1]:
+        start = round(time * model.SAMPLE_RATE)
+        waveform[start : start + 1000] += 0.5 * np.exp(-np.arange(1000) / 200)
+    return waveform.astype(np.float32)
+
+
+def test_what_needs_the_whole_recording():
+    endless = {name for name, kind in ENCODERS.classes.items() if math.isinf(kind.context)}
+    assert endless == {"beatgrid", "motionbeat-random", "motionbeat-small"}
+
+
+def test_motionbeat_streams_what_it_gives_at_once(monkeypatch):
+    torch.manual_seed(0)
+    encoder = MotionBeatEncoder(MotionBeat("tiny"))
+    waveform = torch.from_numpy(clicks(100))[None]
+    at_once = encoder(waveform)[0]
+    monkeypatch.setattr(model, "_CHUNK", 48)
+    parts = list(encoder.stream(waveform))
+    assert len(parts) > 2
+    torch.testing.assert_close(torch.cat(parts, dim=1), at_once, rtol=1e-4, atol=1e-4)
+
+
+def test_spectrum_and_beats_in_blocks_are_those_at_once(monkeypatch):
+    encoder, waveform = BeatGridEncoder(), torch.from_numpy(clicks(40))[None]
+    at_once = encoder(waveform)
+    monkeypatch.setattr(spectrum, "_BLOCK", 301)
+    monkeypatch.setattr(rhythm, "_BLOCK", 257)
+    monkeypatch.setattr(rhythm, "_WINDOWS", 7)
+    torch.testing.assert_close(encoder(waveform), at_once, rtol=1e-5, atol=1e-5)
