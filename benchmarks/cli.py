@@ -88,7 +88,8 @@ def bench(
         baselines = () if alone else evaluation.task.baselines()
         evaluation.entries(split(encoder), baselines)
         shown.add((evaluation.dataset.card.name, evaluation.revision))
-    table = write_tables(results, task, deform)[stem(task, mode, deform)]
+    asked = evaluation.task.name
+    table = write_tables(results, asked, deform)[stem(asked, mode, deform)]
     print_table(table.set_index(["dataset", "dataset_revision"]).loc[sorted(shown)].reset_index())
 
 

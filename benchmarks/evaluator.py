@@ -481,16 +481,10 @@ class Evaluation:
 
         Raises:
             UnavailableError: it cannot be made here.
-            FineTuningError: the task or the encoder cannot be fine-tuned.
         """
         if isinstance(encoder, str):
             kind = find_encoder(encoder)
             make([kind] if isinstance(kind, type) else [])
-        if self.mode != "frozen" and MotionFile in self.task.needs:
-            raise FineTuningError(
-                f"task '{self.task.name}' is about dances, and fine-tuning is for tasks on music "
-                "alone; leave --mode out"
-            )
 
     def entries(
         self, encoders: Sequence[str | Encoder], baselines: Sequence[Baseline]
@@ -553,6 +547,11 @@ def plan(
     rates = tuple(kind.recipe.learning_rates if learning_rates is None else learning_rates)
     if seeds < 1 or not rates:
         raise ProtocolError("no seed or no learning rate given; give at least one of each")
+    if mode != "frozen" and MotionFile in kind.needs:
+        raise FineTuningError(
+            f"task '{kind.name}' is about dances, and fine-tuning is for tasks on music alone; "
+            "leave --mode out"
+        )
     known = [name for name in kind.heads if name != "knn" or mode == "frozen"]
     for head in heads or ():
         if head not in known:

@@ -136,12 +136,13 @@ class Registry(Generic[T]):
                 module = importlib.util.module_from_spec(spec)
                 sys.modules[spec.name] = module
                 spec.loader.exec_module(module)
-                # Processes that score cannot import it by name.
-                cloudpickle.register_pickle_by_value(module)
             else:
                 if "" not in sys.path:
                     sys.path.append("")
                 module = importlib.import_module(location)
+            # A process beside this one cannot import a file by name, and the classes of a package
+            # would lack there what is written into their cards here.
+            cloudpickle.register_pickle_by_value(module)
         except Exception as error:  # the file is its author's, and anything may go wrong in it
             raise UnknownNameError(f"{self.kind} '{path}' cannot be loaded: {error}") from error
         return module

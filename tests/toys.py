@@ -116,6 +116,8 @@ class Tones(DataModule):
     def prepare_data(self):
         for split in ("train", "validation", "test"):
             for track in self.tracks(split):
+                if track.audio_path.exists():
+                    continue
                 track.audio_path.parent.mkdir(parents=True, exist_ok=True)
                 emotion = track.get(Emotion)
                 frequency, height = 100 + 100 * emotion.arousal, 0.1 + 0.8 * emotion.valence

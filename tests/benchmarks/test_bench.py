@@ -88,7 +88,7 @@ def test_a_record_tells_how_it_came_about(finished):
 
 
 def test_a_second_run_does_no_work_and_brings_deleted_results_back(bench, monkeypatch):
-    for name in ("protocol.fit", "embedded.extract", "evaluate.Evaluation.probe"):
+    for name in ("protocol.fit", "embedded.extract", "evaluator.Evaluation.probe"):
         monkeypatch.setattr(f"motionbeat.benchmarks.{name}", None)
     before = files(bench.folder)
     for _ in range(2):
@@ -142,6 +142,7 @@ def test_damaged_finished_work_is_ignored_with_a_message(tmp_path, short_trainin
         (("--mode", "lora"), ("encoder 'tiny' has no weights to fine-tune",)),
         (("--mode", "lora", "--deform"), ("--deform is for frozen encoders",)),
         (("--mode", "lora", "--task", "retrieval", "--dataset", "groovebox"), ("about dances",)),
+        (("--deform", "--task", "retrieval", "--dataset", "groovebox"), ("matches music",)),
     ],
 )
 def test_settings_that_make_no_sense_are_one_line(tmp_path, options, words):
@@ -169,7 +170,7 @@ def test_embed_fills_the_store_for_later(tmp_path, monkeypatch, short_training, 
     ended = motionbeat("embed", "--encoder", "tests.toys:Tiny", *places)
     assert (ended.code, entries(tmp_path)) == (0, 9)
     assert f"Clicks: 9 tracks in {tmp_path / 'cache' / 'embeddings'}" in ended.said
-    monkeypatch.setattr("motionbeat.benchmarks.store.encode", None)
+    monkeypatch.setattr("motionbeat.benchmarks.embedded.extract", None)
     assert run(tmp_path).code == 0
 
 
@@ -294,12 +295,25 @@ def test_fine_tuned_encoders_stand_in_a_table_of_their_own(
     assert "reused: beat · groovebox · motionbeat-random.full" in again.said
 
 
-def test_encoders_side_by_side_come_to_what_each_comes_to_alone(tmp_path):
-    """They are probed in processes of their own."""
-    quick = ("--seeds", 1, "--learning_rates", "[0.01]", "--heads", "linear")
-    both = run(tmp_path, *quick, task="genre", encoder="tests.toys:Tiny,tests.toys:Noise", **TONES)
+@pytest.mark.parametrize("where", ["package", "file"])
+def test_encoders_side_by_side_come_to_what_each_comes_to_alone(tmp_path, monkeypatch, where):
+    """They are probed in processes of their own, and what these remember is not done again."""
+    dataset = "tests.toys:Tones"
+    if where == "file":
+        file = tmp_path / "mine.py"
+        file.write_text(
+            "from dataclasses import replace\nfrom tests.toys import Tones\n\n\n"
+            "class Mine(Tones):\n    card = replace(Tones.card, name='mine')\n"
+        )
+        dataset = f"{file}:Mine"
+    quick = ("--heads", "linear", "--learning_rates", "[0.01]")
+    options = {"task": "genre", "dataset": dataset}
+    one = run(tmp_path / "alone", *quick, encoder="tests.toys:Noise", **options)
+    assert one.code == 0, one.said
+    monkeypatch.setattr("motionbeat.benchmarks.protocol.fit", None)
+    both = run(tmp_path, *quick, encoder="tests.toys:Tiny,tests.toys:Noise", **options)
     assert both.code == 0, both.said
-    together = record(tmp_path, "noise")
-    run(tmp_path / "alone", *quick, task="genre", encoder="tests.toys:Noise", **TONES)
-    scores = record(tmp_path / "alone", "noise").results["linear"].scores
-    assert together.results["linear"].scores == scores
+    found, expected = (record(folder, "noise") for folder in (tmp_path, tmp_path / "alone"))
+    assert found.key == expected.key
+    assert found.dataset_revision == expected.dataset_revision
+    assert found.results["linear"].scores == expected.results["linear"].scores

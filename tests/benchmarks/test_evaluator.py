@@ -35,7 +35,7 @@ def forbidden(monkeypatch):
 
     return lambda: [
         monkeypatch.setattr(f"motionbeat.benchmarks.{name}", fail)
-        for name in ("protocol.fit", "embedded.extract", "evaluate.Evaluation.probe")
+        for name in ("protocol.fit", "embedded.extract", "evaluator.Evaluation.probe")
     ]
 
 

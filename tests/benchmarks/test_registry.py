@@ -151,7 +151,7 @@ def test_an_encoder_that_cannot_be_made_here_is_listed_with_its_remedy(monkeypat
     [line] = [row for row in printed.splitlines() if "absent" in row]
     for fact in ("8000", "10", "2", "6", "none", "MagnaTagATune, clicks"):
         assert f" {fact} " in line
-    assert "not installed; run: pip install " in line  # the rest may be on the next line
+    assert "not installed; run: pip" in line  # the rest may be on the next line
     assert "'nowhere>=2'" in printed
 
 
