@@ -368,7 +368,7 @@ class MotionBeatEncoder(Encoder):
                 log_mel[:, low:high] - mean, AUDIO_FRAME_RATE, part, extras, None
             )
             count = len(place) if last == beats else int((place < first + _CHUNK + edge).sum())
-            for here in (seconds[:, done:count] - start).split(_FRAMES, dim=1):
+            for here in torch.split(seconds[:, done:count] - start, _FRAMES, dim=1):
                 yield torch.cat([self.tower.interpolate_states(one, part, here) for one in states])
             done = count
             if last == beats:
