@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from motionbeat.benchmarks.evaluate import evaluate
+    from motionbeat.benchmarks.evaluator import evaluate
 
 __all__ = ["evaluate"]
 
@@ -11,7 +11,7 @@ __all__ = ["evaluate"]
 def __getattr__(name: str) -> Any:
     """Load what stands behind ``evaluate`` on first use, so that listing names stays quick."""
     if name == "evaluate":
-        from motionbeat.benchmarks.evaluate import evaluate
+        from motionbeat.benchmarks.evaluator import evaluate
 
         return evaluate
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from motionbeat.benchmarks.evaluate import Folders, plan
+from motionbeat.benchmarks.evaluator import Folders, plan
 from motionbeat.benchmarks.protocol import Probing, best_of
 from motionbeat.benchmarks.stick_figure import ffmpeg, write_gif, write_mp4
 from motionbeat.console import say

@@ -62,7 +62,7 @@ def bench(
         results: folder for records and leaderboards.
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
-    from motionbeat.benchmarks.evaluate import Folders, ProtocolError, plan
+    from motionbeat.benchmarks.evaluator import Folders, ProtocolError, plan
     from motionbeat.benchmarks.leaderboards import print_table, stem, write_tables
     from motionbeat.benchmarks.robustness import DeformedEvaluation
 
@@ -112,7 +112,7 @@ def embed(
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
     from motionbeat.benchmarks import embedded
-    from motionbeat.benchmarks.evaluate import Folders
+    from motionbeat.benchmarks.evaluator import Folders
     from motionbeat.benchmarks.store import EmbeddingStore
     from motionbeat.console import say
     from motionbeat.data_modules.base import SPLITS
@@ -204,7 +204,7 @@ def list_names(
         for name, encoder in sorted(registry.ENCODERS.classes.items()):
             card = encoder.card
             grid.add_row(
-                name,
+                name + " (experimental)" * card.experimental,
                 str(card.sample_rate),
                 f"{card.frame_rate:g}",
                 str(card.layers),
@@ -215,7 +215,7 @@ def list_names(
                 escape(encoder.here()),
             )
     elif kind == "datasets":
-        from motionbeat.benchmarks.evaluate import Folders, serves
+        from motionbeat.benchmarks.evaluator import Folders, serves
 
         for column in ("name", "here", "tasks", "data", "size", "licence"):
             grid.add_column(column, overflow="fold")
@@ -251,7 +251,7 @@ def data_show(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:
     """
     from dataclasses import asdict
 
-    from motionbeat.benchmarks.evaluate import Folders
+    from motionbeat.benchmarks.evaluator import Folders
     from motionbeat.benchmarks.registry import DATASETS
 
     for one in split(name):
@@ -278,7 +278,7 @@ def data_get(
         data: folder with datasets put in place by hand (MOTIONBEAT_DATA); a dataset that has a
             folder there is completed there.
     """
-    from motionbeat.benchmarks.evaluate import Folders
+    from motionbeat.benchmarks.evaluator import Folders
     from motionbeat.console import say
     from motionbeat.data_modules.published.collection import Published
 
@@ -339,7 +339,7 @@ def dance(
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
     from motionbeat.benchmarks.choreographer import dance as run
-    from motionbeat.benchmarks.evaluate import Folders
+    from motionbeat.benchmarks.evaluator import Folders
 
     share(data)
     outputs = [Path(name) for name in split(out)]

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from motionbeat.benchmarks.evaluate import Folders
+from motionbeat.benchmarks.evaluator import Folders
 from motionbeat.cache import default_cache
 from motionbeat.console import console, leads, say
 from motionbeat.data_modules.base import Beats, DataModule, DatasetError, MotionFile, Split
@@ -111,6 +111,7 @@ class SameSettings(Callback):
             raise PretrainingError(
                 f"{trainer.ckpt_path} was made with {'; '.join(changed)}; choose another output"
             )
+        say(f"resuming from {trainer.ckpt_path}")
 
 
 class PretrainCLI(LightningCLI):

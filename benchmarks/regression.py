@@ -18,7 +18,7 @@ from rich.table import Table
 from scipy.stats import t as student
 
 from motionbeat.benchmarks.embedded import Embedded
-from motionbeat.benchmarks.evaluate import Folders, plan
+from motionbeat.benchmarks.evaluator import Folders, plan
 from motionbeat.benchmarks.significance import once
 from motionbeat.benchmarks.store import StoredFeatures
 from motionbeat.data_modules.base import Track

@@ -10,7 +10,7 @@ from dataclasses import fields
 from functools import cached_property
 
 from motionbeat.benchmarks.deformations import CLEAN, Deformed
-from motionbeat.benchmarks.evaluate import Evaluation, Fold, ProtocolError
+from motionbeat.benchmarks.evaluator import Evaluation, Fold, ProtocolError
 from motionbeat.data_modules.base import MotionFile
 from motionbeat.tasks.task import PerTrackScores
 

@@ -73,7 +73,7 @@ def read_motion(path: Path, unit: float = CENTIMETRE, fps: float | None = None) 
         raise MotionError(f"{path}: no such file; give the path of a .npz, .pkl or .bvh file")
     match path.suffix.lower():
         case ".npz":
-            return _read_npz(path, fps)
+            return Motion.load(path, fps)
         case ".pkl":
             motion = read_smpl(path)
         case ".bvh":
@@ -174,14 +174,6 @@ def _motion(path: Path, positions: Floats, fps: float) -> Motion:
             return Motion(positions.astype(np.float32), fps)
     except MotionError as error:
         raise MotionError(f"{path}: {error}") from error
-
-
-def _read_npz(path: Path, fps: float | None) -> Motion:
-    try:
-        return Motion.load(path, fps)
-    except MotionError as error:
-        about = str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
-        raise MotionError(about) from error
 
 
 # --- Pickles that can do no harm ----------------------------------------------------------------

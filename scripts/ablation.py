@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from jsonargparse import auto_cli
 
-from motionbeat.benchmarks.evaluate import Folders, evaluate
+from motionbeat.benchmarks.evaluator import Folders, evaluate
 from motionbeat.benchmarks.pretrain_cli import pairs, pretrain
 from motionbeat.cache import default_cache
 from motionbeat.console import say

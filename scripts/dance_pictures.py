@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from motionbeat.benchmarks.choreographer import choreographer
 from motionbeat.benchmarks.cli import CACHE, DATA, split
-from motionbeat.benchmarks.evaluate import Folders
+from motionbeat.benchmarks.evaluator import Folders
 from motionbeat.benchmarks.stick_figure import (
     BACKGROUND,
     INK,

@@ -18,7 +18,7 @@ import torch
 from jsonargparse import auto_cli
 from numpy.typing import NDArray
 
-from motionbeat.benchmarks.evaluate import Folders
+from motionbeat.benchmarks.evaluator import Folders
 from motionbeat.benchmarks.pretrain_cli import pairs
 from motionbeat.cache import default_cache
 from motionbeat.console import bar, say

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 from torch import nn
 
 from motionbeat.encoder import Encoder
@@ -29,11 +30,16 @@ def adaptable(encoder: nn.Module) -> list[str]:
     ]
 
 
-def unfreeze(encoder: Encoder, mode: EncoderMode) -> Encoder:
+def unfreeze(encoder: Encoder, mode: EncoderMode, seed: int = 0) -> Encoder:
     """Let an encoder learn: all of its weights, or low-rank adapters of rank 8 alone.
 
     Hu et al., "LoRA: low-rank adaptation of large language models", 2021. Batch normalisation and
     dropout stay as they are at test time.
+
+    Args:
+        encoder: the encoder, which is changed.
+        mode: what of it shall learn.
+        seed: of the adapters' initialisation.
 
     Raises:
         FineTuningError: it has no weights, or none that adapters fit.
@@ -46,9 +52,15 @@ def unfreeze(encoder: Encoder, mode: EncoderMode) -> Encoder:
         targets = adaptable(encoder)
         if not targets:
             raise FineTuningError(f"encoder '{name}' has no layer that LoRA fits; use --mode full")
-        from peft import LoraConfig, inject_adapter_in_model
-
-        inject_adapter_in_model(LoraConfig(r=RANK, target_modules=targets), encoder)
+        try:
+            from peft import LoraConfig, inject_adapter_in_model
+        except ImportError as error:
+            raise FineTuningError(
+                "low-rank adapters need peft; run: pip install 'motionbeat[finetune]'"
+            ) from error
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            inject_adapter_in_model(LoraConfig(r=RANK, target_modules=targets), encoder)
     for module in encoder.modules():
         if isinstance(module, nn.RNNBase):
             module.train()  # cuDNN computes no gradients otherwise

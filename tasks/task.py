@@ -199,7 +199,7 @@ class Task(LightningModule):
         self._frozen: list[Encoder] = []  # in a list, so that its weights are in no checkpoint
         self.encoder_module: Encoder | None = None
         if encoder_mode != "frozen":
-            self.encoder_module = unfreeze(make_encoder(encoder), encoder_mode)
+            self.encoder_module = unfreeze(make_encoder(encoder), encoder_mode, seed)
         self.head: Head | None = None
         self.learned: dict[str, Any] = {}
         shape = self.card.layers, self.card.width

@@ -1,6 +1,7 @@
 """Click tracks with dances to them, small enough to be made anew by every test."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +15,8 @@ from motionbeat.files import write_atomically
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import JOINTS
 from motionbeat.pretraining.pairs import Pair
+from motionbeat.tasks import diffusion
+from motionbeat.tasks.dance_generation import DanceGeneration
 
 SECONDS = 8.0
 
@@ -34,6 +37,14 @@ STANDING = {
 def posed(*frames):
     """Frames in which some joints are elsewhere."""
     return np.array([[(STANDING | frame)[name] for name in JOINTS] for frame in frames], np.float64)
+
+
+def train_shortly(patch):
+    """A dance decoder with few channels that is trained for a moment and samples in few steps."""
+    recipe = replace(DanceGeneration.recipe, max_steps=6, check_every=2, batch_size=8)
+    patch.setattr(DanceGeneration, "recipe", recipe)
+    for name, value in (("CHANNELS", 32), ("LAYERS", 1), ("HEADS", 2), ("SAMPLING_STEPS", 4)):
+        patch.setattr(diffusion, name, value)
 
 
 def beats_at(bpm, seconds=SECONDS, first=0.3):

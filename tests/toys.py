@@ -69,7 +69,7 @@ class Noise(Tiny):
     card = card("noise")
 
     def forward(self, waveform):
-        frames = -(-waveform.shape[1] // HOP)
+        frames = waveform.shape[1] // HOP + 1
         generator = torch.Generator().manual_seed(waveform.shape[1])
         noise = torch.randn(2, frames, 6, generator=generator)
         return noise.expand(len(waveform), -1, -1, -1)

@@ -219,7 +219,7 @@ def module_digest(module: nn.Module) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         plain = tensor.detach().cpu().contiguous().reshape(-1)
         digest.update(plain.view(torch.uint8).numpy().tobytes())
-    plain_types = bool | int | float | str | tuple | list | dict | None
+    plain_types = (bool, int, float, str, tuple, list, dict, type(None))
     for name, part in module.named_modules():
         settings = {key: repr(value) for key, value in vars(part).items() if key[0] != "_"}
         own = {k: v for k, v in settings.items() if isinstance(vars(part)[k], plain_types)}

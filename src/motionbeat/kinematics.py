@@ -1,4 +1,4 @@
-"""What a body does, as signals: floor contacts, footfalls, energy, movement accents, features.
+"""Signals of motion: floor contacts, footfalls, energy, movement accents, features.
 
 Signals are computed at ``ANALYSIS_FRAME_RATE`` from splines through the positions, by filters whose
 widths are in seconds, so that one physical motion gives about the same signals at any frame rate.
@@ -66,7 +66,7 @@ def foot_contacts(motion: Motion) -> Signal:
     slow, in any direction.
 
     Args:
-        motion: a dance; its own contacts are not looked at.
+        motion: the motion; its own contacts are ignored.
 
     Returns:
         (T, 4) float32 in [0, 1].
@@ -79,10 +79,10 @@ def foot_contacts(motion: Motion) -> Signal:
 
 
 def contact_pulses(motion: Motion) -> Signal:
-    """A bump at each moment a foot comes down, as high as the landing is clear.
+    """A Gaussian pulse at each landing of a foot, as high as the landing is clear.
 
     Args:
-        motion: a dance.
+        motion: the motion.
 
     Returns:
         (T,) float32 in [0, 1]: Gaussians with a standard deviation of 30 ms.
@@ -98,7 +98,7 @@ def motion_energy(motion: Motion) -> Signal:
     """Mean speed of the joints relative to the pelvis, plus the pelvis' vertical speed.
 
     Args:
-        motion: a dance.
+        motion: the motion.
 
     Returns:
         (T,) float32 in m/s.
@@ -118,10 +118,10 @@ def movement_envelope(motion: Motion) -> Signal:
     The square root keeps a few large accents from hiding the regular ones.
 
     Args:
-        motion: a dance.
+        motion: the motion.
 
     Returns:
-        (T,) float32, 0 or more, about 1 on average; 0 throughout where nobody moves.
+        (T,) float32, 0 or more, about 1 on average; 0 throughout where nothing moves.
 
     Raises:
         MotionError: the motion has no frames.
@@ -136,7 +136,7 @@ def movement_envelope(motion: Motion) -> Signal:
 
 
 def motion_features(motion: Motion, frame_rate: float) -> Signal:
-    """A dance as rows of numbers of about unit size, the same wherever and however turned it is.
+    """Features of a motion of about unit size, independent of its place and heading.
 
     The columns, in order: joint positions (24 * 3) relative to the pelvis' projection on the floor,
     in a frame that turns with the body, in half statures; their velocities (24 * 3) and the pelvis'
@@ -145,7 +145,7 @@ def motion_features(motion: Motion, frame_rate: float) -> Signal:
     :func:`motion_energy` (1). x is to the body's left, y up and z forward.
 
     Args:
-        motion: a dance.
+        motion: the motion.
         frame_rate: of the features (Hz).
 
     Returns:
@@ -175,7 +175,7 @@ def motion_features(motion: Motion, frame_rate: float) -> Signal:
 
 @dataclass(frozen=True)
 class _Body:
-    """A motion at the rate of analysis, and what follows from it; each is worked out once."""
+    """A motion at the rate of analysis, and what is derived from it; each is computed once."""
 
     motion: Motion
 
@@ -234,12 +234,12 @@ class _Body:
         kept = []
         for foot in (slice(0, 2), slice(2, 4)):
             last = -np.inf
-            for moment, clear in sorted(
+            for time, clear in sorted(
                 found for contact in self.contacts[:, foot].T for found in _rises(contact)
             ):
-                if moment - last >= _ONE_LANDING:
-                    kept.append((moment, clear))
-                    last = moment
+                if time - last >= _ONE_LANDING:
+                    kept.append((time, clear))
+                    last = time
         return kept
 
     @cached_property
@@ -247,8 +247,8 @@ class _Body:
         """(n,) as :func:`contact_pulses` has them."""
         times = np.arange(len(self._raw)) / ANALYSIS_FRAME_RATE
         pulses = np.zeros(len(times))
-        for moment, clear in self.landings:
-            np.maximum(pulses, clear * np.exp(-0.5 * ((times - moment) / _PULSE) ** 2), out=pulses)
+        for time, clear in self.landings:
+            np.maximum(pulses, clear * np.exp(-0.5 * ((times - time) / _PULSE) ** 2), out=pulses)
         return pulses
 
     @cached_property
@@ -326,7 +326,7 @@ def _in_frame(vectors: Floats, yaw: Floats) -> Floats:
 
 
 def _interpolated(signal: Floats, times: Floats) -> Signal:
-    """A signal (n, ...) at the rate of analysis, at given seconds; its end goes on for ever."""
+    """A signal (n, ...) at the analysis frame rate, sampled at given seconds; its end is held."""
     columns = signal.reshape(len(signal), -1).T
     grid = np.arange(len(signal)) / ANALYSIS_FRAME_RATE
     found = np.stack([np.interp(times, grid, column) for column in columns], axis=1)

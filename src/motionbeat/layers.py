@@ -142,7 +142,7 @@ class PhaseAttention(nn.Module):
 
 
 class ContactGuidedAttention(PhaseAttention):
-    """Phase-rotated attention that leans towards moments at which feet strike the floor.
+    """Phase attention with a bias towards the beats on which feet strike the floor.
 
     The logit of each attended token gets ``scale · contact``, with a positive learned scale a head:
     it grows with the contact strength and vanishes without contact.

@@ -26,7 +26,7 @@ def soft_dtw(
             second.
         gamma: smoothing in units of the cost; towards 0 the value tends to that of hard DTW.
         lengths: two (B,) integer tensors, the valid rows and columns of each item of a padded
-            batch; what stands in the padding has no influence. None when all are valid.
+            batch; the padding has no influence. None when all are valid.
 
     Returns:
         (B,) values; negative ones are possible, as many alignments together undercut the best.
@@ -185,7 +185,7 @@ def embodied_contrastive_loss(
         temperature: a number, or a scalar tensor where it is learned.
         symmetric: average with the direction from motion to audio, which has the negatives of the
             batch only.
-        group: (N,) integers; rows with the same number (the same moment of the same piece) are not
+        group: (N,) integers; rows with the same number (the same part of the same piece) are not
             negatives of each other.
 
     Returns:

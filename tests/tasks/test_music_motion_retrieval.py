@@ -1,4 +1,4 @@
-"""Music-motion retrieval: ranks, embeddings, clips and what a picture shows of a dance."""
+"""Music-motion retrieval: ranks, embeddings, clips, the time axis, and pictures of a dance."""
 
 import zlib
 from dataclasses import replace
@@ -8,9 +8,19 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from motionbeat.tasks.features import Batch
-from motionbeat.tasks.probe import Member
-from motionbeat.tasks.retrieval import (
+from tests.clicks import click_track
+from tests.dancing import beats_at, danced, write_dance
+from tests.toys import shaped
+
+from motionbeat.data_modules.base import DatasetError, MotionFile, Track
+from motionbeat.features import resample_frames
+from motionbeat.kinematics import FEATURES
+from motionbeat.model import SAMPLE_RATE
+from motionbeat.motion import Motion
+from motionbeat.pretraining.pairs import motion_inputs
+from motionbeat.tasks import music_motion_retrieval as module
+from motionbeat.tasks.metrics.retrieval import ranks
+from motionbeat.tasks.music_motion_retrieval import (
     ClipEmbeddings,
     MusicMotionRetrieval,
     MusicMotionRetrieval2D,
@@ -19,22 +29,10 @@ from motionbeat.tasks.retrieval import (
     UntrainedTowers,
     estimated_period,
 )
-from tests.clicks import click_track
-from tests.dancing import beats_at, danced, write_dance
-
-from motionbeat.data_modules.base import DatasetError, MotionFile, Track
-from motionbeat.kinematics import FEATURES
-from motionbeat.model import SAMPLE_RATE
-from motionbeat.motion import Motion
-from motionbeat.pretraining.pairs import motion_inputs
-from motionbeat.tasks import retrieval
-from motionbeat.tasks.metrics.retrieval import ranks
 
 SECONDS = 12.0
-
-
-class Source:
-    rate, layers, width = 10.0, 2, 3
+UPWARDS = {MusicMotionRetrieval: 24 * 3 + 23 * 3 + 1, MusicMotionRetrieval2D: 24 * 2 + 23 * 2 + 1}
+"""Column of the upward speed of the last joint, a hand."""
 
 
 def write_track(folder, name, bpm, seconds=SECONDS):
@@ -52,12 +50,9 @@ def tracks(tmp_path_factory):
 
 
 def task(kind, tracks):
-    return kind(Source(), tracks, probe="linear", members=[Member(0, 0.01)])
-
-
-def embeddings(rows, period=0.5):
-    unit = np.asarray(rows, float)
-    return ClipEmbeddings(unit, unit, unit[::-1], unit[::-1], period)
+    one = kind(shaped(10.0))
+    one.prepare(tracks)
+    return one
 
 
 def test_ranks_by_hand():
@@ -87,6 +82,33 @@ def test_inputs_are_the_dance_and_the_dance_a_beat_off(tracks):
     assert one.track_inputs(tracks[0], 200)["motion"].shape == (200, FEATURES), "the last stands in"
 
 
+@pytest.mark.parametrize("rate", [10.0, 30.0])
+@pytest.mark.parametrize("encoder_rate", [50.0, 43.07])
+@pytest.mark.parametrize("kind", [MusicMotionRetrieval, MusicMotionRetrieval2D])
+def test_music_and_motion_share_one_time_axis(kind, encoder_rate, rate):
+    """A click and a jerk at one moment are in one step, at any rate of frames and of steps."""
+    moments = np.array([1.0, 2.3, 3.7, 5.1])
+    frames = np.arange(round(6 * encoder_rate)) / encoder_rate
+    clicks = np.maximum(0, 1 - np.abs(frames[:, None] - moments) * encoder_rate).sum(axis=1)
+    heard = resample_frames(torch.from_numpy(clicks).float()[:, None], encoder_rate, rate)[:, 0]
+    fps = 60.0
+    still = danced(110, 6.0, fps=fps).positions[:1]
+    lifted = np.zeros(round(6 * fps))
+    for moment in moments:  # one hand is thrown up, fastest at that moment
+        lifted += 0.3 / (1 + np.exp(-(np.arange(len(lifted)) / fps - moment) / 0.02))
+    positions = np.repeat(still, len(lifted), axis=0)
+    positions[:, -1, 1] += lifted.astype(np.float32)
+    seen = kind.motion_features(Motion(positions, fps), "one", rate)
+    moved = np.abs(seen[:, UPWARDS[kind]])
+    for moment in moments:
+        inside = slice(round((moment - 0.5) * rate), round((moment + 0.5) * rate))
+        middles = [
+            np.average(np.arange(inside.start, inside.stop) / rate, weights=np.asarray(one)[inside])
+            for one in (heard, moved)
+        ]
+        assert middles == pytest.approx([moment, moment], abs=0.012)
+
+
 def test_only_whole_clips_count(tracks):
     one = task(MusicMotionRetrieval, tracks)
     outputs = np.random.default_rng(0).standard_normal((120, 4 * 144)).astype(np.float32)
@@ -97,11 +119,11 @@ def test_only_whole_clips_count(tracks):
     assert len(one.decode(outputs[:49], brief).music) == 0
     real = torch.randn(3, 50, 4 * 144, generator=torch.Generator().manual_seed(0))
     mask = torch.ones(3, 50, dtype=torch.bool)
-    whole = one.loss(one.typed_probes[0], real[:2], Batch(None, mask[:2], None, {}, {}))
+    whole = one.loss(real[:2], {}, mask[:2])
     mask[2, 30:] = False
-    part = one.loss(one.typed_probes[0], real, Batch(None, mask, None, {}, {}))
+    part = one.loss(real, {}, mask)
     torch.testing.assert_close(part, whole)
-    nothing = one.loss(one.typed_probes[0], real[:, :20], Batch(None, mask[:, :20], None, {}, {}))
+    nothing = one.loss(real[:, :20], {}, mask[:, :20])
     assert nothing.item() == 0
 
 
@@ -174,9 +196,9 @@ def test_tracks_without_a_clip_are_undefined():
 def test_no_clip_to_validate_on_is_one_clear_error(tracks):
     one = task(MusicMotionRetrieval, tracks)
     brief = replace(tracks[0], duration=4.9)
-    outputs = [np.zeros((49, 4 * 144), np.float32)]
+    value = one.validation_value(np.zeros((49, 4 * 144), np.float32), brief)
     with pytest.raises(DatasetError, match="no validation track is as long as a clip of 5 s"):
-        one.validate(one.typed_probes[0], outputs, [brief])
+        one.validation_result([value], [brief])
 
 
 def test_strangers_find_nothing(tracks):
@@ -190,36 +212,32 @@ def test_strangers_find_nothing(tracks):
 
 def test_a_picture_has_no_depth_and_does_not_see_how_near_one_stands(tracks):
     motion = tracks[0].get(MotionFile).motion
-    seen = MusicMotionRetrieval2D.motion_features(motion, tracks[0].id, 10.0)
+
+    def picture(positions):
+        found = Motion(positions.astype(np.float32), motion.fps)
+        return MusicMotionRetrieval2D.motion_features(found, tracks[0].id, 10.0)
+
+    seen = picture(motion.positions)
     assert seen.shape == (120, MusicMotionRetrieval2D.motion_width)
-    larger = Motion(motion.positions * np.float32(1.3), motion.fps)
-    np.testing.assert_allclose(
-        MusicMotionRetrieval2D.motion_features(larger, tracks[0].id, 10.0), seen, atol=1e-3
-    )
+    np.testing.assert_allclose(picture(motion.positions * 1.3), seen, atol=1e-3)
     yaw = 2 * np.pi * zlib.crc32(tracks[0].id.encode()) / 2**32
-    away = np.array([-np.sin(yaw), 0, np.cos(yaw)], np.float32)
+    away = np.array([-np.sin(yaw), 0, np.cos(yaw)])
     depth = motion.positions + away * np.linspace(0, 3, len(motion.positions))[:, None, None]
-    moved = MusicMotionRetrieval2D.motion_features(
-        Motion(depth.astype(np.float32), motion.fps), tracks[0].id, 10.0
-    )
-    np.testing.assert_allclose(moved, seen, atol=2e-3)
-    still = Motion(motion.positions[:1], motion.fps)
-    assert np.isfinite(MusicMotionRetrieval2D.motion_features(still, tracks[0].id, 10.0)).all()
+    np.testing.assert_allclose(picture(depth), seen, atol=2e-3)
+    assert np.isfinite(picture(motion.positions[:1])).all()
 
 
 def test_towers_learn_to_find_each_other(tracks):
     one = task(MusicMotionRetrieval, tracks)
-    probe = one.typed_probes[0]
     generator = torch.Generator().manual_seed(0)
     latent = torch.randn(8, 50, 6, generator=generator)
     seen = torch.nn.functional.pad(latent, (0, FEATURES - 6))
     inputs = {"motion": seen, "earlier": seen.roll(5, 1), "later": seen.roll(-5, 1)}
-    batch = Batch(None, torch.ones(8, 50, dtype=torch.bool), None, inputs, {})
-    heard = torch.nn.functional.pad(latent[..., :3], (0, 0))
-    optimiser = torch.optim.Adam(probe.parameters(), 0.01)
+    mask = torch.ones(8, 50, dtype=torch.bool)
+    optimiser = torch.optim.Adam(one.parameters(), 0.01)
     losses = []
     for _ in range(40):
-        loss = one.loss(probe, one.output(probe, heard, batch), batch)
+        loss = one.loss(one.respond(latent[..., :3], inputs), {}, mask)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -274,7 +292,7 @@ def test_towers_see_the_dance_a_beat_earlier_and_later(tracks, monkeypatch):
         numbers = torch.arange(len(motion.features), dtype=torch.float32)[:, None]
         return numbers[: len(audio.log_mel)], numbers
 
-    monkeypatch.setattr(retrieval, "embed", numbered)
+    monkeypatch.setattr(module, "embed", numbered)
     found = Towers().predict(tracks[0], 0)
     assert [part.flatten().tolist() for part in found[:4]] == [[0, 1], [0, 1], [2, 3], [4, 5]]
     motion = tracks[0].get(MotionFile).motion

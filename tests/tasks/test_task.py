@@ -41,9 +41,10 @@ def trainer_in(folder, **options):
 
 @pytest.fixture
 def data(request, tmp_path):
-    """A dataset with two processes that load it: its audio, or features of it."""
+    """A dataset, loaded by processes of their own where it is clicks: audio, or features of it."""
     kind, embedded = request.param
-    module = kind(cache=tmp_path / "data", num_workers=2, clip_seconds=2.0)
+    workers = 2 if kind is Clicks else 0
+    module = kind(cache=tmp_path / "data", num_workers=workers, clip_seconds=2.0)
     module.prepare_data()
     if embedded:
         return module.embedded(Tiny(), cache=tmp_path / "embeddings")
@@ -88,7 +89,7 @@ def test_fit_validate_test_predict_save_and_load(kind, data, tmp_path):
 
 def test_features_of_audio_are_those_that_are_stored(clicks, tmp_path):
     """A task that hears audio and one that is given features come to the same outputs."""
-    clicks.sample_rate = Tiny.card.sample_rate
+    clicks = Clicks(cache=clicks.cache, sample_rate=Tiny.card.sample_rate)
     task = BeatTracking(TINY)
     task.prepare(clicks.tracks("train"))
     stored = clicks.embedded(TINY, cache=tmp_path)
@@ -104,7 +105,7 @@ def test_features_of_audio_are_those_that_are_stored(clicks, tmp_path):
 @pytest.mark.parametrize("embedded", [False, True])
 def test_statistics_are_those_of_the_whole_split(clicks, tmp_path, embedded):
     task = BeatTracking(TINY)
-    clicks.sample_rate = Tiny.card.sample_rate
+    clicks = Clicks(cache=clicks.cache, sample_rate=Tiny.card.sample_rate)
     data = clicks.embedded(TINY, cache=tmp_path, clip_seconds=1.3) if embedded else clicks
     task.gather_statistics(data.train_dataloader())
     waveforms = [
@@ -124,15 +125,13 @@ def test_constant_features_are_centred_but_not_blown_up():
     assert task.standardised(batch.features).eq(0).all()
 
 
-def test_a_task_without_a_head_says_so(clicks):
+def test_a_task_without_a_head_says_so(clicks, tmp_path):
     with pytest.raises(RuntimeError, match="no head yet; fit it or load a checkpoint"):
         BeatTracking(TINY).predict(clicks.tracks("test")[0].audio_path)
     with pytest.raises(ValueError, match="beat has no head 'knn'; choose from linear, mlp"):
         BeatTracking(TINY, "knn")
-    with pytest.raises(MotionBeatError, match="call trainer.fit"):
-        trainer_in(None, logger=False).fit(
-            BeatTracking(TINY), clicks.embedded(TINY, cache=clicks.cache).train_dataloader()
-        )
+    with pytest.raises(MotionBeatError, match=r"call trainer\.fit"):
+        trainer_in(tmp_path).fit(BeatTracking(TINY), clicks.train_dataloader())
 
 
 def numbers(track, start, stop):
@@ -179,7 +178,7 @@ def test_the_order_of_clips_follows_from_the_seed_and_the_epoch_alone(clicks, tm
         loader.sampler.set_epoch(epoch)
         return list(loader.sampler)
 
-    assert sorted(order(0, 0)) == list(range(24))
+    assert sorted(order(0, 0)) == list(range(len(order(0, 0))))
     assert order(0, 1) == order(0, 1) != order(0, 0) != order(1, 0)
 
 

@@ -5,7 +5,7 @@ spectrum (MusicFM, Won et al., 2023, https://arxiv.org/abs/2311.03318, code
 https://github.com/minzwon/musicfm, weights https://huggingface.co/minzwon/MusicFM), or codes of a
 quantiser learned before (MuQ, Zhu et al., 2025, https://arxiv.org/abs/2501.01108, code
 https://github.com/tencent-ailab/MuQ, weights https://huggingface.co/OpenMuQ/MuQ-large-msd-iter).
-The block is wav2vec 2.0's conformer with rotary positions.
+The block is wav2vec 2.0's conformer with rotary positions, taken from ``transformers``.
 """
 
 import json
@@ -20,7 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from motionbeat.benchmarks.encoders.frames import MelDecibels, in_pieces
-from motionbeat.benchmarks.encoders.pretrained.hub import HubEncoder, HubError, read_weights
+from motionbeat.benchmarks.encoders.pretrained.hub import (
+    TRANSFORMERS,
+    HubEncoder,
+    HubError,
+    read_weights,
+)
 from motionbeat.benchmarks.encoders.pretrained.weight_files import (
     below,
     hollow,
@@ -32,7 +37,6 @@ from motionbeat.encoder import EncoderCard
 _SAMPLE_RATE = 24_000
 _FFT_SIZE, _HOP, _BANDS = 2048, 240, 128
 _STRIDE = 4  # spectra in a frame
-_KERNEL = 31
 _ROTARY_BASE = 10_000.0
 _PIECE, _MARGIN = 30.0, 5.0  # seconds: what the networks were trained on, and what is seen twice
 
@@ -78,143 +82,6 @@ class Subsampling(nn.Module):
         return frames
 
 
-class FeedForward(nn.Module):
-    """Two dense layers with a swish between them.
-
-    Args:
-        width: features a frame, a quarter of those between.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.intermediate_dense = nn.Linear(width, 4 * width)
-        self.output_dense = nn.Linear(4 * width, width)
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Map (B, frames, width) to the same shape."""
-        hidden: Tensor = self.output_dense(functional.silu(self.intermediate_dense(frames)))
-        return hidden
-
-
-class Attention(nn.Module):
-    """Attention of all frames to all, by queries and keys of frames turned by their place.
-
-    It is the frames that turn, before queries and keys are made of them.
-
-    Args:
-        width: features a frame.
-        heads: number of heads.
-    """
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.linear_q, self.linear_k, self.linear_v, self.linear_out = (
-            nn.Linear(width, width) for _ in range(4)
-        )
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Map (B, frames, width) to the same shape."""
-        turned = self._turned(frames)
-        query, key, value = (
-            layer(states).view(*frames.shape[:2], self.heads, -1).transpose(1, 2)
-            for layer, states in (
-                (self.linear_q, turned),
-                (self.linear_k, turned),
-                (self.linear_v, frames),
-            )
-        )
-        heads = functional.scaled_dot_product_attention(query, key, value)
-        attended: Tensor = self.linear_out(heads.transpose(1, 2).flatten(2))
-        return attended
-
-    def _turned(self, frames: Tensor) -> Tensor:
-        """Frames whose halves of each head are turned into each other, faster or slower."""
-        heads = frames.view(*frames.shape[:2], self.heads, -1)
-        half = heads.shape[-1] // 2
-        speeds = _ROTARY_BASE ** (-torch.arange(half, device=frames.device) / half)
-        angles = torch.arange(frames.shape[1], device=frames.device)[:, None, None] * speeds
-        one, other = heads[..., :half], heads[..., half:]
-        cosine, sine = angles.cos(), angles.sin()
-        turned = [one * cosine - other * sine, other * cosine + one * sine]
-        return torch.cat(turned, dim=-1).flatten(2)
-
-
-class Convolution(nn.Module):
-    """A gated convolution along time for each feature.
-
-    Args:
-        width: features a frame.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.layer_norm = nn.LayerNorm(width)
-        self.pointwise_conv1 = nn.Conv1d(width, 2 * width, 1, bias=False)
-        self.depthwise_conv = nn.Conv1d(
-            width, width, _KERNEL, padding="same", groups=width, bias=False
-        )
-        self.batch_norm = nn.BatchNorm1d(width)
-        self.pointwise_conv2 = nn.Conv1d(width, width, 1, bias=False)
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Map (B, frames, width) to the same shape."""
-        gated = functional.glu(self.pointwise_conv1(self.layer_norm(frames).mT), dim=1)
-        hidden = functional.silu(self.batch_norm(self.depthwise_conv(gated)))
-        mixed: Tensor = self.pointwise_conv2(hidden).mT
-        return mixed
-
-
-class ConformerLayer(nn.Module):
-    """Half a feed-forward step, attention, convolution, half a step, each added; then a norm.
-
-    Args:
-        width: features a frame.
-        heads: of attention.
-    """
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.ffn1_layer_norm, self.ffn1 = nn.LayerNorm(width), FeedForward(width)
-        self.self_attn_layer_norm = nn.LayerNorm(width)
-        self.self_attn = Attention(width, heads)
-        self.conv_module = Convolution(width)
-        self.ffn2_layer_norm, self.ffn2 = nn.LayerNorm(width), FeedForward(width)
-        self.final_layer_norm = nn.LayerNorm(width)
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Map (B, frames, width) to the same shape."""
-        frames = frames + self.ffn1(self.ffn1_layer_norm(frames)) / 2
-        frames = frames + self.self_attn(self.self_attn_layer_norm(frames))
-        frames = frames + self.conv_module(frames)
-        frames = frames + self.ffn2(self.ffn2_layer_norm(frames)) / 2
-        normed: Tensor = self.final_layer_norm(frames)
-        return normed
-
-
-class Conformer(nn.Module):
-    """Layers and a norm.
-
-    Args:
-        width: features a frame.
-        depth: number of layers.
-        heads: of attention.
-    """
-
-    def __init__(self, width: int, depth: int, heads: int) -> None:
-        super().__init__()
-        self.layer_norm = nn.LayerNorm(width)
-        self.layers = nn.ModuleList(ConformerLayer(width, heads) for _ in range(depth))
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Map (B, frames, width) to the states before and after each layer, the last normed."""
-        states = [frames]
-        for layer in self.layers:
-            states.append(layer(states[-1]))
-        states[-1] = self.layer_norm(states[-1])
-        return torch.stack(states, dim=1)
-
-
 class MusicFmNetwork(nn.Module):
     """What the published networks have between spectrum and hidden states, names as there.
 
@@ -227,13 +94,31 @@ class MusicFmNetwork(nn.Module):
 
     def __init__(self, filters: int, width: int, depth: int, heads: int) -> None:
         super().__init__()
+        from transformers import Wav2Vec2ConformerConfig
+        from transformers.models.wav2vec2_conformer import modeling_wav2vec2_conformer as conformer
+
+        config = Wav2Vec2ConformerConfig(
+            hidden_size=width,
+            num_hidden_layers=depth,
+            num_attention_heads=heads,
+            intermediate_size=4 * width,
+            hidden_act="swish",
+            position_embeddings_type="rotary",
+        )
         self.conv = Subsampling(filters, width)
-        self.conformer = Conformer(width, depth, heads)
+        self.conformer = conformer.Wav2Vec2ConformerEncoder(config)
+        self.conformer.pos_conv_embed = nn.Identity()  # in the published files, but never called
 
     def forward(self, mel: Tensor) -> Tensor:
         """Map a standardised spectrum (B, spectra, 128) to (B, depth + 1, frames, width)."""
-        states: Tensor = self.conformer(self.conv(mel))
-        return states
+        found = self.conformer(self.conv(mel), output_hidden_states=True)
+        return torch.stack(found.hidden_states, dim=1)
+
+
+def rotary_speeds(width: int, heads: int) -> Tensor:
+    """Radians a frame by which halves of a head are turned into each other."""
+    half = width // heads // 2
+    return _ROTARY_BASE ** (-torch.arange(half) / half)
 
 
 class ConformerEncoder(HubEncoder):
@@ -245,11 +130,11 @@ class ConformerEncoder(HubEncoder):
     code drops, is kept, so that the end of the input has its frame.
     """
 
+    packages: ClassVar[Mapping[str, str]] = TRANSFORMERS
     sizes: ClassVar[Sequence[int]] = (512, 1024, 12, 16)
     context: ClassVar[float] = _MARGIN
     unused: ClassVar[Sequence[str]] = (
         "cls_token",
-        "conformer.embed_positions.",  # the speeds of turning, which are the rotary ones
         "conformer.pos_conv_embed.",  # made by wav2vec 2.0's code, asked by nobody
         "linear.",
         "preprocessor_melspec_2048.",
@@ -277,7 +162,10 @@ class ConformerEncoder(HubEncoder):
                 "delete it and try again"
             ) from error
         self.network = hollow(MusicFmNetwork, *self.sizes)
-        load_strictly(self.network, below(weights, "model."), folder / self.files[0], self.unused)
+        tensors = below(weights, "model.")
+        # Constants, which not every version of the published code writes.
+        tensors["conformer.embed_positions.inv_freq"] = rotary_speeds(self.sizes[1], self.sizes[3])
+        load_strictly(self.network, tensors, folder / self.files[0], self.unused)
         self.eval().requires_grad_(False)
 
     @abstractmethod

@@ -12,7 +12,7 @@ from motionbeat.benchmarks.encoders.pretrained.hub import HubEncoder
 from motionbeat.benchmarks.encoders.pretrained.mtg_taggers import BlockTagger
 from motionbeat.benchmarks.encoders.pretrained.musicnn import Musicnn
 from motionbeat.benchmarks.registry import ENCODERS
-from motionbeat.benchmarks.store import encode
+from motionbeat.encoding import encode
 from motionbeat.model import AUDIO_FRAME_RATE, SAMPLE_RATE, AudioFrontend, MotionBeatEncoder
 from motionbeat.rhythm import onset_envelope
 

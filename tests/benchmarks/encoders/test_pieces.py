@@ -61,8 +61,8 @@ encoder = ENCODERS.get(sys.argv[1])()
 rate = encoder.card.sample_rate
 audio = numpy.random.default_rng(0).random(int(sys.argv[2]) * rate, numpy.float32) - 0.5
 short = encode(encoder, audio[: 180 * rate]).nbytes
-peak = check_encoder._peak()
-print(encode(encoder, audio).nbytes - short, check_encoder._peak() - peak)
+peak = check_encoder.peak_memory()
+print(encode(encoder, audio).nbytes - short, check_encoder.peak_memory() - peak)
 """
 
 

@@ -1,6 +1,5 @@
 """Encoders that read published files, on tiny ones of the same layout."""
 
-import copy
 import math
 import zipfile
 
@@ -11,7 +10,7 @@ from tests.benchmarks.encoders import published
 from tests.benchmarks.encoders.published import PUBLISHED, place
 
 from motionbeat._torchaudio import functional as audio
-from motionbeat.benchmarks.encoders import (
+from motionbeat.benchmarks.encoders.pretrained import (
     clmr,
     dasheng,
     imagebind,
@@ -60,11 +59,6 @@ def elsewhere(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture(params=PUBLISHED)
-def encoder(request, here):
-    return PUBLISHED[request.param].small()
-
-
 def noise(encoder, seconds, batch=1):
     samples = round(seconds * encoder.card.sample_rate)
     return torch.rand(batch, samples, generator=torch.Generator().manual_seed(3)) - 0.5
@@ -81,38 +75,6 @@ def test_card_counts_the_parameters_of_the_published_size(name):
     assert PUBLISHED[name].kind.card.parameters == sum(
         weight.numel() for weight in network.parameters()
     )
-
-
-def test_shape_type_and_frame_count(encoder):
-    card = encoder.card
-    for samples in (2 * card.sample_rate, 2 * card.sample_rate + 1234):
-        states = encode(encoder, noise(encoder, samples / card.sample_rate, batch=2))
-        frames = math.floor(samples / card.sample_rate * card.frame_rate) + 1
-        assert states.shape == (2, card.layers, frames, card.width)
-        assert states.dtype == torch.float32
-
-
-def test_is_frozen(encoder):
-    assert not any(module.training for module in encoder.modules())
-    assert not any(parameter.requires_grad for parameter in encoder.parameters())
-
-
-@pytest.mark.parametrize("samples", [1, 2, 255, 1000])
-def test_short_silence_is_finite(encoder, samples):
-    states = encode(encoder, torch.zeros(1, samples))
-    assert states.shape[2] >= 1
-    assert states.isfinite().all()
-
-
-def test_batch_of_two_equals_two_of_one(encoder):
-    waveform = noise(encoder, 3.0, batch=2)
-    apart = torch.cat([encode(encoder, one) for one in waveform.split(1)])
-    torch.testing.assert_close(encode(encoder, waveform), apart, rtol=1e-3, atol=1e-3)
-
-
-def test_everything_moves_with_the_module(encoder):
-    moved = copy.deepcopy(encoder).to("meta")
-    assert moved(torch.zeros(1, 4000, device="meta")).device.type == "meta"
 
 
 # Seconds to either side of a frame in which a click shows in it; None where it may show anywhere.

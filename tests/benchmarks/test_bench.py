@@ -1,0 +1,305 @@
+"""The whole way from the command line to leaderboards."""
+
+import errno
+import shutil
+from dataclasses import replace
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from tests.clicks import RATE, SECONDS, Clicks, click_track
+from tests.command import motionbeat
+from tests.conftest import failed, record, run
+
+from motionbeat.benchmarks.cli import main
+from motionbeat.benchmarks.leaderboards import write_tables
+from motionbeat.benchmarks.records import NO_HEAD, read_records
+from motionbeat.data_modules.base import Beats
+from motionbeat.tasks.genre import GenreClassification
+
+ROWS = ("logmel", "chance", "oracle", "madmom")
+TONES = {"dataset": "tests.toys:Tones"}
+
+
+def put(folder, name, waveform, rate=RATE):
+    """Audio that the dataset will find where its own would be."""
+    path = folder / "cache" / "data" / "clicks" / f"{name}.wav"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, waveform, rate)
+    return path
+
+
+def change(monkeypatch, name, **changes):
+    """Another duration or other annotations for a track of the dataset."""
+    tracks = Clicks.tracks
+
+    def changed(self, split):
+        return [replace(t, **changes) if t.id == name else t for t in tracks(self, split)]
+
+    monkeypatch.setattr(Clicks, "tracks", changed)
+
+
+def files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
+
+
+def entries(folder):
+    return len(list((folder / "cache" / "embeddings").rglob("*.safetensors")))
+
+
+def test_the_command_is_installed():
+    [command] = entry_points(group="console_scripts", name="motionbeat")
+    assert command.load() is main
+
+
+def test_a_run_writes_records_tables_and_a_picture_and_prints_its_table(finished):
+    assert finished.ended.code == 0, finished.ended.said
+    results = finished.folder / "results"
+    assert {path.stem for path in (results / "runs" / "beat").rglob("*.json")} == set(ROWS)
+    table = pd.read_csv(results / "leaderboard_beat.csv")
+    assert set(table["entry"]) == set(ROWS)
+    assert (results / "leaderboard_beat.png").read_bytes().startswith(b"\x89PNG")
+    for words in ("clicks", "synthetic", "oracle", "upper bound", "logmel", "beat F"):
+        assert words in finished.ended.printed
+    assert "beat · clicks · logmel · linear: beat_f_measure 0." in finished.ended.said
+    oracle, chance = (
+        finished.record(name).results[NO_HEAD].scores["beat_f_measure"].mean
+        for name in ("oracle", "chance")
+    )
+    assert oracle == 1 > chance
+
+
+def test_a_record_tells_how_it_came_about(finished):
+    logmel = finished.record("logmel")
+    assert logmel.protocol.learning_rates == (0.003, 0.03)
+    assert logmel.protocol.seeds == (0, 1)
+    assert logmel.tracks == ("clicks20", "clicks21", "clicks22")
+    assert logmel.groups == ("group20", "group21", "group22")
+    assert (logmel.data, finished.record("chance").kind) == ("synthetic", "baseline")
+    assert set(logmel.results) == {"linear", "mlp"}
+    for one in logmel.results.values():
+        assert one.sweep[f"{one.learning_rate:g}"] == max(one.sweep.values()) == one.monitor[0]
+        assert len(one.monitor) == 2
+        assert one.layer_weights == ((1.0,), (1.0,))
+        assert {values.shape for values in one.per_track.values()} == {(2, 3)}
+
+
+def test_a_second_run_does_no_work_and_brings_deleted_results_back(bench, monkeypatch):
+    for name in ("protocol.fit", "embedded.extract", "evaluate.Evaluation.probe"):
+        monkeypatch.setattr(f"motionbeat.benchmarks.{name}", None)
+    before = files(bench.folder)
+    for _ in range(2):
+        ended = motionbeat(*bench.arguments)
+        assert ended.code == 0, ended.said
+        assert [line.split(",")[0] for line in ended.said.splitlines()] == [
+            f"reused: beat · clicks · {name}" for name in ROWS
+        ]
+        assert ended.printed == bench.ended.printed
+        assert files(bench.folder) == before
+        shutil.rmtree(bench.folder / "results")
+
+
+def test_the_same_run_again_gives_the_same_numbers(bench):
+    before = bench.record("logmel")
+    for kept in ("runs", "probes"):
+        shutil.rmtree(bench.folder / "cache" / kept)
+    assert motionbeat(*bench.arguments).code == 0
+    after = bench.record("logmel")
+    for head, one in before.results.items():
+        again = after.results[head]
+        assert (again.scores, again.sweep, again.monitor) == (one.scores, one.sweep, one.monitor)
+        for name, values in one.per_track.items():
+            np.testing.assert_array_equal(again.per_track[name], values)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
+def test_damaged_finished_work_is_ignored_with_a_message(tmp_path, short_training, alone, content):
+    assert run(tmp_path).code == 0
+    before = record(tmp_path, "tiny").results["linear"].scores
+    for path in (tmp_path / "cache" / "runs").iterdir():
+        path.write_bytes(content)
+    ended = run(tmp_path)
+    assert ended.code == 0, ended.said
+    assert "ignored: " in ended.said
+    assert record(tmp_path, "tiny").results["linear"].scores == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--encoder", "logmell"), ("unknown encoder 'logmell'", "did you mean logmel")),
+        (("--dataset", "grovebox"), ("unknown dataset 'grovebox'", "did you mean groovebox")),
+        (("--task", "beet"), ("unknown task 'beet'", "did you mean beat")),
+        (("--encoder", "nowhere:Thing"), ("encoder 'nowhere:Thing' cannot be loaded",)),
+        (("--dataset", "tests.toys:Tones"), ("nothing for beat", "emotion, genre", "groovebox")),
+        (("--dataset_options", "{size: 3}"), ("has no option 'size'",)),
+        (("--heads", "linear,knn"), ("task 'beat' has no head 'knn'",)),
+        (("--seeds", "0"), ("no seed",)),
+        (("--learning_rates", "[]"), ("no learning rate",)),
+        (("--mode", "lora"), ("encoder 'tiny' has no weights to fine-tune",)),
+        (("--mode", "lora", "--deform"), ("--deform is for frozen encoders",)),
+        (("--mode", "lora", "--task", "retrieval", "--dataset", "groovebox"), ("about dances",)),
+    ],
+)
+def test_settings_that_make_no_sense_are_one_line(tmp_path, options, words):
+    assert failed(run(tmp_path, *options), *words)
+    assert not (tmp_path / "cache" / "embeddings").exists()
+
+
+def test_settings_come_from_a_yaml_file_too(tmp_path, short_training, alone):
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(
+        "dataset: tests.clicks:Clicks\n"
+        "encoder: tests.toys:Tiny\n"
+        "seeds: 3\n"
+        "learning_rates: [0.01, 0.02]\n"
+        f"cache: {tmp_path / 'cache'}\n"
+        f"results: {tmp_path / 'results'}\n"
+    )
+    assert motionbeat("bench", "--config", settings, "--seeds", 2).code == 0
+    assert record(tmp_path, "tiny").protocol.seeds == (0, 1)
+    assert record(tmp_path, "tiny").protocol.learning_rates == (0.01, 0.02)
+
+
+def test_embed_fills_the_store_for_later(tmp_path, monkeypatch, short_training, alone):
+    places = ("--cache", tmp_path / "cache", "--dataset", "tests.clicks:Clicks")
+    ended = motionbeat("embed", "--encoder", "tests.toys:Tiny", *places)
+    assert (ended.code, entries(tmp_path)) == (0, 9)
+    assert f"Clicks: 9 tracks in {tmp_path / 'cache' / 'embeddings'}" in ended.said
+    monkeypatch.setattr("motionbeat.benchmarks.store.encode", None)
+    assert run(tmp_path).code == 0
+
+
+def test_a_broken_file_is_named_and_the_others_are_kept(tmp_path):
+    path = put(tmp_path, "21", np.zeros(10))
+    path.write_bytes(b"no audio")
+    assert failed(run(tmp_path), "1 of 9 tracks failed", path, "unreadable")
+    assert entries(tmp_path) == 8
+
+
+def test_a_missing_file_is_named(tmp_path, monkeypatch):
+    Clicks(cache=tmp_path / "cache" / "data").prepare_data()
+    monkeypatch.setattr(Clicks, "prepare_data", lambda self: None)
+    missing = tmp_path / "cache" / "data" / "clicks" / "21.wav"
+    missing.unlink()
+    assert failed(run(tmp_path), missing)
+
+
+def test_a_file_that_was_cut_off_is_named(tmp_path):
+    path = put(tmp_path, "21", np.zeros(round(0.8 * SECONDS * RATE)))
+    assert failed(run(tmp_path), path, "cut off after 9.70 s of 12.00 s")
+
+
+def test_odd_tracks_are_scored_beside_good_ones(tmp_path, monkeypatch, short_training):
+    """A silent one, one of 0.3 s with a single beat, and one to learn from without beats."""
+    put(tmp_path, "20", np.zeros(round(SECONDS * RATE)))
+    put(tmp_path, "21", click_track([0.1], [True], seconds=0.3))
+    change(monkeypatch, "clicks21", duration=0.3, annotations=(Beats(np.array([0.1])),))
+    change(monkeypatch, "clicks00", annotations=(Beats(np.zeros(0), np.zeros(0, int)),))
+    ended = run(tmp_path)
+    assert ended.code == 0, ended.said
+    for name, head in (("tiny", "linear"), ("tiny", "mlp"), *((n, NO_HEAD) for n in ROWS[1:])):
+        one = record(tmp_path, name).results[head]
+        for metric in ("beat_f_measure", "dbn_beat_cmlt", "downbeat_f_measure", "tempo_acc1"):
+            values = one.per_track[metric]
+            assert np.isnan(values[0]).tolist() == [False, True, False]
+            assert one.scores[metric].mean == pytest.approx(np.nanmean(values), abs=1e-6)
+
+
+def test_twenty_minutes(tmp_path, short_training, alone):
+    put(tmp_path, "21", np.random.default_rng(0).uniform(-0.1, 0.1, 20 * 60 * 8000), 8000)
+    assert run(tmp_path).code == 0
+    assert record(tmp_path, "tiny").tracks[1] == "clicks21"
+
+
+@pytest.mark.parametrize("option", ["--cache", "--results"])
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, short_training, alone, option):
+    file = tmp_path / "file"
+    file.touch()
+    assert failed(run(tmp_path, option, file / "below"), file)
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "json"], ids=["embedding", "record"])
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch, short_training, alone, kind):
+    write = Path.write_bytes
+
+    def full(path, content):
+        if f".{kind}" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert failed(run(tmp_path), "the disk is full", tmp_path / "cache")
+
+
+def test_tables_of_classes_and_of_numbers(tmp_path, short_training, monkeypatch):
+    assert run(tmp_path, task="genre", **TONES).code == 0
+    results = tmp_path / "results"
+    assert (results / "confusion_genre.png").stat().st_size > 1000
+    (results / "confusion_genre.png").unlink()
+    write_tables(results)
+    assert (results / "confusion_genre.png").exists(), "from the records alone"
+    table = pd.read_csv(results / "leaderboard_genre.csv")
+    assert set(table["head"]) == {"linear", "mlp", "knn", NO_HEAD}
+    before = (results / "leaderboard_genre.csv").read_bytes()
+    monkeypatch.setattr(GenreClassification, "summarise", None)
+    assert run(tmp_path, task="emotion", **TONES).code == 0
+    assert (results / "leaderboard_genre.csv").read_bytes() == before, "left as it is"
+    records = {(one.task, one.name): one for one in read_records(results)}
+    chance = records["emotion", "chance"]
+    assert chance.results[NO_HEAD].scores["r2"].mean <= 0
+
+
+def test_a_task_in_a_file_of_its_own(tmp_path, short_training):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from motionbeat.tasks.emotion import EmotionRegression\n\n\n"
+        "class Mine(EmotionRegression):\n"
+        "    name = 'mine'\n"
+        "    version = 1\n"
+    )
+    ended = run(tmp_path, task=f"{file}:Mine", **TONES)
+    assert ended.code == 0, ended.said
+    assert "arousal" in ended.printed
+
+
+TINY = "{train: 1, validation: 1, test: 1, seconds: 9.0, styles: [house, jig]}"
+
+
+def test_fine_tuned_encoders_stand_in_a_table_of_their_own(
+    tmp_path, monkeypatch, short_training, alone
+):
+    options = {"dataset": "groovebox", "encoder": "motionbeat-random"}
+    options_of = ("--dataset_options", TINY, "--heads", "linear", "--mode")
+    for mode in ("frozen", "lora", "full"):
+        ended = run(tmp_path, *options_of, mode, **options)
+        assert ended.code == 0, ended.said
+    assert "motionbeat-random (full)" in ended.printed
+    results = tmp_path / "results"
+    records = list(read_records(results))
+    assert {(one.mode, one.label) for one in records} == {
+        ("frozen", "motionbeat-random"),
+        ("lora", "motionbeat-random.lora"),
+        ("full", "motionbeat-random.full"),
+    }
+    assert len({one.key for one in records}) == 3
+    assert set(pd.read_csv(results / "leaderboard_beat_finetuned.csv")["mode"]) == {"lora", "full"}
+    assert len(pd.read_csv(results / "leaderboard_beat.csv")) == 1
+    monkeypatch.setattr("motionbeat.benchmarks.protocol.fit", None)
+    again = run(tmp_path, *options_of, "full", **options)
+    assert (again.code, again.printed) == (0, ended.printed)
+    assert "reused: beat · groovebox · motionbeat-random.full" in again.said
+
+
+def test_encoders_side_by_side_come_to_what_each_comes_to_alone(tmp_path):
+    """They are probed in processes of their own."""
+    quick = ("--seeds", 1, "--learning_rates", "[0.01]", "--heads", "linear")
+    both = run(tmp_path, *quick, task="genre", encoder="tests.toys:Tiny,tests.toys:Noise", **TONES)
+    assert both.code == 0, both.said
+    together = record(tmp_path, "noise")
+    run(tmp_path / "alone", *quick, task="genre", encoder="tests.toys:Noise", **TONES)
+    scores = record(tmp_path / "alone", "noise").results["linear"].scores
+    assert together.results["linear"].scores == scores

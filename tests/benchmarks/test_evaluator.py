@@ -1,0 +1,376 @@
+"""Numbers for an encoder from Python: what is returned, kept, and kept apart."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+from tests.clicks import RATE, Clicks
+from tests.toys import FoldedTones, Noise, Tiny, Tones
+
+from motionbeat.benchmarks import evaluator as module
+from motionbeat.benchmarks.evaluator import Evaluation, Folders, check_annotations, evaluate, plan
+from motionbeat.benchmarks.keys import tracks_key
+from motionbeat.benchmarks.records import NO_HEAD, Protocol
+from motionbeat.data_modules.base import Beats, DatasetError, MotionFile, Tempo, Track
+from motionbeat.tasks.beat_tracking import BeatTracking
+from motionbeat.tasks.music_motion_retrieval import MusicMotionRetrieval
+
+CLICKS, TONES = "tests.clicks:Clicks", "tests.toys:Tones"
+RATES = {"learning_rates": (0.01,)}
+
+
+@pytest.fixture
+def forbidden(monkeypatch):
+    """A way to forbid work."""
+
+    def fail(*_, **__):
+        raise AssertionError("work was done again")
+
+    return lambda: [
+        monkeypatch.setattr(f"motionbeat.benchmarks.{name}", fail)
+        for name in ("protocol.fit", "embedded.extract", "evaluate.Evaluation.probe")
+    ]
+
+
+@pytest.mark.parametrize("encoder", ["tests.toys:Tiny", Tiny()], ids=["name", "instance"])
+def test_a_result_is_a_table_and_has_a_row_a_head_track_and_seed(
+    encoder, tmp_path, short_training, forbidden
+):
+    result = evaluate(encoder, "beat", CLICKS, seeds=2, cache=tmp_path, **RATES)
+    tracks = result.tracks
+    assert len(tracks) == 2 * 3 * 2
+    assert list(tracks.columns[:4]) == ["track", "group", "head", "seed"]
+    assert not tracks.duplicated(["track", "head", "seed"]).any()
+    for head, scores in result.scores.items():
+        column = tracks[tracks["head"] == head]["beat_f_measure"]
+        assert column.mean() == pytest.approx(scores["beat_f_measure"], abs=1e-8)
+    assert [one.name for one in result.baselines] == ["chance", "oracle", "madmom"]
+    for words in ("beat F", "tiny", "oracle", "clicks"):
+        assert words in str(result)
+    forbidden()
+    again = evaluate(encoder, "beat", CLICKS, seeds=2, cache=tmp_path, **RATES)
+    assert again.record == result.record
+    pd.testing.assert_frame_equal(again.tracks, tracks)
+
+
+def test_what_was_killed_between_two_heads_goes_on_with_the_second(
+    tmp_path, monkeypatch, short_training, alone
+):
+    probe, probed = Evaluation.probe, []
+
+    def killed(self, encoder, head, label):
+        if head == "mlp" and not probed.count("mlp"):
+            probed.append(head)
+            raise KeyboardInterrupt
+        probed.append(head)
+        return probe(self, encoder, head, label)
+
+    monkeypatch.setattr(Evaluation, "probe", killed)
+    settings = {"cache": tmp_path, "seeds": 1, **RATES}
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(Tiny(), "beat", CLICKS, **settings)
+    assert set(evaluate(Tiny(), "beat", CLICKS, **settings).scores) == {"linear", "mlp"}
+    assert probed == ["linear", "mlp", "mlp"]
+
+
+def test_heads_are_added_to_those_that_were_finished(
+    tmp_path, short_training, alone, trained, forbidden
+):
+    settings = {"cache": tmp_path, "seeds": 1, **RATES}
+    first = evaluate(Tiny(), "beat", CLICKS, heads=["linear"], **settings)
+    both = evaluate(Tiny(), "beat", CLICKS, heads=["linear", "mlp"], **settings)
+    assert len(trained) == 2
+    assert both.scores["linear"] == first.scores["linear"]
+    forbidden()
+    assert set(evaluate(Tiny(), "beat", CLICKS, heads=["mlp"], **settings).scores) >= {"mlp"}
+
+
+def test_folds_test_every_track_once_and_none_they_were_trained_on(tmp_path, short_training):
+    result = evaluate(Tiny(), "genre", "tests.toys:FoldedTones", seeds=2, cache=tmp_path)
+    record = result.record
+    assert (record.folds, record.dataset_revision) == (3, "1-3folds")
+    assert sorted(record.tracks) == sorted(
+        track.id for split in ("train", "validation", "test")
+        for track in Tones(cache=tmp_path).tracks(split)
+    )  # fmt: skip
+    for fold in range(3):
+        data = FoldedTones(cache=tmp_path, fold=fold)
+        learned = {t.id for split in ("train", "validation") for t in data.tracks(split)}
+        assert not learned & {track.id for track in data.tracks("test")}
+    for head, one in record.results.items():
+        assert one.per_track["true"].shape == (1 if head == "knn" else 2, 36)
+        right = one.per_track["true"] == one.per_track["predicted"]
+        assert one.scores["accuracy"].mean == pytest.approx(right.mean(), abs=1e-8)
+        assert one.per_track["fold"][0].tolist() == [0.0] * 12 + [1.0] * 12 + [2.0] * 12
+    assert record.results["knn"].learning_rate is None
+    one = {"dataset_options": {"fold": 1}, "cache": tmp_path, "seeds": 1, "heads": ["knn"]}
+    assert len(evaluate(Tiny(), "genre", "tests.toys:FoldedTones", **one).record.tracks) == 12
+
+
+def test_what_tells_is_found_and_noise_scores_at_chance(tmp_path):
+    """Pitch is heard by every head; an encoder that hears nothing is no better than guessing."""
+    options = {"cache": tmp_path, "learning_rates": (0.003, 0.03), "seeds": 2}
+    heard = evaluate(Tiny(), "genre", TONES, **options).scores
+    noise = evaluate(Noise(), "genre", TONES, **options).scores
+    for head in ("linear", "mlp", "knn"):
+        assert heard[head]["accuracy"] > 0.6
+        # Twelve tracks of three classes that are equally frequent: 0.33 with a deviation of 0.14.
+        assert noise[head]["accuracy"] < 0.33 + 2.5 * 0.14
+
+
+def test_an_error_that_shall_be_small_chooses_too(tmp_path, short_training):
+    record = evaluate(
+        Tiny(), "tests.toys:ToyEmotion", TONES, learning_rates=(0.0001, 0.03), cache=tmp_path
+    ).record
+    for head in ("linear", "mlp"):
+        one = record.results[head]
+        assert one.sweep[f"{one.learning_rate:g}"] == min(one.sweep.values()) == one.monitor[0]
+    assert record.conditions == {}
+
+
+def test_averages_and_frames_come_from_one_extraction(tmp_path, monkeypatch, short_training, alone):
+    asked = []
+    forward = Tiny.forward
+    monkeypatch.setattr(Tiny, "forward", lambda *it: (asked.append(1), forward(*it))[1])
+    options = {"cache": tmp_path, "seeds": 1, "heads": ["linear"], **RATES}
+    evaluate("tests.toys:Tiny", "genre", "tests.toys:Both", **options)
+    assert len(asked) == 36
+    evaluate("tests.toys:Tiny", "beat", "tests.toys:Both", **options)
+    assert len(asked) == 36, "the frames were kept"
+    evaluate("tests.toys:Tiny", "genre", TONES, **options | {"cache": tmp_path / "other"})
+    kept = list((tmp_path / "other" / "embeddings").rglob("*.safetensors"))
+    assert len(kept) == 36, "frames that nobody needs are not"
+
+
+# Keys
+
+
+def keys(cache, **changes):
+    """Keys of an encoder's and of chance's entry, and of a probe."""
+    options = {"learning_rates": (0.01,), "seeds": 1} | changes
+    found = plan("beat", CLICKS, Folders(cache), **options)
+    [chance, *_] = found.task.baselines()
+    return found.encoder_key(Tiny.card), found.baseline_key(chance)
+
+
+def altered(monkeypatch, split, change):
+    """One track of a split is another from now on."""
+    tracks = Clicks.tracks
+
+    def changed(self, asked):
+        first, *others = tracks(self, asked)
+        return [change(first) if asked == split else first, *others]
+
+    monkeypatch.setattr(Clicks, "tracks", changed)
+
+
+def label(track):
+    return replace(track, annotations=(Beats(np.array([1.0, 2.0])), Tempo(60.0)))
+
+
+def tempo(track):
+    return replace(track, annotations=(track.get(Beats), Tempo(track.get(Tempo).bpm + 1e-3)))
+
+
+CHANGES = {
+    "nothing": (lambda patch, cache: None, (False, False)),
+    "a training label": (lambda p, c: altered(p, "train", label), (True, True)),
+    "a validation label": (lambda p, c: altered(p, "validation", label), (True, True)),
+    "a test label": (lambda p, c: altered(p, "test", tempo), (True, True)),
+    "a group": (
+        lambda p, c: altered(p, "test", lambda t: replace(t, group="other")),
+        (True, True),
+    ),
+    "a split": (lambda p, c: p.setitem(Clicks.sizes, "train", 3), (True, True)),
+    "the audio": (
+        lambda p, c: soundfile.write(
+            c / "data" / "clicks" / "20.wav", np.zeros(12 * RATE) + 0.01, RATE
+        ),
+        (True, True),
+    ),
+    "the same audio, written again": (
+        lambda p, c: (c / "data" / "clicks" / "20.wav").write_bytes(
+            (c / "data" / "clicks" / "20.wav").read_bytes()
+        ),
+        (False, False),
+    ),
+    "the dataset's revision": (
+        lambda p, c: p.setattr(Clicks, "card", replace(Clicks.card, revision="2")),
+        (True, True),
+    ),
+    "the dataset's citation": (
+        lambda p, c: p.setattr(Clicks, "card", replace(Clicks.card, citation="other")),
+        (False, False),
+    ),
+    "the task": (lambda p, c: p.setattr(BeatTracking, "version", 99), (True, True)),
+    "the encoder": (
+        lambda p, c: p.setattr(Tiny, "card", replace(Tiny.card, revision="2")),
+        (True, False),
+    ),
+    "the encoder's licence": (
+        lambda p, c: p.setattr(Tiny, "card", replace(Tiny.card, licence="other")),
+        (False, False),
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "expected"), CHANGES.values(), ids=CHANGES.keys())
+def test_keys_change_with_what_decides_the_scores_and_with_nothing_else(
+    change, expected, tmp_path, monkeypatch
+):
+    before = keys(tmp_path)
+    monkeypatch.setattr(Clicks, "sizes", dict(Clicks.sizes))
+    change(monkeypatch, tmp_path)
+    monkeypatch.setattr(Clicks, "prepare_data", lambda self: None)
+    after = keys(tmp_path)
+    assert tuple(one != other for one, other in zip(before, after, strict=True)) == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ({"learning_rates": (0.02,)}, (True, False)),
+        ({"seeds": 2}, (True, True)),
+        ({"mode": "lora"}, (True, False)),
+        ({"heads": ["linear"]}, (False, False)),
+    ],
+)
+def test_keys_change_with_the_protocol(option, expected, tmp_path):
+    pairs = zip(keys(tmp_path), keys(tmp_path, **option), strict=True)
+    assert tuple(one != other for one, other in pairs) == expected
+
+
+def test_a_dance_is_told_by_its_content(tmp_path):
+    found = set()
+    for content in (b"one", b"two", b"one"):
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.npz"
+        path.write_bytes(content)
+        (tmp_path / "audio.wav").write_bytes(b"audio")
+        found.add(tracks_key([Track("a", tmp_path / "audio.wav", 1, "a", (MotionFile(path),))]))
+    assert len(found) == 2
+
+
+# Blindness
+
+
+@pytest.fixture
+def blind(tmp_path, short_training, alone, trained):
+    """An evaluation, as a function that can be called again, and what was trained for it."""
+
+    def run():
+        for kept in ("runs", "probes"):
+            shutil.rmtree(tmp_path / kept, ignore_errors=True)
+        trained.clear()
+        return evaluate(Tiny(), "beat", CLICKS, seeds=2, cache=tmp_path, **RATES).record, [
+            task for ensemble in trained for task in ensemble.tasks
+        ]
+
+    Clicks(cache=tmp_path / "data").prepare_data()
+    return run
+
+
+def annotate_test_tracks(monkeypatch, annotate):
+    tracks = Clicks.tracks
+
+    def changed(self, split):
+        found = tracks(self, split)
+        return [replace(t, annotations=annotate(t)) for t in found] if split == "test" else found
+
+    monkeypatch.setattr(Clicks, "tracks", changed)
+    monkeypatch.setattr(Clicks, "prepare_data", lambda self: None)
+
+
+def test_nonsense_in_the_test_split_changes_the_scores_and_nothing_else(blind, monkeypatch):
+    honest, before = blind()
+    nonsense = Beats(np.sort(np.random.default_rng(0).uniform(0, 12, 50)), np.arange(50) % 3 + 1)
+    annotate_test_tracks(monkeypatch, lambda _: (nonsense, Tempo(333.0)))
+    fooled, after = blind()
+    assert len(before) == len(after) == 2 * 2
+    for one, other in zip(before, after, strict=True):
+        states = one.state_dict(), other.state_dict()
+        assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    for head, one in honest.results.items():
+        other = fooled.results[head]
+        for chosen in ("learning_rate", "sweep", "monitor", "layer_weights"):
+            assert getattr(one, chosen) == getattr(other, chosen)
+        for metric in ("beat_f_measure", "downbeat_f_measure", "tempo_acc1"):
+            assert one.scores[metric] != other.scores[metric]
+
+
+def test_test_annotations_are_read_only_to_score_and_to_make_keys(blind, monkeypatch):
+    """Reading beats or tempo anywhere else raises."""
+    allowed = []
+
+    def opened(function):
+        def call(*arguments):
+            allowed.append(1)
+            try:
+                return function(*arguments)
+            finally:
+                allowed.pop()
+
+        return call
+
+    class Sealed:
+        def __init__(self, sealed):
+            object.__setattr__(self, "_sealed", sealed)
+
+        def __getattribute__(self, name):
+            if name.startswith("__"):
+                return object.__getattribute__(self, name)
+            assert allowed, f"{name} was read before its time"
+            return getattr(object.__getattribute__(self, "_sealed"), name)
+
+    class SealedBeats(Sealed, Beats):
+        pass
+
+    class SealedTempo(Sealed, Tempo):
+        pass
+
+    annotate_test_tracks(
+        monkeypatch, lambda track: (SealedBeats(track.get(Beats)), SealedTempo(track.get(Tempo)))
+    )
+    with pytest.raises(AssertionError, match="times was read before its time"):
+        _ = Clicks(cache=Path()).tracks("test")[0].get(Beats).times
+    monkeypatch.setattr(BeatTracking, "score", opened(BeatTracking.score))
+    for name in ("tracks_key", "check_annotations"):
+        monkeypatch.setattr(module, name, opened(getattr(module, name)))
+    record, _ = blind()
+    assert record.results["linear"].scores["beat_f_measure"].mean > 0
+
+
+@pytest.mark.parametrize(("kind", "seen"), [("baseline", 0), ("dedicated", 0), ("upper bound", 2)])
+def test_an_upper_bound_alone_sees_annotations(kind, seen, tmp_path):
+    evaluation = plan("beat", CLICKS, Folders(tmp_path))
+    [track, *_] = Clicks(cache=tmp_path).tracks("test")
+    baseline = type("Some", (), {"kind": kind})()
+    assert len(evaluation.seen_by(baseline, track).annotations) == seen
+
+
+def test_a_task_can_show_some_annotations(tmp_path):
+    evaluation = Evaluation(MusicMotionRetrieval, [], Protocol(learning_rates=(1,), seeds=(0,)),
+                            Folders(tmp_path), ("linear",))  # fmt: skip
+    track = Track("a", Path(), 9.0, "a", (MotionFile(Path("a.npz")), Tempo(100.0)))
+    baseline = type("Some", (), {"kind": "baseline"})()
+    [shown] = evaluation.seen_by(baseline, track).annotations
+    assert isinstance(shown, MotionFile)
+
+
+@pytest.mark.parametrize(("last", "good"), [(10.4, True), (10.6, False)])
+def test_an_annotation_beyond_the_end_of_the_audio_is_named(last, good):
+    track = Track("one", Path("one.wav"), 10.0, "one", (Beats(np.array([1.0, last])),))
+    if good:
+        return check_annotations(track)
+    with pytest.raises(DatasetError, match=r"one.wav: Beats annotation reaches 10.60 s"):
+        check_annotations(track)
+    return None
+
+
+def test_chance_has_seeds_and_an_upper_bound_has_one(finished):
+    assert finished.record("chance").results[NO_HEAD].per_track["beat_cmlt"].shape == (2, 3)
+    assert finished.record("oracle").results[NO_HEAD].per_track["beat_cmlt"].shape == (1, 3)

@@ -1,0 +1,58 @@
+"""Lightning's own commands for tasks."""
+
+import pytest
+from tests.clicks import Clicks
+from tests.command import motionbeat
+from tests.conftest import failed
+
+QUIET = (
+    "--trainer.enable_progress_bar=false",
+    "--trainer.logger=false",
+    "--trainer.accelerator=cpu",
+    "--trainer.max_epochs=1",
+)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MOTIONBEAT_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("data", ["tests.clicks.Clicks", "Embedded"])
+def test_fit_test_and_predict(folder, data):
+    options = ["--model=BeatTracking", "--model.encoder=tests.toys:Tiny", f"--data={data}"]
+    if data == "Embedded":
+        options += ["--data.data=tests.clicks.Clicks", "--data.encoder=tests.toys:Tiny"]
+    checkpoints = (
+        "--trainer.callbacks+=ModelCheckpoint",
+        f"--trainer.callbacks.dirpath={folder}",
+        "--trainer.callbacks.filename=best",
+        "--trainer.callbacks.monitor=val/beat_f_measure",
+        "--trainer.callbacks.mode=max",
+    )
+    ended = motionbeat("fit", *options, *QUIET, *checkpoints)
+    assert ended.code == 0, ended.said[-2000:]
+    assert (folder / "best.ckpt").is_file()
+    for command in ("validate", "test", "predict"):
+        ended = motionbeat(command, *options, *QUIET, f"--ckpt_path={folder / 'best.ckpt'}")
+        assert ended.code == 0, ended.said[-2000:]
+        if command == "test":
+            assert "test/beat_f_measure" in ended.printed
+
+
+def test_a_tiny_groovebox(folder):
+    ended = motionbeat(
+        *("fit", "--model=GenreClassification", "--model.encoder=tests.toys:Tiny", *QUIET),
+        *("--data=Groovebox", "--data.train=1", "--data.validation=1", "--data.test=1"),
+        *("--data.seconds=4.0", "--data.styles=[house,jig]", "--data.batch_size=4"),
+        "--trainer.enable_checkpointing=false",
+    )
+    assert ended.code == 0, ended.said[-2000:]
+
+
+def test_an_unknown_encoder_is_one_line(folder):
+    ended = motionbeat("fit", "--model=BeatTracking", "--model.encoder=logmell", *QUIET,
+                       f"--data={Clicks.__module__}.Clicks")  # fmt: skip
+    assert failed(ended, "unknown encoder 'logmell'")
