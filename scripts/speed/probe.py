@@ -15,7 +15,7 @@ import torch
 from jsonargparse import auto_cli
 from torch.utils.flop_counter import FlopCounterMode
 
-from motionbeat.benchmarks.evaluate import Evaluation, Folders, plan
+from motionbeat.benchmarks.evaluator import Evaluation, Folders, plan
 from motionbeat.cache import default_cache
 from motionbeat.threads import one_thread
 
@@ -73,7 +73,9 @@ def main(
             second.encoder_entry(encoder)
             spent = time.process_time() - started
         limit = counter.get_total_flops() / speed
-        print(f"{encoder} {head}: {spent:.1f} s of CPU, limit {limit:.1f} s, {spent / limit:.1f} x")
+        print(
+            f"{encoder} {head}: {spent:.1f} s of CPU, limit {limit:.2f} s, {spent / limit:.1f} times"
+        )
 
 
 if __name__ == "__main__":
