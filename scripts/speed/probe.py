@@ -15,7 +15,7 @@ import torch
 from jsonargparse import auto_cli
 from torch.utils.flop_counter import FlopCounterMode
 
-from motionbeat.benchmarks.evaluate import Evaluation, Folders, plan
+from motionbeat.benchmarks.evaluator import Evaluation, Folders, plan
 from motionbeat.cache import default_cache
 from motionbeat.threads import one_thread
 
