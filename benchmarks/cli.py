@@ -378,7 +378,7 @@ def run(arguments: list[str]) -> None:
     if command in LIGHTNING:
         from motionbeat.benchmarks.lightning_cli import lightning
 
-        lightning(arguments)
+        lightning()
     elif command == "pretrain":
         from motionbeat.benchmarks.pretrain_cli import pretrain
 

@@ -5,18 +5,23 @@ from lightning.pytorch.cli import LightningCLI
 from motionbeat.benchmarks.embedded import Embedded
 from motionbeat.benchmarks.registry import DATASETS, TASKS
 from motionbeat.data_modules.base import Loaders
+from motionbeat.errors import MotionBeatError
 from motionbeat.tasks.task import Task
 
 
-def lightning(arguments: list[str]) -> None:
+def lightning() -> None:
     """Run ``fit``, ``validate``, ``test`` or ``predict`` of a task on a dataset.
 
-    Args:
-        arguments: as on the command line; ``--model`` names the class of a task, ``--data`` that of
-            a data module, or :class:`Embedded`, whose features are stored.
+    ``--model`` on the command line names the class of a task, ``--data`` that of a data module, or
+    :class:`Embedded`, whose features are stored.
     """
     # The parser knows classes by their names once they are imported.
     assert issubclass(Embedded, Loaders)
     assert TASKS.classes
     assert DATASETS.classes
-    LightningCLI(Task, Loaders, subclass_mode_model=True, subclass_mode_data=True, args=arguments)
+    try:
+        LightningCLI(Task, Loaders, subclass_mode_model=True, subclass_mode_data=True)
+    except ValueError as error:
+        if isinstance(error.__cause__, MotionBeatError):  # of a constructor, which the parser wraps
+            raise error.__cause__ from None
+        raise
