@@ -73,9 +73,8 @@ def main(
             second.encoder_entry(encoder)
             spent = time.process_time() - started
         limit = counter.get_total_flops() / speed
-        print(
-            f"{encoder} {head}: {spent:.1f} s of CPU, limit {limit:.2f} s, {spent / limit:.1f} times"
-        )
+        ratio = spent / limit
+        print(f"{encoder} {head}: {spent:.1f} s of CPU, limit {limit:.2f} s, ratio {ratio:.1f}")
 
 
 if __name__ == "__main__":
