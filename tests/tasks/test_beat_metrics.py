@@ -1,3 +1,4 @@
+import mir_eval
 import numpy as np
 import pytest
 
@@ -37,6 +38,7 @@ def test_half_the_tempo_is_right_at_another_level_only():
     assert scores["amlt"] == 1
 
 
+@pytest.mark.filterwarnings("ignore:Estimated beats are empty")
 def test_f_measures_of_thresholds_are_those_of_mir_eval():
     """Also where windows overlap, so that a peak may be matched to several references."""
     rng = np.random.default_rng(0)
@@ -48,7 +50,13 @@ def test_f_measures_of_thresholds_are_those_of_mir_eval():
             for _ in range(2)
         )
         values = rng.uniform(0, 1, len(times)).round(2)
-        expected = [beat_scores(reference, times[values > t])["f_measure"] for t in thresholds]
+        true, late = mir_eval.beat.trim_beats(reference), times >= 5
+        expected = [
+            mir_eval.beat.f_measure(true, times[late & (values > threshold)])
+            if len(true) > 1
+            else np.nan
+            for threshold in thresholds
+        ]
         assert np.array_equal(f_measures(reference, times, values, thresholds), expected, True)
 
 

@@ -4,7 +4,7 @@ from scipy.stats import binom, kstest, ttest_1samp
 from tests.dancing import danced
 
 from motionbeat.tasks.metrics.dance_alignment import (
-    ALIGNMENTS,
+    ALIGNMENT_FPS,
     Music,
     PairScores,
     alignment,
@@ -55,7 +55,7 @@ def test_seed_frames_and_beats_after_the_end_do_not_count():
 
 def test_no_motion_beat_scores_0_and_no_music_beat_nothing():
     steady = np.tile(np.arange(60.0)[:, None, None] * [1, 0, 0], (1, 24, 1))
-    for variant in ALIGNMENTS:
+    for variant in ALIGNMENT_FPS:
         assert beat_alignment_score(steady, np.array([0.5]), variant=variant) == 0
         assert np.isnan(beat_alignment_score(steady, np.zeros(0), variant=variant))
     assert beat_hit_rate(steady, np.array([0.5])) == beat_coverage(steady, np.array([0.5])) == 0
@@ -72,7 +72,7 @@ def test_motion_that_hears_nothing_scores_what_was_measured_for_it(variant, chan
     scores = []
     for seed, tempo in enumerate(TEST_TEMPI):
         motion = np.random.default_rng(seed).standard_normal((4000, 24, 3)).cumsum(axis=0)
-        beats = np.arange(0, 4000 / ALIGNMENTS[variant].fps, 60 / tempo)
+        beats = np.arange(0, 4000 / ALIGNMENT_FPS[variant], 60 / tempo)
         scores.append(beat_alignment_score(motion, beats, variant=variant))
     assert np.mean(scores) == pytest.approx(chance, abs=0.02)
 
