@@ -43,7 +43,6 @@ def choreographer(
     fold = evaluation.folds[0]
     name = f"{find_encoder(encoder).card.name} · {fold.test_data.card.name}"
     evaluation.check(encoder)
-    one_thread()
     fold.train_data.prepare_data()
     probing = Probing(
         evaluation.task,
@@ -59,7 +58,8 @@ def choreographer(
     if not probing.kept(members).is_file():
         assert fold.tracks, "its tracks are checked before anything is trained"
         say(f"{name}: learns to dance, once; the next time it only dances")
-    ensemble = probing.train(members, "learning rates")
+    with one_thread():
+        ensemble = probing.train(members, "learning rates")
     best = best_of(ensemble.monitors.tolist(), DanceGeneration.mode)
     return cast("DanceGeneration", ensemble.tasks[best])
 

@@ -71,7 +71,13 @@ class Embedded(Loaders):
     def prepare_data(self) -> None:
         """Prepare the dataset, and encode what the store lacks."""
         self.data.prepare_data()
-        self.features()
+        self._open()
+
+    def _open(self) -> "FeatureReader":
+        """Reads the features of all tracks; what is missing is encoded, once."""
+        if self._reader is None:
+            self._reader = FeatureReader(self.features(), self.target_rate)
+        return self._reader
 
     def features(self) -> StoredFeatures:
         """The stored features of all tracks; what is missing is encoded."""
@@ -89,9 +95,7 @@ class Embedded(Loaders):
 
     def clips(self, tracks: Sequence[Track], whole: bool) -> Clips:
         """Clips of the features of some tracks, or whole tracks."""
-        if self._reader is None:
-            self._reader = FeatureReader(self.features(), self.target_rate)
-        reader = self._reader
+        reader = self._open()
         rate = reader.frame_rate
         clip = max(1, round(self.clip_seconds * rate))
         stride = max(1, round((self.stride_seconds or self.clip_seconds) * rate))

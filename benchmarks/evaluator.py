@@ -3,6 +3,7 @@
 import inspect
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -14,7 +15,7 @@ import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 
 from motionbeat.benchmarks.embedded import embed
-from motionbeat.benchmarks.keys import tracks_key
+from motionbeat.benchmarks.keys import task_key, tracks_key
 from motionbeat.benchmarks.protocol import Probed, Probing
 from motionbeat.benchmarks.records import (
     NO_HEAD,
@@ -233,8 +234,7 @@ class Evaluation:
     def key(self, name: str, revision: str, **settings: object) -> str:
         """Key of an entry: all that decides its scores."""
         return digest(
-            task=self.task.name,
-            version=self.task.version,
+            task=task_key(self.task),
             dataset=self.dataset.card.name,
             revision=self.revision,
             tracks=self.tracks_key,
@@ -304,9 +304,7 @@ class Evaluation:
     def recall(self, key: str) -> RunRecord | None:
         """An entry finished on this machine before, shown again; None when there is none."""
         record = recollect(self.finished(key), RunRecord)
-        if record is None or (
-            record.kind == "encoder" and not set(self.heads) <= set(record.results)
-        ):
+        if record is None or (record.kind == "encoder" and {*self.heads} - {*record.results}):
             return None
         self.show(record)
         say(
@@ -314,6 +312,12 @@ class Evaluation:
             f"finished {record.finished:%Y-%m-%d %H:%M} UTC"
         )
         return record
+
+    def known(self, encoder: str | Encoder) -> dict[str, HeadResult]:
+        """What an encoder came to before, by head."""
+        key = self.encoder_key(find_encoder(encoder).card)
+        record = recollect(self.finished(key), RunRecord)
+        return {} if record is None else dict(record.results)
 
     def embed(self, encoders: Sequence[str | Encoder]) -> None:
         """Encode what the store lacks of all tracks.
@@ -339,14 +343,16 @@ class Evaluation:
         if self.mode == "frozen":
             self.embed([encoder])
         seconds = time.perf_counter() - started
-        results = {}
-        one_thread()
+        results = self.known(encoder)
         for head in self.heads:
+            if head in results:
+                continue
             part = self.finished(key, f".{head}")
             label = f"{self.task.name} · {self.dataset.card.name} · {card.name} · {head}"
             label += "" if self.mode == "frozen" else f" · {self.mode}"
             if (result := recollect(part, HeadResult)) is None:
-                result = self.probe(encoder, head, label)
+                with one_thread() if self.mode == "frozen" else nullcontext():
+                    result = self.probe(encoder, head, label)
                 write_model(part, result)
                 score = result.scores[self.task.primary]
                 say(
@@ -490,17 +496,12 @@ class Evaluation:
         self, encoders: Sequence[str | Encoder], baselines: Sequence[Baseline]
     ) -> list[RunRecord]:
         """One record for each encoder and baseline; what was finished before is not run again."""
-        pending = [
-            encoder
-            for encoder in encoders
-            if recollect(self.finished(self.encoder_key(find_encoder(encoder).card)), RunRecord)
-            is None
-        ]
+        pending = [one for one in encoders if {*self.heads} - {*self.known(one)}]
         for encoder in pending:
             self.check(encoder)
         if pending and self.mode == "frozen":
             self.embed(pending)
-        if len(pending) > 1:  # side by side; what they come to is recalled below
+        if len(pending) > 1 and self.mode == "frozen":  # side by side, and recalled below
             with parallel_config("loky", n_jobs=-1, inner_max_num_threads=1):
                 Parallel()(delayed(self.encoder_entry)(encoder) for encoder in pending)
         found = [self.encoder_entry(encoder) for encoder in encoders]

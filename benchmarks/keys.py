@@ -1,14 +1,34 @@
 """What decides a number: keys of probes and of finished runs."""
 
 import dataclasses
+import inspect
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from motionbeat.benchmarks.store import file_digest
+from motionbeat.benchmarks.records import PROTOCOL
+from motionbeat.benchmarks.store import FORMAT, POOLED_FORMAT, file_digest
 from motionbeat.cache import digest
 from motionbeat.data_modules.base import Track
+from motionbeat.tasks.task import Task
+
+
+def task_key(task: type[Task]) -> str:
+    """Key of a task: its version, how its heads are trained, what they are given, and its code.
+
+    The code of the suite's own tasks counts by their version, that of others by their files.
+    """
+    own = task.__module__.startswith("motionbeat.")
+    return digest(
+        protocol=PROTOCOL,
+        name=task.name,
+        version=task.version,
+        recipe=dataclasses.asdict(task.recipe),
+        features=[FORMAT, POOLED_FORMAT, task.segment_seconds, task.target_rate],
+        one_cycle=task.one_cycle,
+        code=None if own else file_digest(Path(inspect.getfile(task))),
+    )
 
 
 def tracks_key(tracks: Iterable[Track]) -> str:

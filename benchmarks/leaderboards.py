@@ -39,10 +39,10 @@ MEANINGS = {
     RENDERER: "shared renderer: the encoder was trained on another dataset made with the same "
     "arranger and sounds",
 }
-P_VALUES = {"p": "p_chance_holm", "p_value": "p_holm"}
+P_VALUES = ("p_chance_holm", "p_holm")
 """Columns of p-values, against chance and against the best other encoder, and their corrections."""
 
-COMPARED = "p_holm: paired bootstrap against the best other encoder, Holm-corrected"
+COMPARED = "p_holm: paired bootstrap against the best other encoder (.002 at least), Holm-corrected"
 DROPS = {name: name for name in ("deformation", "clean", "deformed", "drop")}
 _STYLES = {
     "linear": ("o", "tab:blue"),
@@ -247,16 +247,24 @@ def _samples(
 
 
 def _compare(family: list[tuple[Row, Floats]]) -> None:
-    """Compare each row with the best one of another encoder."""
+    """Compare each row with the best one of another encoder, p-values corrected.
+
+    The best row and the one it is compared with are one comparison, which is counted once.
+    """
     primary = TASKS.get(family[0][0]["task"]).primary
     ranked = sorted(family, key=lambda one: -np.nan_to_num(one[0][primary], nan=-np.inf))
     first = ranked[0]
     second = next((one for one in ranked if one[0]["entry"] != first[0]["entry"]), None)
-    for row, samples in family:
-        rival = second if row["entry"] == first[0]["entry"] else first
-        if rival is not None:
-            row["compared_with"] = rival[0]["entry"]
-            row["p_value"] = round(paired_p_value(samples, rival[1]), 4)
+    if second is None:
+        return
+    others = [one for one in family if one[0]["entry"] != first[0]["entry"]]
+    values = [paired_p_value(samples, first[1]) for _, samples in others]
+    corrected = holm(np.array(values))
+    for (row, _), value, adjusted in zip(others, values, corrected, strict=True):
+        row["compared_with"] = first[0]["entry"]
+        row["p_value"], row["p_holm"] = round(value, 4), round(float(adjusted), 4)
+    first[0]["compared_with"] = second[0]["entry"]
+    first[0]["p_value"], first[0]["p_holm"] = second[0]["p_value"], second[0]["p_holm"]
 
 
 def _in_order(rows: list[Row]) -> pd.DataFrame:
@@ -275,10 +283,10 @@ def _in_order(rows: list[Row]) -> pd.DataFrame:
 
     rows = sorted(rows, key=place)
     table = pd.DataFrame(rows)
-    families = table[table["kind"] == "encoder"].groupby(["dataset", "dataset_revision", "head"])
-    for raw, corrected in P_VALUES.items():
-        if raw in table:
-            table[corrected] = families[raw].transform(lambda values: holm(values.to_numpy()))
+    if "p" in table:
+        encoders = table[table["kind"] == "encoder"]
+        families = encoders.groupby(["dataset", "dataset_revision", "head"])["p"]
+        table["p_chance_holm"] = families.transform(lambda values: holm(values.to_numpy()))
     return table
 
 
@@ -456,7 +464,7 @@ def print_table(table: pd.DataFrame, console: Console | None = None) -> None:
     deformed = "drop" in table
     metric = "drop" if deformed else task.primary
     columns = DROPS if deformed else dict(task.headline)
-    columns |= {name: name for name in P_VALUES.values() if name in table}
+    columns |= {name: name for name in P_VALUES if name in table}
     for label, part in by_dataset(table):
         first = part.iloc[0]
         shown = part if deformed else best(part, metric)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from motionbeat.benchmarks.embedded import Embedded
 from motionbeat.benchmarks.ensemble import Ensemble
-from motionbeat.benchmarks.keys import tracks_key
+from motionbeat.benchmarks.keys import task_key, tracks_key
 from motionbeat.cache import digest
 from motionbeat.console import bar
 from motionbeat.data_modules.base import DataModule, Loaders
@@ -24,9 +24,6 @@ from motionbeat.states import load_state, save_state
 from motionbeat.tasks.adapters import EncoderMode
 from motionbeat.tasks.clip_task import ClipTask
 from motionbeat.tasks.task import Task
-
-VERSION = 2
-"""Changes whenever the same probes would be trained otherwise."""
 
 FINE_TUNING_SECONDS = 10.0
 """An encoder that is fine-tuned is given clips of so many seconds, at least."""
@@ -47,6 +44,7 @@ class Probing:
         test_data: its test split is predicted.
         cache: folder in which embeddings and trained probes are kept.
         label: name of the progress bar.
+        loaded: datasets with their features.
     """
 
     task: type[Task]
@@ -57,6 +55,7 @@ class Probing:
     test_data: DataModule
     cache: Path
     label: str
+    loaded: dict[DataModule, Embedded] = field(default_factory=dict, init=False)
 
     def run(self, learning_rates: Sequence[float], seeds: Sequence[int]) -> "Probed":
         """Sweep learning rates with the first seed, then train the other seeds at the best one."""
@@ -160,9 +159,22 @@ class Probing:
 
     def data(self, data: DataModule, shuffle_seed: int = 0) -> Loaders:
         """A dataset as the probes are given it: features, or audio where the encoder learns."""
-        recipe = self.task.recipe
+        loaders: Loaders = data
         if self.mode == "frozen":
-            embedded: Loaders = Embedded(
+            loaders = self.embedded(data)
+        else:
+            data.batch_size = 1
+            data.clip_seconds = max(self.task.recipe.clip_seconds, FINE_TUNING_SECONDS)
+            data.encoder_sample_rate = find_encoder(self.encoder).card.sample_rate
+            data.visible = self.task.visible
+        loaders.shuffle_seed = shuffle_seed
+        return loaders
+
+    def embedded(self, data: DataModule) -> Embedded:
+        """A dataset with stored features, which stay in memory as long as the probing lasts."""
+        if data not in self.loaded:
+            recipe = self.task.recipe
+            self.loaded[data] = Embedded(
                 data,
                 self.encoder,
                 segment_seconds=self.task.segment_seconds,
@@ -171,23 +183,15 @@ class Probing:
                 cache=self.cache / "embeddings",
                 batch_size=recipe.batch_size,
                 clip_seconds=recipe.clip_seconds,
-                shuffle_seed=shuffle_seed,
                 visible=self.task.visible,
             )
-            return embedded
-        data.batch_size = 1
-        data.clip_seconds = max(recipe.clip_seconds, FINE_TUNING_SECONDS)
-        data.shuffle_seed = shuffle_seed
-        data.sample_rate = find_encoder(self.encoder).card.sample_rate
-        return data
+        return self.loaded[data]
 
     def kept(self, members: Sequence[tuple[int, float]]) -> Path:
         """Where probes that learned in a fold are kept; what they are tested on has no say."""
         card = find_encoder(self.encoder).card
         key = digest(
-            protocol=VERSION,
-            task=self.task.name,
-            version=self.task.version,
+            task=task_key(self.task),
             train=tracks_key(self.train_data.tracks("train")),
             validation=tracks_key(self.train_data.tracks("validation")),
             revision=card.revision,

@@ -31,6 +31,9 @@ from motionbeat.files import write_atomically
 
 Model = TypeVar("Model", bound=BaseModel)
 
+PROTOCOL = 2
+"""Version of the protocol; changes whenever the same probes would be trained otherwise."""
+
 NO_HEAD = "none"
 """Key of the result of an entry that is no encoder, so that no head was trained on it."""
 
@@ -100,7 +103,7 @@ class Protocol(_Strict):
         seeds: of initialisation and dropout.
     """
 
-    version: int = 2
+    version: int = PROTOCOL
     learning_rates: tuple[float, ...]
     seeds: tuple[int, ...]
 

@@ -272,7 +272,7 @@ class Batch(NamedTuple):
         moved: dict[str, Any] = {
             name: value.to(device, non_blocking=non_blocking)
             for name, value in self._asdict().items()
-            if isinstance(value, Tensor)
+            if isinstance(value, Tensor) and name != "start"  # which is read on the host
         }
         return self._replace(**moved)
 
@@ -321,6 +321,7 @@ class Clips(Dataset[Example]):
             tracks.
         stride: from one clip to the next; clips that overlap are all whole, but for those of tracks
             shorter than one.
+        shortest: a last clip that is shorter is left out, unless it is the only one.
     """
 
     def __init__(
@@ -331,6 +332,7 @@ class Clips(Dataset[Example]):
         read: "Reader",
         clip: int | None = None,
         stride: int | None = None,
+        shortest: int = 1,
     ) -> None:
         self.tracks = tracks
         self.lengths = lengths
@@ -342,7 +344,8 @@ class Clips(Dataset[Example]):
             step = stride or max(size, 1)
             overlap = size - 1 if step < size else 0
             for start in range(0, max(1, length - overlap), step):
-                self.clips.append((index, start, min(start + size, length)))
+                if start == 0 or length - start >= shortest:
+                    self.clips.append((index, start, min(start + size, length)))
 
     def whole(self) -> "Clips":
         """The same tracks, each as a whole."""
@@ -404,6 +407,7 @@ class Loaders(LightningDataModule):
         self.num_workers = num_workers
         self.shuffle_seed = shuffle_seed
         self.visible = visible
+        self.encoder_sample_rate = 22050  # until a task says otherwise
 
     @abstractmethod
     def tracks(self, split: Split) -> list[Track]:
@@ -426,7 +430,7 @@ class Loaders(LightningDataModule):
         """Clips of the train split; the order follows from the seed and the epoch alone."""
         clips = self.clips(self.tracks("train"), whole=False)
         sampler = Shuffled(clips, self.shuffle_seed)
-        return self._loader(clips, self.batch_size, sampler=sampler, generator=sampler.generator)
+        return self._loader(clips, self.batch_size, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Whole tracks of the validation split in order."""
@@ -463,8 +467,8 @@ class DataModule(Loaders):
         cache: folder for what is generated or unpacked; by default ``data`` in
             ``MOTIONBEAT_CACHE`` or ``.cache/motionbeat``.
         data: folder with data the user has put in place; by default ``MOTIONBEAT_DATA``, if set.
-        sample_rate: of the audio in batches, in Hz; a task resamples it where its encoder wants
-            another one.
+        sample_rate: of the audio in batches, in Hz; by default that of the encoder of the task it
+            is attached to. A task resamples audio of another rate.
         loading: ``batch_size``, ``clip_seconds``, ``num_workers`` and ``shuffle_seed`` of
             :class:`Loaders`.
     """
@@ -480,7 +484,7 @@ class DataModule(Loaders):
         cache: Path | None = None,
         data: Path | None = None,
         *,
-        sample_rate: int = 22050,
+        sample_rate: int | None = None,
         **loading: Any,
     ) -> None:
         super().__init__(**loading)
@@ -504,12 +508,14 @@ class DataModule(Loaders):
 
     def clips(self, tracks: Sequence[Track], whole: bool) -> Clips:
         """Clips of the audio of some tracks, or whole tracks, decoded as they are asked for."""
+        rate = self.sample_rate or self.encoder_sample_rate
         return Clips(
             tracks,
-            [round(track.duration * self.sample_rate) for track in tracks],
-            self.sample_rate,
-            AudioReader(self.sample_rate),
-            None if whole else round(self.clip_seconds * self.sample_rate),
+            [round(track.duration * rate) for track in tracks],
+            rate,
+            AudioReader(rate),
+            None if whole else round(self.clip_seconds * rate),
+            shortest=rate,
         )
 
     def embedded(self, encoder: "str | Encoder", **options: Any) -> "Loaders":

@@ -65,6 +65,7 @@ class Madmom(Baseline):
 
     name = "madmom"
     kind = "dedicated"
+    revision = "0.17"
     licence = "CC BY-NC-SA 4.0"
 
     def predict(self, track: Track, seed: int) -> BeatPrediction:

@@ -151,15 +151,22 @@ class BeatTracking(Task):
         return scores
 
     def validation_result(self, values: Sequence[Any], tracks: Sequence[Track]) -> float:
-        """Mean F-measure of the beats at the best threshold, which the head keeps."""
-        scores = np.stack(values)
-        defined = np.isfinite(scores)
-        means = np.where(defined, scores, 0).sum(axis=0) / np.maximum(defined.sum(axis=0), 1)
-        best = [max(zip(row, THRESHOLDS, strict=True)) for row in means.tolist()]
+        """Mean F-measure of the beats at the best threshold, which the head keeps.
+
+        NaN where no track has two beats after 5 s; a threshold then stays as it is.
+        """
+        scores = np.stack(values)  # (tracks, 2, thresholds), NaN where a track has no reference
         head = self.trained_head
         assert isinstance(head, BeatHead)
-        head.thresholds.copy_(torch.tensor([threshold for _, threshold in best]))
-        return float(best[0][0])
+        monitor = float("nan")
+        for column in range(2):
+            defined = scores[np.isfinite(scores[:, column, 0]), column]
+            if len(defined):
+                means = defined.mean(axis=0)
+                best = np.flatnonzero(means == means.max())
+                head.thresholds[column] = THRESHOLDS[best[len(best) // 2]]
+                monitor = float(means.max()) if column == 0 else monitor
+        return monitor
 
     def decode(self, outputs: Outputs, track: Track) -> BeatPrediction:
         """Beats, downbeats and tempo of one track by both decoders."""

@@ -160,6 +160,7 @@ class DanceGeneration(Task):
     }
     monitor = "val/denoising"
     mode = "min"
+    one_cycle = True
     target_rate = FPS
     recipe = Recipe(
         clip_seconds=CLIP,
@@ -217,16 +218,6 @@ class DanceGeneration(Task):
         head = self.trained_head
         assert isinstance(head, DanceHead)
         return head
-
-    @staticmethod
-    def scheduler(
-        optimizer: torch.optim.Optimizer, learning_rates: list[float], steps: int
-    ) -> torch.optim.lr_scheduler.LRScheduler:
-        """Learning rates that rise for a while and fall to 0; a decoder then needs few steps.
-
-        Smith and Topin, "Super-convergence", 2019.
-        """
-        return torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rates, steps)
 
     def rows(self, track: Track) -> Rows:
         """The dance to a track, as the average body dances it."""

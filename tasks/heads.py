@@ -50,7 +50,11 @@ class Head(nn.Module):
 
     def __init__(self, layers: int, width: int, outputs: int, hidden: bool, seed: int) -> None:
         super().__init__()
-        self.layer_logits = nn.Parameter(torch.zeros(layers))
+        self.layer_logits: Tensor
+        if layers > 1:
+            self.layer_logits = nn.Parameter(torch.zeros(layers))
+        else:  # there is nothing to choose, and no gradient
+            self.register_buffer("layer_logits", torch.zeros(layers))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.map: nn.Module = (

@@ -341,7 +341,7 @@ class Towers(Baseline):
 
     name = "motionbeat-towers"
     kind = "dedicated"
-    revision = "motionbeat-small"
+    revision = CARDS["motionbeat-small"].revision
     training_data = CARDS["motionbeat-small"].training_data
 
     @cached_property

@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from motionbeat.audio import load_audio, resample
-from motionbeat.data_modules.base import Annotation, Batch, Clips, DatasetError, Track
+from motionbeat.data_modules.base import Annotation, Batch, Clips, DatasetError, Loaders, Track
 from motionbeat.encoder import Encoder
 from motionbeat.encoding import encode, find_encoder, make_encoder
+from motionbeat.errors import MotionBeatError
 from motionbeat.features import frames_in_segment, resample_frames, segment_means
 from motionbeat.tasks.adapters import EncoderMode, unfreeze
 from motionbeat.tasks.heads import Head, mix_layers
@@ -206,7 +207,7 @@ class Task(LightningModule):
         self.register_buffer("feature_mean", torch.zeros(shape))
         self.register_buffer("feature_std", torch.ones(shape))
         self.configure_metrics()
-        self._whole: dict[tuple[str, str], dict[str, Tensor]] = {}
+        self._whole: dict[tuple[str, str, Path], dict[str, Tensor]] = {}
 
     # Hooks of subclasses
 
@@ -351,7 +352,7 @@ class Task(LightningModule):
         if batch.features is not None:
             lengths = batch.mask.sum(dim=1).tolist()
             rows = [
-                self._at_step_rate(one[:length].float())
+                self._at_step_rate(one[:length].float(), batch.frame_rate)
                 for one, length in zip(batch.features, lengths, strict=True)
             ]
         else:
@@ -364,7 +365,7 @@ class Task(LightningModule):
         """Features (steps, layers, width) of the audio of each row of a batch."""
         assert batch.waveform is not None
         rows = []
-        learning = self.training and self.encoder_mode != "frozen"
+        learning = torch.is_grad_enabled() and self.training and self.encoder_mode != "frozen"
         for waveform, length in zip(batch.waveform, batch.mask.sum(dim=1).tolist(), strict=True):
             audio = resample_audio(waveform[:length], batch.frame_rate, self.card.sample_rate)
             if learning:  # one by one, so that memory does not grow with the batch
@@ -372,18 +373,24 @@ class Task(LightningModule):
             else:
                 features = encode(self.encoder, audio.cpu().numpy(), self.device)
                 frames = torch.from_numpy(features).to(self.device).float()
-            rows.append(self._at_step_rate(frames))
+            rows.append(self._at_step_rate(frames, self.card.frame_rate))
         return rows
 
-    def _at_step_rate(self, frames: Tensor) -> Tensor:
+    def _at_step_rate(self, frames: Tensor, frame_rate: float) -> Tensor:
+        if frame_rate < self.step_rate:
+            raise ValueError(
+                f"{self.name}: features at {frame_rate:g} Hz, where {self.step_rate:g} Hz are "
+                "needed; give the encoder's own frames"
+            )
         if self.segment_seconds is not None:
-            return segment_means(frames, self.card.frame_rate, self.segment_seconds)
-        return resample_frames(frames, self.card.frame_rate, self.step_rate)
+            return segment_means(frames, frame_rate, self.segment_seconds)
+        return resample_frames(frames, frame_rate, self.step_rate)
 
     def standardised(self, features: Tensor) -> Tensor:
         """Features with mean 0 and deviation 1 on the training split."""
         return (features - self.feature_mean) / self.feature_std
 
+    @torch.no_grad()
     def gather_statistics(self, loader: Iterable[Batch]) -> None:
         """Set the mean and deviation of the training features, whole track by whole track.
 
@@ -422,8 +429,9 @@ class Task(LightningModule):
         return self._cut("targets", self.track_targets, batch, steps)
 
     def inputs(self, batch: Batch, steps: int) -> dict[str, Tensor]:
-        """Inputs (B, steps, ...) by name."""
-        return self._cut("inputs", self.track_inputs, batch, steps)
+        """Inputs (B, steps, ...) by name, made of visible annotations alone."""
+        tracks = [track.without_annotations(self.visible) for track in batch.tracks]
+        return self._cut("inputs", self.track_inputs, batch._replace(tracks=tracks), steps)
 
     def _cut(
         self,
@@ -436,26 +444,34 @@ class Task(LightningModule):
         rows: list[dict[str, Tensor]] = []
         for track, start in zip(batch.tracks, batch.start.tolist(), strict=True):
             first = round(start * self.step_rate)
-            whole = self._whole.get((what, track.id))
+            place = what, track.id, track.audio_path
+            whole = self._whole.get(place)
             if whole is None or any(len(one) < first + steps for one in whole.values()):
                 length = math.ceil(track.duration * self.step_rate) + 1
                 whole = make(track, max(length, first + steps))
-                self._whole[what, track.id] = whole
+                self._whole[place] = whole
             rows.append({name: one[first : first + steps] for name, one in whole.items()})
         return {name: torch.stack([row[name] for row in rows]).to(self.device) for name in rows[0]}
 
     # Lightning
 
     def setup(self, stage: str) -> None:
-        """Learn from the training tracks and build the head, before training."""
+        """Tell the data module what is needed; before training, learn and build the head."""
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, Loaders):
+            data.visible = self.visible
+            data.encoder_sample_rate = self.card.sample_rate
         if stage == "fit" and self.head is None:
-            data = getattr(self.trainer, "datamodule", None)
             if data is None:
                 raise DatasetError(
                     f"{type(self).__name__} learns from the tracks of a data module; "
                     "call trainer.fit(task, datamodule)"
                 )
             self.prepare(data.tracks("train"))
+
+    def teardown(self, stage: str) -> None:
+        """Forget what was made of whole tracks."""
+        self._whole.clear()
 
     def prepare(self, tracks: Sequence[Track]) -> None:
         """Learn from the training tracks and build the head."""
@@ -476,9 +492,20 @@ class Task(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the head was built from."""
         checkpoint["learned"] = self.learned
+        checkpoint["encoder"] = [self.card.name, self.card.revision]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Build the head that the weights belong to."""
+        """Build the head that the weights belong to.
+
+        Raises:
+            MotionBeatError: it was trained on another encoder, or on another revision of it.
+        """
+        name, revision = checkpoint["encoder"]
+        if (name, revision) != (self.card.name, self.card.revision):
+            raise MotionBeatError(
+                f"the checkpoint belongs to encoder {name}, revision {revision}, and not to "
+                f"{self.card.name}, revision {self.card.revision}; give that encoder"
+            )
         if self.head is None:
             self.build(checkpoint["learned"])
 
@@ -507,7 +534,10 @@ class Task(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the monitor."""
-        self.log(self.monitor, self.finish_validation())
+        if self.trainer.sanity_checking:  # of a few tracks, which may be too few
+            self.validation_values.reset()
+        else:
+            self.log(self.monitor, self.finish_validation())
 
     def finish_validation(self) -> float:
         """The monitor of the validation split that was gathered."""
@@ -559,10 +589,13 @@ class Task(LightningModule):
             start=torch.zeros(1, dtype=torch.float64),
             frame_rate=self.card.sample_rate,
         )
-        training = self.training
+        modes = {module: module.training for module in self.modules()}
         self.eval()
-        [prediction] = self.predict_step(batch.to(self.device), 0)
-        self.train(training)
+        try:
+            [prediction] = self.predict_step(batch.to(self.device), 0)
+        finally:
+            for module, training in modes.items():
+                module.training = training
         return prediction
 
     def parameter_groups(self) -> list[dict[str, Any]]:

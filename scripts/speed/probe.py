@@ -57,13 +57,20 @@ def main(
         entries: encoders and heads.
         cache: folder with data and embeddings; by default ``MOTIONBEAT_CACHE``.
     """
-    one_thread()
+    with one_thread():
+        measure(dataset, dataset_options or {}, entries, cache or default_cache())
+
+
+def measure(
+    dataset: str, options: dict[str, int], entries: tuple[tuple[str, str], ...], cache: Path
+) -> None:
+    """Measure and print, with the threads of the caller."""
     speed = product_speed()
     print(f"one thread: {speed / 1e9:.0f} GFLOP/s in matrix products")
     for encoder, head in entries:
         with tempfile.TemporaryDirectory() as folder:
             first, second = (
-                afresh(dataset, dataset_options or {}, head, cache or default_cache(), place)
+                afresh(dataset, options, head, cache, place)
                 for place in (Path(folder) / "counted", Path(folder) / "timed")
             )
             first.embed([encoder])

@@ -1,5 +1,6 @@
 """Encoding recordings of any length, and finding encoders by their names."""
 
+import copy
 import math
 from collections.abc import Iterator
 from importlib import import_module
@@ -40,14 +41,14 @@ def find_encoder(encoder: str | Encoder) -> type[Encoder] | Encoder:
 
 
 def make_encoder(encoder: str | Encoder) -> Encoder:
-    """An encoder by its name, frozen and in evaluation mode.
+    """An encoder by its name, frozen and in evaluation mode; a copy of one that is given.
 
     Raises:
         UnknownNameError: no encoder has the name.
         UnavailableError: a package or the weights are missing.
     """
     if isinstance(encoder, Encoder):
-        return encoder.eval().requires_grad_(False)
+        return copy.deepcopy(encoder).eval().requires_grad_(False)
     registry = import_module("motionbeat.benchmarks.registry")
     [made] = registry.make([registry.ENCODERS.get(encoder)])
     found: Encoder = made.eval().requires_grad_(False)

@@ -34,7 +34,9 @@ def load_state(module: nn.Module, path: Path) -> bool:
     try:
         with safe_open(path, framework="numpy") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if file.metadata()["crc32"] == _checksum(state):
+            shapes = {name: tuple(one.shape) for name, one in module.state_dict().items()}
+            same = shapes == {name: one.shape for name, one in state.items()}
+            if same and file.metadata()["crc32"] == _checksum(state):
                 module.load_state_dict({name: torch.from_numpy(one) for name, one in state.items()})
                 return True
     except (SafetensorError, OSError, KeyError, TypeError, RuntimeError):

@@ -1,4 +1,4 @@
-"""How many threads compute, which must be said before torch is imported.
+"""How many threads compute, part of which must be said before torch is imported.
 
 OpenMP's threads spin while they wait, so that beside one busy neighbour every small operator takes
 many times as long. Waiting passively costs nothing where operators are large; probes and dancers,
@@ -6,6 +6,8 @@ whose operators are small, are fastest with one thread.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def wait_passively() -> None:
@@ -13,8 +15,14 @@ def wait_passively() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def one_thread() -> None:
-    """Compute with one thread in this process from here on."""
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread meanwhile."""
     import torch
 
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
