@@ -3,7 +3,6 @@
 import errno
 import shutil
 from dataclasses import replace
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from tests.clicks import RATE, SECONDS, Clicks, click_track
 from tests.command import motionbeat
 from tests.conftest import failed, record, run
 
-from motionbeat.benchmarks.cli import main
 from motionbeat.benchmarks.leaderboards import write_tables
 from motionbeat.benchmarks.records import NO_HEAD, read_records
 from motionbeat.data_modules.base import Beats
@@ -50,11 +48,6 @@ def entries(folder):
     return len(list((folder / "cache" / "embeddings").rglob("*.safetensors")))
 
 
-def test_the_command_is_installed():
-    [command] = entry_points(group="console_scripts", name="motionbeat")
-    assert command.load() is main
-
-
 def test_a_run_writes_records_tables_and_a_picture_and_prints_its_table(finished):
     assert finished.ended.code == 0, finished.ended.said
     results = finished.folder / "results"
@@ -79,6 +72,9 @@ def test_a_record_tells_how_it_came_about(finished):
     assert logmel.tracks == ("clicks20", "clicks21", "clicks22")
     assert logmel.groups == ("group20", "group21", "group22")
     assert (logmel.data, finished.record("chance").kind) == ("synthetic", "baseline")
+    for name, seeds in (("chance", 2), ("oracle", 1)):
+        found = finished.record(name).results[NO_HEAD].per_track["beat_cmlt"]
+        assert found.shape == (seeds, 3)
     assert set(logmel.results) == {"linear", "mlp"}
     for one in logmel.results.values():
         assert one.sweep[f"{one.learning_rate:g}"] == max(one.sweep.values()) == one.monitor[0]
@@ -115,12 +111,11 @@ def test_the_same_run_again_gives_the_same_numbers(bench):
             np.testing.assert_array_equal(again.per_track[name], values)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
-def test_damaged_finished_work_is_ignored_with_a_message(tmp_path, short_training, alone, content):
+def test_damaged_finished_work_is_ignored_with_a_message(tmp_path, short_training, alone):
     assert run(tmp_path).code == 0
     before = record(tmp_path, "tiny").results["linear"].scores
     for path in (tmp_path / "cache" / "runs").iterdir():
-        path.write_bytes(content)
+        path.write_bytes(b"{")
     ended = run(tmp_path)
     assert ended.code == 0, ended.said
     assert "ignored: " in ended.said
@@ -181,19 +176,6 @@ def test_a_broken_file_is_named_and_the_others_are_kept(tmp_path):
     assert entries(tmp_path) == 8
 
 
-def test_a_missing_file_is_named(tmp_path, monkeypatch):
-    Clicks(cache=tmp_path / "cache" / "data").prepare_data()
-    monkeypatch.setattr(Clicks, "prepare_data", lambda self: None)
-    missing = tmp_path / "cache" / "data" / "clicks" / "21.wav"
-    missing.unlink()
-    assert failed(run(tmp_path), missing)
-
-
-def test_a_file_that_was_cut_off_is_named(tmp_path):
-    path = put(tmp_path, "21", np.zeros(round(0.8 * SECONDS * RATE)))
-    assert failed(run(tmp_path), path, "cut off after 9.70 s of 12.00 s")
-
-
 def test_odd_tracks_are_scored_beside_good_ones(tmp_path, monkeypatch, short_training):
     """A silent one, one of 0.3 s with a single beat, and one to learn from without beats."""
     put(tmp_path, "20", np.zeros(round(SECONDS * RATE)))
@@ -208,12 +190,6 @@ def test_odd_tracks_are_scored_beside_good_ones(tmp_path, monkeypatch, short_tra
             values = one.per_track[metric]
             assert np.isnan(values[0]).tolist() == [False, True, False]
             assert one.scores[metric].mean == pytest.approx(np.nanmean(values), abs=1e-6)
-
-
-def test_twenty_minutes(tmp_path, short_training, alone):
-    put(tmp_path, "21", np.random.default_rng(0).uniform(-0.1, 0.1, 20 * 60 * 8000), 8000)
-    assert run(tmp_path).code == 0
-    assert record(tmp_path, "tiny").tracks[1] == "clicks21"
 
 
 @pytest.mark.parametrize("option", ["--cache", "--results"])

@@ -110,13 +110,6 @@ def test_the_whole_card_is_shown(shelf, tmp_path):
         assert line in ended.printed.splitlines()
 
 
-def test_a_second_get_fetches_nothing(shelf, tmp_path):
-    assert get(tmp_path).code == 0
-    (shelf / "audio.zip").unlink()
-    (shelf / "table.csv").unlink()
-    assert get(tmp_path).code == 0
-
-
 def test_a_dead_link_says_what_to_do(shelf, tmp_path):
     (shelf / "table.csv").unlink()
     assert failed(get(tmp_path), "404", "ask the authors")

@@ -155,17 +155,6 @@ def test_an_encoder_that_cannot_be_made_here_is_listed_with_its_remedy(monkeypat
     assert "'nowhere>=2'" in printed
 
 
-def test_a_long_address_is_listed_whole(monkeypatch):
-    class Far(Absent):
-        card = toys.card("absent")
-        packages: ClassVar = {"nowhere_at_all": f"https://example.org/{'long/' * 40}[hub]"}
-
-    monkeypatch.setitem(ENCODERS.classes, "absent", Far)
-    rows = [row.split("│") for row in motionbeat("list", "encoders").printed.splitlines()]
-    told = "".join(row[-2].strip() for row in rows if len(row) > 2)
-    assert Far.packages["nowhere_at_all"] in told
-
-
 def test_an_encoder_that_cannot_be_made_here_stops_a_benchmark_before_any_work(bench, monkeypatch):
     """Rows that were finished stay; nothing is prepared, made or embedded for the others."""
     monkeypatch.setitem(ENCODERS.classes, "absent", Absent)

@@ -59,7 +59,7 @@ def test_a_straight_line_stays_where_it_is(rate, target):
     found = resample_frames(ramp.float(), rate, target).flatten()
     inner = slice(5, -15)
     seconds = torch.arange(len(found)) / target
-    torch.testing.assert_close(found[inner], seconds[inner], atol=1e-3, rtol=0)
+    torch.testing.assert_close(found[inner], seconds[inner], atol=2e-3, rtol=0)
 
 
 def test_one_step_at_least_and_the_own_rate_as_it_is():

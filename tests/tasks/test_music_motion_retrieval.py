@@ -17,8 +17,6 @@ from motionbeat.features import resample_frames
 from motionbeat.kinematics import FEATURES
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import Motion
-from motionbeat.pretraining.pairs import motion_inputs
-from motionbeat.tasks import music_motion_retrieval as module
 from motionbeat.tasks.metrics.retrieval import ranks
 from motionbeat.tasks.music_motion_retrieval import (
     ClipEmbeddings,
@@ -127,16 +125,6 @@ def test_only_whole_clips_count(tracks):
     assert nothing.item() == 0
 
 
-def test_the_pool_does_not_depend_on_how_an_encoder_ends(tracks):
-    one = task(MusicMotionRetrieval, tracks)
-    decode = one.decode
-    outputs = np.random.default_rng(0).standard_normal((103, 4 * 144)).astype(np.float32)
-    found = [decode(outputs[:steps], replace(tracks[0], duration=10.0)) for steps in (99, 100, 103)]
-    assert [len(each.music) for each in found] == [2, 2, 2]
-    np.testing.assert_array_equal(found[1].music, found[2].music)
-    np.testing.assert_array_equal(found[1].music[0], found[0].music[0])
-
-
 def test_cosines_are_the_mean_of_what_and_when(tracks):
     one = task(MusicMotionRetrieval, tracks)
     decode = one.decode
@@ -184,13 +172,6 @@ def test_impostors_are_clips_of_other_pieces_of_the_same_tempo():
     assert second["impostor"] == 1
     assert third["impostor"] == np.mean([1, 0]), "no motion is near its second clip, its own least"
     assert np.isnan(fourth["impostor"]), "no other piece has its tempo"
-
-
-def test_tracks_without_a_clip_are_undefined():
-    tracks = [Track("a", Path(), 2.0, "a", ())]
-    empty = ClipEmbeddings(*[np.zeros((0, 4))] * 4, 0.5)
-    [scores] = MusicMotionRetrieval.score_all([empty], tracks)
-    assert np.isnan(list(scores.values())).all()
 
 
 def test_no_clip_to_validate_on_is_one_clear_error(tracks):
@@ -284,27 +265,6 @@ def test_a_clip_alone_is_embedded_as_among_others(tracks, towers, tmp_path):
             )
 
 
-def test_towers_see_the_dance_a_beat_earlier_and_later(tracks, monkeypatch):
-    given = []
-
-    def numbered(model, audio, motion, seconds):
-        given.append(motion)
-        numbers = torch.arange(len(motion.features), dtype=torch.float32)[:, None]
-        return numbers[: len(audio.log_mel)], numbers
-
-    monkeypatch.setattr(module, "embed", numbered)
-    found = Towers().predict(tracks[0], 0)
-    assert [part.flatten().tolist() for part in found[:4]] == [[0, 1], [0, 1], [2, 3], [4, 5]]
-    motion = tracks[0].get(MotionFile).motion
-    beat = round(found.period * motion.fps)
-    assert beat > 10
-    for index, moves in enumerate(given[0].features.numpy()):
-        shift, clip = divmod(index, 2)
-        frames = 300 * clip + (0, -beat, beat)[shift] + np.arange(300)
-        expected, _ = motion_inputs(Motion(motion.positions[frames.clip(0)], motion.fps))
-        np.testing.assert_array_equal(moves, expected)
-
-
 def test_the_trained_towers_find_the_dances(tracks):
     scores = MusicMotionRetrieval.score_all(
         [Towers().predict(track, 0) for track in tracks], tracks
@@ -333,15 +293,3 @@ def test_towers_have_nothing_to_say_of_a_track_without_a_clip(towers, tmp_path):
     assert [len(part) for part in found[:4]] == [0, 0, 0, 0]
     assert len(Strangers().predict(short, 0).music) == 0
     assert np.isnan(MusicMotionRetrieval.score_all([found], [short])[0]["r10"])
-
-
-def test_towers_are_scored_where_one_track_has_no_clip(tracks, towers, tmp_path):
-    every = [*tracks, write_track(tmp_path, "short", 110, seconds=3.0)]
-    scores = MusicMotionRetrieval.score_all([towers.predict(track, 0) for track in every], every)
-    assert np.isfinite([one["r10"] for one in scores]).tolist() == [True, True, False]
-
-
-def test_towers_are_baselines_of_bodies_in_space_alone():
-    names = [baseline.name for baseline in MusicMotionRetrieval.baselines()]
-    assert names == ["chance", "motionbeat-towers", "motionbeat-towers-random"]
-    assert [baseline.name for baseline in MusicMotionRetrieval2D.baselines()] == ["chance"]
