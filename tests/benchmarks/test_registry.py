@@ -185,3 +185,9 @@ def test_all_that_encoders_lack_is_told_at_once():
     assert "encoder elsewhere: weights missing; put them there" in str(caught.value)
     [tiny] = make([toys.Tiny])
     assert type(tiny) is toys.Tiny
+
+
+def test_tasks_are_listed_with_their_metric_and_what_they_need():
+    rows = motionbeat("list", "tasks").printed.splitlines()
+    [line] = [row for row in rows if " BeatTracking " in row]
+    assert all(f" {fact} " in line for fact in ("beat", "beat_f_measure", "Beats"))
