@@ -123,7 +123,8 @@ class Ensemble(LightningModule):
         """
         if not any(self._states):
             raise TrainingError(
-                f"{self.tasks[0].monitor} was never a number at any learning rate; lower them"
+                f"{self.tasks[0].monitor} was never a number at any learning rate; lower them, "
+                "or check that the validation tracks can be scored"
             )
         for task, state in zip(self.tasks, self._states, strict=True):
             if state:

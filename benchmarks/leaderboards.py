@@ -42,7 +42,7 @@ MEANINGS = {
 P_VALUES = ("p_chance_holm", "p_holm")
 """Columns of p-values, against chance and against the best other encoder, and their corrections."""
 
-COMPARED = "p_holm: paired bootstrap against the best other encoder (.002 at least), Holm-corrected"
+COMPARED = "p_holm: Holm-corrected paired bootstrap against the best other encoder"
 DROPS = {name: name for name in ("deformation", "clean", "deformed", "drop")}
 _STYLES = {
     "linear": ("o", "tab:blue"),

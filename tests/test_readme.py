@@ -29,7 +29,7 @@ def quick_start(tmp_path_factory):
     folder = tmp_path_factory.mktemp("quick_start")
     beats = np.arange(0.3, 8, 0.5)
     soundfile.write(folder / "song.mp3", click_track(beats, beats > 0, seconds=8.0), 16000)
-    small = {"styles": ["house", "funk"], "seconds": 6.0, "train": 1, "validation": 1, "test": 1}
+    small = {"styles": ["house", "funk"], "seconds": 9.0, "train": 1, "validation": 1, "test": 1}
     namespace = {"waveform": torch.zeros(1, 22050)}
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as printed:
         patch.chdir(folder)
