@@ -112,6 +112,9 @@ class MusicFmNetwork(nn.Module):
     def forward(self, mel: Tensor) -> Tensor:
         """Map a standardised spectrum (B, spectra, 128) to (B, depth + 1, frames, width)."""
         found = self.conformer(self.conv(mel), output_hidden_states=True)
+        # What it keeps of an input would stay behind where the module moves to another device.
+        self.conformer.embed_positions.cached_sequence_length = None
+        self.conformer.embed_positions.cached_rotary_positional_embedding = None
         return torch.stack(found.hidden_states, dim=1)
 
 

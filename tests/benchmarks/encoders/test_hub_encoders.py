@@ -9,8 +9,8 @@ import torch
 from tests.benchmarks.encoders.hub_networks import TINY, publish, small
 
 from motionbeat import encoder as contract
+from motionbeat import encoding
 from motionbeat._torchaudio import functional as audio
-from motionbeat.benchmarks import store
 from motionbeat.benchmarks.check_encoder import noise
 from motionbeat.benchmarks.check_encoder import states as encode
 from motionbeat.benchmarks.encoders.pretrained.ast import Ast
@@ -77,9 +77,9 @@ def test_clicks_light_up_their_frames(encoder):
 
 def test_recordings_are_encoded_piece_by_piece(encoder, monkeypatch):
     """As many frames as their rate says; a network of bounded reach gives those of the whole."""
-    monkeypatch.setattr(store, "CHUNK_SECONDS", 4.0)
+    monkeypatch.setattr(encoding, "CHUNK_SECONDS", 4.0)
     waveform = noise(encoder, 10.7)
-    features = store.encode(encoder, waveform[0].numpy())
+    features = encoding.encode(encoder, waveform[0].numpy())
     hop = round(encoder.card.sample_rate / encoder.card.frame_rate)
     assert len(features) == waveform.shape[1] // hop + 1
     if isinstance(encoder, Dac44):
