@@ -284,7 +284,7 @@ def check_pieces(encoder: Encoder) -> str:
     raise ContractError(f"{said}; set context to {enough:g} or more")
 
 
-_FREE = (Tensor.__getitem__, Tensor.__setitem__, Tensor.to, Tensor.copy_)
+_FREE = (Tensor.__getitem__, Tensor.__setitem__, Tensor.to, Tensor.type_as, Tensor.copy_)
 """What may be given tensors of two devices."""
 
 
