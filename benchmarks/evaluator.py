@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 
-from motionbeat.benchmarks.embedded import embed
+from motionbeat.benchmarks.embedded import LENGTH_SLACK, embed
 from motionbeat.benchmarks.keys import task_key, tracks_key
 from motionbeat.benchmarks.protocol import Probed, Probing
 from motionbeat.benchmarks.records import (
@@ -48,8 +48,6 @@ from motionbeat.errors import MotionBeatError
 from motionbeat.tasks.adapters import EncoderMode, FineTuningError
 from motionbeat.tasks.task import FOLD, Baseline, PerTrackScores, Task, arrays
 from motionbeat.threads import one_thread
-
-LENGTH_SLACK = 0.5  # s
 
 
 class ProtocolError(MotionBeatError):
