@@ -1,7 +1,18 @@
-"""Audio in: any file libsndfile reads becomes mono float32 at the rate asked for."""
+"""Audio in: what libsndfile or ffmpeg reads becomes mono float32 at the rate asked for.
 
+libsndfile reads files whose header states their length: WAV, AIFF, CAF and most FLAC. Of an MP3
+without a Xing header it guesses the length, and of chained Ogg or joined MP3 it reads only the first
+part, so ffmpeg decodes all else.
+"""
+
+import re
+import struct
+import subprocess
+import tempfile
 from pathlib import Path
+from typing import IO, NamedTuple
 
+import imageio_ffmpeg
 import numpy as np
 import soundfile
 import soxr
@@ -12,17 +23,32 @@ from motionbeat.errors import MotionBeatError
 Waveform = NDArray[np.float32]
 
 _BLOCK_FRAMES = 1 << 20
+_RATES = (1_000, 768_000)  # Hz
+_HEADERS_WITH_LENGTH = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b"fLaC")
+_UNKNOWN_FRAMES = 1 << 62  # libsndfile's word for a FLAC that does not state its length
+_FORMATS = (  # of ffmpeg; playlists are none of them, as they open other files and addresses
+    "aac,ac3,aiff,amr,ape,asf,au,caf,dsf,eac3,flac,matroska,mov,mp3,mpc,mpc8,ogg,tta,w64,wav,wv"
+)
+_PADDING = 0.25  # s
 
 
 class AudioError(MotionBeatError):
     """A file that cannot be used as audio, with its name and the remedy."""
 
 
-def load_audio(path: str | Path) -> tuple[Waveform, int]:
-    """Decode a WAV, FLAC, OGG or MP3 file and average its channels.
+class _Audio(NamedTuple):
+    waveform: Waveform
+    sample_rate: int
+    stated: float  # seconds, by the header; 0 where it does not say
+    padding: float = 0.0  # seconds of them that the decoder may leave out
 
-    The file is read block by block, so the peak memory is that of the mono result. A truncated
-    FLAC or MP3 file is found out; libsndfile takes a truncated WAV or OGG file for a shorter one.
+
+def load_audio(path: str | Path) -> tuple[Waveform, int]:
+    """Decode an audio file, or the first audio stream of a video, and average its channels.
+
+    The file is read block by block, so the peak memory is that of the mono result. A truncated file
+    is found out where its header states its length; a truncated WAV or Ogg file, or an MP3 without
+    a Xing header, is taken for a shorter one.
 
     Args:
         path: audio file.
@@ -31,33 +57,44 @@ def load_audio(path: str | Path) -> tuple[Waveform, int]:
         Waveform of shape (samples,), float32 in [-1, 1], and its sample rate in Hz.
 
     Raises:
-        AudioError: the file is missing, unreadable, truncated or empty, or holds NaN or infinity.
+        AudioError: the file is missing, unreadable, truncated or empty, holds NaN or infinity, or
+            states an impossible sample rate.
     """
     path = Path(path)
-    if not path.is_file():
-        raise AudioError(f"{path}: no such audio file; check the dataset's folder")
-    blocks: list[Waveform] = []
-    try:
-        with soundfile.SoundFile(path) as file:
-            promised, sample_rate = file.frames, file.samplerate
-            while len(block := file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
-                blocks.append(block.mean(axis=1, dtype=np.float32))
-    except soundfile.LibsndfileError as error:
-        raise AudioError(
-            f"{path}: unreadable audio ({error.error_string.strip(' .')}); "
-            "restore the file or convert it to WAV, FLAC, OGG or MP3"
-        ) from error
-    waveform = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-    if not len(waveform):
+    audio = _read(path) if _states_length(path) else _decode(path)
+    seconds = len(audio.waveform) / audio.sample_rate
+    if not seconds:
         raise AudioError(f"{path}: holds no audio samples; restore the file")
-    if len(waveform) < promised:
+    if seconds < audio.stated - audio.padding:
         raise AudioError(
-            f"{path}: truncated, {len(waveform)} of {promised} samples could be read; "
+            f"{path}: truncated, {seconds:.2f} of {audio.stated:.2f} s could be read; "
             "restore the file"
         )
-    if not np.isfinite(waveform).all():
+    if not np.isfinite(audio.waveform).all():
         raise AudioError(f"{path}: holds NaN or infinite samples; export the file again")
-    return waveform, sample_rate
+    return audio.waveform, audio.sample_rate
+
+
+def audio_duration(path: str | Path) -> float:
+    """Seconds of audio in a file, within 0.05 s, without decoding it.
+
+    Raises:
+        AudioError: the file is missing, unreadable or empty, or states an impossible sample rate.
+    """
+    path = Path(path)
+    if _states_length(path):
+        with soundfile.SoundFile(path) as file:
+            seconds = file.frames / file.samplerate
+    else:
+        copied = subprocess.run(_ffmpeg(path, "-c", "copy", "-f", "null"), capture_output=True)
+        log = copied.stderr.decode(errors="replace")
+        times = re.findall(r"time=(\d+:\d+:[\d.]+)", log)
+        if not times:
+            raise _unreadable(path, log)
+        seconds = _seconds(times[-1])
+    if not seconds:
+        raise AudioError(f"{path}: holds no audio samples; restore the file")
+    return seconds
 
 
 def resample(waveform: Waveform, source_rate: int, target_rate: int) -> Waveform:
@@ -65,3 +102,99 @@ def resample(waveform: Waveform, source_rate: int, target_rate: int) -> Waveform
     if source_rate == target_rate:
         return waveform
     return np.asarray(soxr.resample(waveform, source_rate, target_rate, quality="HQ"), np.float32)
+
+
+def _states_length(path: Path) -> bool:
+    """Whether libsndfile can be trusted with a file."""
+    try:
+        with path.open("rb") as head:
+            if head.read(4) not in _HEADERS_WITH_LENGTH:
+                return False
+    except OSError as error:
+        reason = "no such audio file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise AudioError(f"{path}: {reason}; check the dataset's folder") from error
+    try:
+        info = soundfile.info(path)
+    except (soundfile.LibsndfileError, TypeError):  # the latter of files called .raw
+        return False
+    _check_rate(path, info.samplerate)
+    return "MPEG" not in info.subtype and info.frames < _UNKNOWN_FRAMES
+
+
+def _read(path: Path) -> _Audio:
+    """A file whole, by libsndfile."""
+    blocks = [np.zeros(0, np.float32)]
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, promised = file.samplerate, file.frames
+            while len(block := file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
+                blocks.append(block.mean(axis=1, dtype=np.float32))
+    except soundfile.LibsndfileError as error:
+        raise _unreadable(path, error.error_string) from error
+    return _Audio(np.concatenate(blocks), rate, promised / rate)
+
+
+def _decode(path: Path) -> _Audio:
+    """A file whole, by ffmpeg."""
+    blocks = [np.zeros(0, np.float32)]
+    with tempfile.TemporaryFile() as log:
+        command = _ffmpeg(path, "-c:a", "pcm_f32be", "-f", "au")
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as process:
+            assert process.stdout is not None
+            try:
+                rate, channels = _au_header(process.stdout) or (0, 0)
+                if rate:
+                    _check_rate(path, rate)
+                while rate and (block := process.stdout.read(4 * channels * _BLOCK_FRAMES)):
+                    samples = np.frombuffer(block, ">f4").reshape(-1, channels)
+                    blocks.append(samples.mean(axis=1, dtype=np.float32))
+            finally:
+                process.kill()
+        log.seek(0)
+        said = log.read().decode(errors="replace")
+    if not rate:
+        raise _unreadable(path, said)
+    stated = re.search(r"^ *Duration: (\d+:\d+:[\d.]+)", said, re.MULTILINE)
+    known = stated and "Estimating duration" not in said
+    seconds = _seconds(stated[1]) if stated and known else 0.0
+    return _Audio(np.concatenate(blocks), rate, seconds, _PADDING)
+
+
+def _au_header(stream: IO[bytes]) -> tuple[int, int] | None:
+    """Sample rate and channels of the AU file that begins, None where there is none."""
+    header = stream.read(24)
+    if len(header) < 24:
+        return None
+    _, offset, _, _, rate, channels = struct.unpack(">4s5I", header)
+    stream.read(offset - len(header))
+    return rate, channels
+
+
+def _ffmpeg(path: Path, *output: str) -> list[str]:
+    """The command that reads the first audio stream of a file and writes to standard output."""
+    return [
+        *(imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-threads", "1"),
+        *("-protocol_whitelist", "file,pipe", "-format_whitelist", _FORMATS),
+        *("-i", f"file:{path}", "-map", "0:a:0", *output, "-"),
+    ]
+
+
+def _seconds(clock: str) -> float:
+    """Seconds of ``hours:minutes:seconds``."""
+    hours, minutes, seconds = clock.split(":")
+    return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+
+
+def _check_rate(path: Path, rate: int) -> None:
+    if not _RATES[0] <= rate <= _RATES[1]:
+        raise AudioError(
+            f"{path}: states a sample rate of {rate} Hz, which is not between {_RATES[0]} and "
+            f"{_RATES[1]}; restore the file"
+        )
+
+
+def _unreadable(path: Path, log: str) -> AudioError:
+    """The error for a file that a decoder gave up, with its first reason."""
+    found = re.search(r"^\[[^]]*\] *(?!.*misdetection)(.+)$", log, re.MULTILINE)
+    reason = (found[1] if found else log.strip().rpartition("\n")[2]).strip(" .")
+    return AudioError(f"{path}: unreadable audio ({reason}); restore the file or convert it to WAV")
