@@ -80,6 +80,8 @@ class Registry(Generic[T]):
     def get(self, name: str) -> type[T]:
         """The class known by a name, or given as ``package.module:Class`` or ``file.py:Class``.
 
+        A dataset may be a CSV file (:class:`motionbeat.data_modules.published.LabelsFile`).
+
         Packages are looked for in the current folder too. A class once loaded is known by its name;
         its card's revision gets the digest of its file, so that nothing made by an earlier state of
         the file is taken for its own.
@@ -88,11 +90,15 @@ class Registry(Generic[T]):
             UnknownNameError: there is none; the message offers the nearest known names, or those
                 that the file has.
         """
+        if name.endswith(".csv") and self is DATASETS:
+            own = importlib.import_module("motionbeat.data_modules.published.labels_file")
+            return self._add(name, own.dataset_of(Path(name)))
         if (file := name.removesuffix(":")).endswith(".py"):
-            own = self._own(self._module(file, file))
+            there = self._own(self._module(file, file))
+            written = " or ".join(f"{file}:{one}" for one in there)
             raise UnknownNameError(
                 f"{self.kind} '{name}' names no class; "
-                + (f"write {' or '.join(f'{file}:{one}' for one in own)}" if own else self._write())
+                + (f"write {written}" if there else self._write())
             )
         if ":" in name:
             return self.loaded.get(name) or self._load(name)
@@ -157,19 +163,26 @@ class Registry(Generic[T]):
                 f"{location} has no class {attribute}; "
                 + (f"it has {' and '.join(own)}" if own else self._write())
             )
-        if (name := self._name(found)) is None:
+        if self._name(found) is None:
             raise UnknownNameError(
                 f"{self.kind} '{path}' is no {self.base.__name__} with a card or name of its own"
             )
+        self._add(path, found)
+        if "card" in vars(found) and "+" not in found.card.revision:
+            digest = hashlib.sha256(Path(inspect.getfile(found)).read_bytes()).hexdigest()
+            found.card = replace(found.card, revision=f"{found.card.revision}+{digest[:8]}")
+        return self.loaded[path]
+
+    def _add(self, path: str, found: Any) -> type[T]:
+        """Make a class known by its name, unless a shipped one has it."""
+        name = self._name(found)
+        assert name is not None
         shipped = self.classes.get(name, found)
         if shipped is not found and shipped.__module__.startswith(self.package.__name__):
             raise UnknownNameError(
                 f"{self.kind} '{path}' is called '{name}', a name that is taken; rename it"
             )
         self.classes[name] = self.loaded[path] = found
-        if "card" in vars(found) and "+" not in found.card.revision:
-            digest = hashlib.sha256(Path(inspect.getfile(found)).read_bytes()).hexdigest()
-            found.card = replace(found.card, revision=f"{found.card.revision}+{digest[:8]}")
         return self.loaded[path]
 
 

@@ -86,6 +86,16 @@ def canonical(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
+def _row(values: Any) -> NDArray[np.float64]:
+    try:
+        row = np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"beats must be numbers ({error})") from error
+    if row.ndim != 1:
+        raise DatasetError(f"beats must be one row of numbers, not of shape {row.shape}")
+    return row
+
+
 class Annotation:
     """Base of everything that can be known about a track; a track has one of a type at most."""
 
@@ -94,25 +104,63 @@ class Annotation:
         """Last second it speaks of; 0 when it speaks of the track as a whole."""
         return 0.0
 
+    def fault(self) -> str | None:
+        """What is wrong with it, which its track refuses; None for nothing."""
+        return None
+
 
 @dataclass(frozen=True, eq=False)
 class Beats(Annotation):
     """Beat times, never quantised to frames.
 
     Attributes:
-        times: (n,) float64 in seconds, from 0 on, strictly increasing.
-        positions: (n,) int, position of each beat in its bar counted from 1 (1 is the downbeat);
+        times: (n,) float64 in seconds, strictly increasing. Beats before 0 s, which files of public
+            collections hold, lie before the recording and are dropped.
+        positions: (n,) int64, position of each beat in its bar counted from 1 (1 is the downbeat);
             None when the bars are unknown.
+
+    Raises:
+        DatasetError: times or positions are not one row of numbers, or differ in number.
     """
 
     times: NDArray[np.float64]
     positions: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        if self.times.ndim != 1 or not (np.diff(self.times, prepend=-1e-9) > 0).all():
-            raise DatasetError("beat times must be one strictly increasing row of seconds from 0")
-        if self.positions is not None and self.positions.shape != self.times.shape:
-            raise DatasetError("every beat needs one position in its bar")
+        times = _row(self.times)
+        inside = ~(times < 0)
+        object.__setattr__(self, "times", times[inside])
+        if self.positions is None:
+            return
+        positions = _row(self.positions)
+        if positions.shape != times.shape:
+            raise DatasetError(
+                f"{len(times)} beats have {len(positions)} positions in their bars; give one a beat"
+            )
+        with np.errstate(invalid="ignore"):  # NaN, which is no whole number either
+            whole = positions.astype(np.int64)
+        # what is no position is kept as 0 for the track to refuse
+        whole[whole != positions] = 0
+        object.__setattr__(self, "positions", whole[inside])
+
+    def fault(self) -> str | None:
+        """The first time that is not finite and increasing, or position that is not from 1 on."""
+        times = self.times
+        wrong = ~np.isfinite(times) | (np.diff(times, prepend=-1.0) <= 0)
+        if wrong.any():
+            beat = int(wrong.argmax())
+            before = f" after one at {times[beat - 1]:g} s" if beat else ""
+            return (
+                f"beat {beat + 1} lies at {times[beat]:g} s{before}; times must be finite and "
+                "strictly increasing"
+            )
+        if self.positions is not None and (self.positions < 1).any():
+            beat = int((self.positions < 1).argmax())
+            return (
+                f"the beat at {times[beat]:g} s has no whole number from 1 on as its position in "
+                "the bar; count from 1, the downbeat"
+            )
+        return None
 
     @property
     def end(self) -> float:
@@ -131,6 +179,10 @@ class Tempo(Annotation):
 
     bpm: float
 
+    def fault(self) -> str | None:
+        """A tempo that is not above 0."""
+        return None if 0 < self.bpm < np.inf else f"its tempo is {self.bpm} bpm"
+
 
 @dataclass(frozen=True)
 class Metre(Annotation):
@@ -144,6 +196,10 @@ class Label(Annotation):
     """One class out of many."""
 
     name: str
+
+    def fault(self) -> str | None:
+        """An empty name."""
+        return None if self.name.strip() else f"its {type(self).__name__.lower()} is empty"
 
 
 class Genre(Label):
@@ -171,6 +227,13 @@ class Labels(Annotation):
     names: frozenset[str]
     unknown: frozenset[str] = frozenset()
 
+    def fault(self) -> str | None:
+        """An empty name, or one that holds and is unknown."""
+        if any(not name.strip() for name in self.names | self.unknown):
+            return f"one of its {type(self).__name__.lower()} is empty"
+        both = sorted(self.names & self.unknown)
+        return f"'{both[0]}' both holds and is unknown" if both else None
+
 
 class Tags(Labels):
     """Free tags."""
@@ -190,6 +253,13 @@ class Emotion(Annotation):
 
     valence: float
     arousal: float
+
+    def fault(self) -> str | None:
+        """A value outside [-1, 1]."""
+        inside = max(abs(self.valence), abs(self.arousal)) <= 1
+        return (
+            None if inside else f"valence {self.valence} and arousal {self.arousal} leave [-1, 1]"
+        )
 
 
 @dataclass(frozen=True)
@@ -217,6 +287,9 @@ class Track:
         duration: in seconds.
         group: artist, song or pattern; no two splits share one.
         annotations: at most one of each type.
+
+    Raises:
+        DatasetError: an annotation is at fault.
     """
 
     id: str
@@ -224,6 +297,11 @@ class Track:
     duration: float
     group: str
     annotations: tuple[Annotation, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        for annotation in self.annotations:
+            if (fault := annotation.fault()) is not None:
+                raise DatasetError(f"track {self.id}: {fault}")
 
     def get(self, kind: type[A]) -> A:
         """The annotation of a type.

@@ -1,8 +1,8 @@
 """Audio in: what libsndfile or ffmpeg reads becomes mono float32 at the rate asked for.
 
 libsndfile reads files whose header states their length: WAV, AIFF, CAF and most FLAC. Of an MP3
-without a Xing header it guesses the length, and of chained Ogg or joined MP3 it reads only the first
-part, so ffmpeg decodes all else.
+without a Xing header it guesses the length, and of chained Ogg or joined MP3 it reads the first
+part only, so ffmpeg decodes all else.
 """
 
 import re
@@ -84,7 +84,7 @@ def audio_duration(path: str | Path) -> float:
     path = Path(path)
     if _states_length(path):
         with soundfile.SoundFile(path) as file:
-            seconds = file.frames / file.samplerate
+            seconds = float(file.frames / file.samplerate)
     else:
         copied = subprocess.run(_ffmpeg(path, "-c", "copy", "-f", "null"), capture_output=True)
         log = copied.stderr.decode(errors="replace")
