@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 import tarfile
-import tempfile
 import urllib.error
 import urllib.request
 import zipfile
@@ -19,6 +18,7 @@ from rich.progress import Progress
 
 from motionbeat.console import bytes_bar
 from motionbeat.data_modules.base import DatasetError
+from motionbeat.files import scratch_folder
 
 _BLOCK = 1 << 20
 _TIMEOUT = 60.0  # seconds without a byte
@@ -145,8 +145,7 @@ def unpack(archive: Path, folder: Path, name: str, lifted: tuple[str, ...] = ())
     Raises:
         DatasetError: the archive is damaged, or a member would land outside the folder.
     """
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".unpacking") as work:
-        tree = Path(work)
+    with scratch_folder(folder) as tree:
         with _explained(name):
             if name.endswith(".zip"):
                 with zipfile.ZipFile(archive) as file:

@@ -10,7 +10,6 @@ revision says which was used.
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,6 +30,7 @@ from motionbeat.data_modules.base import (
 )
 from motionbeat.data_modules.published.collection import Published, Row
 from motionbeat.data_modules.rendered.synthesis.render import SAMPLE_RATE, normalise, write_audio
+from motionbeat.files import scratch_folder
 
 INSTALLED = Path("/usr/share/games/fretsonfire/data/songs")
 """Where the Debian packages put the songs."""
@@ -186,11 +186,11 @@ class FretsOnFire(Published):
         target = self._unpacked(package)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=target.parent) as work:
-                archive = _download(package, Path(work))
-                _run("dpkg-deb", "--extract", str(archive), str(Path(work) / "tree"))
+            with scratch_folder(target.parent) as work:
+                archive = _download(package, work)
+                _run("dpkg-deb", "--extract", str(archive), str(work / "tree"))
                 shutil.rmtree(target, ignore_errors=True)
-                os.replace(Path(work) / "tree", target)
+                os.replace(work / "tree", target)
         except subprocess.CalledProcessError as error:
             reason = (error.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise self.error(f"cannot get {package}: {error.cmd[0]} says: {reason}") from error
