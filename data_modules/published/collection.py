@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import pandas as pd
-import soundfile
 
+from motionbeat.audio import AudioError, audio_duration
 from motionbeat.console import bar
 from motionbeat.data_modules.base import Annotation, DataModule, DatasetError, Split, Track
 from motionbeat.data_modules.published.download import Remote, fetch, verify
@@ -236,6 +236,10 @@ class Published(DataModule):
         twice = [id for id, times in Counter(row.id for row in rows).items() if times > 1]
         if twice:
             raise self.error(f"{len(twice)} ids stand twice, such as {twice[0]}")
+        for row in rows:
+            for annotation in row.annotations:
+                if fault := annotation.fault():
+                    raise self.error(f"track {row.id}: {fault}")
         there = [row for row in rows if (self.folder / row.audio).is_file()]
         self._listed = rows
         return there
@@ -283,13 +287,10 @@ class Published(DataModule):
         path = self.folder / row.audio
         if row.checksum:
             verify(path, row.checksum)
-        with self.reading(path):
-            info = soundfile.info(path)
-        if info.format == "RAW":  # so libsndfile reads an .au or .vox without a header
-            raise self.error(f"{path} is unreadable (it has no header)")
-        if not info.frames:
-            raise self.error(f"{path} holds no audio")
-        return float(info.frames / info.samplerate)
+        try:
+            return audio_duration(path)
+        except AudioError as error:
+            raise self.error(str(error)) from error
 
 
 def names(listed: str) -> tuple[str, ...]:

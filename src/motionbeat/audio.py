@@ -1,10 +1,11 @@
 """Audio in: what libsndfile or ffmpeg reads becomes mono float32 at the rate asked for.
 
-libsndfile reads files whose header states their length: WAV, AIFF, CAF and most FLAC. Of an MP3
-without a Xing header it guesses the length, and of chained Ogg or joined MP3 it reads the first
-part only, so ffmpeg decodes all else.
+libsndfile reads what it can be trusted with: files whose header states their length (WAV, AIFF, AU,
+CAF, most FLAC) and Ogg of one stream. Of an MP3 without a Xing header it guesses the length, and of
+chained Ogg or joined MP3 it reads the first part only, so ffmpeg decodes all else.
 """
 
+import mmap
 import re
 import struct
 import subprocess
@@ -24,7 +25,7 @@ Waveform = NDArray[np.float32]
 
 _BLOCK_FRAMES = 1 << 20
 _RATES = (1_000, 768_000)  # Hz
-_HEADERS_WITH_LENGTH = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b"fLaC")
+_HEADERS_WITH_LENGTH = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b".snd", b"caff", b"fLaC")
 _UNKNOWN_FRAMES = 1 << 62  # libsndfile's word for a FLAC that does not state its length
 _FORMATS = (  # of ffmpeg; playlists are none of them, as they open other files and addresses
     "aac,ac3,aiff,amr,ape,asf,au,caf,dsf,eac3,flac,matroska,mov,mp3,mpc,mpc8,ogg,tta,w64,wav,wv"
@@ -61,7 +62,7 @@ def load_audio(path: str | Path) -> tuple[Waveform, int]:
             states an impossible sample rate.
     """
     path = Path(path)
-    audio = _read(path) if _states_length(path) else _decode(path)
+    audio = _read(path) if _is_trusted(path) else _decode(path)
     seconds = len(audio.waveform) / audio.sample_rate
     if not seconds:
         raise AudioError(f"{path}: holds no audio samples; restore the file")
@@ -82,7 +83,7 @@ def audio_duration(path: str | Path) -> float:
         AudioError: the file is missing, unreadable or empty, or states an impossible sample rate.
     """
     path = Path(path)
-    if _states_length(path):
+    if _is_trusted(path):
         with soundfile.SoundFile(path) as file:
             seconds = float(file.frames / file.samplerate)
     else:
@@ -104,11 +105,15 @@ def resample(waveform: Waveform, source_rate: int, target_rate: int) -> Waveform
     return np.asarray(soxr.resample(waveform, source_rate, target_rate, quality="HQ"), np.float32)
 
 
-def _states_length(path: Path) -> bool:
+def _is_trusted(path: Path) -> bool:
     """Whether libsndfile can be trusted with a file."""
     try:
-        with path.open("rb") as head:
-            if head.read(4) not in _HEADERS_WITH_LENGTH:
+        with path.open("rb") as file:
+            magic = file.read(4)
+            if magic == b"OggS":
+                if _is_chained(file):
+                    return False
+            elif magic not in _HEADERS_WITH_LENGTH:
                 return False
     except OSError as error:
         reason = "no such audio file" if isinstance(error, FileNotFoundError) else error.strerror
@@ -119,6 +124,18 @@ def _states_length(path: Path) -> bool:
         return False
     _check_rate(path, info.samplerate)
     return "MPEG" not in info.subtype and info.frames < _UNKNOWN_FRAMES
+
+
+def _is_chained(file: IO[bytes]) -> bool:
+    """Whether an Ogg stream begins after the pages of another have begun (RFC 3533, section 4)."""
+    begun = False
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for page in re.finditer(rb"OggS\0([\0-\7])", content):
+            first_of_stream = page[1][0] & 2
+            if begun and first_of_stream:
+                return True
+            begun = begun or not first_of_stream
+    return False
 
 
 def _read(path: Path) -> _Audio:

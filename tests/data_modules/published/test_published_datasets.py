@@ -108,7 +108,7 @@ SMC = "SMC_MIREX/SMC_MIREX_Annotations_05_08_2014/"
 
 WRONG = [  # dataset, file, what it says (None for all of it), what instead (None for no file), said
     ("aistpp", "splits/crossmodal_test.txt", "gLH_s", "gXX_s", "gXX_s"),
-    ("asap", ETUDE, None, "0.5\t0.5\tdb\n0.4\t0.4\tb\n", "Lin04.*beat times must be"),
+    ("asap", ETUDE, None, "0.5\t0.5\tdb\n0.4\t0.4\tb\n", "Lin04.*strictly increasing"),
     ("asap", ETUDE, None, "0.5\t0.5\tdb\nx\tx\tb\n", "Lin04.*could not convert"),
     ("asap", ETUDE, None, "0.5\t0.5\tdb\n0.9\t0.9\tbeat\n", "unknown kind of beat 'beat'"),
     ("asap", ETUDE, None, "0.5\t0.5\tb\n", "Lin04 has no downbeat"),
@@ -158,7 +158,7 @@ WRONG = [  # dataset, file, what it says (None for all of it), what instead (Non
     ("openmic2018", MICS, "banjo", "kazoo", "track 000000_3840.*kazoo"),
     ("openmic2018", MICS, ",0.6,", ",1.6,", r"track 000000_3840.*1\.6"),
     ("openmic2018", "partitions/split01_test.csv", "000020_3840\n", "", "000020_3840 lacks"),
-    ("smc", f"{SMC}SMC_021*", None, "0.5\n0.4\n", "SMC_021.* is unreadable"),
+    ("smc", f"{SMC}SMC_021*", None, "0.5\n0.4\n", "SMC_021.*strictly increasing"),
     ("smc", f"{SMC}SMC_021*", None, "0.5\nend\n", "SMC_021.* is unreadable"),
     ("tinysol", TINY, ",3,Winds", ",5,Winds", "fold '5'"),
     ("tinysol", TINY, ",Flute,", ",Kazoo,", "Kazoo"),

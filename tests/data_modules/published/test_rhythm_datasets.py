@@ -103,7 +103,7 @@ def test_gtzan_follows_its_lists_and_takes_either_format(made):
         assert every(made(name))["rock.00000"].audio_path.suffix == ".au"
         assert every(made(name))["rock.00001"].audio_path.suffix == ".wav"
     (dataset.folder / "gtzan_genre/genres/rock/rock.00000.au").write_bytes(b"\0" * 100)
-    with pytest.raises(DatasetError, match=r"rock\.00000\.au is unreadable \(it has no header"):
+    with pytest.raises(DatasetError, match=r"rock\.00000\.au: unreadable audio"):
         made("gtzan").prepare_data()
 
 
