@@ -1,0 +1,285 @@
+"""Damaged files of every kind that a user may give, and what reading them comes to.
+
+    python scripts/fuzz.py --variants 1000
+
+A variant is a whole file that was mutated, truncated, extended, or whose header lies. Reading it
+may succeed, or be refused in one line. Anything else is a fault: a traceback, a message of many lines,
+more than ``MEMORY`` or ``SECONDS``. Variants follow from the seed and their number, so that a fault
+can be looked at again: ``--kind bvh --first 417 --variants 1 --keep folder``.
+"""
+
+import json
+import multiprocessing
+import pickle
+import resource
+import signal
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jsonargparse
+import numpy as np
+import soundfile
+
+from motionbeat.audio import audio_duration, load_audio
+from motionbeat.benchmarks.records import RunRecord, read_model
+from motionbeat.data_modules.base import SPLITS
+from motionbeat.data_modules.motion_formats import (
+    SMPL_OFFSETS,
+    forward_kinematics,
+    read_motion,
+    write_bvh,
+)
+from motionbeat.data_modules.published.download import unpack
+from motionbeat.data_modules.published.labels_file import dataset_of
+from motionbeat.errors import MotionBeatError
+from motionbeat.model import MotionBeat
+from motionbeat.motion import PARENTS, Motion
+from motionbeat.weights import load_model, save_weights
+
+MEMORY = 1 << 30
+"""Bytes that reading a small file may take beyond what the program takes anyway."""
+
+SECONDS = 20
+"""Seconds that reading a small file may take."""
+
+_EXTREMES = (0, 1, 7, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+_EXTREME_TEXTS = (b"nan", b"-1", b"1e308", b"999999999", b"", b"\0", "\u202e".encode(), b"'\"<&\\")
+
+
+class Kind(NamedTuple):
+    """A kind of file.
+
+    Attributes:
+        endings: of the seeds.
+        write: writes a whole file to a path, by its ending.
+        read: reads one as the program does.
+    """
+
+    endings: tuple[str, ...]
+    write: Callable[[Path], None]
+    read: Callable[[Path], Any]
+
+
+def _write_audio(path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 16_000)
+    soundfile.write(path, noise, 16_000)
+
+
+def _read_audio(path: Path) -> None:
+    audio_duration(path)
+    load_audio(path)
+
+
+def _write_motion(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    standing = forward_kinematics(PARENTS, SMPL_OFFSETS[None], np.eye(3)[None, None].repeat(24, 1))
+    positions = standing + 0.01 * rng.normal(size=(12, 24, 3))
+    motion = Motion(positions.astype(np.float32), 30.0)
+    if path.suffix == ".npz":
+        np.savez(path, **motion.arrays())  # type: ignore[arg-type]
+    elif path.suffix == ".bvh":
+        write_bvh(motion, path)
+    else:
+        smpl = {
+            "smpl_poses": rng.normal(size=(12, 72)),
+            "smpl_trans": rng.normal(size=(12, 3)),
+            "smpl_scaling": np.ones(1),
+        }
+        path.write_bytes(pickle.dumps(smpl, protocol=4))
+
+
+def _write_archive(path: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("a.txt", "inner/b.txt"):
+            file = Path(folder) / name
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(name.encode() * 50)
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+                for file in sorted(Path(folder).rglob("*.txt")):
+                    archive.write(file, file.relative_to(folder))
+        else:
+            with tarfile.open(path, "w:" + path.suffix[1:].replace("tar", "")) as tar:
+                tar.add(folder, ".")
+
+
+def _unpack(path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        target = Path(folder) / "target"
+        target.mkdir()
+        try:
+            unpack(path, target, path.name)
+        finally:
+            outside = {*Path(folder).iterdir()} - {target}
+            assert not outside, f"escaped: {outside}"
+
+
+def _write_table(path: Path) -> None:
+    for number in range(6):
+        _write_audio(path.with_name(f"{number}.wav"))
+    lines = [f"{n}.wav,{'ab'[n % 2]},x|y,120,{n}" for n in range(6)]
+    path.write_text("\n".join(["path,label,tags,tempo,group", *lines]) + "\n")
+
+
+def _read_table(path: Path) -> None:
+    dataset = dataset_of(path)(cache=path.parent)
+    for split in SPLITS:
+        dataset.tracks(split)
+
+
+def _record() -> bytes:
+    folder = Path(__file__).resolve().parent.parent / "results" / "runs"
+    return min(folder.rglob("*.json"), key=lambda path: path.stat().st_size).read_bytes()
+
+
+def _write_weights(path: Path) -> None:
+    save_weights(MotionBeat("tiny"), {"size": "tiny"}, path)
+
+
+KINDS = {
+    "audio": Kind(
+        (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".raw.wav"), _write_audio, _read_audio
+    ),
+    "motion": Kind((".npz", ".pkl", ".bvh"), _write_motion, read_motion),
+    "archive": Kind((".zip", ".tar", ".tar.gz", ".tar.xz"), _write_archive, _unpack),
+    "table": Kind((".csv",), _write_table, _read_table),
+    "record": Kind(
+        (".json",),
+        lambda path: path.write_bytes(_record()) and None,
+        lambda path: read_model(path, RunRecord),
+    ),
+    "weights": Kind((".safetensors",), _write_weights, load_model),
+}
+
+
+def mutate(content: bytes, rng: np.random.Generator) -> bytes:
+    """A variant of a file."""
+    changed = bytearray(content)
+    for _ in range(rng.integers(1, 4)):
+        size = len(changed)
+        place = int(rng.integers(size + 1))
+        head = int(rng.integers(min(size, 128) + 1))
+        run = int(rng.integers(1, 64))
+        match rng.integers(8):
+            case 0:  # bits flip
+                for at in rng.integers(size, size=4) if size else ():
+                    changed[at] ^= 1 << int(rng.integers(8))
+            case 1:
+                del changed[place:]
+            case 2:
+                changed += rng.bytes(int(rng.integers(1, 4096)))
+            case 3:
+                changed[place : place + run] = rng.bytes(run)
+            case 4:  # a part stands twice, or many times
+                times = int(rng.choice([1, 2, 500]))
+                changed[place:place] = changed[place : place + run] * times
+            case 5:
+                del changed[place : place + run]
+            case 6:  # a number of the header lies
+                width = int(rng.choice([2, 4, 8]))
+                order = rng.choice(["little", "big"])
+                lie = int(rng.choice(_EXTREMES)) % (1 << 8 * width)
+                changed[head : head + width] = lie.to_bytes(width, order)
+            case _:  # a word of a text does
+                words = bytes(changed).split(b",")
+                words[int(rng.integers(len(words)))] = _EXTREME_TEXTS[
+                    int(rng.integers(len(_EXTREME_TEXTS)))
+                ]
+                changed = bytearray(b",".join(words))
+    return bytes(changed)
+
+
+def variant(kind: str, number: int, folder: Path) -> Path:
+    """Write a variant of a kind of file into a folder."""
+    made = KINDS[kind]
+    rng = np.random.default_rng([number, sum(kind.encode())])
+    ending = made.endings[number % len(made.endings)]
+    path = folder / f"whole{ending}"
+    if not path.is_file():
+        made.write(path)
+    content = path.read_bytes()
+    if ending == ".raw.wav":
+        ending = ".raw"
+    damaged = folder / f"{number}{ending}"
+    damaged.write_bytes(mutate(content, rng))
+    return damaged
+
+
+def outcome(kind: str, path: Path) -> str:
+    """What reading a file comes to: ``read``, ``refused``, or else a fault."""
+    try:
+        KINDS[kind].read(path)
+    except MotionBeatError as error:
+        message = str(error)
+        lines = [letter for letter in message if ord(letter) < 32 or letter == "\u202e"]
+        return f"fault: a message with {lines[0]!r}" if lines else "refused"
+    except Exception as error:
+        return f"fault: {type(error).__name__}: {error}".partition("\n")[0][:120]
+    return "read"
+
+
+def _alone(kind: str, path: Path, answer: Any) -> None:
+    """Read a file in a process of its own, within the limits."""
+    signal.alarm(SECONDS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    answer.send(outcome(kind, path))
+
+
+def limited_outcome(kind: str, path: Path) -> str:
+    """The outcome within the limits of time and memory."""
+    context = multiprocessing.get_context("fork")
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=_alone, args=(kind, path, send))
+    process.start()
+    send.close()
+    try:
+        return str(receive.recv())
+    except EOFError:
+        process.join()
+        return f"fault: killed by {signal.Signals(-process.exitcode).name}"
+    finally:
+        process.join()
+
+
+def main(
+    variants: int = 1000, first: int = 0, kind: str | None = None, keep: Path | None = None
+) -> None:
+    """Read damaged files and count what it comes to.
+
+    Args:
+        variants: of each kind.
+        first: number of the first one.
+        kind: one kind alone.
+        keep: folder for the files; by default one that is removed.
+    """
+    faults = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in [kind] if kind else KINDS:
+            folder = (keep or Path(scratch)) / name
+            folder.mkdir(parents=True, exist_ok=True)
+            counts: Counter[str] = Counter()
+            examples: dict[str, int] = {}
+            for number in range(first, first + variants):
+                path = variant(name, number, folder)
+                said = limited_outcome(name, path)
+                counts[said] += 1
+                examples.setdefault(said, number)
+                if keep is None:
+                    path.unlink()
+            faults += sum(count for said, count in counts.items() if said.startswith("fault"))
+            print(name, json.dumps(counts.most_common()))
+            for said, number in examples.items():
+                if said.startswith("fault"):
+                    print(f"  {said} (--kind {name} --first {number} --variants 1)")
+    sys.exit(bool(faults))
+
+
+if __name__ == "__main__":
+    jsonargparse.auto_cli(main)
