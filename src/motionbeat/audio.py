@@ -19,16 +19,10 @@ class AudioError(MotionBeatError):
 
 
 def load_audio(path: str | Path) -> tuple[Waveform, int]:
-    """Decode a WAV, FLAC, OGG or MP3 file and average its channels.
+    """Decode a WAV, FLAC, OGG or MP3 file to (samples,) in [-1, 1] and its sample rate in Hz.
 
-    The file is read block by block, so the peak memory is that of the mono result. A truncated
+    Channels are averaged block by block, so the peak memory is that of the mono result. A truncated
     FLAC or MP3 file is found out; libsndfile takes a truncated WAV or OGG file for a shorter one.
-
-    Args:
-        path: audio file.
-
-    Returns:
-        Waveform of shape (samples,), float32 in [-1, 1], and its sample rate in Hz.
 
     Raises:
         AudioError: the file is missing, unreadable, truncated or empty, or holds NaN or infinity.

@@ -10,6 +10,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -18,12 +19,13 @@ from rich.progress import (
 from rich.text import Text
 
 PLAIN_WIDTH = 180
+LINE_SECONDS = 30.0
 
 console = Console(stderr=True, highlight=False)
 
 
 def wide(console: Console) -> Console:
-    """The console, made as wide as tables need where nobody looks at a terminal."""
+    """The console, made as wide as tables need where it is no terminal."""
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
     return console
@@ -53,32 +55,33 @@ class Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f} {self.unit}/s")
 
 
-def bar(unit: str) -> Progress:
-    """A progress display with rate and time left; nothing where nobody looks at a terminal."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Rate(unit),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not (console.is_terminal and leads()),
-    )
+class Bar(Progress):
+    """Progress with count, rate and time left; elsewhere than in a terminal, a line every 30 s."""
+
+    def __init__(self, count: ProgressColumn, rate: ProgressColumn) -> None:
+        columns = TextColumn("{task.description}"), BarColumn(), count, rate, TimeElapsedColumn()
+        left = TextColumn("left"), TimeRemainingColumn()
+        shown = console.is_terminal and leads()
+        super().__init__(
+            *columns, *left, console=console, transient=True, auto_refresh=shown, disable=not shown
+        )
+        self._parts = [one for one in (*columns, *left) if not isinstance(one, BarColumn)]
+        self._last_line = self.get_time()
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        """Count finished steps."""
+        super().advance(task_id, advance)
+        now = self.get_time()
+        if self.disable and now - self._last_line >= LINE_SECONDS:
+            self._last_line = now
+            say(" ".join(str(part.render(self._tasks[task_id])) for part in self._parts))
 
 
-def bytes_bar() -> Progress:
-    """A progress display of bytes, otherwise like :func:`bar`."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not (console.is_terminal and leads()),
-    )
+def bar(unit: str) -> Bar:
+    """Progress in a unit such as ``tracks``."""
+    return Bar(MofNCompleteColumn(), Rate(unit))
+
+
+def bytes_bar() -> Bar:
+    """Progress in bytes."""
+    return Bar(DownloadColumn(), TransferSpeedColumn())

@@ -78,12 +78,7 @@ def uniform_grid(duration: float) -> BeatGrid:
 
 
 def mistaken_grid(grid: BeatGrid, rng: np.random.Generator) -> BeatGrid:
-    """A grid with one of the errors of beat trackers: octave, half a beat, place of the bar.
-
-    Args:
-        grid: the beats.
-        rng: draws the error.
-    """
+    """A grid with one of the errors of beat trackers: octave, half a beat, place of the bar."""
     times, metre = grid.times, grid.beats_per_bar
     error = rng.choice(["double", "half", "offbeat", "bar"])
     middles = (times[:-1] + times[1:]) / 2
@@ -91,29 +86,27 @@ def mistaken_grid(grid: BeatGrid, rng: np.random.Generator) -> BeatGrid:
         times = np.sort(np.concatenate([times, middles]))
     elif error == "half" and len(times) > 4:
         times = times[int(rng.integers(2)) :: 2]
-        times = np.concatenate([times, [2 * times[-1] - times[-2]]])
-        times = np.concatenate([[2 * times[0] - times[1]], times])
+        ends = 2 * times[0] - times[1], 2 * times[-1] - times[-2]
+        times = np.concatenate([ends[:1], times, ends[1:]])
     elif error == "offbeat" and len(middles) > 1:
-        times = np.concatenate(
-            [[2 * middles[0] - middles[1]], middles, [2 * middles[-1] - middles[-2]]]
-        )
+        ends = 2 * middles[0] - middles[1], 2 * middles[-1] - middles[-2]
+        times = np.concatenate([ends[:1], middles, ends[1:]])
     positions = (np.arange(len(times) - 1) + int(rng.integers(metre))) % metre
     return BeatGrid(times, positions, metre)
 
 
+def music_grid(log_mel: NDArray[np.float32], rate: float) -> tuple[Curve, BeatGrid]:
+    """Onset envelope and beats of (frames, bands) of music at so many frames a second."""
+    envelope = onset_envelope(log_mel, rate)
+    return envelope, beat_grid(envelope, accent_curve(log_mel, rate), rate)
+
+
 def onset_envelope(log_mel: NDArray[np.float32], rate: float) -> Curve:
-    """How strongly something sets in at each frame.
+    """How strongly something sets in at each frame of (frames, bands), low bands first.
 
     Rises of each band over its neighbourhood two frames before (Böck & Widmer, "Maximum filter
     vibrato suppression for onset detection", 2013), averaged over the bands with more weight on the
-    low ones, less the mean over a second.
-
-    Args:
-        log_mel: (frames, bands), low bands first.
-        rate: frames a second.
-
-    Returns:
-        (frames,) non-negative, with a deviation of 1 unless nothing ever sets in.
+    low ones, :func:`sharpened`.
     """
     overall, low = _rises(log_mel)
     return sharpened(overall + _LOW_WEIGHT * low, rate)
@@ -126,31 +119,23 @@ def sharpened(envelope: NDArray[np.floating], rate: float) -> Curve:
 
 
 def accent_curve(log_mel: NDArray[np.float32], rate: float) -> Curve:
-    """What tells a downbeat: low onsets, and a change of sound between before and after.
+    """What tells a downbeat in (frames, bands): low onsets, and a change of sound.
 
-    Args:
-        log_mel: (frames, bands), low bands first.
-        rate: frames a second.
-
-    Returns:
-        (frames,), of mean 0 and about unit size.
+    It has a mean of 0 and about unit size.
     """
-    _, low = _rises(log_mel)
-    low = gaussian_filter1d(low, 0.03 * rate)
+    low = gaussian_filter1d(_rises(log_mel)[1], 0.03 * rate)
     novelty = _novelty(log_mel, max(1, round(_NOVELTY_SPAN * rate)))
-    return np.asarray(_standardised(low) + _standardised(novelty), np.float32)
+    parts = [(curve - curve.mean()) / max(float(curve.std()), 1e-6) for curve in (low, novelty)]
+    return np.asarray(parts[0] + parts[1], np.float32)
 
 
 def beat_grid(envelope: Curve, accents: Curve, rate: float) -> BeatGrid:
-    """Find the beats and bars of a clip.
+    """Find the beats and bars of a clip; the grid covers all frames.
 
     Args:
         envelope: (frames,) how strongly something happens at each frame; frame ``i`` at ``i/rate``.
         accents: (frames,) how much each frame sounds or looks like a downbeat.
         rate: frames a second.
-
-    Returns:
-        A grid that covers all frames; a uniform one where no beat is found.
     """
     duration = len(envelope) / rate
     smooth = gaussian_filter1d(envelope.astype(np.float64), _SMOOTHING * rate)
@@ -196,11 +181,6 @@ def _novelty(log_mel: NDArray[np.float32], span: int) -> Times:
         change = np.abs(means[span:-1] - means[: -span - 1])
         novelty[start : start + _BLOCK] = change.mean(axis=1)
     return novelty
-
-
-def _standardised(curve: NDArray[np.floating]) -> Times:
-    standardised: Times = (curve - curve.mean()) / max(float(curve.std()), 1e-6)
-    return standardised
 
 
 def _local_periods(envelope: Times, rate: float) -> tuple[Times, float]:
@@ -281,13 +261,9 @@ def _covering(beats: Times, duration: float) -> Times:
     first, last = beats[1] - beats[0], beats[-1] - beats[-2]
     before = int(np.ceil(round(beats[0] / first, 6)))
     after = int(np.ceil(round((duration - beats[-1]) / last, 6)))
-    return np.concatenate(
-        [
-            beats[0] - first * np.arange(before, 0, -1),
-            beats,
-            beats[-1] + last * np.arange(1, after + 1),
-        ]
-    )
+    earlier = beats[0] - first * np.arange(before, 0, -1)
+    later = beats[-1] + last * np.arange(1, after + 1)
+    return np.concatenate([earlier, beats, later])
 
 
 def _bars(weights: Times) -> tuple[int, int]:
