@@ -26,14 +26,7 @@ CLUSTER = 4
 
 
 class Draw(NamedTuple):
-    """A clip to be cut.
-
-    Attributes:
-        pair: index of the pair.
-        variant: of its features.
-        place: in [0, 1), where in the pair it begins.
-        seconds: its length.
-    """
+    """A clip to be cut of a variant of a pair, at a place in [0, 1)."""
 
     pair: int
     variant: int
@@ -69,12 +62,12 @@ def cut(
     found: Sequence[Features], starts: Sequence[float], seconds: float, pieces: Sequence[int]
 ) -> Batch:
     """Cut clips out of features, each with its motion and the two shifted ones."""
+    places = np.array(starts, np.float64)
     shifts = [one.period(start + seconds / 2) for one, start in zip(found, starts, strict=True)]
-    earlier = [start - shift for start, shift in zip(starts, shifts, strict=True)]
-    later = [start + shift for start, shift in zip(starts, shifts, strict=True)]
+    shifted = np.concatenate([places, places - shifts, places + shifts]).tolist()
     return Batch(
         cut_audio(found, starts, seconds),
-        cut_motion([*found] * 3, [*starts, *earlier, *later], seconds),
+        cut_motion([*found] * 3, shifted, seconds),
         seconds,
         torch.tensor(pieces),
         torch.tensor([one.tempo for one in found]),
@@ -82,13 +75,7 @@ def cut(
 
 
 class PairDataset(Dataset[Batch]):
-    """Whole batches of the drawn clips; features missing in the cache are computed.
-
-    Args:
-        pairs: the pairs.
-        cache: folder of the features.
-        captured: add the augmentation by captured motion.
-    """
+    """Whole batches of the drawn clips; features missing in the cache are computed."""
 
     def __init__(self, pairs: Sequence[Pair], cache: Path, captured: bool = False) -> None:
         self.pairs = pairs
@@ -122,9 +109,6 @@ class TempoSampler(Sampler[list[Draw]]):
         seed: of the draws.
         rank: of the process; each has other draws.
         similar_tempo: False draws pairs regardless of their tempo, for ablation.
-
-    Raises:
-        PairError: batches that cannot be made.
     """
 
     def __init__(

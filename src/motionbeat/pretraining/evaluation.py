@@ -49,8 +49,7 @@ def clips(
         captured: add the augmentation by captured motion.
 
     Raises:
-        PairError: no pair is as long as a clip.
-        AudioError, MotionError: a pair cannot be used.
+        PairError, AudioError, MotionError: a pair cannot be used, or none is as long as a clip.
     """
     found, piece = [], []
     with bar("pairs") as progress:
