@@ -2,20 +2,8 @@
 
 import os
 
+from rich import progress
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from rich.text import Text
 
 PLAIN_WIDTH = 180
@@ -42,33 +30,40 @@ def say(message: str) -> None:
         console.print(message, soft_wrap=True, markup=False)
 
 
-class Rate(ProgressColumn):
+class Rate(progress.ProgressColumn):
     """Finished steps a second."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()
         self.unit = unit
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: progress.Task) -> Text:
         """The rate, once it is known."""
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:.1f} {self.unit}/s")
 
 
-class Bar(Progress):
+class Bar(progress.Progress):
     """Progress with count, rate and time left; elsewhere than in a terminal, a line every 30 s."""
 
-    def __init__(self, count: ProgressColumn, rate: ProgressColumn) -> None:
-        columns = TextColumn("{task.description}"), BarColumn(), count, rate, TimeElapsedColumn()
-        left = TextColumn("left"), TimeRemainingColumn()
+    def __init__(self, count: progress.ProgressColumn, rate: progress.ProgressColumn) -> None:
+        self._parts = [
+            progress.TextColumn("{task.description}"),
+            count,
+            rate,
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("left"),
+            progress.TimeRemainingColumn(),
+        ]
+        name, *rest = self._parts
         shown = console.is_terminal and leads()
         super().__init__(
-            *columns, *left, console=console, transient=True, auto_refresh=shown, disable=not shown
-        )
-        self._parts = [one for one in (*columns, *left) if not isinstance(one, BarColumn)]
+            *(name, progress.BarColumn(), *rest),
+            console=console, transient=True, auto_refresh=shown, disable=not shown,
+        )  # fmt: skip
         self._last_line = self.get_time()
 
-    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+    def advance(self, task_id: progress.TaskID, advance: float = 1) -> None:
         """Count finished steps."""
         super().advance(task_id, advance)
         now = self.get_time()
@@ -79,9 +74,9 @@ class Bar(Progress):
 
 def bar(unit: str) -> Bar:
     """Progress in a unit such as ``tracks``."""
-    return Bar(MofNCompleteColumn(), Rate(unit))
+    return Bar(progress.MofNCompleteColumn(), Rate(unit))
 
 
 def bytes_bar() -> Bar:
     """Progress in bytes."""
-    return Bar(DownloadColumn(), TransferSpeedColumn())
+    return Bar(progress.DownloadColumn(), progress.TransferSpeedColumn())

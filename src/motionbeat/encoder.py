@@ -54,12 +54,12 @@ class Encoder(nn.Module):
     Attributes:
         card: what a reader of a results table must know.
         context: seconds of audio on either side that a frame depends on. Long recordings are
-            encoded in pieces that overlap by it. ``math.inf`` means that a frame depends on the
-            whole recording; the encoder is given all samples at once, and overrides :meth:`stream`
-            where that takes much memory.
-        packages: what it imports beyond the suite's own dependencies, by the name to import, with
-            the arguments of ``pip install`` as a shell wants them quoted. The module of an encoder
-            imports them in functions alone, so that encoders can be listed where they are missing.
+            encoded in pieces that overlap by it. ``math.inf``: a frame depends on the whole
+            recording; the encoder is given all samples at once, and overrides :meth:`stream` where
+            that takes much memory.
+        packages: what it imports beyond the suite's own dependencies: the name to import, and the
+            arguments of ``pip install``, quoted for a shell. The encoder's module imports them in
+            functions alone, so that encoders can be listed where they are missing.
     """
 
     card: ClassVar[EncoderCard]
@@ -68,10 +68,7 @@ class Encoder(nn.Module):
 
     @classmethod
     def unavailable(cls) -> str | None:
-        """Why this encoder cannot be made here, with the remedy; None when it can.
-
-        Nothing heavy is imported to find out.
-        """
+        """Why this encoder cannot be made here, with the remedy; None when it can."""
         missing = [install for name, install in cls.packages.items() if find_spec(name) is None]
         return f"not installed; run: pip install {' '.join(missing)}" if missing else None
 

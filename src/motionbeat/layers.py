@@ -27,12 +27,7 @@ class PhaseRotation(nn.Module):
     Channel ``c`` of the first half and channel ``c`` of the second are a pair. One half of the
     pairs, at least, never turn (k = 0). The others turn by kφ, where k goes round the harmonics of
     the bar, 1, 2, 3, and of the beat, beats_per_bar · (1, 2, …, 9), so that a beat means the same
-    angle in any metre.
-
-    Args:
-        width: number of channels, even.
-        bar: harmonics of the bar.
-        beat: harmonics of the beat.
+    angle in any metre. The width is even.
     """
 
     bar: Tensor
@@ -103,17 +98,14 @@ class PhaseAttention(nn.Module):
         mask: Tensor,
         contact: Tensor | None = None,
     ) -> Tensor:
-        """Attend between the tokens of each clip.
+        """Attend between the tokens (B, n, width) of each clip.
 
         Args:
-            x: (B, n, width).
+            x: the tokens.
             phase: (B, n) bar phase in radians.
             beats_per_bar: (B,).
             mask: (B, n) True for real tokens.
             contact: (B, n) contact strength of each token, 0 or more; needed for guidance.
-
-        Returns:
-            (B, n, width).
         """
         size = (*x.shape[:2], self.heads, -1)
         query, key, value = (part.reshape(size) for part in self.qkv(x).chunk(3, dim=-1))

@@ -164,7 +164,6 @@ def embodied_contrastive_loss(
     Per row, minus the logarithm of e^(s/t) of the pair over the sum of e^(s/t) of the pair, of the
     other motions of the batch and of the row's own negatives, with the cosine similarity s and the
     temperature t; the mean over rows. Source: MotionBeat, https://arxiv.org/abs/2510.13244.
-    Without negatives beyond the batch this is plain InfoNCE.
 
     Args:
         audio: (N, d) embeddings of music.
@@ -175,9 +174,6 @@ def embodied_contrastive_loss(
         temperature: a number, or a scalar tensor where it is learned.
         symmetric: average with the direction from motion to audio, which has the negatives of the
             batch only.
-
-    Returns:
-        The loss, a scalar.
 
     Raises:
         ValueError: embeddings of different shapes.

@@ -71,13 +71,7 @@ SIZES = {
 class Tower(nn.Module):
     """Base of both towers: stem, blocks, and the heads that read interpolated states.
 
-    Args:
-        features: columns of the input frames.
-        extras: columns added to each token.
-        size: of the tower.
-        blocks: number of blocks.
-        phase_rotation: False leaves phase rotation out of the attention, for ablation.
-        contact_guidance: attend to contacts.
+    Frames have ``features`` columns; ``extras`` columns are added to each token.
     """
 
     def __init__(
@@ -142,19 +136,12 @@ class Tower(nn.Module):
         return rotated
 
     def embed(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
-        """Embeddings of clips.
+        """Embeddings (B, d) of clips, of unit length.
 
         Two parts of equal length beside each other: the clip embedding, from the mean state of the
-        beats, and the time embedding, from interpolated states frame by frame less their mean. So
-        the cosine of two embeddings is the mean of two cosines.
-
-        Args:
-            states: (B, n, width).
-            clock: the beats of the clips.
-            seconds: (B, F) times of the frames, the same for all clips to be compared.
-
-        Returns:
-            (B, d) of unit length.
+        beats, and the time embedding, from states at (B, F) seconds less their mean. So the cosine
+        of two embeddings is the mean of two cosines. The times are the same for all clips to be
+        compared.
         """
         weights = clock.mask.unsqueeze(-1) / clock.mask.sum(dim=1)[:, None, None]
         clip = self.clip_head((states * weights).sum(dim=1))
@@ -250,8 +237,7 @@ class AudioFrontend(nn.Module):
 class _Windows:
     """Cuts sequences of beats into overlapping windows, and joins their middles again.
 
-    The window that gives a beat's state depends on the beat's number alone, so a clip has the same
-    states in any batch.
+    The window of a beat depends on its number alone, so a clip has the same states in any batch.
     """
 
     def __init__(self, mask: Tensor) -> None:

@@ -64,10 +64,6 @@ class BeatGrid:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def beat(self, seconds: Times) -> Times:
-        """The running number of the beat at each moment, with its fraction."""
-        return np.interp(seconds, self.times, np.arange(len(self.times)))
-
 
 def uniform_grid(duration: float) -> BeatGrid:
     """Beats at 120 BPM in bars of four from 0 s: the grid of what has no beat of its own."""
@@ -85,14 +81,17 @@ def mistaken_grid(grid: BeatGrid, rng: np.random.Generator) -> BeatGrid:
     if error == "double":
         times = np.sort(np.concatenate([times, middles]))
     elif error == "half" and len(times) > 4:
-        times = times[int(rng.integers(2)) :: 2]
-        ends = 2 * times[0] - times[1], 2 * times[-1] - times[-2]
-        times = np.concatenate([ends[:1], times, ends[1:]])
+        times = _extended(times[int(rng.integers(2)) :: 2])
     elif error == "offbeat" and len(middles) > 1:
-        ends = 2 * middles[0] - middles[1], 2 * middles[-1] - middles[-2]
-        times = np.concatenate([ends[:1], middles, ends[1:]])
+        times = _extended(middles)
     positions = (np.arange(len(times) - 1) + int(rng.integers(metre))) % metre
     return BeatGrid(times, positions, metre)
+
+
+def _extended(times: Times) -> Times:
+    """One beat more on either side."""
+    first, last = 2 * times[0] - times[1], 2 * times[-1] - times[-2]
+    return np.concatenate([[first], times, [last]])
 
 
 def music_grid(log_mel: NDArray[np.float32], rate: float) -> tuple[Curve, BeatGrid]:
@@ -119,10 +118,7 @@ def sharpened(envelope: NDArray[np.floating], rate: float) -> Curve:
 
 
 def accent_curve(log_mel: NDArray[np.float32], rate: float) -> Curve:
-    """What tells a downbeat in (frames, bands): low onsets, and a change of sound.
-
-    It has a mean of 0 and about unit size.
-    """
+    """What tells a downbeat in (frames, bands): low onsets and a change of sound; of mean 0."""
     low = gaussian_filter1d(_rises(log_mel)[1], 0.03 * rate)
     novelty = _novelty(log_mel, max(1, round(_NOVELTY_SPAN * rate)))
     parts = [(curve - curve.mean()) / max(float(curve.std()), 1e-6) for curve in (low, novelty)]
@@ -132,10 +128,8 @@ def accent_curve(log_mel: NDArray[np.float32], rate: float) -> Curve:
 def beat_grid(envelope: Curve, accents: Curve, rate: float) -> BeatGrid:
     """Find the beats and bars of a clip; the grid covers all frames.
 
-    Args:
-        envelope: (frames,) how strongly something happens at each frame; frame ``i`` at ``i/rate``.
-        accents: (frames,) how much each frame sounds or looks like a downbeat.
-        rate: frames a second.
+    The envelope (frames,) tells how strongly something happens at ``i / rate`` seconds, the accents
+    (frames,) how much it sounds or looks like a downbeat.
     """
     duration = len(envelope) / rate
     smooth = gaussian_filter1d(envelope.astype(np.float64), _SMOOTHING * rate)
@@ -217,8 +211,8 @@ def _local_periods(envelope: Times, rate: float) -> tuple[Times, float]:
     chosen = np.array(path[::-1])
     background = np.median(strength, axis=1)
     clarity = strength[np.arange(len(chosen)), chosen] - background
-    periods = np.interp(np.arange(len(envelope)), np.arange(len(chosen)) * step,
-                        60 * rate / _TEMPI[chosen])  # fmt: skip
+    places = np.arange(len(chosen)) * step
+    periods = np.interp(np.arange(len(envelope)), places, 60 * rate / _TEMPI[chosen])
     return periods, float(clarity.max())
 
 

@@ -92,6 +92,11 @@ def change_body(motion: Motion, factor: float, rng: np.random.Generator) -> Moti
     return replace(motion, positions=positions.astype(np.float32), fps=fps / step, contacts=None)
 
 
+def as_captured(motion: Motion, rng: np.random.Generator) -> Motion:
+    """A motion such as people dance and portable motion capture sees."""
+    return add_capture_faults(enlarge_motion(motion, rng), rng)
+
+
 def enlarge_motion(motion: Motion, rng: np.random.Generator) -> Motion:
     """Enlarge a motion and let it turn about the pelvis, as rule-made dancers hardly do."""
     positions = motion.positions.astype(np.float64)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -52,6 +53,25 @@ class Batch(NamedTuple):
     piece: Tensor
     tempo: Tensor
 
+    @classmethod
+    def of(
+        cls,
+        true: Sequence[Features],
+        earlier: Sequence[Features],
+        later: Sequence[Features],
+        starts: NDArray[np.float64],
+        seconds: float,
+        piece: Sequence[int],
+    ) -> "Batch":
+        """Cut clips that start at (3, N) seconds out of features."""
+        return cls(
+            cut_audio(true, starts[0].tolist(), seconds),
+            cut_motion([*true, *earlier, *later], starts.ravel().tolist(), seconds),
+            seconds,
+            torch.tensor(piece),
+            torch.tensor([one.tempo for one in true]),
+        )
+
     @property
     def size(self) -> int:
         """Number of clips of music."""
@@ -62,16 +82,10 @@ def cut(
     found: Sequence[Features], starts: Sequence[float], seconds: float, pieces: Sequence[int]
 ) -> Batch:
     """Cut clips out of features, each with its motion and the two shifted ones."""
-    places = np.array(starts, np.float64)
-    shifts = [one.period(start + seconds / 2) for one, start in zip(found, starts, strict=True)]
-    shifted = np.concatenate([places, places - shifts, places + shifts]).tolist()
-    return Batch(
-        cut_audio(found, starts, seconds),
-        cut_motion([*found] * 3, shifted, seconds),
-        seconds,
-        torch.tensor(pieces),
-        torch.tensor([one.tempo for one in found]),
-    )
+    true = np.array(starts, np.float64)
+    beat = [one.period(start + seconds / 2) for one, start in zip(found, starts, strict=True)]
+    shifted = np.stack([true, true - beat, true + beat])
+    return Batch.of(found, found, found, shifted, seconds, pieces)
 
 
 class PairDataset(Dataset[Batch]):

@@ -26,13 +26,7 @@ from motionbeat.files import write_atomically
 from motionbeat.kinematics import CONTACTS, motion_features, movement_envelope
 from motionbeat.model import AUDIO_FRAME_RATE, BANDS, HOP, MOTION_FRAME_RATE, SAMPLE_RATE
 from motionbeat.motion import Motion
-from motionbeat.pretraining.augmentation import (
-    add_capture_faults,
-    change_body,
-    change_sound,
-    enlarge_motion,
-    speed,
-)
+from motionbeat.pretraining import augmentation
 from motionbeat.rhythm import BeatGrid, beat_grid, mistaken_grid, music_grid, sharpened
 from motionbeat.spectrum import LogMelSpectrum
 from motionbeat.tokens import Clock
@@ -163,11 +157,8 @@ def load_pair(pair: Pair) -> tuple[Floats, Motion]:
 def features(pair: Pair, variant: int, cache: Path, captured: bool = False) -> Features:
     """Features of a variant of a pair, from the cache or computed and stored there.
 
-    Args:
-        pair: the pair.
-        variant: 0 is the pair itself; others are augmented, each always in the same way.
-        cache: folder of the features.
-        captured: add the augmentation by captured motion to variants other than 0.
+    Variant 0 is the pair itself; the others are augmented, each always in the same way, and by
+    captured motion as well if asked to.
 
     Raises:
         PairError, AudioError, MotionError: the pair cannot be used.
@@ -179,12 +170,12 @@ def features(pair: Pair, variant: int, cache: Path, captured: bool = False) -> F
         if not variant:
             return _features(waveform, motion, beats)
         rng = _rng(pair, variant)
-        factor = speed(rng)
-        waveform = change_sound(waveform, factor, rng)
-        motion, beats = change_body(motion, factor, rng), beats / factor
+        factor = augmentation.speed(rng)
+        waveform = augmentation.change_sound(waveform, factor, rng)
+        motion, beats = augmentation.change_body(motion, factor, rng), beats / factor
         if not captured:
             return _features(waveform, motion, beats)
-        motion = add_capture_faults(enlarge_motion(motion, rng), rng)
+        motion = augmentation.as_captured(motion, rng)
         return lose_contacts_and_beats(_features(waveform, motion, beats), rng)
 
     return _stored(cache, pair, [variant, captured] if variant and captured else [variant], compute)
@@ -213,8 +204,7 @@ def excerpt(
     def compute() -> Features:
         waveform, motion = load_pair(pair)
         if captured:
-            rng = _rng(pair)
-            motion = add_capture_faults(enlarge_motion(motion, rng), rng)
+            motion = augmentation.as_captured(motion, _rng(pair))
         first, count = round(start * SAMPLE_RATE), round(seconds * SAMPLE_RATE)
         frames = round((start + shift) * motion.fps) + np.arange(round(seconds * motion.fps))
         positions = motion.positions[frames.clip(0, len(motion.positions) - 1)]
