@@ -12,10 +12,6 @@ def default_cache() -> Path:
 
 
 def digest(**parts: object) -> str:
-    """The key of something: a short digest of all that decides it, by name.
-
-    Args:
-        parts: what JSON can hold, or else what ``str`` tells apart.
-    """
+    """The key of something: a short digest of all that decides it, as JSON or else by ``str``."""
     content = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

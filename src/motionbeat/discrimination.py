@@ -17,7 +17,7 @@ def rhythm_discrimination(
     Args:
         similarity: (N, N) of music i and motion j; motion i belongs to music i.
         earlier: (N,) of music i and its own motion, begun a beat earlier.
-        later: (N,) of music i and its own motion, begun a beat later.
+        later: (N,) likewise, begun a beat later.
         piece: (N,) the piece that a clip is cut from.
         tempo: (N,) beats a minute.
 

@@ -54,12 +54,12 @@ class Encoder(nn.Module):
     Attributes:
         card: what a reader of a results table must know.
         context: seconds of audio on either side that a frame depends on. Long recordings are
-            encoded in pieces that overlap by it. ``math.inf`` means that a frame depends on the
-            whole recording; the encoder is given all samples at once, and overrides :meth:`stream`
-            where that takes much memory.
-        packages: what it imports beyond the suite's own dependencies, by the name to import, with
-            the arguments of ``pip install`` as a shell wants them quoted. The module of an encoder
-            imports them in functions alone, so that encoders can be listed where they are missing.
+            encoded in pieces that overlap by it. ``math.inf``: a frame depends on the whole
+            recording; the encoder is given all samples at once, and overrides :meth:`stream` where
+            that takes much memory.
+        packages: what it imports beyond the suite's own dependencies: the name to import, and the
+            arguments of ``pip install``, quoted for a shell. The encoder's module imports them in
+            functions alone, so that encoders can be listed where they are missing.
     """
 
     card: ClassVar[EncoderCard]
@@ -68,10 +68,7 @@ class Encoder(nn.Module):
 
     @classmethod
     def unavailable(cls) -> str | None:
-        """Why this encoder cannot be made here, with the remedy; None when it can.
-
-        Nothing heavy is imported to find out.
-        """
+        """Why this encoder cannot be made here, with the remedy; None when it can."""
         missing = [install for name, install in cls.packages.items() if find_spec(name) is None]
         return f"not installed; run: pip install {' '.join(missing)}" if missing else None
 
@@ -92,14 +89,7 @@ class Encoder(nn.Module):
         """
 
     def stream(self, waveform: Tensor) -> Iterator[Tensor]:
-        """Encode one whole recording part by part.
-
-        Args:
-            waveform: (1, T) float32 in [-1, 1] at ``card.sample_rate``.
-
-        Yields:
-            (layers, frames, width) states; together they are those of :meth:`forward`.
-        """
+        """Encode one recording (1, T) in parts (layers, frames, width) that join to the whole."""
         yield self(waveform)[0]
 
 
@@ -108,39 +98,25 @@ class WrapError(MotionBeatError):
 
 
 class WrappedModule(Encoder):
-    """Any module as an encoder; see :func:`wrap`.
+    """Any module as an encoder; see :func:`wrap`, which gives it its card."""
 
-    Args:
-        module: maps (B, T) to (B, frames, width) or (B, layers, frames, width).
-        card: what is known of it.
-        context: seconds of audio on either side that a frame depends on.
-    """
-
-    def __init__(self, module: nn.Module, card: EncoderCard, context: float) -> None:
+    def __init__(self, module: nn.Module, context: float) -> None:
         super().__init__()
         self.module = module
-        vars(self).update(card=card, context=context)  # facts of this instance, not of the class
+        vars(self)["context"] = context  # a fact of this instance, not of the class
         self.eval().requires_grad_(False)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Encode (B, T) samples as (B, layers, frames, width)."""
-        return hidden_states(self.module, waveform)
-
-
-def hidden_states(module: nn.Module, waveform: Tensor) -> Tensor:
-    """What a module says of (B, T) samples, with an axis of layers, in single precision.
-
-    Raises:
-        WrapError: it gives something else.
-    """
-    states = module(waveform)
-    if not isinstance(states, Tensor) or states.ndim not in (3, 4):
-        given = tuple(states.shape) if isinstance(states, Tensor) else f"a {type(states).__name__}"
-        raise WrapError(
-            f"{type(module).__name__} gave {given}; give one tensor (B, frames, width) or "
-            "(B, layers, frames, width)"
-        )
-    return (states if states.ndim == 4 else states[:, None]).float()
+        """Encode (B, T) samples as (B, layers, frames, width) in single precision."""
+        states = self.module(waveform)
+        if not isinstance(states, Tensor) or states.ndim not in (3, 4):
+            is_tensor = isinstance(states, Tensor)
+            given = tuple(states.shape) if is_tensor else f"a {type(states).__name__}"
+            raise WrapError(
+                f"{type(self.module).__name__} gave {given}; give one tensor (B, frames, width) "
+                "or (B, layers, frames, width)"
+            )
+        return (states if states.ndim == 4 else states[:, None]).float()
 
 
 def wrap(
@@ -155,36 +131,30 @@ def wrap(
     training_data: tuple[str, ...] = (),
     source: str | None = None,
 ) -> Encoder:
-    """Make an encoder of any module.
+    """Make an encoder of any module; it holds a frozen copy.
 
     Args:
-        module: maps (B, T) samples to (B, frames, width) or (B, layers, frames, width). The encoder
-            holds a frozen copy.
+        module: maps (B, T) samples to (B, frames, width) or (B, layers, frames, width).
         sample_rate: of the waveform it takes, in Hz.
         frame_rate: of the frames it gives, in Hz; frame ``i`` shall be centred at
             ``i / frame_rate`` s.
         name: in tables; the name of its class by default.
-        context: seconds of audio on either side that a frame depends on; ``math.inf`` where it
-            needs the whole recording.
+        context: as in :class:`Encoder`; ``math.inf`` where it needs the whole recording.
         revision: changes whenever the output does; by default a digest of the module's weights,
-            settings and source code.
+            plain attributes and source code.
         licence: of the weights.
         training_data: names of the datasets the weights have seen.
         source: paper or repository; the module's class by default.
-
-    Returns:
-        The encoder, with layers and width found by running a second of noise through the module.
 
     Raises:
         WrapError: the module's output has another shape, is not finite, or comes at another rate;
             or its source code cannot be read and no revision is given.
     """
     kind = type(module)
-    module = copy.deepcopy(module).eval().requires_grad_(False)
+    encoder = WrappedModule(copy.deepcopy(module), context)
     noise = torch.rand(1, sample_rate, generator=torch.Generator().manual_seed(0)) - 0.5
-    weight = next(module.parameters(), noise)
     with torch.no_grad():
-        states = hidden_states(module, noise.to(weight.device))
+        states = encoder(noise.to(next(encoder.parameters(), noise).device))
     _, layers, frames, width = states.shape
     if abs(frames - frame_rate) > max(2.0, 0.05 * frame_rate):
         raise WrapError(
@@ -193,9 +163,9 @@ def wrap(
         )
     if not states.isfinite().all():
         raise WrapError(f"{kind.__name__} gave NaN or infinite features; correct the module")
-    card = EncoderCard(
+    vars(encoder)["card"] = EncoderCard(
         name=name or kind.__name__,
-        revision=revision or module_digest(module)[:12],
+        revision=revision or _digest(encoder.module),
         sample_rate=sample_rate,
         frame_rate=float(frame_rate),
         layers=layers,
@@ -205,36 +175,25 @@ def wrap(
         training_data=training_data,
         source=source or f"{kind.__module__}.{kind.__qualname__}",
     )
-    return WrappedModule(module, card, context)
+    return encoder
 
 
-def module_digest(module: nn.Module) -> str:
-    """SHA-256 of a module's weights, plain settings and the source code of its classes.
-
-    Raises:
-        WrapError: the source code cannot be read.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in module.state_dict(keep_vars=True).items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        plain = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(plain.view(torch.uint8).numpy().tobytes())
-    plain_types = (bool, int, float, str, tuple, list, dict, type(None))
-    for name, part in module.named_modules():
-        settings = {key: repr(value) for key, value in vars(part).items() if key[0] != "_"}
-        own = {k: v for k, v in settings.items() if isinstance(vars(part)[k], plain_types)}
-        digest.update(f"{name} {part.extra_repr()} {sorted(own.items())}".encode())
-    for kind in sorted(
-        {type(part) for part in module.modules()}, key=lambda kind: kind.__qualname__
-    ):
-        if kind.__module__.startswith("torch."):
-            digest.update(kind.__qualname__.encode())
-            continue
-        try:
-            digest.update(inspect.getsource(kind).encode())
-        except (OSError, TypeError) as error:
-            raise WrapError(
-                f"the source code of {kind.__name__} cannot be read; give wrap() a revision of "
-                "your own"
-            ) from error
-    return digest.hexdigest()
+def _digest(module: nn.Module) -> str:
+    """Digest of a module's weights, plain attributes and the source code of its classes."""
+    digest = hashlib.sha256(repr(module).encode())  # the layers of torch with their options
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name} {tensor.dtype}".encode())
+        digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    plain = bool, int, float, str, tuple, list, dict
+    for part in module.modules():
+        own = {name: v for name, v in vars(part).items() if name[0] != "_" and isinstance(v, plain)}
+        digest.update(repr(sorted(own.items())).encode())
+    for kind in sorted({type(part) for part in module.modules()}, key=repr):
+        if not kind.__module__.startswith("torch."):
+            try:
+                digest.update(inspect.getsource(kind).encode())
+            except (OSError, TypeError) as error:
+                raise WrapError(
+                    f"the source code of {kind.__name__} cannot be read; give wrap() a revision"
+                ) from error
+    return digest.hexdigest()[:12]

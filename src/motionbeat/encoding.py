@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motionbeat.audio import Waveform
-from motionbeat.encoder import Encoder, EncoderCard
+from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 
 CHUNK_SECONDS = 60.0
@@ -48,11 +48,11 @@ def make_encoder(encoder: str | Encoder) -> Encoder:
         UnavailableError: a package or the weights are missing.
     """
     if isinstance(encoder, Encoder):
-        return copy.deepcopy(encoder).eval().requires_grad_(False)
-    registry = import_module("motionbeat.benchmarks.registry")
-    [made] = registry.make([registry.ENCODERS.get(encoder)])
-    found: Encoder = made.eval().requires_grad_(False)
-    return found
+        made = copy.deepcopy(encoder)
+    else:
+        registry = import_module("motionbeat.benchmarks.registry")
+        [made] = registry.make([registry.ENCODERS.get(encoder)])
+    return made.eval().requires_grad_(False)
 
 
 def halved(features: Features) -> Features:
@@ -64,15 +64,7 @@ def halved(features: Features) -> Features:
 
 
 def encode(encoder: Encoder, waveform: Waveform, device: torch.device | str = "cpu") -> Features:
-    """Encode a recording of any length.
-
-    Args:
-        encoder: in evaluation mode.
-        waveform: (samples,) at the encoder's sample rate.
-        device: where the encoder is.
-
-    Returns:
-        (frames, layers, width) float32.
+    """Encode (samples,) of a recording of any length as (frames, layers, width) float32.
 
     Raises:
         EncodingError: the output has another shape than the card says.
@@ -92,10 +84,15 @@ def encode_pieces(
     recording is given the array itself, which it may overwrite.
     """
     card = encoder.card
-    parts = _streamed if math.isinf(encoder.context) else _in_chunks
-    for states in parts(encoder, waveform, device):
+    parts = _whole if math.isinf(encoder.context) else _chunks
+    for states, inside in parts(encoder, waveform, device):
+        if states.ndim != 3 or (states.shape[0], states.shape[2]) != (card.layers, card.width):
+            raise EncodingError(
+                f"encoder {card.name}: gave {tuple(states.shape)}, its card says "
+                f"({card.layers}, frames, {card.width}); correct the card or the encoder"
+            )
         # A copy, as a view would keep the margins in memory.
-        piece = states.movedim(1, 0).float().cpu().numpy().copy()
+        piece = states[:, inside].movedim(1, 0).float().cpu().numpy().copy()
         if not np.isfinite(piece).all():
             raise TrackError(
                 f"encoder {card.name}: gave NaN or infinite features; mend the encoder"
@@ -103,38 +100,28 @@ def encode_pieces(
         yield piece
 
 
-def _streamed(encoder: Encoder, waveform: Waveform, device: torch.device | str) -> Iterator[Tensor]:
-    """States (layers, frames, width) of consecutive parts of a whole recording."""
+Part = tuple[Tensor, slice]
+"""States (layers, frames, width), and the frames to take."""
+
+
+def _whole(encoder: Encoder, waveform: Waveform, device: torch.device | str) -> Iterator[Part]:
     for states in encoder.stream(torch.from_numpy(waveform)[None].to(device)):
-        _check_shape(encoder.card, states)
-        yield states
+        yield states, slice(None)
 
 
-def _in_chunks(
-    encoder: Encoder, waveform: Waveform, device: torch.device | str
-) -> Iterator[Tensor]:
-    """States (layers, frames, width) of consecutive chunks, each encoded with its context."""
-    card = encoder.card
-    core = math.ceil(CHUNK_SECONDS * card.frame_rate)
-    margin = math.ceil(encoder.context * card.frame_rate)
-    total = math.ceil(len(waveform) / card.sample_rate * card.frame_rate)
+def _chunks(encoder: Encoder, waveform: Waveform, device: torch.device | str) -> Iterator[Part]:
+    """Chunks that are encoded with their context."""
+    rate = encoder.card.frame_rate
+    core, margin = math.ceil(CHUNK_SECONDS * rate), math.ceil(encoder.context * rate)
+    total = math.ceil(len(waveform) / encoder.card.sample_rate * rate)
 
     def sample(frame: int) -> int:
-        return round(frame / card.frame_rate * card.sample_rate)
+        return round(frame / rate * encoder.card.sample_rate)
 
     for first in range(0, max(total, 1), core):
         start, last = max(0, first - margin), first + core >= total
         stop = None if last else sample(first + core + margin)
         # A copy, as an encoder may overwrite its input.
         chunk = torch.tensor(waveform[sample(start) : stop], device=device)
-        states = encoder(chunk[None])[0]
-        _check_shape(card, states)
-        yield states[:, first - start : None if last else first - start + core]
-
-
-def _check_shape(card: EncoderCard, states: Tensor) -> None:
-    if states.ndim != 3 or (states.shape[0], states.shape[2]) != (card.layers, card.width):
-        raise EncodingError(
-            f"encoder {card.name}: gave {tuple(states.shape)}, its card says "
-            f"({card.layers}, frames, {card.width}); correct the card or the encoder"
-        )
+        inside = slice(first - start, None if last else first - start + core)
+        yield encoder(chunk[None])[0], inside

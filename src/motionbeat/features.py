@@ -10,18 +10,10 @@ from torch.nn import functional
 
 
 def resample_frames(frames: Tensor, frame_rate: float, target_rate: float) -> Tensor:
-    """Bring frames to another rate; step ``i`` is centred at ``i / target_rate`` seconds.
+    """Bring (frames, ...) to another rate in Hz; step ``i`` is centred at ``i / target_rate`` s.
 
     A lower rate averages the frames within half a step on either side, a higher one interpolates on
-    straight lines.
-
-    Args:
-        frames: (frames, ...) float32.
-        frame_rate: of the frames, in Hz.
-        target_rate: wanted, in Hz.
-
-    Returns:
-        (steps, ...) float32; one step at least.
+    straight lines. There is one step at least.
     """
     if frame_rate == target_rate:
         return frames
@@ -53,15 +45,9 @@ def frames_in_segment(frame_rate: float, seconds: float) -> int:
 
 
 def segment_means(frames: Tensor, frame_rate: float, seconds: float) -> Tensor:
-    """Average frames over segments of about so many seconds, all of about the same length.
+    """Average (frames, ...) over segments of about so many seconds, all about equally long.
 
-    Args:
-        frames: (frames, ...).
-        frame_rate: in Hz.
-        seconds: length of a segment.
-
-    Returns:
-        (segments, ...) float32; every frame is in one segment.
+    Every frame is in one of the (segments, ...), which are float32.
     """
     count = max(1, round(len(frames) / frames_in_segment(frame_rate, seconds)))
     edges = torch.linspace(0, len(frames), count + 1, dtype=torch.float64).round().long()

@@ -29,9 +29,6 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Folders are made as needed; nothing is left when writing fails.
 
-    Args:
-        path: final place of the file.
-
     Raises:
         WriteError: the folder cannot be written or its disk is full.
     """
@@ -53,15 +50,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file beside its final place, then move it there; folders are made as needed.
-
-    Args:
-        path: final place of the file.
-        content: all of the file.
-
-    Raises:
-        WriteError: the folder cannot be written or its disk is full.
-    """
+    """Write a whole file as :func:`replacing` does."""
     with replacing(path) as unfinished:
         unfinished.write_bytes(content)
 

@@ -27,7 +27,7 @@ FEATURES = 6 * len(JOINTS) + 3 + 1 + len(FEET) + 1 + 1
 """Number of columns of :func:`motion_features`."""
 
 PULSES = FEATURES - 2
-"""The column of :func:`motion_features` that holds :func:`contact_pulses`."""
+"""The column of :func:`motion_features` that holds the contact pulses."""
 
 CONTACTS = slice(PULSES - len(FEET), PULSES + 1)
 """The columns of :func:`motion_features` that hold :func:`foot_contacts` and the pulses."""
@@ -38,15 +38,12 @@ _LOW, _LOW_EDGE = 0.022, 0.005  # height above the floor, as a fraction of statu
 _SLOW, _SLOW_EDGE = 0.14, 0.035  # m/s; a foot brakes so late that more would be too early
 _AT_REST = 20  # percentile of the speed of a foot; captured feet creep along even on the floor
 _ONE_LANDING = 0.1  # s; heel and toe of one foot within this time are one landing
-_LOOK_BACK, _LOOK_AHEAD = 0.3, 0.15  # s about a landing in which the foot was up, and is down
+_LOOK_BACK, _LOOK_AHEAD = 18, 9  # analysis frames in which a foot was up before it came down
 _PULSE = 0.03  # s
 _TURN = 0.25  # s; the facing direction follows the body this smoothly
 _STATURE = 1.2  # times the legs and the spine up to the head joint, after Winter (2009)
 _SHORTEST = 0.3  # m; keeps a collapsed skeleton from dividing by zero
 _PLACE_SCALE, _SPEED_SCALE = 2.0, 3.0  # bring statures, and statures a second, to about unit size
-
-_ACCENTS = {"pulses": (1.0, 0.05), "bounce": (1.0, 0.2), "braking": (0.5, 0.2)}
-"""Weights in the envelope, and the root mean squares below which a part counts as none."""
 
 
 def _indices(*names: str) -> list[int]:
@@ -60,16 +57,10 @@ _LIMBS = _indices("knee", "ankle", "foot", "elbow", "wrist", "hand")
 
 
 def foot_contacts(motion: Motion) -> Signal:
-    """Strength of the floor contact of the joints in ``FEET``, from positions alone.
+    """Strength in [0, 1] of the floor contact of the joints in ``FEET``, (T, 4).
 
     A joint touches the floor as far as it is low, by the lowest level it had within seconds, and
-    slow, in any direction.
-
-    Args:
-        motion: the motion; its own contacts are ignored.
-
-    Returns:
-        (T, 4) float32 in [0, 1].
+    slow, in any direction. The motion's own contacts are ignored.
 
     Raises:
         MotionError: the motion has no frames.
@@ -78,60 +69,25 @@ def foot_contacts(motion: Motion) -> Signal:
     return body.at_frames(body.contacts)
 
 
-def contact_pulses(motion: Motion) -> Signal:
-    """A Gaussian pulse at each landing of a foot, as high as the landing is clear.
-
-    Args:
-        motion: the motion.
-
-    Returns:
-        (T,) float32 in [0, 1]: Gaussians with a standard deviation of 30 ms.
-
-    Raises:
-        MotionError: the motion has no frames.
-    """
-    body = _Body(motion)
-    return body.at_frames(body.pulses)
-
-
-def motion_energy(motion: Motion) -> Signal:
-    """Mean speed of the joints relative to the pelvis, plus the pelvis' vertical speed.
-
-    Args:
-        motion: the motion.
-
-    Returns:
-        (T,) float32 in m/s.
-
-    Raises:
-        MotionError: the motion has no frames.
-    """
-    body = _Body(motion)
-    return body.at_frames(body.energy)
-
-
 def movement_envelope(motion: Motion) -> Signal:
-    """The motion's counterpart of an onset envelope, for a beat tracker.
+    """The motion's counterpart of an onset envelope, (T,), for a beat tracker.
 
     The sum of footfalls, of the pelvis' upward acceleration (it is greatest at the bottom of a
     bounce), and of the braking of hands, elbows, knees and feet (its end is a kinematic beat).
-    The square root keeps a few large accents from hiding the regular ones.
-
-    Args:
-        motion: the motion.
-
-    Returns:
-        (T,) float32, 0 or more, about 1 on average; 0 throughout where nothing moves.
+    The square root keeps a few large accents from hiding the regular ones. It is about 1 on
+    average, and 0 throughout where nothing moves.
 
     Raises:
         MotionError: the motion has no frames.
     """
     body = _Body(motion)
-    parts = {"pulses": body.pulses, "bounce": body.bounce, "braking": body.braking}
-    total = np.zeros(len(body.pulses))
-    for name, (weight, least) in _ACCENTS.items():
-        size = float(np.sqrt(np.mean(parts[name] ** 2)))
-        total += weight * parts[name] / (size + least)
+    bounce = np.maximum(_smooth(body.velocity[:, 0, 1], _SMOOTH, order=1), 0)
+    limbs = np.linalg.norm(body.velocity[:, _LIMBS] - body.velocity[:, :1], axis=2)
+    braking = np.maximum(-_smooth(limbs, _SMOOTH, order=1), 0).mean(axis=1)
+    total = np.zeros(len(bounce))
+    # Where the root mean square of a part is below the last number, the part counts as none.
+    for part, weight, least in ((body.pulses, 1.0, 0.05), (bounce, 1.0, 0.2), (braking, 0.5, 0.2)):
+        total += weight * part / (float(np.sqrt(np.mean(part**2))) + least)
     return body.at_frames(np.sqrt(total))
 
 
@@ -141,8 +97,10 @@ def motion_features(motion: Motion, frame_rate: float) -> Signal:
     The columns, in order: joint positions (24 * 3) relative to the pelvis' projection on the floor,
     in a frame that turns with the body, in half statures; their velocities (24 * 3) and the pelvis'
     velocity (3) in that frame, in thirds of a stature a second; the turning of the frame (1) in
-    radians a second; :func:`foot_contacts` (4), :func:`contact_pulses` (1) and
-    :func:`motion_energy` (1). x is to the body's left, y up and z forward.
+    radians a second; :func:`foot_contacts` (4); contact pulses (1), a Gaussian of 30 ms at each
+    landing of a foot, as high as the landing is clear; and energy (1), the mean speed of the joints
+    relative to the pelvis plus the pelvis' vertical speed in m/s. x is to the body's left, y up and
+    z forward.
 
     Args:
         motion: the motion.
@@ -157,14 +115,21 @@ def motion_features(motion: Motion, frame_rate: float) -> Signal:
     if not frame_rate > 0:
         raise MotionError(f"features at {frame_rate} Hz; ask for more than 0")
     body = _Body(motion)
+    yaw, velocity = body.yaw, body.velocity
+    origin = body.joints[:, :1] * [1, 0, 1]
+    origin[..., 1] = np.percentile(body.joints[:, FEET, 1], 5)
+    placed = _in_frame(body.joints - origin, yaw)
+    relative = np.linalg.norm(velocity - velocity[:, :1], axis=2).mean(axis=1)
     columns = [
-        _in_frame(body.placed, body.yaw).reshape(len(body.yaw), -1) * _PLACE_SCALE / body.stature,
-        body.frame_velocity.reshape(len(body.yaw), -1) * _SPEED_SCALE / body.stature,
-        _in_frame(body.velocity[:, :1], body.yaw)[:, 0] * _SPEED_SCALE / body.stature,
-        _smooth(body.yaw, _SMOOTH, order=1)[:, None],
+        placed.reshape(len(yaw), -1) * _PLACE_SCALE / body.stature,
+        _smooth(placed, 1 / ANALYSIS_FRAME_RATE, order=1).reshape(len(yaw), -1)
+        * _SPEED_SCALE
+        / body.stature,
+        _in_frame(velocity[:, :1], yaw)[:, 0] * _SPEED_SCALE / body.stature,
+        _smooth(yaw, _SMOOTH, order=1)[:, None],
         body.contacts,
         body.pulses[:, None],
-        body.energy[:, None],
+        (relative + np.abs(velocity[:, 0, 1]))[:, None],
     ]
     features = np.concatenate(columns, axis=1)
     if frame_rate < ANALYSIS_FRAME_RATE:
@@ -175,7 +140,7 @@ def motion_features(motion: Motion, frame_rate: float) -> Signal:
 
 @dataclass(frozen=True)
 class _Body:
-    """A motion at the rate of analysis, and what is derived from it; each is computed once."""
+    """A motion at the rate of analysis, (n, ...), and what is derived from it."""
 
     motion: Motion
 
@@ -185,18 +150,15 @@ class _Body:
 
     @cached_property
     def _raw(self) -> Floats:
-        """(n, 24, 3) metres at the rate of analysis."""
+        """(n, 24, 3) metres, as they are."""
         given = self.motion.positions.astype(np.float64)
         if len(given) == 1 or self.motion.fps == ANALYSIS_FRAME_RATE:
             return given
+        times = np.arange(len(given)) / self.motion.fps
         last = (len(given) - 1) / self.motion.fps
-        times = np.minimum(
-            np.arange(ceil(last * ANALYSIS_FRAME_RATE - 1e-6) + 1) / ANALYSIS_FRAME_RATE, last
-        )
-        spline = make_interp_spline(
-            np.arange(len(given)) / self.motion.fps, given, k=min(3, len(given) - 1)
-        )
-        resampled: Floats = spline(times)
+        wanted = np.arange(ceil(last * ANALYSIS_FRAME_RATE - 1e-6) + 1) / ANALYSIS_FRAME_RATE
+        spline = make_interp_spline(times, given, k=min(3, len(given) - 1))
+        resampled: Floats = spline(np.minimum(wanted, last))
         return resampled
 
     @cached_property
@@ -229,39 +191,20 @@ class _Body:
         return contacts
 
     @cached_property
-    def landings(self) -> list[tuple[float, float]]:
-        """Landings of either foot: seconds, and clearness in [0, 1]."""
-        kept = []
+    def pulses(self) -> Floats:
+        """(n,) Gaussians at the landings of either foot."""
+        times = np.arange(len(self._raw)) / ANALYSIS_FRAME_RATE
+        pulses = np.zeros(len(times))
         for foot in (slice(0, 2), slice(2, 4)):
             last = -np.inf
             for time, clear in sorted(
                 found for contact in self.contacts[:, foot].T for found in _rises(contact)
             ):
                 if time - last >= _ONE_LANDING:
-                    kept.append((time, clear))
                     last = time
-        return kept
-
-    @cached_property
-    def pulses(self) -> Floats:
-        """(n,) as :func:`contact_pulses` has them."""
-        times = np.arange(len(self._raw)) / ANALYSIS_FRAME_RATE
-        pulses = np.zeros(len(times))
-        for time, clear in self.landings:
-            np.maximum(pulses, clear * np.exp(-0.5 * ((times - time) / _PULSE) ** 2), out=pulses)
+                    pulse = clear * np.exp(-0.5 * ((times - time) / _PULSE) ** 2)
+                    np.maximum(pulses, pulse, out=pulses)
         return pulses
-
-    @cached_property
-    def bounce(self) -> Floats:
-        """(n,) upward acceleration of the pelvis in m/s²; 0 where it is downward."""
-        return np.maximum(_smooth(self.velocity[:, 0, 1], _SMOOTH, order=1), 0)
-
-    @cached_property
-    def braking(self) -> Floats:
-        """(n,) mean deceleration of the limbs in m/s², relative to the pelvis."""
-        limbs = np.linalg.norm(self.velocity[:, _LIMBS] - self.velocity[:, :1], axis=2)
-        braking: Floats = np.maximum(-_smooth(limbs, _SMOOTH, order=1), 0).mean(axis=1)
-        return braking
 
     @cached_property
     def yaw(self) -> Floats:
@@ -269,25 +212,6 @@ class _Body:
         l_hip, r_hip, l_shoulder, r_shoulder = np.moveaxis(self.joints[:, _HIPS_SHOULDERS], 1, 0)
         left = l_hip - r_hip + l_shoulder - r_shoulder
         return _smooth(np.unwrap(np.arctan2(-left[:, 2], left[:, 0])), _TURN)
-
-    @cached_property
-    def placed(self) -> Floats:
-        """(n, 24, 3) metres from the point of the floor below the pelvis."""
-        origin = self.joints[:, :1] * [1, 0, 1]
-        origin[..., 1] = np.percentile(self.joints[:, FEET, 1], 5)
-        return self.joints - origin
-
-    @cached_property
-    def frame_velocity(self) -> Floats:
-        """(n, 24, 3) m/s at which the joints change their places in the body's frame."""
-        return _smooth(_in_frame(self.placed, self.yaw), 1 / ANALYSIS_FRAME_RATE, order=1)
-
-    @cached_property
-    def energy(self) -> Floats:
-        """(n,) as :func:`motion_energy` has it."""
-        relative = np.linalg.norm(self.velocity - self.velocity[:, :1], axis=2).mean(axis=1)
-        total: Floats = relative + np.abs(self.velocity[:, 0, 1])
-        return total
 
     def at_frames(self, signal: Floats) -> Signal:
         """A signal at the frames of the motion."""
@@ -307,14 +231,10 @@ def _rises(contact: Floats) -> list[tuple[float, float]]:
     found = []
     for frame in np.flatnonzero((contact[:-1] < 0.5) & (contact[1:] >= 0.5)):
         before, after = contact[frame], contact[frame + 1]
-        first, last = (
-            frame - round(_LOOK_BACK * ANALYSIS_FRAME_RATE),
-            frame + round(_LOOK_AHEAD * ANALYSIS_FRAME_RATE),
-        )
-        rise = contact[frame + 1 : last + 1].max() - contact[max(first, 0) : frame + 1].min()
-        found.append(
-            (float(frame + (0.5 - before) / (after - before)) / ANALYSIS_FRAME_RATE, float(rise))
-        )
+        highest = contact[frame + 1 : frame + _LOOK_AHEAD + 1].max()
+        rise = highest - contact[max(frame - _LOOK_BACK, 0) : frame + 1].min()
+        time = float(frame + (0.5 - before) / (after - before)) / ANALYSIS_FRAME_RATE
+        found.append((time, float(rise)))
     return found
 
 

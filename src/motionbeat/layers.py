@@ -1,4 +1,4 @@
-"""Layers of MotionBeat's towers: phase rotation, phase attention, contact-guided attention.
+"""Layers of MotionBeat's towers: phase rotation, and attention guided by phase and contact.
 
 Before attention, queries, keys and values are rotated by multiples of their token's bar phase; the
 output is rotated back. Only differences of phase remain, so the states do not depend on where the
@@ -27,15 +27,7 @@ class PhaseRotation(nn.Module):
     Channel ``c`` of the first half and channel ``c`` of the second are a pair. One half of the
     pairs, at least, never turn (k = 0). The others turn by kφ, where k goes round the harmonics of
     the bar, 1, 2, 3, and of the beat, beats_per_bar · (1, 2, …, 9), so that a beat means the same
-    angle in any metre.
-
-    Args:
-        width: number of channels, even.
-        bar: harmonics of the bar.
-        beat: harmonics of the beat.
-
-    Raises:
-        ValueError: an odd width.
+    angle in any metre. The width is even.
     """
 
     bar: Tensor
@@ -48,8 +40,6 @@ class PhaseRotation(nn.Module):
         beat: tuple[int, ...] = BEAT_HARMONICS,
     ) -> None:
         super().__init__()
-        if width % 2:
-            raise ValueError(f"phase rotation of {width} channels; give an even number")
         harmonics = itertools.cycle([(k, 0) for k in bar] + [(0, k) for k in beat])
         turning = width // 4
         bars, beats = torch.tensor(
@@ -65,17 +55,7 @@ class PhaseRotation(nn.Module):
     def forward(
         self, x: Tensor, phase: Tensor, beats_per_bar: Tensor, inverse: bool = False
     ) -> Tensor:
-        """Turn tokens.
-
-        Args:
-            x: (..., width).
-            phase: (...) bar phase in radians; whole bars change nothing.
-            beats_per_bar: broadcasts with ``phase``.
-            inverse: turn back.
-
-        Returns:
-            (..., width).
-        """
+        """Turn tokens (..., width) by (...) bar phase in radians, or back."""
         turn = torch.remainder(phase, 2 * math.pi).unsqueeze(-1)
         angle = turn * self.harmonics(beats_per_bar.unsqueeze(-1))
         cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
@@ -88,103 +68,71 @@ class PhaseRotation(nn.Module):
 class PhaseAttention(nn.Module):
     """Multi-head self-attention between tokens turned by their bar phase.
 
-    Logits also have a learned bias for the distance of two tokens in beats, which knows nothing of
-    the bar.
+    Logits have a learned bias for the distance of two tokens in beats, which knows nothing of the
+    bar. Contact guidance adds ``scale · contact`` to the logit of each attended token, with a
+    positive learned scale a head: beats on which feet strike the floor draw attention.
 
     Args:
         width: channels of a token.
         heads: number of heads; they divide the width into even parts.
         phase_rotation: False leaves the rotation out, for ablation.
+        contact_guidance: attend to contacts.
     """
 
-    def __init__(self, width: int, heads: int, phase_rotation: bool = True) -> None:
+    def __init__(
+        self, width: int, heads: int, phase_rotation: bool = True, contact_guidance: bool = False
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
         self.out_proj = nn.Linear(width, width)
         self.rotation = PhaseRotation(width // heads, beat=()) if phase_rotation else None
         self.distance_bias = nn.Parameter(torch.zeros(2 * _MAX_DISTANCE + 1, heads))
+        self.guidance = nn.Parameter(torch.zeros(heads)) if contact_guidance else None
 
-    def forward(self, x: Tensor, phase: Tensor, beats_per_bar: Tensor, mask: Tensor) -> Tensor:
-        """Attend.
+    def forward(
+        self,
+        x: Tensor,
+        phase: Tensor,
+        beats_per_bar: Tensor,
+        mask: Tensor,
+        contact: Tensor | None = None,
+    ) -> Tensor:
+        """Attend between the tokens (B, n, width) of each clip.
 
         Args:
-            x: (B, n, width).
+            x: the tokens.
             phase: (B, n) bar phase in radians.
             beats_per_bar: (B,).
             mask: (B, n) True for real tokens.
-
-        Returns:
-            (B, n, width).
+            contact: (B, n) contact strength of each token, 0 or more; needed for guidance.
         """
-        return self._attend(x, phase, beats_per_bar, self._bias(mask))
-
-    def _bias(self, mask: Tensor) -> Tensor:
-        """(B, heads, n, n) bias of the logits of the beats' distance; far below 0 for padding."""
-        place = torch.arange(mask.shape[1], device=mask.device)
-        apart = (place[:, None] - place).clamp(-_MAX_DISTANCE, _MAX_DISTANCE) + _MAX_DISTANCE
-        bias = self.distance_bias[apart].permute(2, 0, 1)
-        return bias.masked_fill(~mask[:, None, None], _MASKED)
-
-    def _attend(self, x: Tensor, phase: Tensor, beats_per_bar: Tensor, bias: Tensor) -> Tensor:
         size = (*x.shape[:2], self.heads, -1)
         query, key, value = (part.reshape(size) for part in self.qkv(x).chunk(3, dim=-1))
         bar = phase[:, :, None], beats_per_bar[:, None, None]
         if self.rotation is not None:
             query, key, value = (self.rotation(part, *bar) for part in (query, key, value))
         query, key, value = (part.transpose(1, 2) for part in (query, key, value))
-        attended = functional.scaled_dot_product_attention(query, key, value, bias.to(query.dtype))
-        attended = attended.transpose(1, 2)
+        bias = self._bias(mask, contact).to(query.dtype)
+        attended = functional.scaled_dot_product_attention(query, key, value, bias).transpose(1, 2)
         if self.rotation is not None:
             attended = self.rotation(attended, *bar, inverse=True)
         projected: Tensor = self.out_proj(attended.flatten(2))
         return projected
 
-
-class ContactGuidedAttention(PhaseAttention):
-    """Phase attention with a bias towards the beats on which feet strike the floor.
-
-    The logit of each attended token gets ``scale · contact``, with a positive learned scale a head:
-    it grows with the contact strength and vanishes without contact.
-
-    Args:
-        width: channels of a token.
-        heads: number of heads.
-        phase_rotation: False leaves the rotation out, for ablation.
-    """
-
-    def __init__(self, width: int, heads: int, phase_rotation: bool = True) -> None:
-        super().__init__(width, heads, phase_rotation)
-        self.guidance = nn.Parameter(torch.zeros(heads))
-
-    def forward(  # type: ignore[override]
-        self, x: Tensor, phase: Tensor, beats_per_bar: Tensor, mask: Tensor, contact: Tensor
-    ) -> Tensor:
-        """Attend.
-
-        Args:
-            x: (B, n, width).
-            phase: (B, n) bar phase in radians.
-            beats_per_bar: (B,).
-            mask: (B, n) True for real tokens.
-            contact: (B, n) contact strength of each token, 0 or more.
-
-        Returns:
-            (B, n, width).
-        """
-        scale = functional.softplus(self.guidance)[:, None, None]
-        guided = self._bias(mask) + scale * contact[:, None, None]
-        return self._attend(x, phase, beats_per_bar, guided)
+    def _bias(self, mask: Tensor, contact: Tensor | None) -> Tensor:
+        """(B, heads, n, n) bias of the logits; far below 0 for padding."""
+        place = torch.arange(mask.shape[1], device=mask.device)
+        apart = (place[:, None] - place).clamp(-_MAX_DISTANCE, _MAX_DISTANCE) + _MAX_DISTANCE
+        bias = self.distance_bias[apart].permute(2, 0, 1)
+        bias = bias.masked_fill(~mask[:, None, None], _MASKED)
+        if self.guidance is None or contact is None:
+            return bias
+        return bias + functional.softplus(self.guidance)[:, None, None] * contact[:, None, None]
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block: attention and an MLP, each with a residual connection.
-
-    Args:
-        attention: the attention.
-        width: channels of a token.
-        dropout: in the MLP.
-    """
+    """Pre-norm transformer block: attention and an MLP, each with a residual connection."""
 
     def __init__(self, attention: PhaseAttention, width: int, dropout: float) -> None:
         super().__init__()
@@ -199,7 +147,7 @@ class Block(nn.Module):
             nn.Dropout(dropout),
         )
 
-    def forward(self, x: Tensor, *clock: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *clock: Tensor | None) -> Tensor:
         """Map (B, n, width) tokens to the same shape; ``clock`` is passed to the attention."""
         x = x + self.attention(self.norm1(x), *clock)
         update: Tensor = self.mlp(self.norm2(x))

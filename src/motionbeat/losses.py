@@ -45,11 +45,13 @@ def soft_dtw(
         rows, columns = cost.new_tensor([[n], [m]], dtype=torch.long).expand(2, batch)
     else:
         rows, columns = (length.to(cost.device, torch.long) for length in lengths)
+        inside = []
         for length, most in ((rows, n), (columns, m)):
             if length.shape != (batch,) or ((length < 1) | (length > most)).any():
                 raise ValueError(f"lengths must be {batch} numbers in 1..{most}; got {length}")
+            inside.append(torch.arange(most, device=cost.device) < length[:, None])
         # The recursions pass over the padding too, where NaN would spread through a weight of 0.
-        cost = torch.where(_prefix(rows, n)[:, :, None] & _prefix(columns, m)[:, None], cost, 0)
+        cost = torch.where(inside[0][:, :, None] & inside[1][:, None], cost, 0)
     value: Tensor = _SoftDTW.apply(cost, gamma, rows, columns)  # type: ignore[no-untyped-call]
     return value
 
@@ -130,15 +132,7 @@ def bar_emd(p: Tensor, q: Tensor) -> Tensor:
 
     Returns:
         (...,) distances in bars: mass times the arc it moves along, 0.5 between opposite points.
-
-    Raises:
-        ValueError: the shapes differ, or there are no positions.
     """
-    if p.shape != q.shape or p.ndim == 0 or p.shape[-1] == 0:
-        raise ValueError(
-            f"masses have shapes {tuple(p.shape)} and {tuple(q.shape)}; "
-            "expected the same (..., positions > 0)"
-        )
     dtype = _accumulator(p, q)
     difference = (_distribution(p.to(dtype)) - _distribution(q.to(dtype))).cumsum(-1)
     # The value is linear in the difference, with slopes that sum to 0. Where many positions tie
@@ -153,11 +147,8 @@ def bar_emd(p: Tensor, q: Tensor) -> Tensor:
 def _distribution(mass: Tensor) -> Tensor:
     total = mass.sum(-1, keepdim=True)
     # The inner choice keeps NaN out of the gradient of the branch that is not taken.
-    return torch.where(
-        total > 0,
-        mass / torch.where(total > 0, total, 1),
-        torch.full_like(mass, 1 / mass.shape[-1]),
-    )
+    shares = mass / torch.where(total > 0, total, 1)
+    return torch.where(total > 0, shares, torch.full_like(mass, 1 / mass.shape[-1]))
 
 
 def embodied_contrastive_loss(
@@ -167,14 +158,12 @@ def embodied_contrastive_loss(
     jitter_negatives: Tensor | None = None,
     temperature: float | Tensor = 0.07,
     symmetric: bool = False,
-    group: Tensor | None = None,
 ) -> Tensor:
     """Embodied Contrastive Loss: InfoNCE with negatives that only rhythm tells apart.
 
     Per row, minus the logarithm of e^(s/t) of the pair over the sum of e^(s/t) of the pair, of the
     other motions of the batch and of the row's own negatives, with the cosine similarity s and the
     temperature t; the mean over rows. Source: MotionBeat, https://arxiv.org/abs/2510.13244.
-    Without negatives beyond the batch this is plain InfoNCE.
 
     Args:
         audio: (N, d) embeddings of music.
@@ -185,32 +174,16 @@ def embodied_contrastive_loss(
         temperature: a number, or a scalar tensor where it is learned.
         symmetric: average with the direction from motion to audio, which has the negatives of the
             batch only.
-        group: (N,) integers; rows with the same number (the same part of the same piece) are not
-            negatives of each other.
-
-    Returns:
-        The loss, a scalar.
 
     Raises:
-        ValueError: shapes do not fit, or a temperature given as a number is not positive.
+        ValueError: embeddings of different shapes.
     """
     if audio.ndim != 2 or motion.shape != audio.shape:
         raise ValueError(
             f"embeddings have shapes {tuple(audio.shape)} and {tuple(motion.shape)}; "
             "expected the same (N, d)"
         )
-    rows, width = audio.shape
     own = [negatives for negatives in (tempo_negatives, jitter_negatives) if negatives is not None]
-    for negatives in own:
-        if negatives.ndim != 3 or (negatives.shape[0], negatives.shape[2]) != (rows, width):
-            raise ValueError(
-                f"negatives have shape {tuple(negatives.shape)}; expected ({rows}, any, {width})"
-            )
-    if group is not None and group.shape != (rows,):
-        raise ValueError(f"group has shape {tuple(group.shape)}; expected ({rows},)")
-    if not isinstance(temperature, Tensor) and temperature <= 0:
-        raise ValueError(f"temperature is {temperature}; expected more than 0")
-
     dtype = _accumulator(audio, motion, *own)
     with torch.autocast(audio.device.type, enabled=False):
         a, b, *rest = (
@@ -218,11 +191,8 @@ def embodied_contrastive_loss(
             for x, scale in ((audio, temperature), (motion, 1), *((x, 1) for x in own))
         )
         batch = a @ b.T
-        if group is not None:
-            same = group[:, None] == group
-            batch = batch.masked_fill(same.fill_diagonal_(False), -torch.inf)
         logits = torch.cat([batch, *(torch.einsum("nd,nkd->nk", a, x) for x in rest)], dim=1)
-        pairs = torch.arange(rows, device=audio.device)
+        pairs = torch.arange(len(audio), device=audio.device)
         loss = functional.cross_entropy(logits, pairs)
         return (loss + functional.cross_entropy(batch.T, pairs)) / 2 if symmetric else loss
 
@@ -274,8 +244,8 @@ def structural_rhythm_alignment_loss(
         Means over the batch, in which a clip without beats counts as 0.
 
     Raises:
-        ValueError: shapes do not fit, padding comes before a beat, or a beat of a clip stands
-            outside its bar.
+        ValueError: pulses of different shapes, padding before a beat, or a beat of a clip outside
+            its bar.
     """
     shape = audio_pulses.shape
     if len(shape) != 3 or motion_pulses.shape != shape:
@@ -283,13 +253,6 @@ def structural_rhythm_alignment_loss(
             f"pulses have shapes {tuple(shape)} and {tuple(motion_pulses.shape)}; "
             "expected the same (B, beats, P)"
         )
-    for name, tensor, expected in (
-        ("mask", mask, shape[:2]),
-        ("bar_position", bar_position, shape[:2]),
-        ("beats_per_bar", beats_per_bar, shape[:1]),
-    ):
-        if tensor.shape != expected:
-            raise ValueError(f"{name} has shape {tuple(tensor.shape)}; expected {tuple(expected)}")
     if (mask[:, 1:] & ~mask[:, :-1]).any():
         raise ValueError("mask has padding before a beat; expected all beats first")
     if (mask & ((bar_position < 0) | (bar_position >= beats_per_bar[:, None]))).any():
@@ -319,35 +282,17 @@ def _beat_divergence(x: Tensor, y: Tensor, beats: Tensor, gamma: float) -> Tenso
     return (xy - (xx + yy) / 2) / beats
 
 
-def accent_mass(pulses: Tensor, bar_position: Tensor, beats_per_bar: int) -> Tensor:
-    """How much of a rhythm curve, or of motion energy, falls on each position of the bar.
-
-    Args:
-        pulses: (B, beats, P) curve at P positions of each beat, 0 at padding.
-        bar_position: (B, beats) integers, where in its bar a beat stands, 0 for a downbeat.
-        beats_per_bar: length of the bar, the same for all clips.
-
-    Returns:
-        (B, beats_per_bar * P), summed over the bars of each clip.
-    """
-    place = bar_position.clamp(0, beats_per_bar - 1)
-    where = functional.one_hot(place, beats_per_bar).to(pulses.dtype)
-    with torch.autocast(pulses.device.type, enabled=False):
-        return torch.einsum("ntk,ntp->nkp", where, pulses).flatten(1)
-
-
 def _bar_distance(x: Tensor, y: Tensor, bar_position: Tensor, beats_per_bar: Tensor) -> Tensor:
-    """:func:`bar_emd`, (B,), of the accent masses of (B, beats, P) pulses, 0 at padding."""
+    """:func:`bar_emd`, (B,), of what of (B, beats, P) pulses falls on each position of the bar."""
     distance = x.new_zeros(len(x))
     for metre in set(beats_per_bar.tolist()):
         rows = (beats_per_bar == metre).nonzero()[:, 0]
-        masses = [accent_mass(z[rows], bar_position[rows], metre) for z in (x, y)]
+        place = bar_position[rows].clamp(0, metre - 1)
+        where = functional.one_hot(place, metre).to(x.dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            masses = [torch.einsum("ntk,ntp->nkp", where, z[rows]).flatten(1) for z in (x, y)]
         distance = distance.index_add(0, rows, bar_emd(*masses))
     return distance
-
-
-def _prefix(lengths: Tensor, size: int) -> Tensor:
-    return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
 def _accumulator(*tensors: Tensor) -> torch.dtype:

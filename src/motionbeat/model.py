@@ -8,7 +8,7 @@ between and on beats need no finer tokens.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from motionbeat.encoder import Encoder
 from motionbeat.kinematics import FEATURES, PULSES
-from motionbeat.layers import Block, ContactGuidedAttention, PhaseAttention, PhaseRotation
-from motionbeat.rhythm import accent_curve, beat_grid, onset_envelope
+from motionbeat.layers import Block, PhaseAttention, PhaseRotation
+from motionbeat.rhythm import music_grid
 from motionbeat.spectrum import LogMelSpectrum
 from motionbeat.tokens import POSITIONS, Clock, beat_synchronous
 
@@ -51,15 +51,7 @@ _MEAN_SPECTRUM_DROPOUT = 0.3  # share of training clips whose mean spectrum is h
 
 @dataclass(frozen=True)
 class Size:
-    """Size of the two towers.
-
-    Attributes:
-        width: channels of a token.
-        heads: of each attention.
-        audio_blocks: blocks of the audio tower.
-        motion_blocks: blocks of the motion tower.
-        dropout: in the MLPs.
-    """
+    """Size of the two towers: channels of a token, heads of each attention, blocks, dropout."""
 
     width: int
     heads: int
@@ -79,16 +71,23 @@ SIZES = {
 class Tower(nn.Module):
     """Base of both towers: stem, blocks, and the heads that read interpolated states.
 
-    Args:
-        features: columns of the input frames.
-        extras: columns added to each token.
-        size: of the tower.
-        attention: the attention of each block.
+    Frames have ``features`` columns; ``extras`` columns are added to each token.
     """
 
     def __init__(
-        self, features: int, extras: int, size: Size, attention: Sequence[PhaseAttention]
+        self,
+        features: int,
+        extras: int,
+        size: Size,
+        blocks: int,
+        phase_rotation: bool,
+        contact_guidance: bool = False,
     ) -> None:
+        # Made before the stem, as the draws of their weights follow the order of construction.
+        attention = [
+            PhaseAttention(size.width, size.heads, phase_rotation, contact_guidance)
+            for _ in range(blocks)
+        ]
         super().__init__()
         width = size.width
         self.stem = nn.ModuleList(
@@ -106,7 +105,7 @@ class Tower(nn.Module):
 
     def encode(
         self, frames: Tensor, frame_rate: float, clock: Clock, extras: Tensor,
-        contact: Tensor | None,
+        contact: Tensor | None = None,
     ) -> list[Tensor]:  # fmt: skip
         """States (B, n, width) of the beats: the tokens, then the output of each block."""
         mask = clock.mask.repeat_interleave(POSITIONS, dim=1).unsqueeze(1)
@@ -120,10 +119,10 @@ class Tower(nn.Module):
         windows = _Windows(clock.mask)
         phase, mask = windows.cut(clock.phase), windows.cut(clock.mask)
         metre = clock.beats_per_bar.repeat_interleave(windows.count, dim=0)
-        guide = [] if contact is None else [windows.cut(contact)]
+        contact = None if contact is None else windows.cut(contact)
         x = windows.cut(x)
         for block in self.blocks:
-            x = block(x, phase, metre, mask, *guide)
+            x = block(x, phase, metre, mask, contact)
             states.append(windows.join(x))
         states[-1] = self.norm(states[-1])
         return states
@@ -137,19 +136,12 @@ class Tower(nn.Module):
         return rotated
 
     def embed(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
-        """Embeddings of clips.
+        """Embeddings (B, d) of clips, of unit length.
 
         Two parts of equal length beside each other: the clip embedding, from the mean state of the
-        beats, and the time embedding, from interpolated states frame by frame less their mean. So
-        the cosine of two embeddings is the mean of two cosines.
-
-        Args:
-            states: (B, n, width).
-            clock: the beats of the clips.
-            seconds: (B, F) times of the frames, the same for all clips to be compared.
-
-        Returns:
-            (B, d) of unit length.
+        beats, and the time embedding, from states at (B, F) seconds less their mean. So the cosine
+        of two embeddings is the mean of two cosines. The times are the same for all clips to be
+        compared.
         """
         weights = clock.mask.unsqueeze(-1) / clock.mask.sum(dim=1)[:, None, None]
         clip = self.clip_head((states * weights).sum(dim=1))
@@ -167,31 +159,15 @@ class Tower(nn.Module):
 class AudioTower(Tower):
     """The tower of music.
 
-    Args:
-        size: of the tower.
-        phase_rotation: False leaves phase rotation out of the attention, for ablation.
+    The mean spectrum is subtracted from the frames, which makes them blind to loudness and
+    equalisation, and added to every token as an input of its own.
     """
 
     def __init__(self, size: Size, phase_rotation: bool = True) -> None:
-        attention = [
-            PhaseAttention(size.width, size.heads, phase_rotation) for _ in range(size.audio_blocks)
-        ]
-        super().__init__(BANDS, 2 + BANDS, size, attention)
+        super().__init__(BANDS, 2 + BANDS, size, size.audio_blocks, phase_rotation)
 
     def forward(self, log_mel: Tensor, lengths: Tensor, clock: Clock) -> list[Tensor]:
-        """Encode spectra.
-
-        The mean spectrum is subtracted from the frames, which makes them blind to loudness and
-        equalisation, and added to every token as an input of its own.
-
-        Args:
-            log_mel: (B, T, BANDS) at ``AUDIO_FRAME_RATE``.
-            lengths: (B,) valid frames of each clip.
-            clock: the beats.
-
-        Returns:
-            States (B, n, width): the tokens', then each block's.
-        """
+        """Encode (B, T, BANDS) at ``AUDIO_FRAME_RATE``, (B,) valid frames, as ``encode`` does."""
         mask = (torch.arange(log_mel.shape[1], device=lengths.device) < lengths[:, None])[..., None]
         mean = (log_mel * mask).sum(dim=1, keepdim=True) / lengths[:, None, None]
         mean_spectrum = mean - _MEAN_LEVEL
@@ -200,7 +176,7 @@ class AudioTower(Tower):
             kept = torch.rand(shape, device=mean.device) >= _MEAN_SPECTRUM_DROPOUT
             mean_spectrum = mean_spectrum * kept
         frames = (log_mel - mean) * mask
-        return self.encode(frames, AUDIO_FRAME_RATE, clock, self.extras(mean_spectrum, clock), None)
+        return self.encode(frames, AUDIO_FRAME_RATE, clock, self.extras(mean_spectrum, clock))
 
     def extras(self, mean_spectrum: Tensor, clock: Clock) -> Tensor:
         """(B, 1, 2 + BANDS) inputs of every token beside its frames."""
@@ -209,39 +185,18 @@ class AudioTower(Tower):
 
 
 class MotionTower(Tower):
-    """The tower of motion.
-
-    Args:
-        size: of the tower.
-        phase_rotation: False leaves phase rotation out of the attention, for ablation.
-        contact_guidance: False leaves contact guidance out of the attention, for ablation.
-    """
+    """The tower of motion."""
 
     def __init__(
         self, size: Size, phase_rotation: bool = True, contact_guidance: bool = True
     ) -> None:
-        kind = ContactGuidedAttention if contact_guidance else PhaseAttention
-        attention = [
-            kind(size.width, size.heads, phase_rotation) for _ in range(size.motion_blocks)
-        ]
-        super().__init__(FEATURES, 2, size, attention)
-        self.contact_guidance = contact_guidance
+        super().__init__(FEATURES, 2, size, size.motion_blocks, phase_rotation, contact_guidance)
 
     def forward(self, features: Tensor, clock: Clock) -> list[Tensor]:
-        """Encode motion.
-
-        Args:
-            features: (B, T, FEATURES) at ``MOTION_FRAME_RATE``; 0 beyond the end of a clip.
-            clock: the beats.
-
-        Returns:
-            States (B, n, width): the tokens', then each block's.
-        """
+        """Encode (B, T, FEATURES) at ``MOTION_FRAME_RATE``, as ``encode`` does."""
         metre = (clock.beats_per_bar == 3)[:, None, None].to(features.dtype)
-        contact = None
-        if self.contact_guidance:
-            pulses = beat_synchronous(features[..., PULSES : PULSES + 1], MOTION_FRAME_RATE, clock)
-            contact = pulses.reshape(len(metre), -1, POSITIONS).amax(dim=2)
+        pulses = beat_synchronous(features[..., PULSES : PULSES + 1], MOTION_FRAME_RATE, clock)
+        contact = pulses.reshape(len(metre), -1, POSITIONS).amax(dim=2)
         return self.encode(features, MOTION_FRAME_RATE, clock, metre, contact)
 
 
@@ -275,22 +230,14 @@ class AudioFrontend(nn.Module):
     def forward(self, waveform: Tensor) -> tuple[Tensor, Clock]:
         """Map (B, T) samples at ``SAMPLE_RATE`` to (B, frames, BANDS) and the tracked beats."""
         log_mel = self.spectrum(waveform)
-        grids = [
-            beat_grid(
-                onset_envelope(one, AUDIO_FRAME_RATE),
-                accent_curve(one, AUDIO_FRAME_RATE),
-                AUDIO_FRAME_RATE,
-            )
-            for one in log_mel.float().cpu().numpy()
-        ]
+        grids = [music_grid(one, AUDIO_FRAME_RATE)[1] for one in log_mel.float().cpu().numpy()]
         return log_mel, Clock.of(grids).to(log_mel.device)
 
 
 class _Windows:
     """Cuts sequences of beats into overlapping windows, and joins their middles again.
 
-    The window that gives a beat's state depends on the beat's number alone, so a clip has the same
-    states in any batch.
+    The window of a beat depends on its number alone, so a clip has the same states in any batch.
     """
 
     def __init__(self, mask: Tensor) -> None:
@@ -320,11 +267,7 @@ class _Windows:
 
 
 class MotionBeatEncoder(Encoder):
-    """The audio tower as a frozen encoder: its states, interpolated at a fixed frame rate.
-
-    Args:
-        model: the towers; only the audio tower is used.
-    """
+    """The audio tower of a model as a frozen encoder: states interpolated at a fixed rate."""
 
     context = math.inf
 
@@ -364,9 +307,8 @@ class MotionBeatEncoder(Encoder):
             low, high = max(0, int(times[0]) - 1), int(times[1]) + 3
             start = low / AUDIO_FRAME_RATE
             part = clock.beats(first, last, start)
-            states = self.tower.encode(
-                log_mel[:, low:high] - mean, AUDIO_FRAME_RATE, part, extras, None
-            )
+            frames = log_mel[:, low:high] - mean
+            states = self.tower.encode(frames, AUDIO_FRAME_RATE, part, extras)
             count = len(place) if last == beats else int((place < first + _CHUNK + edge).sum())
             for here in torch.split(seconds[:, done:count] - start, _FRAMES, dim=1):
                 yield torch.cat([self.tower.interpolate_states(one, part, here) for one in states])

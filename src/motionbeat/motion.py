@@ -90,9 +90,7 @@ class Motion:
     def load(cls, path: str | Path, fps: float | None = None) -> "Motion":
         """Read a motion written as :meth:`arrays`; pickled arrays are refused.
 
-        Args:
-            path: of the file.
-            fps: frames a second, whatever the file says; needed where it does not say.
+        ``fps`` is taken whatever the file says, and needed where it does not say.
 
         Raises:
             MotionError: the file is missing, no archive, damaged, lacks an array, or holds no
@@ -106,9 +104,7 @@ class Motion:
                     fps = float(arrays["fps"])
         except Exception as error:  # a stranger's file may fail in any way
             # NumPy's own words advise to unpickle it.
-            reason = "no .npz with numbers positions and fps"
-            if isinstance(error, OSError) and error.strerror:
-                reason = error.strerror
+            reason = getattr(error, "strerror", None) or "no .npz with numbers positions and fps"
             raise MotionError(f"{path}: unreadable motion ({reason}); generate it again") from error
         if fps is None:
             raise MotionError(f"{path}: has no frame rate; say it by --fps")
@@ -119,10 +115,5 @@ class Motion:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """The named arrays of a ``.npz`` file that :meth:`load` reads."""
-        arrays: dict[str, NDArray[np.generic]] = {
-            "positions": self.positions,
-            "fps": np.array(self.fps),
-        }
-        if self.contacts is not None:
-            arrays["contacts"] = self.contacts
-        return arrays
+        contacts = {} if self.contacts is None else {"contacts": self.contacts}
+        return {"positions": self.positions, "fps": np.array(self.fps), **contacts}

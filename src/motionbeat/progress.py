@@ -1,4 +1,4 @@
-"""What people see of a training by Lightning: a progress bar, and no advice."""
+"""What people see of a training by Lightning: its progress, and no advice."""
 
 import logging
 import warnings
@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 
 class StepBar(Callback):
-    """Advance a progress bar by one for each training step."""
+    """Advance a progress bar by one for each training step or predicted batch."""
 
     def __init__(self, progress: Progress, label: str) -> None:
         self.progress = progress
@@ -18,16 +18,23 @@ class StepBar(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar; after an interruption, from where training goes on."""
-        total = trainer.estimated_stepping_batches
-        self.id = self.progress.add_task(self.label, total=total, completed=trainer.global_step)
+        total, self.done = trainer.estimated_stepping_batches, trainer.global_step
+        self.id = self.progress.add_task(self.label, total=total, completed=self.done)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Advance it."""
-        self.progress.advance(self.id)
+        self.progress.advance(self.id, trainer.global_step - self.done)
+        self.done = trainer.global_step
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take it away."""
-        self.progress.remove_task(self.id)
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the bar."""
+        self.id = self.progress.add_task(self.label, total=sum(trainer.num_predict_batches))
+
+    def on_predict_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, *_: object
+    ) -> None:
+        """Advance it."""
+        self.progress.advance(self.id)
 
 
 @contextmanager

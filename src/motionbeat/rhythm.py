@@ -64,10 +64,6 @@ class BeatGrid:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def beat(self, seconds: Times) -> Times:
-        """The running number of the beat at each moment, with its fraction."""
-        return np.interp(seconds, self.times, np.arange(len(self.times)))
-
 
 def uniform_grid(duration: float) -> BeatGrid:
     """Beats at 120 BPM in bars of four from 0 s: the grid of what has no beat of its own."""
@@ -78,42 +74,38 @@ def uniform_grid(duration: float) -> BeatGrid:
 
 
 def mistaken_grid(grid: BeatGrid, rng: np.random.Generator) -> BeatGrid:
-    """A grid with one of the errors of beat trackers: octave, half a beat, place of the bar.
-
-    Args:
-        grid: the beats.
-        rng: draws the error.
-    """
+    """A grid with one of the errors of beat trackers: octave, half a beat, place of the bar."""
     times, metre = grid.times, grid.beats_per_bar
     error = rng.choice(["double", "half", "offbeat", "bar"])
     middles = (times[:-1] + times[1:]) / 2
     if error == "double":
         times = np.sort(np.concatenate([times, middles]))
     elif error == "half" and len(times) > 4:
-        times = times[int(rng.integers(2)) :: 2]
-        times = np.concatenate([times, [2 * times[-1] - times[-2]]])
-        times = np.concatenate([[2 * times[0] - times[1]], times])
+        times = _extended(times[int(rng.integers(2)) :: 2])
     elif error == "offbeat" and len(middles) > 1:
-        times = np.concatenate(
-            [[2 * middles[0] - middles[1]], middles, [2 * middles[-1] - middles[-2]]]
-        )
+        times = _extended(middles)
     positions = (np.arange(len(times) - 1) + int(rng.integers(metre))) % metre
     return BeatGrid(times, positions, metre)
 
 
+def _extended(times: Times) -> Times:
+    """One beat more on either side."""
+    first, last = 2 * times[0] - times[1], 2 * times[-1] - times[-2]
+    return np.concatenate([[first], times, [last]])
+
+
+def music_grid(log_mel: NDArray[np.float32], rate: float) -> tuple[Curve, BeatGrid]:
+    """Onset envelope and beats of (frames, bands) of music at so many frames a second."""
+    envelope = onset_envelope(log_mel, rate)
+    return envelope, beat_grid(envelope, accent_curve(log_mel, rate), rate)
+
+
 def onset_envelope(log_mel: NDArray[np.float32], rate: float) -> Curve:
-    """How strongly something sets in at each frame.
+    """How strongly something sets in at each frame of (frames, bands), low bands first.
 
     Rises of each band over its neighbourhood two frames before (Böck & Widmer, "Maximum filter
     vibrato suppression for onset detection", 2013), averaged over the bands with more weight on the
-    low ones, less the mean over a second.
-
-    Args:
-        log_mel: (frames, bands), low bands first.
-        rate: frames a second.
-
-    Returns:
-        (frames,) non-negative, with a deviation of 1 unless nothing ever sets in.
+    low ones, :func:`sharpened`.
     """
     overall, low = _rises(log_mel)
     return sharpened(overall + _LOW_WEIGHT * low, rate)
@@ -126,31 +118,18 @@ def sharpened(envelope: NDArray[np.floating], rate: float) -> Curve:
 
 
 def accent_curve(log_mel: NDArray[np.float32], rate: float) -> Curve:
-    """What tells a downbeat: low onsets, and a change of sound between before and after.
-
-    Args:
-        log_mel: (frames, bands), low bands first.
-        rate: frames a second.
-
-    Returns:
-        (frames,), of mean 0 and about unit size.
-    """
-    _, low = _rises(log_mel)
-    low = gaussian_filter1d(low, 0.03 * rate)
+    """What tells a downbeat in (frames, bands): low onsets and a change of sound; of mean 0."""
+    low = gaussian_filter1d(_rises(log_mel)[1], 0.03 * rate)
     novelty = _novelty(log_mel, max(1, round(_NOVELTY_SPAN * rate)))
-    return np.asarray(_standardised(low) + _standardised(novelty), np.float32)
+    parts = [(curve - curve.mean()) / max(float(curve.std()), 1e-6) for curve in (low, novelty)]
+    return np.asarray(parts[0] + parts[1], np.float32)
 
 
 def beat_grid(envelope: Curve, accents: Curve, rate: float) -> BeatGrid:
-    """Find the beats and bars of a clip.
+    """Find the beats and bars of a clip; the grid covers all frames.
 
-    Args:
-        envelope: (frames,) how strongly something happens at each frame; frame ``i`` at ``i/rate``.
-        accents: (frames,) how much each frame sounds or looks like a downbeat.
-        rate: frames a second.
-
-    Returns:
-        A grid that covers all frames; a uniform one where no beat is found.
+    The envelope (frames,) tells how strongly something happens at ``i / rate`` seconds, the accents
+    (frames,) how much it sounds or looks like a downbeat.
     """
     duration = len(envelope) / rate
     smooth = gaussian_filter1d(envelope.astype(np.float64), _SMOOTHING * rate)
@@ -198,11 +177,6 @@ def _novelty(log_mel: NDArray[np.float32], span: int) -> Times:
     return novelty
 
 
-def _standardised(curve: NDArray[np.floating]) -> Times:
-    standardised: Times = (curve - curve.mean()) / max(float(curve.std()), 1e-6)
-    return standardised
-
-
 def _local_periods(envelope: Times, rate: float) -> tuple[Times, float]:
     """(frames,) beat period in frames, and how clearly the envelope repeats, at most about 1."""
     step, size = round(_STEP * rate), round(_WINDOW * rate)
@@ -237,8 +211,8 @@ def _local_periods(envelope: Times, rate: float) -> tuple[Times, float]:
     chosen = np.array(path[::-1])
     background = np.median(strength, axis=1)
     clarity = strength[np.arange(len(chosen)), chosen] - background
-    periods = np.interp(np.arange(len(envelope)), np.arange(len(chosen)) * step,
-                        60 * rate / _TEMPI[chosen])  # fmt: skip
+    places = np.arange(len(chosen)) * step
+    periods = np.interp(np.arange(len(envelope)), places, 60 * rate / _TEMPI[chosen])
     return periods, float(clarity.max())
 
 
@@ -281,13 +255,9 @@ def _covering(beats: Times, duration: float) -> Times:
     first, last = beats[1] - beats[0], beats[-1] - beats[-2]
     before = int(np.ceil(round(beats[0] / first, 6)))
     after = int(np.ceil(round((duration - beats[-1]) / last, 6)))
-    return np.concatenate(
-        [
-            beats[0] - first * np.arange(before, 0, -1),
-            beats,
-            beats[-1] + last * np.arange(1, after + 1),
-        ]
-    )
+    earlier = beats[0] - first * np.arange(before, 0, -1)
+    later = beats[-1] + last * np.arange(1, after + 1)
+    return np.concatenate([earlier, beats, later])
 
 
 def _bars(weights: Times) -> tuple[int, int]:

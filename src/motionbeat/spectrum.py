@@ -11,11 +11,8 @@ class AmplitudeSpectrum(nn.Module):
     """Centred short-time Fourier magnitudes in which a full-scale sine has the height 1.
 
     The signal is padded with zeros, so a file's first and last frames see silence beyond its ends
-    and an input of a single sample still gives a frame.
-
-    Args:
-        fft_size: length of the transform and of its Hann window, in samples.
-        hop: distance of frames in samples.
+    and an input of a single sample still gives a frame. The Hann window is as long as the transform
+    of ``fft_size`` samples.
     """
 
     window: Tensor
@@ -28,25 +25,14 @@ class AmplitudeSpectrum(nn.Module):
     def forward(self, waveform: Tensor) -> Tensor:
         """Map (B, T) samples to (B, frames, fft_size / 2 + 1) with frame ``i`` at ``i * hop``."""
         spectrum = torch.stft(
-            waveform,
-            self.fft_size,
-            self.hop,
-            window=self.window,
-            pad_mode="constant",
+            waveform, self.fft_size, self.hop, window=self.window, pad_mode="constant",
             return_complex=True,
-        )
+        )  # fmt: skip
         return spectrum.abs().mT * (2 / self.window.sum())
 
 
 class LogMelSpectrum(nn.Module):
-    """Mel-band amplitudes under ``log(1 + 1000 x)``, free of any statistics of the input.
-
-    Args:
-        sample_rate: of the waveform, in Hz; the bands reach up to its half.
-        hop: distance of frames in samples.
-        bands: number of mel bands (Slaney's scale).
-        fft_size: length of the analysis window in samples.
-    """
+    """Mel-band amplitudes (Slaney's scale, up to half the sample rate), ``log(1 + 1000 x)``."""
 
     filters: Tensor
 

@@ -36,20 +36,17 @@ class Clock(NamedTuple):
     @classmethod
     def of(cls, grids: Sequence[BeatGrid]) -> "Clock":
         """Pad grids to the longest."""
-        longest = max(len(grid) for grid in grids)
-        times = np.stack(
-            [
-                np.concatenate([grid.times, grid.times[-1] + np.arange(1, longest - len(grid) + 1)])
-                for grid in grids
-            ]
-        )
-        positions = np.stack([np.pad(grid.positions, (0, longest - len(grid))) for grid in grids])
-        lengths = torch.tensor([len(grid) for grid in grids])
+        lengths = [len(grid) for grid in grids]
+        padding = [max(lengths) - length for length in lengths]
+        times, positions = [], []
+        for grid, more in zip(grids, padding, strict=True):
+            times.append(np.append(grid.times, grid.times[-1] + np.arange(1, more + 1)))
+            positions.append(np.pad(grid.positions, (0, more)))
         return cls(
-            torch.from_numpy(times),
-            torch.from_numpy(positions),
+            torch.from_numpy(np.stack(times)),
+            torch.from_numpy(np.stack(positions)),
             torch.tensor([grid.beats_per_bar for grid in grids]),
-            torch.arange(longest) < lengths[:, None],
+            torch.arange(max(lengths)) < torch.tensor(lengths)[:, None],
         )
 
     def to(self, device: torch.device | str) -> "Clock":
@@ -79,39 +76,37 @@ class Clock(NamedTuple):
         """(B, n) length of the beats in seconds."""
         return self.times.diff(dim=1)
 
-    def position_times(self, positions: int = POSITIONS) -> Tensor:
-        """(B, n, positions) seconds of evenly spaced positions in each beat, from its start."""
-        part = torch.arange(positions, device=self.times.device) / positions
+    @property
+    def _last(self) -> Tensor:
+        """(B, 1) number of the last real beat."""
+        return self.mask.sum(dim=1, keepdim=True) - 1
+
+    def position_times(self) -> Tensor:
+        """(B, n, POSITIONS) seconds of evenly spaced positions in each beat, from its start."""
+        part = torch.arange(POSITIONS, device=self.times.device) / POSITIONS
         return self.times[:, :-1, None] + part * self.periods[..., None]
 
     def beat(self, seconds: Tensor) -> Tensor:
         """(B, F) running number of the beat, with its fraction, at (B, F) seconds."""
-        last = self.mask.sum(dim=1, keepdim=True) - 1
         seconds = seconds.to(self.times.dtype).contiguous()
         index = torch.searchsorted(self.times, seconds, right=True) - 1
-        index = torch.minimum(index.clamp_min(0), last)
+        index = torch.minimum(index.clamp_min(0), self._last)
         start, period = self.times.gather(1, index), self.periods.gather(1, index)
         return index + (seconds - start) / period
 
     def phase_at(self, seconds: Tensor) -> Tensor:
         """(B, F) float64 bar phase in radians at (B, F) seconds."""
         beat = self.beat(seconds)
-        last = self.mask.sum(dim=1, keepdim=True) - 1
-        index = torch.minimum(beat.detach().floor().long().clamp_min(0), last)
+        index = torch.minimum(beat.detach().floor().long().clamp_min(0), self._last)
         place = self.positions.gather(1, index) + beat - index
         return 2 * math.pi * place / self.beats_per_bar[:, None]
 
     def interpolate(self, states: Tensor, seconds: Tensor) -> Tensor:
-        """Linear interpolation of the states of the beats, which stand at their middles.
+        """States (B, n, width) of the beats at (B, F) seconds, on straight lines.
 
-        Args:
-            states: (B, n, width).
-            seconds: (B, F).
-
-        Returns:
-            (B, F, width); the first and last state are held beyond the ends.
+        States stand at the middles of beats; the first and last are held beyond the ends.
         """
-        last = (self.mask.sum(dim=1, keepdim=True) - 1).to(self.times.dtype)
+        last = self._last.to(self.times.dtype)
         place = torch.minimum((self.beat(seconds) - 0.5).clamp_min(0), last)
         low = place.floor()
         part = (place - low).unsqueeze(-1).to(states.dtype)
@@ -121,19 +116,11 @@ class Clock(NamedTuple):
 
 
 def beat_synchronous(frames: Tensor, frame_rate: float, clock: Clock) -> Tensor:
-    """Average frames over the positions of each beat.
+    """Average frames (B, T, width) over the positions of each beat, (B, n * POSITIONS, width).
 
     Frame ``i`` covers the time from (i - 1/2) / frame_rate to (i + 1/2) / frame_rate. The averages
     are exact integrals, so positions shorter than a frame are interpolated and none is lost. Beyond
-    the first and last frame everything is 0.
-
-    Args:
-        frames: (B, T, width).
-        frame_rate: of the frames (Hz).
-        clock: the beats.
-
-    Returns:
-        (B, n * POSITIONS, width); 0 at padding.
+    the first and last frame, and at padding, everything is 0.
     """
     sums = torch.nn.functional.pad(frames.double().cumsum(dim=1), (0, 0, 1, 0))
     edges = torch.cat([clock.position_times().flatten(1), clock.times[:, -1:]], dim=1)

@@ -51,7 +51,8 @@ def save_weights(model: MotionBeat, architecture: dict[str, Any], path: Path) ->
 def from_pretrained(name: str | Path = "motionbeat-small") -> MotionBeatEncoder:
     """The frozen music encoder of shipped weights, or of a file; see :func:`load_model`."""
     model = load_model(name)
-    card = CARDS.get(str(name)) or EncoderCard(
+    encoder = MotionBeatEncoder(model)
+    vars(encoder)["card"] = CARDS.get(str(name)) or EncoderCard(
         name=Path(name).stem,
         revision=_digest(Path(name))[:12],
         sample_rate=SAMPLE_RATE,
@@ -63,42 +64,34 @@ def from_pretrained(name: str | Path = "motionbeat-small") -> MotionBeatEncoder:
         training_data=(),
         source=str(name),
     )
-    kind = type("PretrainedMotionBeat", (MotionBeatEncoder,), {"card": card})
-    encoder: MotionBeatEncoder = kind(model)
     return encoder
 
 
 def load_model(name: str | Path) -> MotionBeat:
-    """The towers of shipped weights, or of a file.
+    """The towers of shipped weights, or of a file, frozen and in evaluation mode.
 
     Args:
         name: ``motionbeat-small``, or a ``.safetensors`` file that ``motionbeat pretrain`` wrote.
-
-    Returns:
-        The model in evaluation mode, its weights frozen.
 
     Raises:
         WeightsError: no such weights; a file of another kind, which is never unpickled; a digest
             that differs from the published one; a file that is damaged, or holds another model.
     """
     known = json.loads((FOLDER / "sha256.json").read_text())
-    path = Path(name)
-    if str(name) in known:
-        path = FOLDER / f"{name}.safetensors"
-    elif path.suffix != ".safetensors":
+    published = known.get(str(name))
+    path = FOLDER / f"{name}.safetensors" if published else Path(name)
+    if path.suffix != ".safetensors":
         raise WeightsError(
             f"no weights '{name}'; give {' or '.join(known)}, or a .safetensors file written by "
             "motionbeat pretrain (other kinds of checkpoints may run code and are not read)"
         )
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; check the path or install motionbeat again")
-    if str(name) in known:
-        digest = _digest(path)
-        if digest != known[str(name)]:
-            raise WeightsError(
-                f"{path}: its SHA-256 is {digest[:12]}..., not the published "
-                f"{known[str(name)][:12]}...; install motionbeat again"
-            )
+    if published and (digest := _digest(path)) != published:
+        raise WeightsError(
+            f"{path}: its SHA-256 is {digest[:12]}..., not the published {published[:12]}...; "
+            "install motionbeat again"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             architecture = json.loads((file.metadata() or {})[_CONFIGURATION])
@@ -108,22 +101,14 @@ def load_model(name: str | Path) -> MotionBeat:
         raise WeightsError(
             f"{path}: holds no MotionBeat weights ({error}); write it by motionbeat pretrain"
         ) from error
-    expected = model.state_dict()
-    if wrong := [
-        key for key in expected.keys() | state.keys()
-        if key not in expected or key not in state or expected[key].shape != state[key].shape
-    ]:  # fmt: skip
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
         raise WeightsError(
-            f"{path}: {len(wrong)} tensors, such as {min(wrong)}, do not fit the size "
-            f"{architecture.get('size')} it claims to be; write it by motionbeat pretrain"
-        )
-    model.load_state_dict(state)
+            f"{path}: its tensors do not fit the size {architecture.get('size')} it claims to be; "
+            "write it by motionbeat pretrain"
+        ) from error
     return model.eval().requires_grad_(False)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def untrained() -> MotionBeat:
@@ -131,3 +116,8 @@ def untrained() -> MotionBeat:
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         return MotionBeat("small").eval().requires_grad_(False)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

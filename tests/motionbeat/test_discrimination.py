@@ -1,5 +1,3 @@
-"""Rhythm discrimination by hand, and at chance."""
-
 import numpy as np
 import pytest
 

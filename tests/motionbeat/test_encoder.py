@@ -39,17 +39,8 @@ class Pair(Strided):
         return super().forward(waveform), None
 
 
-class Undefined(Strided):
-    def forward(self, waveform):
-        return super().forward(waveform) / 0
-
-
 def wrapped(module, **changes):
     return wrap(module, **({"sample_rate": 8000, "frame_rate": 100} | changes))
-
-
-def revision(module):
-    return wrapped(module).card.revision
 
 
 @pytest.mark.parametrize(("kind", "layers"), [(Strided, 1), (Layered, 2)])
@@ -57,10 +48,12 @@ def test_layers_and_width_are_found_by_running_the_module(kind, layers):
     encoder = wrapped(kind())
     card = encoder.card
     assert (card.name, card.layers, card.width, card.parameters) == (kind.__name__, layers, 4, 328)
-    assert (card.sample_rate, card.frame_rate) == (8000, 100.0)
-    states = encoder(torch.rand(2, 16000))
-    assert states.shape == (2, layers, 200, 4)
+    assert (card.sample_rate, card.frame_rate, encoder.context) == (8000, 100.0, 5.0)
+    assert encoder(torch.rand(2, 16000)).shape == (2, layers, 200, 4)
     assert encode(encoder, np.zeros(16000, np.float32)).shape[1:] == (layers, 4)
+    again = pickle.loads(pickle.dumps(encoder))
+    assert again.card == encoder.card
+    assert torch.equal(again(torch.ones(1, 800)), encoder(torch.ones(1, 800)))
 
 
 def test_the_encoder_is_a_frozen_copy():
@@ -77,6 +70,9 @@ def test_the_encoder_is_a_frozen_copy():
 
 
 def test_the_revision_changes_with_weights_settings_and_code():
+    def revision(module):
+        return wrapped(module).card.revision
+
     changed = Strided()
     with torch.no_grad():
         changed.convolution.bias[0] += 1e-6
@@ -94,20 +90,10 @@ def test_code_that_cannot_be_read_needs_a_revision():
 
 
 def test_facts_that_are_given_stand_on_the_card():
-    encoder = wrapped(
-        Strided(), name="mine", context=math.inf, training_data=("groovebox",), licence="MIT"
-    )
-    assert (encoder.card.name, encoder.card.licence) == ("mine", "MIT")
-    assert (encoder.card.training_data, encoder.context) == (("groovebox",), math.inf)
-    other = wrapped(Layered())
-    assert (encoder.card.name, other.card.name, other.context) == ("mine", "Layered", 5.0)
-
-
-def test_a_wrapped_module_travels_to_other_processes():
-    encoder = wrapped(Strided())
-    again = pickle.loads(pickle.dumps(encoder))
-    assert again.card == encoder.card
-    assert torch.equal(again(torch.ones(1, 800)), encoder(torch.ones(1, 800)))
+    facts = {"name": "mine", "licence": "MIT", "training_data": ("groovebox",)}
+    encoder = wrapped(Strided(), context=math.inf, **facts)
+    assert {name: getattr(encoder.card, name) for name in facts} == facts
+    assert encoder.context == math.inf
 
 
 @pytest.mark.parametrize(
@@ -116,10 +102,9 @@ def test_a_wrapped_module_travels_to_other_processes():
         (Strided(), {"frame_rate": 50}, "gave 100 frames for one second of audio, not 50"),
         (Pair(), {}, "gave a tuple; give one tensor"),
         (nn.Identity(), {}, r"gave \(1, 8000\); give one tensor"),
-        (Undefined(), {}, "NaN or infinite"),
+        (Strided(gain=math.nan), {}, "NaN or infinite"),
     ],
 )
-def test_what_cannot_be_wrapped_is_refused_in_one_line(module, changes, words):
-    with pytest.raises(WrapError, match=words) as caught:
+def test_what_cannot_be_wrapped_is_refused(module, changes, words):
+    with pytest.raises(WrapError, match=words):
         wrapped(module, **changes)
-    assert "\n" not in str(caught.value)

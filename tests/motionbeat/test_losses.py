@@ -1,5 +1,4 @@
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from scipy.optimize import linprog
 from torch.nn import functional
 
 from motionbeat.losses import (
-    accent_mass,
     bar_emd,
     embodied_contrastive_loss,
     soft_dtw,
@@ -67,75 +65,29 @@ def test_soft_dtw_is_the_soft_minimum_over_all_alignments(n, m):
     torch.testing.assert_close(both_ways(soft_dtw, cost, gamma), expected)
 
 
-def test_soft_dtw_by_hand():
-    """A 2 x 2 table of zeros has three alignments, each of cost 0: -log 3 at gamma 1.
-
-    Each is as likely as the others, and either of the cells off the diagonal lies on one.
-    """
-    cost = torch.zeros(1, 2, 2)
-    assert soft_dtw(cost, 1.0).item() == pytest.approx(-math.log(3))
-    expected = torch.tensor([[[1, 1 / 3], [1 / 3, 1]]])
-    torch.testing.assert_close(both_ways(soft_dtw, cost, 1.0), expected)
-
-
-# tslearn 0.10.0: soft_dtw_alignment([0, 1, 3, 2], [0.5, 2.5, 2], gamma), squared differences as
-# the cost; the alignment is rounded to 9 decimals.
-@pytest.mark.parametrize(
-    ("gamma", "value", "alignment"),
-    [
-        (
-            1.0,
-            -0.2890232112091844,
-            [
-                [1.0, 0.000413338, 2.791e-06],
-                [0.865861835, 0.238127978, 0.014971906],
-                [0.002221154, 0.943997096, 0.217021958],
-                [7.1987e-05, 0.343230619, 1.0],
-            ],
-        ),
-        (
-            0.1,
-            0.7421068308382378,
-            [
-                [1.0, 0.0, 0.0],
-                [0.999999998, 2e-09, 0.0],
-                [0.0, 1.0, 4.1954e-05],
-                [0.0, 0.075854997, 1.0],
-            ],
-        ),
-    ],
-)
-def test_soft_dtw_equals_tslearn(gamma, value, alignment):
+def test_soft_dtw_equals_tslearn():
+    """tslearn 0.10.0: soft_dtw_alignment([0, 1, 3, 2], [0.5, 2.5, 2], 0.1), squared differences."""
     x, y = np.array([0, 1, 3, 2.0]), np.array([0.5, 2.5, 2])
     cost = torch.from_numpy((x[:, None] - y) ** 2)[None]
-    assert soft_dtw(cost, gamma).item() == pytest.approx(value, abs=1e-12)
+    assert soft_dtw(cost, 0.1).item() == pytest.approx(0.7421068308382378, abs=1e-12)
+    alignment = [[1, 0, 0], [0.999999998, 2e-9, 0], [0, 1, 4.1954e-05], [0, 0.075854997, 1]]
     expected = torch.tensor([alignment], dtype=torch.float64)
-    torch.testing.assert_close(both_ways(soft_dtw, cost, gamma), expected, rtol=0, atol=1e-9)
-
-
-def test_soft_dtw_tends_to_hard_dtw():
-    cost = rand(4, 5, 4)
-    hard = torch.tensor([hard_dtw(item) for item in cost], dtype=torch.float64)
-    off = [(hard - soft_dtw(cost, gamma)).abs().max().item() for gamma in (1, 0.1, 0.01, 0.001)]
-    assert all(smaller < larger for larger, smaller in pairwise(off))
-    assert off[-1] < 1e-6
+    torch.testing.assert_close(both_ways(soft_dtw, cost, 0.1), expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("scale", [0.0, 1.0, 1e4, 1e20])
-@pytest.mark.parametrize("gamma", [0.001, 1.0])
-def test_soft_dtw_is_stable(scale, gamma, dtype):
+def test_soft_dtw_is_stable(scale, dtype):
     """Values and gradients stay finite; every row and column is aligned, with cost no path beats.
 
     At the far end of single precision soft-DTW is hard DTW, up to rounding.
     """
     cost = scale * rand(2, 7, 6, dtype=dtype)
-    value, gradient = soft_dtw(cost, gamma), both_ways(soft_dtw, cost, gamma)
+    value, gradient = soft_dtw(cost, 0.001), both_ways(soft_dtw, cost, 0.001)
     assert value.isfinite().all()
-    assert (gradient >= 0).all()
-    assert (gradient < 1 + 1e-3).all()
-    for sums in (gradient.sum(1), gradient.sum(2)):
-        assert (sums > 1 - 1e-3).all()
+    assert ((gradient >= 0) & (gradient < 1 + 1e-3)).all()
+    assert (gradient.sum(1) > 1 - 1e-3).all()
+    assert (gradient.sum(2) > 1 - 1e-3).all()
     if scale > 1:
         hard = torch.tensor([hard_dtw(item) for item in cost], dtype=dtype)
         torch.testing.assert_close(value, hard, rtol=1e-3, atol=0)
@@ -157,30 +109,25 @@ def test_padding_has_no_influence():
         torch.testing.assert_close(gradient[item], expected)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_soft_dtw_of_half_precision_is_summed_in_single(dtype):
-    cost = (100 * rand(2, 40, 40)).to(dtype)
-    value = soft_dtw(cost)
-    assert value.dtype == torch.float32
-    torch.testing.assert_close(value, soft_dtw(cost.float()), rtol=0, atol=0)
-    gradient = both_ways(soft_dtw, cost, 1.0)
-    assert gradient.dtype == dtype
-    single = both_ways(soft_dtw, cost.float(), 1.0)
-    torch.testing.assert_close(gradient, single.to(dtype), rtol=0, atol=0)
+def test_soft_dtw_of_half_precision_is_summed_in_single():
+    cost = (100 * rand(2, 40, 40)).bfloat16()
+    torch.testing.assert_close(soft_dtw(cost), soft_dtw(cost.float()), rtol=0, atol=0)
+    gradient, single = (both_ways(soft_dtw, x, 1.0) for x in (cost, cost.float()))
+    torch.testing.assert_close(gradient, single.bfloat16(), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
     ("shape", "gamma", "lengths", "message"),
     [
         ((2, 3, 4), 0.0, None, "gamma is 0.0"),
-        ((3, 4), 0.1, None, r"shape \(3, 4\)"),
-        ((2, 3, 4), 0.1, ([3, 0], [4, 4]), r"2 numbers in 1\.\.3"),
+        ((2, 0, 4), 1.0, None, "cost has shape"),
+        ((2, 3, 4), 1.0, ([3, 3], [4, 5]), "1..4"),
     ],
 )
 def test_soft_dtw_refuses(shape, gamma, lengths, message):
-    tensors = lengths and tuple(map(torch.tensor, lengths))
+    lengths = None if lengths is None else tuple(map(torch.tensor, lengths))
     with pytest.raises(ValueError, match=message):
-        soft_dtw(torch.zeros(shape), gamma, tensors)
+        soft_dtw(torch.zeros(shape), gamma, lengths)
 
 
 # Earth mover's distance around the bar
@@ -215,31 +162,8 @@ def test_bar_emd_is_optimal_transport(pair):
     assert distance.item() == pytest.approx(transport(p, q), abs=1e-9)
 
 
-def test_bar_emd_by_hand():
-    """A third of the mass moves a quarter of the bar; then one of two points half a bar."""
-    thirds = torch.tensor([[1.0, 2, 0, 0], [1, 1, 1, 0]])
-    assert bar_emd(*thirds).item() == pytest.approx(1 / 3 * 1 / 4)
-    half = torch.tensor([[1.0, 1, 0, 0], [0, 1, 1, 0]])
-    assert bar_emd(*half).item() == pytest.approx(1 / 4)
-
-
-def test_bar_emd_ignores_joint_rotation_order_and_scale():
-    p, q = rand(5, 12), rand(5, 12, seed=1)
-    distance = bar_emd(p, q)
-    assert (distance > 0).all()
-    for steps in range(1, 12):
-        torch.testing.assert_close(bar_emd(p.roll(steps, -1), q.roll(steps, -1)), distance)
-    torch.testing.assert_close(bar_emd(q, p), distance)
-    torch.testing.assert_close(bar_emd(7 * p, q / 3), distance)
-    torch.testing.assert_close(bar_emd(p, 2 * p), torch.zeros(5).double())
-
-
-def test_a_bar_without_mass_is_uniform():
-    """Uniform to a point: half of the mass moves on each side; 0 + 2 * (1 + 2 + 3) + 4 eighths."""
-    nothing, uniform = torch.zeros(8).double(), torch.ones(8).double()
-    assert bar_emd(nothing, point(2)).item() == pytest.approx(16 / 8 / 8)
-    assert bar_emd(uniform, point(2)).item() == pytest.approx(16 / 8 / 8)
-    assert bar_emd(nothing, nothing) == 0
+def test_gradient_of_bar_emd_is_finite_where_a_bar_has_no_mass():
+    nothing = torch.zeros(8).double()
     assert both_ways(lambda p, _: bar_emd(p, point(2)), nothing, 0).isfinite().all()
 
 
@@ -263,82 +187,45 @@ def test_gradient_of_bar_emd_between_points_is_a_subgradient_that_turns_with_the
 # Embodied Contrastive Loss
 
 
-def by_the_formula(
-    audio, motion, tempo=None, jitter=None, temperature=0.07, symmetric=False, group=None
-):
+def by_the_formula(audio, motion, tempo=None, jitter=None, temperature=0.07, symmetric=False):
     """The loss, term by term in Python floats."""
 
     def term(x, y):
         cosine = (x @ y / (x.norm() * y.norm())).item()
         return math.exp(cosine / temperature)
 
-    def negatives(i):
-        return [j for j in range(len(audio)) if j != i and (group is None or group[i] != group[j])]
-
     loss = back = 0.0
     for i, (a, m) in enumerate(zip(audio, motion, strict=True)):
-        others = [motion[j] for j in negatives(i)]
-        others += [x for own in (tempo, jitter) if own is not None for x in own[i]]
-        pair = term(a, m)
-        loss -= math.log(pair / (pair + sum(term(a, x) for x in others)))
-        back -= math.log(pair / (pair + sum(term(audio[j], m) for j in negatives(i))))
+        own = [term(a, x) for negatives in (tempo, jitter) if negatives is not None
+               for x in negatives[i]]  # fmt: skip
+        loss -= math.log(term(a, m) / (sum(term(a, x) for x in motion) + sum(own)))
+        back -= math.log(term(a, m) / sum(term(x, m) for x in audio))
     return (loss + back) / 2 / len(audio) if symmetric else loss / len(audio)
 
 
-def test_contrast_by_hand():
-    """Orthogonal pairs at temperature 1; cosines are 1, 0, -1 and 0.6.
-
-    Row 1: e over e + 1 (the other motion) + e^-1 (tempo) + e^0.6 (jitter);
-    row 2: e over e + 1 + 1 (tempo) + e^-1 (jitter). Lengths do not matter.
-    """
-    audio = torch.tensor([[2.0, 0], [0, 1]])
-    motion = torch.tensor([[1.0, 0], [0, 3]])
-    tempo = torch.tensor([[[-1.0, 0]], [[5.0, 0]]])
-    jitter = torch.tensor([[[0.6, 0.8]], [[0, -2.0]]])
-    e = math.e
-    first = -math.log(e / (e + 1 + 1 / e + e**0.6))  # 0.7764
-    second = -math.log(e / (e + 1 + 1 + 1 / e))  # 0.6265
-    assert (first, second) == pytest.approx((0.7764, 0.6265), abs=5e-5)
-    loss = embodied_contrastive_loss(audio, motion, tempo, jitter, temperature=1.0)
-    assert loss.item() == pytest.approx((first + second) / 2)
-    # From motion to audio each row has the other one alone: e over e + 1.
-    both = embodied_contrastive_loss(audio, motion, tempo, jitter, 1.0, symmetric=True)
-    assert both.item() == pytest.approx(((first + second) / 2 + math.log(1 + 1 / e)) / 2)
-
-
 @pytest.mark.parametrize("symmetric", [False, True])
-@pytest.mark.parametrize("group", [None, [0, 1, 0, 2, 1, 3]])
-def test_contrast_follows_the_formula(symmetric, group):
+def test_contrast_follows_the_formula(symmetric):
     audio, motion = randn(6, 5), randn(6, 5, seed=1)
     tempo, jitter = randn(6, 3, 5, seed=2), randn(6, 2, 5, seed=3)
-    ids = None if group is None else torch.tensor(group)
     for own in ((None, None), (tempo, None), (None, jitter), (tempo, jitter)):
-        loss = embodied_contrastive_loss(audio, motion, *own, 0.3, symmetric, ids)
-        expected = by_the_formula(audio, motion, *own, 0.3, symmetric, group)
+        loss = embodied_contrastive_loss(audio, motion, *own, 0.3, symmetric)
+        expected = by_the_formula(audio, motion, *own, 0.3, symmetric)
         assert loss.item() == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("temperature", [0.01, 0.07])
-@pytest.mark.parametrize(
-    ("dtype", "tolerance"),
-    [(torch.float16, 1e-4), (torch.bfloat16, 1e-4), (torch.float32, 1e-5)],
-)
-def test_contrast_of_low_precision_is_close_to_double(dtype, tolerance, temperature):
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_contrast_of_low_precision_is_close_to_double(dtype):
     """The inputs are rounded first, so that only the computation differs; lengths are large."""
-    audio, motion, tempo = (
+    inputs = [
         (200 * x).to(dtype).requires_grad_()
         for x in (randn(16, 32), randn(16, 32, seed=1), randn(16, 4, 32, seed=2))
-    )
-    loss = embodied_contrastive_loss(audio, motion, tempo, None, temperature, symmetric=True)
-    double = embodied_contrastive_loss(
-        audio.double(), motion.double(), tempo.double(), None, temperature, symmetric=True
-    )
+    ]
+    loss = embodied_contrastive_loss(*inputs, None, 0.01, symmetric=True)
+    double = embodied_contrastive_loss(*(x.double() for x in inputs), None, 0.01, symmetric=True)
     assert loss.dtype == torch.float32
-    assert loss.item() == pytest.approx(double.item(), rel=tolerance)
+    assert loss.item() == pytest.approx(double.item(), rel=1e-4)
     loss.backward()
-    for x in (audio, motion, tempo):
-        assert x.grad.dtype == dtype
-        assert x.grad.isfinite().all()
+    assert all(x.grad.dtype == dtype and x.grad.isfinite().all() for x in inputs)
 
 
 def test_gradient_of_the_contrast_and_of_its_temperature():
@@ -350,18 +237,9 @@ def test_gradient_of_the_contrast_and_of_its_temperature():
     torch.testing.assert_close(embodied_contrastive_loss(*inputs), fixed)
 
 
-@pytest.mark.parametrize(
-    ("shapes", "options", "message"),
-    [
-        (((4, 5), (3, 5)), {}, "embeddings have shapes"),
-        (((4, 5), (4, 5), (3, 2, 5)), {}, "negatives have shape"),
-        (((4, 5), (4, 5)), {"group": torch.zeros(3)}, "group has shape"),
-        (((4, 5), (4, 5)), {"temperature": 0.0}, "temperature is 0.0"),
-    ],
-)
-def test_contrast_refuses(shapes, options, message):
-    with pytest.raises(ValueError, match=message):
-        embodied_contrastive_loss(*map(torch.ones, shapes), **options)
+def test_contrast_refuses_embeddings_that_do_not_fit():
+    with pytest.raises(ValueError, match="embeddings have shapes"):
+        embodied_contrastive_loss(torch.ones(4, 5), torch.ones(3, 5))
 
 
 # Structural Rhythm Alignment Loss
@@ -398,18 +276,6 @@ def test_both_parts_by_hand():
     assert [part.item() for part in weighted] == pytest.approx([4, 1, 0.5])
 
 
-def test_divergence_by_hand():
-    """Two beats of one point: x = (0, 1), y = (1, 0), gamma 1.
-
-    Costs between them are [[1, 0], [0, 1]]: alignments of cost 2, 2 and 2, so 2 - log 3. Within
-    either they are [[0, 1], [1, 0]]: 0, 1 and 1, so -log(1 + 2/e). Per beat, half the difference.
-    """
-    x, y = torch.tensor([[[0.0], [1]]]), torch.tensor([[[1.0], [0]]])
-    beat = align(x, y, metre=2, position=torch.tensor([[0, 1]]), gamma=1.0).beat
-    expected = (2 - math.log(3) + math.log(1 + 2 / math.e)) / 2
-    assert beat.item() == pytest.approx(expected)
-
-
 def test_bars_are_blind_to_shifts_by_whole_bars_and_to_nothing_less():
     audio = rhythms()
     whole = align(audio, audio.roll(METRE, 1))
@@ -428,11 +294,6 @@ def test_a_clip_need_not_begin_with_a_downbeat():
     ]
     for bar in bars[1:]:
         torch.testing.assert_close(bar, bars[0])
-    # In a metre of 12 the same clip is one bar: its accents are no longer folded.
-    once = align(audio, motion, metre=BEATS, position=torch.arange(BEATS).repeat(2, 1)).bar
-    expected = bar_emd(audio.flatten(1), motion.flatten(1)).mean()
-    torch.testing.assert_close(once, expected)
-    assert (once - bars[0]).abs() > 1e-4
 
 
 def mixed():
@@ -463,32 +324,28 @@ def test_padding_of_beats_has_no_influence():
     audio, motion, mask, position, metre = mixed()
     expected = structural_rhythm_alignment_loss(audio, motion, mask, position, metre)
     gradients = []
-    for rubbish in (0.0, torch.nan, 1e9):
+    for rubbish, place in ((0.0, 99), (torch.nan, -1)):
         x, y = (z.masked_fill(~mask[..., None], rubbish).requires_grad_() for z in (audio, motion))
-        places = position.masked_fill(~mask, -1 if rubbish else 99)
+        places = position.masked_fill(~mask, place)
         parts = structural_rhythm_alignment_loss(x, y, mask, places, metre)
         assert parts == expected
         parts.total.backward()
         assert (x.grad[~mask] == 0).all()
-        assert (x.grad[mask] != 0).any()
         gradients.append((x.grad, y.grad))
-    for other in gradients[1:]:
-        torch.testing.assert_close(other, gradients[0])
+    torch.testing.assert_close(*gradients)
 
 
 def test_clips_without_beats_count_as_0():
-    audio, motion, mask, position, metre = mixed()
-    some = structural_rhythm_alignment_loss(
-        audio[:2], motion[:2], mask[:2], position[:2], metre[:2]
-    )
+    clips = mixed()
+    some = structural_rhythm_alignment_loss(*(x[:2] for x in clips))
+    audio, _, mask, _, metre = clips
     mask[2], metre[2] = False, 0
-    whole = structural_rhythm_alignment_loss(audio, motion, mask, position, metre)
+    whole = structural_rhythm_alignment_loss(*clips)
     for part, rest in zip(whole, some, strict=True):
         torch.testing.assert_close(part, rest * 2 / 3)
     audio.requires_grad_()
-    nothing = structural_rhythm_alignment_loss(
-        audio, motion, torch.zeros_like(mask), position, metre
-    )
+    mask[:] = False
+    nothing = structural_rhythm_alignment_loss(*clips)
     assert nothing == (0, 0, 0)
     nothing.total.backward()
     assert (audio.grad == 0).all()
@@ -507,8 +364,6 @@ def test_gradient_of_the_alignment_passes_gradcheck():
     ("change", "message"),
     [
         ({"motion": torch.ones(3, BEATS, P + 1)}, "pulses have shapes"),
-        ({"mask": torch.ones(3, BEATS - 1, dtype=torch.bool)}, "mask has shape"),
-        ({"position": torch.zeros(3, 1, dtype=torch.long)}, "bar_position has shape"),
         ({"mask": torch.arange(BEATS).repeat(3, 1) > 0}, "padding before a beat"),
         ({"position": torch.full((3, BEATS), 3)}, "outside 0"),
     ],
@@ -518,10 +373,3 @@ def test_alignment_refuses(change, message):
     arguments = dict(zip(names, mixed(), strict=True)) | change
     with pytest.raises(ValueError, match=message):
         structural_rhythm_alignment_loss(*arguments.values())
-
-
-def test_accent_mass_adds_up_what_falls_on_each_position_of_the_bar():
-    pulses = torch.tensor([[[1.0, 0.0], [0.0, 2.0], [3.0, 0.0], [4.0, 5.0], [0.0, 0.0]]])
-    positions = torch.tensor([[2, 0, 1, 2, 0]])  # a pickup, a bar of three, padding
-    expected = torch.tensor([[0.0, 2.0, 3.0, 0.0, 5.0, 5.0]])
-    assert torch.equal(accent_mass(pulses, positions, 3), expected)

@@ -14,6 +14,7 @@ from motionbeat.rhythm import (
     SLOWEST,
     accent_curve,
     beat_grid,
+    music_grid,
     onset_envelope,
     sharpened,
     uniform_grid,
@@ -46,8 +47,7 @@ def accented_clicks(times, accented, kind="kick", seconds=SECONDS, seed=0):
 def hear(waveform):
     with torch.inference_mode():
         log_mel = AudioFrontend().spectrum(torch.from_numpy(waveform).float()[None])[0].numpy()
-    envelope = onset_envelope(log_mel, AUDIO_FRAME_RATE)
-    return beat_grid(envelope, accent_curve(log_mel, AUDIO_FRAME_RATE), AUDIO_FRAME_RATE)
+    return music_grid(log_mel, AUDIO_FRAME_RATE)[1]
 
 
 def steady(bpm, start=0.4, seconds=SECONDS):
@@ -103,30 +103,15 @@ def test_gradual_change_of_tempo_is_followed(first, last):
     assert_heard(grid, np.array(times), positions, 4)
 
 
-def test_silence_before_the_first_click_is_counted_through():
-    times = np.arange(5.3, 24, 0.5)
-    positions = np.arange(len(times)) % 4
-    grid = hear(accented_clicks(times, positions == 0, seconds=25.0))
-    assert_heard(grid, times, positions, 4)
-    before = grid.times[grid.times < 5.2]
-    assert len(before) == 11
-    assert np.diff(before) == pytest.approx(0.5, abs=0.03)
-
-
-def test_beats_go_on_where_clicks_are_missing():
+@pytest.mark.parametrize("silent", [(0.0, 5.3), (8.0, 14.0), (4.1, 4.5)])
+def test_beats_go_on_where_clicks_are_missing(silent):
     times = np.arange(0.3, 24, 0.55)
-    positions, heard = np.arange(len(times)) % 4, np.arange(len(times)) % 7 != 5
+    positions, heard = np.arange(len(times)) % 4, (times < silent[0]) | (times > silent[1])
     grid = hear(accented_clicks(times[heard], positions[heard] == 0, seconds=25.0))
-    assert_heard(grid, times, positions, 4)
-
-
-def test_a_silent_middle_is_counted_through():
-    times = np.arange(0.3, 24, 0.55)
-    positions, early, late = np.arange(len(times)) % 4, times < 8, times > 14
-    heard = early | late
-    grid = hear(accented_clicks(times[heard], positions[heard] == 0, seconds=25.0))
-    assert_heard(grid, times[early], positions[early], 4)
-    assert_heard(grid, times[late], positions[late], 4)
+    for part in (times < silent[0], times > silent[1]):
+        if part.any():
+            assert_heard(grid, times[part], positions[part], 4)
+    assert np.diff(grid.times).min() > 0.8 * 0.55
     assert np.diff(grid.times).max() < 1.2 * 0.55
 
 
@@ -144,55 +129,47 @@ def test_tempo_outside_the_range_or_at_its_fast_end_is_heard_at_its_double_or_ha
     assert np.abs(rare[:, None] - often).min(axis=1).max() < TOLERANCE
 
 
-@pytest.mark.parametrize("frames", [1, 37, 150])
+@pytest.mark.parametrize("frames", [1, 37])
 def test_delayed_audio_has_delayed_beats(frames):
     times = steady(110)
     positions = np.arange(len(times)) % 4
-    delay = frames * HOP / SAMPLE_RATE
     waveform = accented_clicks(times, positions == 0)
     late = hear(np.concatenate([waveform[: frames * HOP], waveform]))
-    assert_heard(late, times + delay, positions, 4)
-    early = hear(waveform)
-    away = np.abs(late.times[:, None] - (early.times + delay)).min(axis=0)
-    # continuing beats at the start stand on the first two heard, later ones on the same onsets
-    assert away[early.times > 0].max() < 2 * FRAME
+    assert_heard(late, times + frames * HOP / SAMPLE_RATE, positions, 4)
 
 
-@pytest.mark.parametrize("seconds", [6.0, 20.0])
-def test_white_noise_has_the_uniform_grid(seconds):
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, round(seconds * SAMPLE_RATE))
-    assert_uniform(hear(noise), seconds)
+def sine(seconds):
+    return 0.5 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE)
 
 
-@pytest.mark.parametrize("seconds", [1e-4, 0.3, 2.0, 12.0])
-@pytest.mark.parametrize("amplitude", [0.0, 0.5])
-def test_silence_and_a_steady_tone_have_the_uniform_grid(seconds, amplitude):
-    times = np.arange(max(1, round(seconds * SAMPLE_RATE))) / SAMPLE_RATE
-    assert_uniform(hear(amplitude * np.sin(2 * np.pi * 440 * times)), seconds)
+def noise(seconds):
+    return np.random.default_rng(0).uniform(-0.5, 0.5, round(seconds * SAMPLE_RATE))
 
 
-@pytest.mark.parametrize("seconds", [0.1, 1.9])
-def test_what_is_too_short_to_repeat_has_the_uniform_grid(seconds):
+def few_clicks(seconds):
     times = np.arange(0.05, seconds, 0.4)
-    clicks = accented_clicks(times, times < 0.1, seconds=seconds)
-    assert_uniform(hear(clicks), seconds)
+    return accented_clicks(times, times < 0.1, seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("sound", "seconds"),
+    [(sine, 0.3), (sine, 12.0), (noise, 6.0), (noise, 20.0), (few_clicks, 0.1), (few_clicks, 1.9)],
+)
+def test_what_does_not_repeat_has_the_uniform_grid(sound, seconds):
+    assert_uniform(hear(sound(seconds)), seconds)
+    assert_uniform(hear(0 * sound(seconds)), seconds)
 
 
 @st.composite
 def curves(draw):
     frames = draw(st.one_of(st.integers(0, 3), st.integers(0, 900)))
-    rate = draw(st.sampled_from([30.0, 60.0, AUDIO_FRAME_RATE]))
     rng = np.random.default_rng(draw(st.integers(0, 999)))
-    kind = draw(st.sampled_from(["uniform", "sparse", "heavy", "pulses", "zero", "constant"]))
-    envelope = {
-        "uniform": lambda: rng.uniform(0, 1, frames),
-        "sparse": lambda: rng.uniform(0, 9, frames) * (rng.uniform(0, 1, frames) < 0.03),
-        "heavy": lambda: np.exp(4 * rng.standard_normal(frames)),
-        "pulses": lambda: 1.0 * (np.arange(frames) % rng.integers(1, 100) == 0),
-        "zero": lambda: np.zeros(frames),
-        "constant": lambda: np.full(frames, 0.7),
-    }[kind]()
+    heavy, often = np.exp(4 * rng.standard_normal(frames)), rng.uniform(0, 1, frames)
+    pulses = np.arange(frames) % rng.integers(1, 100) == 0
+    kinds = [heavy, often, heavy * (often < 0.03), 1.0 * pulses, 0 * heavy, 0 * heavy + 0.7]
     accents = rng.standard_normal(frames) * draw(st.sampled_from([0.0, 1.0]))
+    envelope = draw(st.sampled_from(kinds))
+    rate = draw(st.sampled_from([30.0, 60.0, AUDIO_FRAME_RATE]))
     return envelope.astype(np.float32), accents.astype(np.float32), rate
 
 
@@ -223,63 +200,33 @@ def test_any_curve_gives_increasing_beats_from_start_to_end(given_curves):
 
 @given(st.floats(0, 4000))
 def test_uniform_grid_is_120_bpm_and_no_longer_than_it_must_be(duration):
-    grid = uniform_grid(duration)
-    assert_uniform(grid, duration)
-    assert grid.beats_per_bar == 4
+    assert_uniform(uniform_grid(duration), duration)
 
 
-@pytest.mark.parametrize(("duration", "beats"), [(0, 1), (0.5, 1), (0.51, 2), (2, 4), (2.1, 5)])
-def test_uniform_grid_by_hand(duration, beats):
-    assert len(uniform_grid(duration)) == beats
-
-
-def test_beat_numbers_moments():
-    grid = hear(accented_clicks(steady(110), np.arange(len(steady(110))) % 4 == 0))
-    halves = (grid.times[:-1] + grid.times[1:]) / 2
-    assert np.array_equal(grid.beat(grid.times), np.arange(len(grid) + 1))
-    assert grid.beat(halves) == pytest.approx(np.arange(len(grid)) + 0.5)
-    assert grid.beat(grid.times[[0, -1]] + [-9, 9]).tolist() == [0, len(grid)]
-
-
-@pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
-def test_sharpened_has_unit_deviation_and_no_constant(scale):
-    rng = np.random.default_rng(0)
-    envelope = rng.uniform(0, 1, 500)
-    found = sharpened(scale * envelope + 7, 100.0)
+def test_sharpened_has_unit_deviation_and_no_constant():
+    envelope = np.random.default_rng(0).uniform(0, 1, 500)
+    found = sharpened(100 * envelope + 7, 100.0)
     assert found.min() == 0
     assert found.std() == pytest.approx(1, abs=1e-4)
     assert found == pytest.approx(sharpened(envelope, 100.0), abs=1e-3)
-    assert not sharpened(np.full(500, scale), 100.0).any()
+    assert not sharpened(np.full(500, 3.0), 100.0).any()
 
 
-def bands_that(change):
-    """A band that sounds from the start, and from frame 100 on as ``change`` says."""
+@pytest.mark.parametrize(
+    ("change", "onsets"),
+    [
+        ({5: 3}, [100, 101]),  # another band sets in
+        ({20: 0}, []),  # the sound ends
+        ({20: 0, 21: 3}, []),  # it slides to the next band
+        ({20: 0, 22: 3}, [100, 101]),  # it leaps
+    ],
+)
+def test_onsets_are_where_a_sound_sets_in(change, onsets):
     log_mel = np.zeros((200, 40), np.float32)
     log_mel[:, 20] = 3
-    change(log_mel[100:])
-    return onset_envelope(log_mel, AUDIO_FRAME_RATE)
-
-
-def test_a_sound_that_sets_in_is_an_onset_at_its_frame_and_the_next():
-    def enter(log_mel):
-        log_mel[:, 5] = 3
-
-    assert np.flatnonzero(bands_that(enter)).tolist() == [100, 101]
-
-
-def test_a_sound_that_ends_or_slides_to_the_next_band_is_no_onset():
-    def end(log_mel):
-        log_mel[:] = 0
-
-    def slide(log_mel):
-        log_mel[:, 21], log_mel[:, 20] = 3, 0
-
-    def leap(log_mel):
-        log_mel[:, 22], log_mel[:, 20] = 3, 0
-
-    assert not bands_that(end).any()
-    assert not bands_that(slide).any()
-    assert bands_that(leap).any()
+    for band, level in change.items():
+        log_mel[100:, band] = level
+    assert np.flatnonzero(onset_envelope(log_mel, AUDIO_FRAME_RATE)).tolist() == onsets
 
 
 @pytest.mark.parametrize("band", [3, 30])
@@ -297,6 +244,4 @@ def test_accents_are_where_the_sound_changes():
     accents = accent_curve(log_mel, AUDIO_FRAME_RATE)
     assert abs(accents.argmax() - 200) <= 1
     assert accents.mean() == pytest.approx(0, abs=1e-4)
-    assert np.array_equal(
-        accent_curve(np.ones((50, 40), np.float32), AUDIO_FRAME_RATE), np.zeros(50)
-    )
+    assert not accent_curve(np.ones((50, 40), np.float32), AUDIO_FRAME_RATE).any()

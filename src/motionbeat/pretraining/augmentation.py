@@ -31,6 +31,11 @@ _MIRRORED = [
     JOINTS.index({"l": "r", "r": "l"}[name[0]] + name[1:] if name[1] == "_" else name)
     for name in JOINTS
 ]
+_CHAINS: list[list[int]] = []
+"""Each joint and those it hangs on, up to the pelvis."""
+
+for _joint, _parent in enumerate(PARENTS):
+    _CHAINS.append([_joint, *(_CHAINS[_parent] if _parent >= 0 else [])])
 
 
 def speed(rng: np.random.Generator) -> float:
@@ -41,13 +46,7 @@ def speed(rng: np.random.Generator) -> float:
 def change_sound(waveform: Waveform, factor: float, rng: np.random.Generator) -> Waveform:
     """Change the speed, equalisation, distortion, room, noise, codec and gain of a recording.
 
-    Args:
-        waveform: (samples,) at ``SAMPLE_RATE``.
-        factor: above 1 is faster and higher.
-        rng: draws the changes.
-
-    Returns:
-        (samples / factor,) at ``SAMPLE_RATE``.
+    (samples,) at ``SAMPLE_RATE`` become (samples / factor,).
     """
     sound = resample(waveform, round(SAMPLE_RATE * factor), SAMPLE_RATE).astype(np.float64)
     sound = _equalised(sound, rng)
@@ -69,15 +68,9 @@ def change_sound(waveform: Waveform, factor: float, rng: np.random.Generator) ->
 
 
 def change_body(motion: Motion, factor: float, rng: np.random.Generator) -> Motion:
-    """Change the bones, the side, the frame rate and the noise of a motion.
+    """Change the speed, bones, side, frame rate and noise of a motion; contacts are dropped.
 
-    Args:
-        motion: the motion.
-        factor: above 1 is faster.
-        rng: draws the changes.
-
-    Returns:
-        The motion without contacts, at 25 Hz or more if it had as much.
+    The frame rate stays at 25 Hz or more if it was as much.
     """
     positions = motion.positions.astype(np.float64)
     if rng.random() < 0.5:
@@ -99,16 +92,13 @@ def change_body(motion: Motion, factor: float, rng: np.random.Generator) -> Moti
     return replace(motion, positions=positions.astype(np.float32), fps=fps / step, contacts=None)
 
 
+def as_captured(motion: Motion, rng: np.random.Generator) -> Motion:
+    """A motion such as people dance and portable motion capture sees."""
+    return add_capture_faults(enlarge_motion(motion, rng), rng)
+
+
 def enlarge_motion(motion: Motion, rng: np.random.Generator) -> Motion:
-    """Enlarge a motion and let it turn, as people do and rule-made dancers hardly do.
-
-    Args:
-        motion: the motion.
-        rng: draws the size of the movements and the turning about the pelvis.
-
-    Returns:
-        The motion without contacts, at the same frame rate.
-    """
+    """Enlarge a motion and let it turn about the pelvis, as rule-made dancers hardly do."""
     positions = motion.positions.astype(np.float64)
     pelvis = positions[:, :1].copy()
     pose = positions - pelvis
@@ -126,38 +116,33 @@ def enlarge_motion(motion: Motion, rng: np.random.Generator) -> Motion:
 
 
 def add_capture_faults(motion: Motion, rng: np.random.Generator) -> Motion:
-    """Add the faults of portable motion capture to a motion.
+    """Add the faults of portable motion capture to a motion; contacts are dropped.
 
     Movements are smoothed; limbs wander by centimetres, more with their distance from the pelvis;
     the body creeps over the floor and drifts up and down, and the floor is re-estimated from the
     lowest foot; frames are repeated; single frames of a limb jump.
-
-    Args:
-        motion: the motion.
-        rng: draws the strength of each fault.
-
-    Returns:
-        The motion without contacts, at the same frame rate.
     """
     positions = motion.positions.astype(np.float64)
     frames, fps = len(positions), motion.fps
     positions = gaussian_filter1d(positions, rng.uniform(0.001, 0.06) * fps, axis=0)
     wander = _wandering(frames, fps, rng.uniform(0.3, 2.0), 3 * len(JOINTS), rng)
-    reach = np.array([_depth(joint) for joint in range(len(JOINTS))]) / _DEEPEST
-    positions += rng.uniform(0, 0.03) * reach[:, None] * wander.reshape(frames, -1, 3)
+    reach = np.array([len(one) for one in _CHAINS]) - 1
+    positions += (
+        rng.uniform(0, 0.03) * (reach / reach.max())[:, None] * wander.reshape(frames, -1, 3)
+    )
     drift = _wandering(frames, fps, rng.uniform(0.1, 0.4), 3, rng)
     positions += drift[:, None] * rng.uniform(0, 0.15, 3)
     lowest = positions[:, FEET, 1].min(axis=1)
     floor = percentile_filter(lowest, 10, size=max(round(_FLOOR_WINDOW * fps), 1), mode="nearest")
-    positions[..., 1] -= gaussian_filter1d(floor, 0.25 * _FLOOR_WINDOW * fps, mode="nearest")[
-        :, None
-    ]
+    floor = gaussian_filter1d(floor, 0.25 * _FLOOR_WINDOW * fps, mode="nearest")
+    positions[..., 1] -= floor[:, None]
     seconds = frames / fps
     for start in rng.integers(frames, size=rng.poisson(rng.uniform(0, 0.5) * seconds)):
         positions[start : start + int(rng.integers(2, 9))] = positions[start]
     for start in rng.integers(frames, size=rng.poisson(rng.uniform(0, 0.3) * seconds)):
         limb = rng.choice(_LIMBS)
-        positions[start, _below(limb)] += rng.normal(0, 0.15, 3)
+        below = [joint for joint, chain in enumerate(_CHAINS) if limb in chain]
+        positions[start, below] += rng.normal(0, 0.15, 3)
     return replace(motion, positions=positions.astype(np.float32), contacts=None)
 
 
@@ -169,22 +154,6 @@ def _wandering(
     noise = gaussian_filter1d(rng.standard_normal((frames, channels)), width, axis=0, mode="wrap")
     scaled: NDArray[np.float64] = noise * np.sqrt(2 * np.sqrt(np.pi) * width)
     return scaled
-
-
-def _depth(joint: int) -> int:
-    return 0 if PARENTS[joint] < 0 else 1 + _depth(PARENTS[joint])
-
-
-def _below(joint: int) -> list[int]:
-    """A joint and what hangs on it."""
-    found = [joint]
-    for child, parent in enumerate(PARENTS):
-        if parent in found:
-            found.append(child)
-    return found
-
-
-_DEEPEST = max(_depth(joint) for joint in range(len(JOINTS)))
 
 
 def _equalised(sound: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -26,14 +27,7 @@ CLUSTER = 4
 
 
 class Draw(NamedTuple):
-    """A clip to be cut.
-
-    Attributes:
-        pair: index of the pair.
-        variant: of its features.
-        place: in [0, 1), where in the pair it begins.
-        seconds: its length.
-    """
+    """A clip to be cut of a variant of a pair, at a place in [0, 1)."""
 
     pair: int
     variant: int
@@ -59,6 +53,25 @@ class Batch(NamedTuple):
     piece: Tensor
     tempo: Tensor
 
+    @classmethod
+    def of(
+        cls,
+        true: Sequence[Features],
+        earlier: Sequence[Features],
+        later: Sequence[Features],
+        starts: NDArray[np.float64],
+        seconds: float,
+        piece: Sequence[int],
+    ) -> "Batch":
+        """Cut clips that start at (3, N) seconds out of features."""
+        return cls(
+            cut_audio(true, starts[0].tolist(), seconds),
+            cut_motion([*true, *earlier, *later], starts.ravel().tolist(), seconds),
+            seconds,
+            torch.tensor(piece),
+            torch.tensor([one.tempo for one in true]),
+        )
+
     @property
     def size(self) -> int:
         """Number of clips of music."""
@@ -69,26 +82,14 @@ def cut(
     found: Sequence[Features], starts: Sequence[float], seconds: float, pieces: Sequence[int]
 ) -> Batch:
     """Cut clips out of features, each with its motion and the two shifted ones."""
-    shifts = [one.period(start + seconds / 2) for one, start in zip(found, starts, strict=True)]
-    earlier = [start - shift for start, shift in zip(starts, shifts, strict=True)]
-    later = [start + shift for start, shift in zip(starts, shifts, strict=True)]
-    return Batch(
-        cut_audio(found, starts, seconds),
-        cut_motion([*found] * 3, [*starts, *earlier, *later], seconds),
-        seconds,
-        torch.tensor(pieces),
-        torch.tensor([one.tempo for one in found]),
-    )
+    true = np.array(starts, np.float64)
+    beat = [one.period(start + seconds / 2) for one, start in zip(found, starts, strict=True)]
+    shifted = np.stack([true, true - beat, true + beat])
+    return Batch.of(found, found, found, shifted, seconds, pieces)
 
 
 class PairDataset(Dataset[Batch]):
-    """Whole batches of the drawn clips; features missing in the cache are computed.
-
-    Args:
-        pairs: the pairs.
-        cache: folder of the features.
-        captured: add the augmentation by captured motion.
-    """
+    """Whole batches of the drawn clips; features missing in the cache are computed."""
 
     def __init__(self, pairs: Sequence[Pair], cache: Path, captured: bool = False) -> None:
         self.pairs = pairs
@@ -122,9 +123,6 @@ class TempoSampler(Sampler[list[Draw]]):
         seed: of the draws.
         rank: of the process; each has other draws.
         similar_tempo: False draws pairs regardless of their tempo, for ablation.
-
-    Raises:
-        PairError: batches that cannot be made.
     """
 
     def __init__(

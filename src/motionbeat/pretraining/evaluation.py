@@ -17,13 +17,12 @@ from motionbeat.model import EMBEDDING_FRAME_RATE, SAMPLE_RATE, MotionBeat
 from motionbeat.pretraining.batches import Batch
 from motionbeat.pretraining.pairs import (
     AudioInputs,
+    Features,
     MotionInputs,
     Pair,
     PairError,
     audio_inputs,
     beat_period,
-    cut_audio,
-    cut_motion,
     excerpt,
     load_pair,
 )
@@ -49,10 +48,10 @@ def clips(
         captured: add the augmentation by captured motion.
 
     Raises:
-        PairError: no pair is as long as a clip.
-        AudioError, MotionError: a pair cannot be used.
+        PairError, AudioError, MotionError: a pair cannot be used, or none is as long as a clip.
     """
-    found, piece = [], []
+    found: tuple[list[Features], ...] = [], [], []
+    piece = []
     with bar("pairs") as progress:
         for number, pair in enumerate(progress.track(pairs, description="clips")):
             waveform, motion = load_pair(pair)
@@ -60,25 +59,14 @@ def clips(
             spare = 0 if each is None else max(count - each, 0)
             known = pair.beats is not None and len(pair.beats) > 1
             beats = np.array(pair.beats if known else audio_inputs(waveform)[2].times)
-            for index in range(count)[spare // 2 :][:each]:
-                start = float(index * seconds)
+            for start in [index * seconds for index in range(count)][spare // 2 :][:each]:
                 period = beat_period(beats, start + seconds / 2)
-                shifts = (0.0, -period, period)
-                found.append(
-                    [excerpt(pair, start, seconds, shift, cache, captured) for shift in shifts]
-                )
+                for some, shift in zip(found, (0.0, -period, period), strict=True):
+                    some.append(excerpt(pair, start, seconds, shift, cache, captured))
                 piece.append(number)
-    if not found:
+    if not piece:
         raise PairError(f"no pair to validate on has {seconds:g} s; choose longer ones")
-    start_of_all = [0.0] * len(found)
-    columns = list(zip(*found, strict=True))
-    return Batch(
-        cut_audio(columns[0], start_of_all, seconds),
-        cut_motion([one for column in columns for one in column], start_of_all * 3, seconds),
-        seconds,
-        torch.tensor(piece),
-        torch.tensor([one.tempo for one in columns[0]]),
-    )
+    return Batch.of(*found, np.zeros((3, len(piece))), seconds, piece)
 
 
 def embedding_times(seconds: float) -> Tensor:
@@ -116,19 +104,12 @@ def compare(audio: Tensor, motion: Tensor, batch: Batch) -> dict[str, float]:
     music, motions = (x.double().cpu().numpy() for x in (audio, motion))
     true, earlier, later = np.split(motions, 3)
     similarity = music @ true.T
-    found = rhythm_discrimination(
-        similarity,
-        (music * earlier).sum(axis=1),
-        (music * later).sum(axis=1),
-        batch.piece.cpu().numpy(),
-        batch.tempo.cpu().numpy(),
-    )
+    shifted = (music * earlier).sum(axis=1), (music * later).sum(axis=1)
+    piece, tempo = batch.piece.cpu().numpy(), batch.tempo.cpu().numpy()
+    found = rhythm_discrimination(similarity, *shifted, piece, tempo)
     for name, table in (("music_to_motion", similarity), ("motion_to_music", similarity.T)):
         rank = (~(table < table.diagonal()[:, None])).sum(axis=1)  # NaN counts against, too
-        found |= {f"{name}_r{depth}": rank <= depth for depth in (1, 10)}
-    found["r10"] = (found["music_to_motion_r10"] + found["motion_to_music_r10"].astype(float)) / 2
+        found |= {f"{name}_r{depth}": (rank <= depth).astype(np.float64) for depth in (1, 10)}
+    found["r10"] = (found["music_to_motion_r10"] + found["motion_to_music_r10"]) / 2
     defined = {name: values[np.isfinite(values)] for name, values in found.items()}
-    return {
-        name: float(values.mean()) if len(values) else float("nan")
-        for name, values in defined.items()
-    }
+    return {name: float(v.mean()) if len(v) else float("nan") for name, v in defined.items()}

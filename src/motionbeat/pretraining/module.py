@@ -100,10 +100,8 @@ class Pretraining(LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of a batch, with its parts logged."""
         parts = self.losses(batch)
-        self.log_dict(
-            {f"train/{name}": value.detach() for name, value in parts.items()},
-            batch_size=batch.size,
-        )
+        logged = {f"train/{name}": value.detach() for name, value in parts.items()}
+        self.log_dict(logged, batch_size=batch.size)
         return parts["loss"]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -127,11 +125,9 @@ class Pretraining(LightningModule):
             self.temperature.exp().clamp(0.01, 1.0),
             symmetric=True,
         )
-        parts = {"contrast": contrast, **self._rhythm(batch, audio, motion[:size])}
-        loss = contrast + sum(
-            goal[f"{name}_weight"] * parts[name] for name in parts if name != "contrast"
-        )
-        return {"loss": loss, **parts}
+        rhythm = self._rhythm(batch, audio, motion[:size])
+        loss = contrast + sum(goal[f"{name}_weight"] * part for name, part in rhythm.items())
+        return {"loss": loss, "contrast": contrast, **rhythm}
 
     def _rhythm(self, batch: Batch, audio: Tensor, motion: Tensor) -> dict[str, Tensor]:
         """Alignment of the towers' rhythm curves on the beats of the music, and their anchors."""
@@ -142,22 +138,24 @@ class Pretraining(LightningModule):
             self.model.audio.rhythms(audio, clock, times).float(),
             self.model.motion.rhythms(motion, batch.motion.clock.first(size), times).float(),
         ]
+        onsets = functional.max_pool1d(batch.audio.onsets, 5, stride=1, padding=2)
         measured = [
-            (functional.max_pool1d(batch.audio.onsets, 5, stride=1, padding=2), AUDIO_FRAME_RATE),
-            (batch.motion.features[:size, :, PULSES], MOTION_FRAME_RATE),
+            _sampled(onsets, AUDIO_FRAME_RATE, times),
+            _sampled(batch.motion.features[:size, :, PULSES], MOTION_FRAME_RATE, times),
         ]
         real = clock.mask.repeat_interleave(grid.shape[2], dim=1)
         inside = real & (times >= 0) & (times < batch.seconds)
-        anchor = sum(
-            functional.binary_cross_entropy_with_logits(
-                logits[..., head][inside], _sampled(*curve, times)[inside]
-            )
-            for head, (logits, curve) in enumerate(zip(curves, measured, strict=True))
-        )
+        anchor = torch.stack(
+            [
+                functional.binary_cross_entropy_with_logits(
+                    curves[head][..., head][inside], measured[head][inside]
+                )
+                for head in range(2)
+            ]
+        ).sum()
         pulses = [logits.sigmoid().movedim(-1, 0).reshape(-1, *grid.shape[1:]) for logits in curves]
         structure = structural_rhythm_alignment_loss(
-            pulses[0],
-            pulses[1],
+            *pulses,
             clock.mask.repeat(2, 1),
             clock.positions.repeat(2, 1),
             clock.beats_per_bar.repeat(2),
@@ -165,16 +163,13 @@ class Pretraining(LightningModule):
             float(self.hparams["beat_weight"] > 0),
             float(self.hparams["bar_weight"] > 0),
         )
-        return {"beat": structure.beat, "bar": structure.bar, "anchor": torch.as_tensor(anchor)}
+        return {"beat": structure.beat, "bar": structure.bar, "anchor": anchor}
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Retrieval and discrimination among all clips of the validation batch."""
         scores = compare(*embed(self.model, batch.audio, batch.motion, batch.seconds), batch)
-        self.log_dict(
-            {f"val/{name}": value for name, value in scores.items() if value == value},
-            batch_size=batch.size,
-            sync_dist=True,
-        )
+        logged = {f"val/{name}": value for name, value in scores.items() if value == value}
+        self.log_dict(logged, batch_size=batch.size, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; only matrices decay."""
@@ -184,12 +179,10 @@ class Pretraining(LightningModule):
             {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(
-            groups,
-            lr=self.hparams["learning_rate"],
-            weight_decay=self.hparams["weight_decay"],
+            groups, lr=self.hparams["learning_rate"], weight_decay=self.hparams["weight_decay"]
         )
         steps = int(self.trainer.estimated_stepping_batches)
-        rising: int = max(1, round(self.hparams["warm_up"] * steps))
+        rising = max(1, round(self.hparams["warm_up"] * steps))
 
         def factor(step: int) -> float:
             if step < rising:

@@ -1,7 +1,7 @@
 """Pairs of music and motion as a LightningDataModule."""
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -56,22 +56,21 @@ class PairDataModule(LightningDataModule):
         super().__init__()
         self.cache = cache
         self.pairs = {"train": list(train), "validation": list(validation)}
-        self.batch_size, self.steps_per_epoch, self.seconds = batch_size, steps_per_epoch, seconds
-        self.variants, self.captured, self.similar_tempo = variants, captured, similar_tempo
-        self.num_workers, self.seed = num_workers, seed
+        self.captured, self.num_workers = captured, num_workers
+        self.sampler = partial(
+            TempoSampler,
+            batch_size=batch_size,
+            steps=steps_per_epoch,
+            seconds=seconds,
+            variants=variants,
+            seed=seed,
+            similar_tempo=similar_tempo,
+        )
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of drawn clips."""
-        sampler = TempoSampler(
-            [_tempo(pair) for pair in self.pairs["train"]],
-            self.batch_size,
-            self.steps_per_epoch,
-            self.seconds,
-            self.variants,
-            self.seed,
-            self.trainer.global_rank if self.trainer else 0,
-            self.similar_tempo,
-        )
+        tempi = [_tempo(pair) for pair in self.pairs["train"]]
+        sampler = self.sampler(tempi, rank=self.trainer.global_rank if self.trainer else 0)
         if self.trainer:  # loader processes draw before Lightning sets the epoch
             sampler.set_epoch(self.trainer.current_epoch)
         return DataLoader(
@@ -94,6 +93,6 @@ class PairDataModule(LightningDataModule):
 
 
 def _tempo(pair: Pair) -> float:
-    if pair.beats is None or len(pair.beats) < 2:
-        return float("nan")
-    return float(60 / np.median(np.diff(pair.beats)))
+    """Beats a minute; NaN where unknown."""
+    beats = pair.beats or ()
+    return float(60 / np.median(np.diff(beats))) if len(beats) > 1 else float("nan")

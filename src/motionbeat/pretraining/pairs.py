@@ -7,7 +7,7 @@ from the music alone, those of the motion inputs from the motion alone.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache as cached
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,21 +26,8 @@ from motionbeat.files import write_atomically
 from motionbeat.kinematics import CONTACTS, motion_features, movement_envelope
 from motionbeat.model import AUDIO_FRAME_RATE, BANDS, HOP, MOTION_FRAME_RATE, SAMPLE_RATE
 from motionbeat.motion import Motion
-from motionbeat.pretraining.augmentation import (
-    add_capture_faults,
-    change_body,
-    change_sound,
-    enlarge_motion,
-    speed,
-)
-from motionbeat.rhythm import (
-    BeatGrid,
-    accent_curve,
-    beat_grid,
-    mistaken_grid,
-    onset_envelope,
-    sharpened,
-)
+from motionbeat.pretraining import augmentation
+from motionbeat.rhythm import BeatGrid, beat_grid, mistaken_grid, music_grid, sharpened
 from motionbeat.spectrum import LogMelSpectrum
 from motionbeat.tokens import Clock
 
@@ -50,6 +37,7 @@ FORMAT = 2
 _LENGTH_TOLERANCE = 0.25  # s by which music and motion may differ in length
 _CONTACTS_LOST, _BEATS_MISTAKEN = 0.5, 0.4  # share of captured motions
 _FULL_ONSET = 4.0  # deviations of the envelope that count as a full onset
+_GRIDS = "audio_grid", "motion_grid"  # of the features
 
 Floats = NDArray[np.float32]
 Seconds = NDArray[np.float64]
@@ -112,14 +100,7 @@ class Features:
 
 
 class AudioInputs(NamedTuple):
-    """Inputs of the audio tower.
-
-    Attributes:
-        log_mel: (B, T, BANDS).
-        onsets: (B, T).
-        lengths: (B,) valid frames.
-        clock: beats of the music.
-    """
+    """Inputs of the audio tower: (B, T, BANDS), (B, T), (B,) valid frames, beats of the music."""
 
     log_mel: Tensor
     onsets: Tensor
@@ -128,12 +109,7 @@ class AudioInputs(NamedTuple):
 
 
 class MotionInputs(NamedTuple):
-    """Inputs of the motion tower.
-
-    Attributes:
-        features: (B, M, FEATURES); 0 beyond the end.
-        clock: beats of the motion.
-    """
+    """Inputs of the motion tower: (B, M, FEATURES), 0 beyond the end, and beats of the motion."""
 
     features: Tensor
     clock: Clock
@@ -149,9 +125,7 @@ def audio_inputs(waveform: Floats) -> tuple[Floats, Floats, BeatGrid]:
     """Mel spectrum, onset envelope and beat grid of (samples,) at ``SAMPLE_RATE``."""
     with torch.inference_mode():
         log_mel = _spectrum()(torch.from_numpy(waveform)[None])[0].numpy()
-    envelope = onset_envelope(log_mel, AUDIO_FRAME_RATE)
-    grid = beat_grid(envelope, accent_curve(log_mel, AUDIO_FRAME_RATE), AUDIO_FRAME_RATE)
-    return log_mel, envelope, grid
+    return log_mel, *music_grid(log_mel, AUDIO_FRAME_RATE)
 
 
 def motion_inputs(motion: Motion) -> tuple[Floats, BeatGrid]:
@@ -183,12 +157,8 @@ def load_pair(pair: Pair) -> tuple[Floats, Motion]:
 def features(pair: Pair, variant: int, cache: Path, captured: bool = False) -> Features:
     """Features of a variant of a pair, from the cache or computed and stored there.
 
-    Args:
-        pair: the pair.
-        variant: 0 is the pair itself; others are augmented, each always in the same way.
-        cache: folder of the features.
-        captured: add the augmentation by captured motion to variants other than 0; its ranges
-            were read from motions of ``dance_with_melody``, test motions among them.
+    Variant 0 is the pair itself; the others are augmented, each always in the same way, and by
+    captured motion as well if asked to.
 
     Raises:
         PairError, AudioError, MotionError: the pair cannot be used.
@@ -197,15 +167,16 @@ def features(pair: Pair, variant: int, cache: Path, captured: bool = False) -> F
     def compute() -> Features:
         waveform, motion = load_pair(pair)
         beats = np.array(pair.beats or (), np.float64)
-        if variant:
-            rng = _rng(pair, variant)
-            factor = speed(rng)
-            waveform = change_sound(waveform, factor, rng)
-            motion, beats = change_body(motion, factor, rng), beats / factor
-            if captured:
-                motion = add_capture_faults(enlarge_motion(motion, rng), rng)
-                return lose_contacts_and_beats(_features(waveform, motion, beats), rng)
-        return _features(waveform, motion, beats)
+        if not variant:
+            return _features(waveform, motion, beats)
+        rng = _rng(pair, variant)
+        factor = augmentation.speed(rng)
+        waveform = augmentation.change_sound(waveform, factor, rng)
+        motion, beats = augmentation.change_body(motion, factor, rng), beats / factor
+        if not captured:
+            return _features(waveform, motion, beats)
+        motion = augmentation.as_captured(motion, rng)
+        return lose_contacts_and_beats(_features(waveform, motion, beats), rng)
 
     return _stored(cache, pair, [variant, captured] if variant and captured else [variant], compute)
 
@@ -224,23 +195,16 @@ def lose_contacts_and_beats(found: Features, rng: np.random.Generator) -> Featur
 def excerpt(
     pair: Pair, start: float, seconds: float, shift: float, cache: Path, captured: bool = False
 ) -> Features:
-    """Features of a clip that nothing outside it influences, its motion shifted in time.
+    """Stored features of a clip that nothing outside it influences.
 
-    Args:
-        pair: the pair.
-        start: of the music in seconds.
-        seconds: length of the clip.
-        shift: seconds by which the motion begins later than the music; the nearest frame is used
-            beyond the ends of the motion.
-        cache: folder of the features.
-        captured: add the augmentation by captured motion.
+    The motion begins ``shift`` seconds later than the music; beyond its ends the nearest frame is
+    used.
     """
 
     def compute() -> Features:
         waveform, motion = load_pair(pair)
         if captured:
-            rng = _rng(pair)
-            motion = add_capture_faults(enlarge_motion(motion, rng), rng)
+            motion = augmentation.as_captured(motion, _rng(pair))
         first, count = round(start * SAMPLE_RATE), round(seconds * SAMPLE_RATE)
         frames = round((start + shift) * motion.fps) + np.arange(round(seconds * motion.fps))
         positions = motion.positions[frames.clip(0, len(motion.positions) - 1)]
@@ -271,27 +235,21 @@ def _stored(
 
 
 def _to_arrays(found: Features) -> dict[str, NDArray[Any]]:
-    """Arrays of one level; a grid is its times, positions, metre and flag."""
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, value in vars(found).items():
-        parts = {name: value}
-        if isinstance(value, BeatGrid):
-            parts = {f"{name}.{part}": np.array(one) for part, one in vars(value).items()}
-        arrays |= {key: np.ascontiguousarray(array) for key, array in parts.items()}
-    return arrays
+    """Arrays of one level; those of the grids are ``audio_grid.times`` and so on."""
+    values = vars(found).copy()
+    for name in _GRIDS:
+        values |= {f"{name}.{part}": value for part, value in vars(values.pop(name)).items()}
+    return {name: np.ascontiguousarray(value) for name, value in values.items()}
 
 
 def _from_arrays(arrays: dict[str, NDArray[Any]]) -> Features:
-    parts: dict[str, Any] = {
-        name: BeatGrid(
-            arrays.pop(f"{name}.times"),
-            arrays.pop(f"{name}.positions"),
-            int(arrays.pop(f"{name}.beats_per_bar").item()),
-            bool(arrays.pop(f"{name}.has_beat").item()),
+    grids = {}
+    for name in _GRIDS:
+        times, positions, beats_per_bar, has_beat = (
+            arrays.pop(f"{name}.{part.name}") for part in fields(BeatGrid)
         )
-        for name in ("audio_grid", "motion_grid")
-    }
-    return Features(**arrays | parts)
+        grids[name] = BeatGrid(times, positions, int(beats_per_bar[0]), bool(has_beat[0]))
+    return Features(**arrays, **grids)
 
 
 def _features(waveform: Floats, motion: Motion, beats: Seconds) -> Features:
@@ -315,10 +273,8 @@ def _spectrum() -> LogMelSpectrum:
 def cut_grid(grid: BeatGrid, start: float, seconds: float) -> BeatGrid:
     """The beats of a grid that overlap a clip, counted from its start."""
     times, positions = grid.times, grid.positions
-    first = max(int(np.searchsorted(times, start, side="right")) - 1, 0)
-    stop = max(int(np.searchsorted(times, start + seconds, side="left")), first + 1)
-    stop = min(stop, len(positions))
-    first = min(first, stop - 1)
+    first = int(np.searchsorted(times[1:-1], start, side="right"))
+    stop = int(np.searchsorted(times[first + 1 : -1], start + seconds, side="left")) + first + 1
     return replace(grid, times=times[first : stop + 1] - start, positions=positions[first:stop])
 
 

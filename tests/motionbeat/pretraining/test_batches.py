@@ -17,40 +17,23 @@ from motionbeat.pretraining.batches import (
 from motionbeat.pretraining.pairs import PairError, features
 
 TEMPI = [60 * 1.005**step for step in range(4)] + [90 * 1.005**step for step in range(8)]
-BPM = 120.0
-PERIOD_ROWS = round(60 / BPM * MOTION_FRAME_RATE)
-STARTS = (1.5, 2.0, 2.5, 3.0)
+PERIOD_ROWS = round(0.5 * MOTION_FRAME_RATE)
 
 
 def sampler(tempi=TEMPI, batch_size=8, steps=20, seconds=(5.0, 9.0), variants=3, **options):
     return TempoSampler(tempi, batch_size, steps, seconds, variants, **options)
 
 
-def clusters(batch):
-    pairs = [draw.pair for draw in batch]
-    return [pairs[first : first + CLUSTER] for first in range(0, len(pairs), CLUSTER)]
-
-
-def share_a_tempo(cluster, tempi):
-    """Whether the tempi of a cluster are similar to one and the same tempo."""
-    given = np.array([tempi[pair] for pair in cluster])
-    return any(max(abs(np.log(given / one))) <= np.log1p(SAME_TEMPO) for one in tempi)
+def share_a_tempo(batch, tempi):
+    """Whether the tempi of each cluster are similar to one and the same tempo."""
+    drawn = np.log([tempi[draw.pair] for draw in batch]).reshape(-1, CLUSTER)
+    apart = np.abs(drawn[:, :, None] - np.log(tempi)).max(axis=1)
+    return apart.min(axis=1) <= np.log1p(SAME_TEMPO)
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pairs")
-    return [write_pair(folder, f"pair{seed}", BPM, seed=seed) for seed in range(4)]
-
-
-@pytest.fixture(scope="module")
-def dataset(pairs, tmp_path_factory):
-    return PairDataset(pairs, tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(scope="module")
-def found(dataset):
-    return [features(pair, 0, dataset.cache) for pair in dataset.pairs]
+def dataset(pairs, cache):
+    return PairDataset(pairs, cache)
 
 
 def rows(features, first, count):
@@ -60,22 +43,14 @@ def rows(features, first, count):
 @pytest.mark.parametrize(
     ("tempi", "batch_size"), [(TEMPI, 8), ([80 * 1.01**step for step in range(40)], 4)]
 )
-def test_clusters_share_a_tempo(tempi, batch_size):
-    for batch in sampler(tempi, batch_size, steps=300):
-        assert all(share_a_tempo(cluster, tempi) for cluster in clusters(batch))
-
-
-def test_tempo_is_ignored_for_ablation():
-    apart = [
-        not share_a_tempo(cluster, TEMPI)
-        for batch in sampler(similar_tempo=False)
-        for cluster in clusters(batch)
-    ]
-    assert np.mean(apart) > 0.5
+def test_clusters_share_a_tempo_unless_it_is_ignored(tempi, batch_size):
+    assert all(share_a_tempo(batch, tempi).all() for batch in sampler(tempi, batch_size, steps=200))
+    ignored = [share_a_tempo(batch, tempi) for batch in sampler(tempi, 4, similar_tempo=False)]
+    assert np.mean(ignored) < 0.5
 
 
 @pytest.mark.parametrize("similar_tempo", [True, False])
-@pytest.mark.parametrize("tempi", [TEMPI, [float("nan")] * 12, [100.0] * 12])
+@pytest.mark.parametrize("tempi", [TEMPI, [float("nan")] * 12])
 def test_no_pair_stands_twice_in_a_batch_and_all_are_drawn(tempi, similar_tempo):
     drawn = set()
     for batch in sampler(tempi, similar_tempo=similar_tempo):
@@ -93,86 +68,64 @@ def test_draws_follow_from_seed_epoch_and_rank():
 
     first = drawn(1, 2, 0)
     assert first == drawn(1, 2, 0)
-    assert len(first) == len(sampler()) == 20
     for other in (drawn(2, 2, 0), drawn(1, 3, 0), drawn(1, 2, 1)):
         assert all(a != b for a, b in zip(first, other, strict=True))
 
 
 def test_clips_of_a_batch_have_one_length_and_different_places():
     batches = list(sampler())
-    lengths = [{draw.seconds for draw in batch} for batch in batches]
-    assert all(len(one) == 1 for one in lengths)
-    assert len(set.union(*lengths)) == 20
-    assert all(5 <= length <= 9 for length in set.union(*lengths))
+    assert all(len({draw.seconds for draw in batch}) == 1 for batch in batches)
     draws = [draw for batch in batches for draw in batch]
+    assert len({draw.seconds for draw in draws}) == len(sampler()) == 20
+    assert all(5 <= draw.seconds <= 9 for draw in draws)
     assert {draw.variant for draw in draws} == {0, 1, 2}
     places = [draw.place for draw in draws]
     assert 0 <= min(places) < 0.05
     assert 0.95 < max(places) < 1
 
 
-def test_unknown_tempi_stand_together():
-    unknown = set(range(1, 24, 2))
-    tempi = [float("nan") if pair in unknown else 100.0 + pair for pair in range(24)]
-    nearest = {18, 20, 22}  # the fastest ones are taken beside the first of the unknown
-    for batch in sampler(tempi, batch_size=4, steps=200):
-        pairs = {draw.pair for draw in batch}
-        assert not pairs & unknown or pairs <= nearest | unknown
-
-
-def test_a_rare_tempo_stands_with_its_neighbours():
-    tempi = [100.0, 40.0, 101.0, 102.0, 200.0, 99.0, 45.0, 50.0, 210.0, 220.0, 240.0, 98.0]
+def test_rare_and_unknown_tempi_stand_with_their_neighbours():
+    unknown = float("nan")
+    tempi = [100.0, 40.0, 101.0, 102.0, unknown, 99.0, 45.0, 50.0, unknown, unknown, unknown, 98.0]
     for batch in sampler(tempi, batch_size=4, steps=100):
         pairs = {draw.pair for draw in batch}
-        assert 10 not in pairs or pairs == {4, 8, 9, 10}
         assert 1 not in pairs or pairs > {1, 6, 7}
+        assert not pairs & {4, 8, 9, 10} or pairs <= {4, 8, 9, 10} | {2, 3}, "the fastest"
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"batch_size": size} for size in (0, 6, 16, -4)]
-    + [{"steps": 0}, {"variants": 0}, {"seconds": (9.0, 5.0)}, {"seconds": (0.0, 5.0)}],
-)
+@pytest.mark.parametrize("options", [{"batch_size": 6}, {"batch_size": 16}, {"seconds": (9, 5)}])
 def test_batches_that_cannot_be_made_are_refused(options):
     with pytest.raises(PairError, match="; choose "):
         sampler(**options)
 
 
-@pytest.mark.parametrize("size", [4, 8, 20])
-def test_mates_are_the_others_of_a_cluster(size):
-    for row, others in enumerate(cluster_mates(size).tolist()):
-        first = row // CLUSTER * CLUSTER
-        assert sorted([*others, row]) == list(range(first, first + CLUSTER))
+def test_mates_are_the_others_of_a_cluster():
+    assert cluster_mates(8).tolist()[3:6] == [[0, 1, 2], [5, 6, 7], [4, 6, 7]]
 
 
 def test_shifted_motions_and_their_beats_lie_a_beat_apart(found):
-    batch = cut(found, STARTS, 3.0, [3, 1, 0, 2])
+    starts = (1.5, 2.0, 2.5, 3.0)
+    batch = cut(found, starts, 3.0, [3, 1, 0, 2])
     assert batch.size == 4
     assert batch.piece.tolist() == [3, 1, 0, 2]
-    torch.testing.assert_close(batch.tempo, torch.full((4,), BPM))
-    count = batch.motion.features.shape[1]
+    torch.testing.assert_close(batch.tempo, torch.full((4,), 120.0))
+    count, clock = batch.motion.features.shape[1], batch.motion.clock
     for row in range(12):
-        shift = (0.0, -0.5, 0.5)[row // 4]
-        start, source = STARTS[row % 4] + shift, found[row % 4]
-        first = round(start * MOTION_FRAME_RATE)
-        assert torch.equal(batch.motion.features[row], rows(source, first, count))
-        clock = batch.motion.clock
+        start, source = starts[row % 4] + (0.0, -0.5, 0.5)[row // 4], found[row % 4]
+        expected = rows(source, round(start * MOTION_FRAME_RATE), count)
+        assert torch.equal(batch.motion.features[row], expected)
         times = clock.times[row, : int(clock.mask[row].sum()) + 1].numpy() + start
-        expected = source.motion_grid.times
-        expected = expected[(expected > start) & (expected < start + 3)]
-        inside = times[(times > start + 1e-4) & (times < start + 3 - 1e-4)]
-        np.testing.assert_allclose(inside, expected, atol=1e-4)
+        beats = source.motion_grid.times
+        np.testing.assert_allclose(times[1:-1], beats[(beats > start) & (beats < start + 3)])
 
 
 @pytest.mark.parametrize("place", [0.0, 0.5, 0.999])
 def test_a_clip_and_its_shifts_stay_inside_the_pair(dataset, found, place):
     batch = dataset[[Draw(pair, 0, place, 4.0) for pair in range(4)]]
-    assert batch.seconds == 4.0
     assert batch.audio.log_mel.shape[1] == round(4 * AUDIO_FRAME_RATE)
     for row in range(12):
         source = found[row % 4]
-        margin, free = 0.5, source.duration - 5.0
-        first = round((margin + place * free) * MOTION_FRAME_RATE)
+        first = round((0.5 + place * (source.duration - 5.0)) * MOTION_FRAME_RATE)
         first += (0, -PERIOD_ROWS, PERIOD_ROWS)[row // 4]
         assert 0 <= first <= len(source.motion) - 4 * MOTION_FRAME_RATE
         expected = rows(source, first, round(4 * MOTION_FRAME_RATE))
@@ -192,11 +145,10 @@ def test_a_pair_shorter_than_a_clip_is_held(tmp_path):
     log_mel = batch.audio.log_mel[0]
     assert len(log_mel) == round(5 * AUDIO_FRAME_RATE)
     assert (log_mel[frames:] == log_mel[frames - 1]).all()
-    assert torch.isfinite(batch.motion.features).all()
 
 
 def test_a_loader_gives_whole_batches_of_the_drawn_variants(dataset):
-    one = sampler([BPM] * 4, batch_size=4, steps=2)
+    one = sampler([120.0] * 4, batch_size=4, steps=2)
     loaded = list(DataLoader(dataset, batch_size=None, sampler=one))
     for batch, draws in zip(loaded, one, strict=True):
         expected = dataset[draws]

@@ -9,14 +9,11 @@ from tests.dancing import write_dance, write_pair
 from motionbeat.model import SAMPLE_RATE, MotionBeat
 from motionbeat.motion import Motion
 from motionbeat.pretraining.batches import Batch
-from motionbeat.pretraining.evaluation import clips, compare, embed, embedding_times
-from motionbeat.pretraining.pairs import PairError, excerpt
-from motionbeat.rhythm import BeatGrid
+from motionbeat.pretraining.evaluation import clips, compare, embed
+from motionbeat.pretraining.pairs import PairError, _to_arrays, excerpt
 
 CLIP = 3.0
 START = 3.0
-AUDIO = ("log_mel", "onsets", "audio_grid")
-MOTION = ("motion", "motion_grid")
 
 
 def batch(count, tempo=None):
@@ -50,11 +47,11 @@ def copy(pair, tmp_path):
     return replace(pair, audio=files[0], motion=files[1])
 
 
-def same(one, other, names=AUDIO + MOTION):
-    pairs = [(getattr(one, name), getattr(other, name)) for name in names]
-    flat = [(a, b) for a, b in pairs if isinstance(a, np.ndarray)]
-    flat += [(vars(a)[k], vars(b)[k]) for a, b in pairs if isinstance(a, BeatGrid) for k in vars(a)]
-    return all(np.array_equal(a, b) for a, b in flat)
+def different(one, other):
+    """Names of the features that differ: of the music ``log_mel``, of the motion ``motion``."""
+    one, other = _to_arrays(one), _to_arrays(other)
+    names = {name.partition(".")[0] for name in one if not np.array_equal(one[name], other[name])}
+    return names - {"beats"}
 
 
 def test_perfect_embeddings_score_one():
@@ -96,19 +93,11 @@ def test_ties_and_numbers_that_are_none_count_against(value):
     assert set(found.values()) == {0.0}
 
 
-def test_without_impostors_their_share_is_no_number():
-    music = unit(2)
-    found = compare(music, music.repeat(3, 1), batch(2, [100.0, 200.0]))
-    assert np.isnan(found["impostor"])
-    assert found["music_to_motion_r1"] == 1
-
-
 @pytest.mark.parametrize(
-    ("seconds", "each", "starts"),
-    [(9.0, None, [0, 3, 6]), (9.0, 2, [0, 3]), (9.0, 1, [3]), (9.0, 5, [0, 3, 6]), (4.0, 2, [0])],
+    ("each", "starts"), [(None, [0, 3, 6]), (2, [0, 3]), (1, [3]), (5, [0, 3, 6])]
 )
-def test_clips_are_consecutive_and_shifted_motions_a_beat_off(tmp_path, seconds, each, starts):
-    pair = write_pair(tmp_path, bpm=120.0, seconds=seconds)
+def test_clips_are_consecutive_and_shifted_motions_a_beat_off(tmp_path, each, starts):
+    pair = write_pair(tmp_path, bpm=120.0, seconds=9.0)
     found = clips([pair], tmp_path / "cache", each, CLIP)
     assert found.piece.tolist() == [0] * len(starts)
     np.testing.assert_allclose(found.tempo, 120.0)
@@ -124,34 +113,28 @@ def test_clips_of_several_pairs(tmp_path):
     pairs = [write_pair(tmp_path, f"{bpm}", bpm, 7.0) for bpm in (100.0, 130.0)]
     short = write_pair(tmp_path, "short", seconds=2.0)
     unknown = replace(pairs[1], id="unknown", beats=None)
-    single = replace(pairs[1], id="single", beats=(1.0,))
-    found = clips([pairs[0], short, pairs[1], unknown, single], tmp_path / "cache", None, CLIP)
-    assert found.piece.tolist() == [0, 0, 2, 2, 3, 3, 4, 4]
-    np.testing.assert_allclose(found.tempo, [100.0] * 2 + [130.0] * 6, rtol=0.02)
+    found = clips([pairs[0], short, pairs[1], unknown], tmp_path / "cache", None, CLIP)
+    assert found.piece.tolist() == [0, 0, 2, 2, 3, 3]
+    np.testing.assert_allclose(found.tempo, [100.0] * 2 + [130.0] * 4, rtol=0.02)
     with pytest.raises(PairError, match=r"^no pair to validate on has 3 s; [^\n]*$"):
         clips([short], tmp_path / "cache", None, CLIP)
 
 
 def test_nothing_outside_a_clip_influences_it(pair, copy, tmp_path):
-    before = excerpt(pair, START, CLIP, 0.0, tmp_path / "one")
     rng = np.random.default_rng(0)
     waveform, rate = soundfile.read(copy.audio)
-    outside = np.ones(len(waveform), bool)
-    outside[round(START * rate) : round((START + CLIP) * rate)] = False
-    waveform[outside] = rng.uniform(-0.9, 0.9, outside.sum())
-    soundfile.write(copy.audio, waveform, rate)
     motion = Motion.load(copy.motion)
-    positions = motion.positions.copy()
-    outside = np.ones(len(positions), bool)
-    outside[round(START * motion.fps) : round((START + CLIP) * motion.fps)] = False
-    positions[outside] = 2 * positions[outside] + rng.normal(0, 1, positions[outside].shape)
-    write_dance(copy.motion, Motion(positions, motion.fps))
-
-    assert same(before, excerpt(copy, START, CLIP, 0.0, tmp_path / "two"))
-    model = tiny()
+    positions = motion.positions + rng.normal(0, 1, motion.positions.shape)
+    noisy = rng.uniform(-0.9, 0.9, len(waveform))
+    for changed, given, fps in ((noisy, waveform, rate), (positions, motion.positions, motion.fps)):
+        inside = slice(round(START * fps), round((START + CLIP) * fps))
+        changed[inside] = given[inside]
+    soundfile.write(copy.audio, noisy, rate)
+    write_dance(copy.motion, Motion(positions.astype(np.float32), motion.fps))
+    excerpts = [excerpt(one, START, CLIP, 0.0, tmp_path / "cache") for one in (pair, copy)]
+    assert not different(*excerpts)
     (music, motion), (changed, moved) = (
-        embed(model, *clips([one], tmp_path / folder, 1, CLIP)[:3])
-        for one, folder in ((pair, "one"), (copy, "two"))
+        embed(tiny(), *clips([one], tmp_path / "cache", 1, CLIP)[:3]) for one in (pair, copy)
     )
     assert torch.equal(music, changed)
     assert torch.equal(motion[0], moved[0])
@@ -159,24 +142,19 @@ def test_nothing_outside_a_clip_influences_it(pair, copy, tmp_path):
 
 
 def test_music_and_motion_do_not_influence_each_others_inputs(pair, copy, tmp_path):
-    before = excerpt(pair, START, CLIP, 0.0, tmp_path / "one")
+    def changes():
+        now = excerpt(replace(copy, beats=None), START, CLIP, 0.0, tmp_path / "cache")
+        return different(before, now)
+
+    before = excerpt(pair, START, CLIP, 0.0, tmp_path / "cache")
+    assert not changes(), "annotated beats influence neither"
     waveform, rate = soundfile.read(copy.audio)
     soundfile.write(copy.audio, np.roll(waveform, SAMPLE_RATE // 5), rate)
-    after = excerpt(copy, START, CLIP, 0.0, tmp_path / "two")
-    assert same(before, after, MOTION)
-    assert not same(before, after, ["log_mel"])
-    assert not same(before, after, ["audio_grid"])
-
+    assert changes() == {"log_mel", "onsets", "audio_grid"}
     copy.audio.write_bytes(pair.audio.read_bytes())
     motion = Motion.load(copy.motion)
     write_dance(copy.motion, Motion(np.roll(motion.positions, 12, axis=0), motion.fps))
-    after = excerpt(copy, START, CLIP, 0.0, tmp_path / "three")
-    assert same(before, after, AUDIO)
-    assert not same(before, after, ["motion"])
-    assert not same(before, after, ["motion_grid"])
-
-    # Annotated beats influence neither.
-    assert same(before, excerpt(replace(pair, beats=None), START, CLIP, 0.0, tmp_path / "four"))
+    assert changes() == {"motion", "motion_grid"}
 
 
 def test_embeddings_are_of_unit_length_and_the_same_in_any_batch(pair, tmp_path):
@@ -189,8 +167,3 @@ def test_embeddings_are_of_unit_length_and_the_same_in_any_batch(pair, tmp_path)
     torch.testing.assert_close(music[1:2], alone, atol=1e-5, rtol=0)
     torch.testing.assert_close(motion[1::3], alone_moved, atol=1e-5, rtol=0)
     assert (music[1] - music[0]).abs().max() > 1e-3
-
-
-def test_embedding_times_cover_a_clip():
-    np.testing.assert_allclose(embedding_times(0.5), [0, 0.1, 0.2, 0.3, 0.4])
-    assert len(embedding_times(5.0)) == 50
