@@ -14,13 +14,11 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 
-from motionbeat.benchmarks.embedded import LENGTH_SLACK, embed
 from motionbeat.benchmarks.keys import task_key, tracks_key
-from motionbeat.benchmarks.protocol import Probed, Probing
+from motionbeat.benchmarks.protocol import Probing
 from motionbeat.benchmarks.records import (
     NO_HEAD,
     HeadResult,
-    Model,
     Protocol,
     RecordError,
     RunRecord,
@@ -28,9 +26,9 @@ from motionbeat.benchmarks.records import (
     read_model,
     write_model,
 )
-from motionbeat.benchmarks.registry import DATASETS, TASKS, make
+from motionbeat.benchmarks.registry import DATASETS, TASKS, check_available
 from motionbeat.benchmarks.significance import scores
-from motionbeat.benchmarks.store import EmbeddingStore
+from motionbeat.benchmarks.store import LENGTH_SLACK, EmbeddingStore, embed
 from motionbeat.cache import default_cache, digest
 from motionbeat.console import say
 from motionbeat.data_modules.base import (
@@ -42,12 +40,15 @@ from motionbeat.data_modules.base import (
     Track,
     check_splits,
 )
-from motionbeat.encoder import Encoder, EncoderCard
+from motionbeat.encoder import Encoder
 from motionbeat.encoding import find_encoder
 from motionbeat.errors import MotionBeatError
 from motionbeat.tasks.adapters import EncoderMode, FineTuningError
-from motionbeat.tasks.task import FOLD, Baseline, PerTrackScores, Task, arrays
+from motionbeat.tasks.task import FOLD, Baseline, Task, arrays
 from motionbeat.threads import one_thread
+
+CLEAN = "clean/"
+"""What the ids of undeformed tracks begin with, where test splits hold deformed ones too."""
 
 
 class ProtocolError(MotionBeatError):
@@ -72,16 +73,21 @@ class Folders:
         """A dataset by name, with options of its constructor.
 
         Raises:
-            ProtocolError: the dataset has no such option.
+            ProtocolError: the dataset has no such option, or refuses its value.
         """
         kind = DATASETS.get(name)
-        known = own_options(kind)
-        for option in options or {}:
-            if option not in known:
-                raise ProtocolError(
-                    f"dataset '{name}' has no option '{option}'; "
-                    f"it has {', '.join(known) or 'none'}"
-                )
+        known = [
+            option.name
+            for one in kind.__mro__
+            if issubclass(one, DataModule) and one is not DataModule and "__init__" in vars(one)
+            for option in inspect.signature(one).parameters.values()
+            if option.kind is option.KEYWORD_ONLY
+        ]
+        if unknown := [option for option in options or {} if option not in known]:
+            raise ProtocolError(
+                f"dataset '{name}' has no option '{unknown[0]}'; "
+                f"it has {', '.join(known) or 'none'}"
+            )
         try:
             return kind(cache=self.cache / "data", data=self.data, **options or {})
         except (TypeError, ValueError) as error:
@@ -92,21 +98,10 @@ class Folders:
 
     def folds(self, name: str, options: Mapping[str, Any]) -> list[DataModule]:
         """A dataset in each of its folds, or in the one that the options name."""
-        kind = DATASETS.get(name)
-        if kind.folds == 1 or "fold" in options:
+        folds = DATASETS.get(name).folds
+        if folds == 1 or "fold" in options:
             return [self.datamodule(name, options)]
-        return [self.datamodule(name, {**options, "fold": fold}) for fold in range(kind.folds)]
-
-
-def own_options(kind: type[DataModule]) -> list[str]:
-    """Names of the options that a dataset has beside those of every data module."""
-    return [
-        option.name
-        for one in kind.__mro__
-        if one is not DataModule and issubclass(one, DataModule) and "__init__" in vars(one)
-        for option in inspect.signature(one).parameters.values()
-        if option.kind is option.KEYWORD_ONLY
-    ]
+        return [self.datamodule(name, {**options, "fold": fold}) for fold in range(folds)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +126,7 @@ class Fold:
             DatasetError: a split is empty, splits share a group or an annotation is missing.
             MotionBeatError: the task cannot use a track.
         """
-        for data in {id(one): one for one in (self.train_data, self.test_data)}.values():
+        for data in dict.fromkeys((self.train_data, self.test_data)):
             data.prepare_data()
             check_splits([data.tracks(split) for split in SPLITS])
         tracks: dict[Split, list[Track]] = {
@@ -173,11 +168,13 @@ class Evaluation:
 
     Attributes:
         task: the task.
-        modules: the dataset whose test split is scored, once for each of its folds.
+        modules: the dataset, once for each of its folds.
         protocol: learning rates and seeds.
         folders: where things lie.
         heads: which of the task's heads are trained.
         mode: what of an encoder is trained beside the head.
+        deform: whether test splits hold every track in every deformation too. Scores are those of
+            the clean tracks, per-track scores those of all.
     """
 
     task: type[Task]
@@ -186,20 +183,31 @@ class Evaluation:
     folders: Folders
     heads: tuple[str, ...]
     mode: EncoderMode = "frozen"
-
-    @property
-    def dataset(self) -> DataModule:
-        """The dataset, in the first of its folds."""
-        return self.modules[0]
+    deform: bool = False
 
     @cached_property
     def folds(self) -> list[Fold]:
         """The folds, one where the dataset has but one partition."""
-        name = self.dataset.card.trained_on
-        if name is None:
-            return [Fold(self.task, module, module) for module in self.modules]
-        train_data = self.folders.datamodule(name)
-        return [Fold(self.task, train_data, module) for module in self.modules]
+        name = self.modules[0].card.trained_on
+        elsewhere = None if name is None else self.folders.datamodule(name)
+        tests = self.modules
+        if self.deform:
+            from motionbeat.benchmarks.deformations import Deformed
+
+            tests = [Deformed(one, self.folders.cache / "deformed") for one in self.modules]
+        pairs = zip(self.modules, tests, strict=True)
+        return [Fold(self.task, elsewhere or train, test) for train, test in pairs]
+
+    @property
+    def dataset(self) -> DataModule:
+        """The dataset whose test split is scored, in the first of its folds."""
+        return self.folds[0].test_data
+
+    @property
+    def revision(self) -> str:
+        """The dataset's revision and the number of its folds where there are several."""
+        folds = f"-{len(self.folds)}folds" if len(self.folds) > 1 else ""
+        return self.dataset.revision + folds
 
     @cached_property
     def test_tracks(self) -> list[Track]:
@@ -214,6 +222,17 @@ class Evaluation:
         return tracks
 
     @cached_property
+    def scored(self) -> list[bool]:
+        """Which of the test tracks an entry's scores are made of: all, or the clean ones."""
+        return [not self.deform or track.id.startswith(CLEAN) for track in self.test_tracks]
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Names of what is predicted, as the training splits of all folds have them."""
+        names = [self.task.vocabulary(fold.tracks["train"]) for fold in self.folds]
+        return tuple(dict.fromkeys(chain.from_iterable(names)))
+
+    @cached_property
     def tracks_key(self) -> str:
         """Key of the tracks of all folds, their annotations and audio."""
         return digest(
@@ -222,12 +241,6 @@ class Evaluation:
                 for fold in self.folds
             ]
         )
-
-    @property
-    def revision(self) -> str:
-        """The dataset's revision and the number of its folds where there are several."""
-        folds = f"-{len(self.modules)}folds" if len(self.modules) > 1 else ""
-        return self.dataset.revision + folds
 
     def key(self, name: str, revision: str, **settings: object) -> str:
         """Key of an entry: all that decides its scores."""
@@ -241,30 +254,39 @@ class Evaluation:
             **settings,
         )
 
-    def encoder_key(self, card: EncoderCard) -> str:
+    def encoder_key(self, encoder: str | Encoder) -> str:
         """Key of an encoder's entry."""
+        card = find_encoder(encoder).card
         protocol = self.protocol.model_dump()
         return self.key(card.name, card.revision, protocol=protocol, mode=self.mode)
 
-    def baseline_key(self, baseline: Baseline) -> str:
-        """Key of a baseline's entry; only chance has anything to do with seeds."""
-        return self.key(baseline.name, baseline.revision, seeds=self.seeds(baseline))
-
     def seeds(self, baseline: Baseline) -> tuple[int, ...]:
-        """Seeds a baseline is run with."""
+        """Seeds a baseline is run with; only chance has anything to do with them."""
         return self.protocol.seeds if baseline.kind == "baseline" else self.protocol.seeds[:1]
 
-    @cached_property
-    def vocabulary(self) -> tuple[str, ...]:
-        """Names of what is predicted, as the training splits of all folds have them."""
-        names = [self.task.vocabulary(fold.tracks["train"]) for fold in self.folds]
-        return tuple(dict.fromkeys(chain.from_iterable(names)))
+    def baseline_key(self, baseline: Baseline) -> str:
+        """Key of a baseline's entry."""
+        return self.key(baseline.name, baseline.revision, seeds=self.seeds(baseline))
 
-    def record(self, results: Mapping[str, HeadResult], **facts: Any) -> RunRecord:
-        """An entry, finished: it is remembered and shown."""
+    def finished(self, key: str) -> Path:
+        """Where an entry is remembered, head after head."""
+        return self.folders.cache / "runs" / f"{key}.json"
+
+    def recall(self, key: str) -> RunRecord | None:
+        """What is remembered of an entry; None where it is nothing, or damaged."""
+        path = self.finished(key)
+        try:
+            return read_model(path, RunRecord) if path.is_file() else None
+        except RecordError as error:
+            say(f"ignored: {error}")
+            return None
+
+    def remember(self, results: Mapping[str, HeadResult], **facts: Any) -> RunRecord:
+        """Remember the results of an entry."""
         card = self.dataset.card
-        some = next(iter(results.values())).per_track
-        found = RunRecord(
+        per_track = next(iter(results.values())).per_track
+        scored = {name: values[:, self.scored] for name, values in per_track.items()}
+        record = RunRecord(
             task=self.task.name,
             task_version=self.task.version,
             dataset=card.name,
@@ -272,9 +294,9 @@ class Evaluation:
             trained_on=card.trained_on,
             data=card.data,
             partial=self.dataset.partial,
-            folds=len(self.modules),
+            folds=len(self.folds),
             conditions=dict(self.task.conditions),
-            warnings=tuple(self.task.warnings(self.scored(some), self.vocabulary)),
+            warnings=tuple(self.task.warnings(scored, self.vocabulary)),
             protocol=self.protocol,
             tracks=tuple(track.id for track in self.test_tracks),
             groups=tuple(track.group for track in self.test_tracks),
@@ -282,40 +304,27 @@ class Evaluation:
             **facts,
             **provenance(),
         )
-        for warning in found.warnings:
-            say(f"{self.task.name} · {card.name}: {warning}")
-        write_model(self.finished(found.key), found)
-        self.show(found)
-        return found
+        write_model(self.finished(record.key), record)
+        return record
 
-    def show(self, record: RunRecord) -> None:
+    def show(self, record: RunRecord, reused: bool = False) -> RunRecord:
         """Write a record to the results."""
         if self.folders.results is not None:
             dataset = f"{record.dataset}-{record.dataset_revision}"
             folder = self.folders.results / "runs" / record.task / dataset
             write_model(folder / f"{record.label}.json", record)
-
-    def finished(self, key: str, part: str = "") -> Path:
-        """Where a finished entry, or a part of one, is remembered."""
-        return self.folders.cache / "runs" / f"{key}{part}.json"
-
-    def recall(self, key: str) -> RunRecord | None:
-        """An entry finished on this machine before, shown again; None when there is none."""
-        record = recollect(self.finished(key), RunRecord)
-        if record is None or (record.kind == "encoder" and {*self.heads} - {*record.results}):
-            return None
-        self.show(record)
-        say(
-            f"reused: {record.task} · {record.dataset} · {record.label}, "
-            f"finished {record.finished:%Y-%m-%d %H:%M} UTC"
-        )
+        place = f"{record.task} · {record.dataset}"
+        if reused:
+            finished = f"{record.finished:%Y-%m-%d %H:%M} UTC"
+            say(f"reused: {place} · {record.label}, finished {finished}")
+        else:
+            for warning in record.warnings:
+                say(f"{place}: {warning}")
         return record
 
-    def known(self, encoder: str | Encoder) -> dict[str, HeadResult]:
-        """What an encoder came to before, by head."""
-        key = self.encoder_key(find_encoder(encoder).card)
-        record = recollect(self.finished(key), RunRecord)
-        return {} if record is None else dict(record.results)
+    def lacks(self, record: RunRecord | None) -> list[str]:
+        """Heads that are not remembered of an encoder."""
+        return [head for head in self.heads if record is None or head not in record.results]
 
     def embed(self, encoders: Sequence[str | Encoder]) -> None:
         """Encode what the store lacks of all tracks.
@@ -334,50 +343,45 @@ class Evaluation:
     def encoder_entry(self, encoder: str | Encoder) -> RunRecord:
         """Probe an encoder; a head finished before the run was cut short is not trained again."""
         card = find_encoder(encoder).card
-        key = self.encoder_key(card)
-        if (known := self.recall(key)) is not None:
-            return known
+        key = self.encoder_key(encoder)
+        record = self.recall(key)
+        if record is not None and not self.lacks(record):
+            return self.show(record, reused=True)
         started = time.perf_counter()
         if self.mode == "frozen":
             self.embed([encoder])
         seconds = time.perf_counter() - started
-        results = self.known(encoder)
-        for head in self.heads:
-            if head in results:
-                continue
-            part = self.finished(key, f".{head}")
+        results = {} if record is None else dict(record.results)
+        for head in self.lacks(record):
             label = f"{self.task.name} · {self.dataset.card.name} · {card.name} · {head}"
             label += "" if self.mode == "frozen" else f" · {self.mode}"
-            if (result := recollect(part, HeadResult)) is None:
-                with one_thread() if self.mode == "frozen" else nullcontext():
-                    result = self.probe(encoder, head, label)
-                write_model(part, result)
-                score = result.scores[self.task.primary]
-                say(
-                    f"{label}: {self.task.primary} {score.mean:.3f} ±{score.std:.3f}, "
-                    f"{result.seconds:.0f} s"
-                )
-            results[head] = result
-        return self.record(
-            results,
-            key=key,
-            kind="encoder",
-            name=card.name,
-            revision=card.revision,
-            mode=self.mode,
-            licence=card.licence,
-            parameters=card.parameters,
-            training_data=card.training_data,
-            seconds=seconds,
-        )
+            with one_thread() if self.mode == "frozen" else nullcontext():
+                results[head] = result = self.probe(encoder, head, label)
+            record = self.remember(
+                results,
+                key=key,
+                kind="encoder",
+                name=card.name,
+                revision=card.revision,
+                mode=self.mode,
+                licence=card.licence,
+                parameters=card.parameters,
+                training_data=card.training_data,
+                seconds=seconds,
+            )
+            score = result.scores[self.task.primary]
+            say(
+                f"{label}: {self.task.primary} {score.mean:.3f} ±{score.std:.3f}, "
+                f"{result.seconds:.0f} s"
+            )
+        assert record is not None
+        return self.show(record)
 
     def probe(self, encoder: str | Encoder, head: str, label: str) -> HeadResult:
         """Predict the test split of every fold with probes trained in that fold, and score them."""
         started = time.perf_counter()
-        probed: list[Probed] = []
-        predictions: list[list[list[Any]]] = []
-        for number, fold in enumerate(self.folds):
-            probing = Probing(
+        probings = [
+            Probing(
                 self.task,
                 encoder,
                 "linear" if head == "knn" else head,
@@ -387,48 +391,41 @@ class Evaluation:
                 self.folders.cache,
                 label + f" {number}" * (len(self.folds) > 1),
             )
-            if head == "knn":
-                predictions.append([probing.neighbours()])
-                continue
-            found = probing.run(self.protocol.learning_rates, self.protocol.seeds)
-            probed.append(found)
-            predictions.append(found.predictions)
-        if not probed:
-            return self.result(predictions, started)
-        rates = [fold.learning_rate for fold in probed]
+            for number, fold in enumerate(self.folds)
+        ]
+        if head == "knn":
+            return self.result([[probing.neighbours()] for probing in probings], started)
+        rates = self.protocol.learning_rates
+        probed = [probing.run(rates, self.protocol.seeds) for probing in probings]
+        weights = np.mean([fold.layer_weights for fold in probed], axis=0)
         return self.result(
-            predictions,
+            [fold.predictions for fold in probed],
             started,
-            learning_rate=float(np.median(rates)),
+            learning_rate=float(np.median([fold.learning_rate for fold in probed])),
             sweep={
-                f"{rate:g}": float(np.mean([fold.sweep[rate] for fold in probed]))
-                for rate in self.protocol.learning_rates
+                f"{rate:g}": float(np.mean([one.sweep[rate] for one in probed])) for rate in rates
             },
             monitor=tuple(np.mean([fold.monitors for fold in probed], axis=0).tolist()),
-            layer_weights=tuple(
-                map(tuple, np.mean([fold.layer_weights for fold in probed], axis=0).tolist())
-            ),
+            layer_weights=tuple(map(tuple, weights.tolist())),
         )
 
     def baseline_entry(self, baseline: Baseline) -> RunRecord:
         """Score chance, an upper bound or a dedicated system on the test split."""
         key = self.baseline_key(baseline)
-        if (known := self.recall(key)) is not None:
-            return known
+        if (record := self.recall(key)) is not None:
+            return self.show(record, reused=True)
         started = time.perf_counter()
         predictions = []
         for fold in self.folds:
             baseline.fit(fold.tracks["train"])
+            tracks = [self.seen_by(baseline, track) for track in fold.tracks["test"]]
             predictions.append(
                 [
-                    [
-                        baseline.predict(self.seen_by(baseline, track), seed)
-                        for track in fold.tracks["test"]
-                    ]
+                    [baseline.predict(track, seed) for track in tracks]
                     for seed in self.seeds(baseline)
                 ]
             )
-        return self.record(
+        record = self.remember(
             {NO_HEAD: self.result(predictions, started)},
             key=key,
             kind=baseline.kind,
@@ -439,6 +436,7 @@ class Evaluation:
             training_data=baseline.training_data,
             seconds=0.0,
         )
+        return self.show(record)
 
     def seen_by(self, baseline: Baseline, track: Track) -> Track:
         """What a baseline may see of a test track: an upper bound all of it."""
@@ -455,48 +453,32 @@ class Evaluation:
             for fold, seeds in zip(self.folds, predictions, strict=True)
         ]
         seeds = [list(chain.from_iterable(folds)) for folds in zip(*rows, strict=True)]
-        names = list(dict.fromkeys(name for row in seeds[0] for name in row))
-        filled = [[{name: row.get(name, np.nan) for name in names} for row in one] for one in seeds]
-        per_track = dict(arrays(filled))
+        blank = {name: np.nan for row in seeds[0] for name in row}  # folds may lack classes
+        per_track = dict(arrays([[blank | row for row in one] for one in seeds]))
         if len(self.folds) > 1:
             sizes = [len(fold.tracks["test"]) for fold in self.folds]
             number = np.repeat(np.arange(len(sizes), dtype=np.float64), sizes)
             per_track[FOLD] = np.tile(number, (len(seeds), 1))
-        groups = [track.group for track in self.test_tracks]
+        scored = {name: values[:, self.scored] for name, values in per_track.items()}
+        pairs = zip(self.test_tracks, self.scored, strict=True)
+        groups = [track.group for track, counts in pairs if counts]
         return HeadResult(
             **({"learning_rate": None, "sweep": {}, "monitor": (), "layer_weights": ()} | chosen),
-            per_track={
-                name: tuple(map(tuple, values.tolist())) for name, values in per_track.items()
-            },
-            scores=scores(self.scored(per_track), self.scored_groups(groups), self.task.summarise),
+            per_track=per_track,
+            scores=scores(scored, groups, self.task.summarise),
             seconds=time.perf_counter() - started,
         )
-
-    def scored(self, per_track: PerTrackScores) -> PerTrackScores:
-        """The per-track scores that an entry's scores are made of: all of them."""
-        return per_track
-
-    def scored_groups(self, groups: Sequence[str]) -> Sequence[str]:
-        """The groups of the tracks of :meth:`scored`."""
-        return groups
-
-    def check(self, encoder: str | Encoder) -> None:
-        """Check that an encoder can be evaluated here.
-
-        Raises:
-            UnavailableError: it cannot be made here.
-        """
-        if isinstance(encoder, str):
-            kind = find_encoder(encoder)
-            make([kind] if isinstance(kind, type) else [])
 
     def entries(
         self, encoders: Sequence[str | Encoder], baselines: Sequence[Baseline]
     ) -> list[RunRecord]:
-        """One record for each encoder and baseline; what was finished before is not run again."""
-        pending = [one for one in encoders if {*self.heads} - {*self.known(one)}]
-        for encoder in pending:
-            self.check(encoder)
+        """One record for each encoder and baseline; what was finished before is not run again.
+
+        Raises:
+            UnavailableError: encoders cannot be made here.
+        """
+        pending = [one for one in encoders if self.lacks(self.recall(self.encoder_key(one)))]
+        check_available(map(find_encoder, pending))
         if pending and self.mode == "frozen":
             self.embed(pending)
         if len(pending) > 1 and self.mode == "frozen":  # side by side, and recalled below
@@ -515,17 +497,6 @@ def serves(dataset: DataModule | type[DataModule], task: type[Task]) -> bool:
     )
 
 
-def recollect(path: Path, kind: type[Model]) -> Model | None:
-    """What was finished before; None when it was not, or when its file is damaged."""
-    if not path.is_file():
-        return None
-    try:
-        return read_model(path, kind)
-    except RecordError as error:
-        say(f"ignored: {error}")
-        return None
-
-
 def plan(
     task: str,
     dataset: str,
@@ -536,6 +507,7 @@ def plan(
     learning_rates: Sequence[float] | None = None,
     seeds: int = 3,
     mode: EncoderMode = "frozen",
+    deform: bool = False,
 ) -> Evaluation:
     """A task on a dataset, ready to run.
 
@@ -546,34 +518,40 @@ def plan(
     rates = tuple(kind.recipe.learning_rates if learning_rates is None else learning_rates)
     if seeds < 1 or not rates:
         raise ProtocolError("no seed or no learning rate given; give at least one of each")
+    if deform and mode != "frozen":
+        raise ProtocolError("--deform is for frozen encoders; leave --mode out")
     if mode != "frozen" and MotionFile in kind.needs:
         raise FineTuningError(
             f"task '{kind.name}' is about dances, and fine-tuning is for tasks on music alone; "
             "leave --mode out"
         )
+    if deform and MotionFile in kind.needs:
+        raise ProtocolError(
+            f"task '{kind.name}' matches music with dances, which do not follow "
+            "deformed audio; choose another task or leave --deform out"
+        )
     known = [name for name in kind.heads if name != "knn" or mode == "frozen"]
-    for head in heads or ():
-        if head not in known:
-            raise ProtocolError(
-                f"task '{task}' has no head '{head}'; choose from {', '.join(known)}"
-            )
-    found = Evaluation(
+    if unknown := [head for head in heads or () if head not in known]:
+        raise ProtocolError(
+            f"task '{task}' has no head '{unknown[0]}'; choose from {', '.join(known)}"
+        )
+    if not serves(DATASETS.get(dataset), kind):
+        able = [name for name, other in DATASETS.classes.items() if serves(other, kind)]
+        its = [n for n, other in TASKS.classes.items() if serves(DATASETS.get(dataset), other)]
+        raise ProtocolError(
+            f"dataset '{dataset}' has nothing for {kind.name} (its tasks: "
+            f"{', '.join(sorted(its)) or 'none'}); "
+            f"try {' or '.join(sorted(able)) or 'one whose card names it'}"
+        )
+    return Evaluation(
         kind,
         folders.folds(dataset, dataset_options or {}),
         Protocol(learning_rates=rates, seeds=tuple(range(seeds))),
         folders,
         tuple(heads or known),
         mode,
+        deform,
     )
-    if not serves(found.dataset, kind):
-        able = [name for name, other in DATASETS.classes.items() if serves(other, kind)]
-        its = [name for name, other in TASKS.classes.items() if serves(found.dataset, other)]
-        raise ProtocolError(
-            f"dataset '{dataset}' has nothing for {kind.name} (its tasks: "
-            f"{', '.join(sorted(its)) or 'none'}); "
-            f"try {' or '.join(sorted(able)) or 'one whose card names it'}"
-        )
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -601,16 +579,16 @@ class Result:
     @cached_property
     def tracks(self) -> pd.DataFrame:
         """Per-track scores, one row a head, track and seed."""
-        frames = []
-        for head, one in self.record.results.items():
-            columns = one.per_track
-            for seed in range(len(next(iter(columns.values())))):
-                frame = pd.DataFrame({name: values[seed] for name, values in columns.items()})
-                frame.insert(0, "track", self.record.tracks)
-                frame.insert(1, "group", self.record.groups)
-                frame.insert(2, "head", head)
-                frame.insert(3, "seed", self.record.protocol.seeds[seed])
-                frames.append(frame)
+        frames = [
+            pd.DataFrame(
+                {"track": self.record.tracks, "group": self.record.groups}
+                | {"head": head, "seed": seed}
+                | {name: values[number] for name, values in one.per_track.items()}
+            )
+            for head, one in self.record.results.items()
+            for number, seed in enumerate(self.record.protocol.seeds)
+            if number < len(next(iter(one.per_track.values())))
+        ]
         return pd.concat(frames, ignore_index=True)
 
     def __str__(self) -> str:
