@@ -2,10 +2,10 @@
 
 import inspect
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,8 @@ from motionbeat.tasks.adapters import EncoderMode, FineTuningError
 from motionbeat.tasks.task import FOLD, Baseline, Task, arrays
 from motionbeat.threads import one_thread
 
-CLEAN = "clean/"
-"""What the ids of undeformed tracks begin with, where test splits hold deformed ones too."""
+CLEAN = "clean"
+"""Folder of the ids of undeformed tracks, where test splits hold deformed ones too."""
 
 
 class ProtocolError(MotionBeatError):
@@ -83,17 +83,14 @@ class Folders:
             for option in inspect.signature(one).parameters.values()
             if option.kind is option.KEYWORD_ONLY
         ]
-        if unknown := [option for option in options or {} if option not in known]:
-            raise ProtocolError(
-                f"dataset '{name}' has no option '{unknown[0]}'; "
-                f"it has {', '.join(known) or 'none'}"
-            )
         try:
+            if unknown := set(options or {}).difference(known):
+                raise ValueError(f"it has no option '{min(unknown)}'")
             return kind(cache=self.cache / "data", data=self.data, **options or {})
         except (TypeError, ValueError) as error:
             raise ProtocolError(
                 f"dataset '{name}' cannot be made with {dict(options or {})} ({error}); "
-                "correct the options"
+                f"its options: {', '.join(known) or 'none'}"
             ) from error
 
     def folds(self, name: str, options: Mapping[str, Any]) -> list[DataModule]:
@@ -224,7 +221,7 @@ class Evaluation:
     @cached_property
     def scored(self) -> list[bool]:
         """Which of the test tracks an entry's scores are made of: all, or the clean ones."""
-        return [not self.deform or track.id.startswith(CLEAN) for track in self.test_tracks]
+        return [not self.deform or track.id.startswith(f"{CLEAN}/") for track in self.test_tracks]
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
@@ -260,33 +257,65 @@ class Evaluation:
         protocol = self.protocol.model_dump()
         return self.key(card.name, card.revision, protocol=protocol, mode=self.mode)
 
-    def seeds(self, baseline: Baseline) -> tuple[int, ...]:
-        """Seeds a baseline is run with; only chance has anything to do with them."""
-        return self.protocol.seeds if baseline.kind == "baseline" else self.protocol.seeds[:1]
-
     def baseline_key(self, baseline: Baseline) -> str:
         """Key of a baseline's entry."""
         return self.key(baseline.name, baseline.revision, seeds=self.seeds(baseline))
 
-    def finished(self, key: str) -> Path:
-        """Where an entry is remembered, head after head."""
-        return self.folders.cache / "runs" / f"{key}.json"
+    def seeds(self, baseline: Baseline) -> tuple[int, ...]:
+        """Seeds a baseline is run with; only chance has anything to do with them."""
+        return self.protocol.seeds if baseline.kind == "baseline" else self.protocol.seeds[:1]
 
     def recall(self, key: str) -> RunRecord | None:
         """What is remembered of an entry; None where it is nothing, or damaged."""
-        path = self.finished(key)
+        path = self.folders.cache / "runs" / f"{key}.json"
         try:
             return read_model(path, RunRecord) if path.is_file() else None
         except RecordError as error:
             say(f"ignored: {error}")
             return None
 
-    def remember(self, results: Mapping[str, HeadResult], **facts: Any) -> RunRecord:
-        """Remember the results of an entry."""
+    def lacks(self, encoder: str | Encoder) -> bool:
+        """Whether heads are not remembered of an encoder."""
+        record = self.recall(self.encoder_key(encoder))
+        return record is None or not {*self.heads} <= {*record.results}
+
+    def entry(
+        self, key: str, heads: Sequence[str], run: Callable[[str], HeadResult], **facts: Any
+    ) -> RunRecord:
+        """The record of an entry; heads that are remembered are not run again.
+
+        Args:
+            key: of the entry.
+            heads: all that its record shall have.
+            run: a head, where it is not remembered.
+            facts: fields of the record.
+        """
+        record = self.recall(key)
+        results = {} if record is None else dict(record.results)
+        place = f"{self.task.name} · {self.dataset.card.name}"
+        missing = [head for head in heads if head not in results]
+        for head in missing:
+            results[head] = run(head)
+            record = self.record(results, key=key, **facts)
+            write_model(self.folders.cache / "runs" / f"{key}.json", record)
+        assert record is not None
+        if not missing:
+            finished = f"{record.finished:%Y-%m-%d %H:%M} UTC"
+            say(f"reused: {place} · {record.label}, finished {finished}")
+        for warning in record.warnings if missing else ():
+            say(f"{place}: {warning}")
+        if self.folders.results is not None:
+            dataset = f"{record.dataset}-{record.dataset_revision}"
+            folder = self.folders.results / "runs" / record.task / dataset
+            write_model(folder / f"{record.label}.json", record)
+        return record
+
+    def record(self, results: Mapping[str, HeadResult], **facts: Any) -> RunRecord:
+        """The record of an entry with some results."""
         card = self.dataset.card
         per_track = next(iter(results.values())).per_track
         scored = {name: values[:, self.scored] for name, values in per_track.items()}
-        record = RunRecord(
+        return RunRecord(
             task=self.task.name,
             task_version=self.task.version,
             dataset=card.name,
@@ -304,27 +333,6 @@ class Evaluation:
             **facts,
             **provenance(),
         )
-        write_model(self.finished(record.key), record)
-        return record
-
-    def show(self, record: RunRecord, reused: bool = False) -> RunRecord:
-        """Write a record to the results."""
-        if self.folders.results is not None:
-            dataset = f"{record.dataset}-{record.dataset_revision}"
-            folder = self.folders.results / "runs" / record.task / dataset
-            write_model(folder / f"{record.label}.json", record)
-        place = f"{record.task} · {record.dataset}"
-        if reused:
-            finished = f"{record.finished:%Y-%m-%d %H:%M} UTC"
-            say(f"reused: {place} · {record.label}, finished {finished}")
-        else:
-            for warning in record.warnings:
-                say(f"{place}: {warning}")
-        return record
-
-    def lacks(self, record: RunRecord | None) -> list[str]:
-        """Heads that are not remembered of an encoder."""
-        return [head for head in self.heads if record is None or head not in record.results]
 
     def embed(self, encoders: Sequence[str | Encoder]) -> None:
         """Encode what the store lacks of all tracks.
@@ -343,43 +351,30 @@ class Evaluation:
     def encoder_entry(self, encoder: str | Encoder) -> RunRecord:
         """Probe an encoder; a head finished before the run was cut short is not trained again."""
         card = find_encoder(encoder).card
-        key = self.encoder_key(encoder)
-        record = self.recall(key)
-        if record is not None and not self.lacks(record):
-            return self.show(record, reused=True)
         started = time.perf_counter()
-        if self.mode == "frozen":
+        if self.mode == "frozen" and self.lacks(encoder):
             self.embed([encoder])
-        seconds = time.perf_counter() - started
-        results = {} if record is None else dict(record.results)
-        for head in self.lacks(record):
-            label = f"{self.task.name} · {self.dataset.card.name} · {card.name} · {head}"
-            label += "" if self.mode == "frozen" else f" · {self.mode}"
-            with one_thread() if self.mode == "frozen" else nullcontext():
-                results[head] = result = self.probe(encoder, head, label)
-            record = self.remember(
-                results,
-                key=key,
-                kind="encoder",
-                name=card.name,
-                revision=card.revision,
-                mode=self.mode,
-                licence=card.licence,
-                parameters=card.parameters,
-                training_data=card.training_data,
-                seconds=seconds,
-            )
-            score = result.scores[self.task.primary]
-            say(
-                f"{label}: {self.task.primary} {score.mean:.3f} ±{score.std:.3f}, "
-                f"{result.seconds:.0f} s"
-            )
-        assert record is not None
-        return self.show(record)
+        return self.entry(
+            self.encoder_key(encoder),
+            self.heads,
+            partial(self.probe, encoder),
+            kind="encoder",
+            name=card.name,
+            revision=card.revision,
+            mode=self.mode,
+            licence=card.licence,
+            parameters=card.parameters,
+            training_data=card.training_data,
+            seconds=time.perf_counter() - started,
+        )
 
-    def probe(self, encoder: str | Encoder, head: str, label: str) -> HeadResult:
+    def probe(self, encoder: str | Encoder, head: str) -> HeadResult:
         """Predict the test split of every fold with probes trained in that fold, and score them."""
         started = time.perf_counter()
+        label = " · ".join(
+            [self.task.name, self.dataset.card.name, find_encoder(encoder).card.name, head]
+            + [self.mode] * (self.mode != "frozen")
+        )
         probings = [
             Probing(
                 self.task,
@@ -393,41 +388,47 @@ class Evaluation:
             )
             for number, fold in enumerate(self.folds)
         ]
-        if head == "knn":
-            return self.result([[probing.neighbours()] for probing in probings], started)
-        rates = self.protocol.learning_rates
-        probed = [probing.run(rates, self.protocol.seeds) for probing in probings]
-        weights = np.mean([fold.layer_weights for fold in probed], axis=0)
-        return self.result(
-            [fold.predictions for fold in probed],
-            started,
-            learning_rate=float(np.median([fold.learning_rate for fold in probed])),
-            sweep={
-                f"{rate:g}": float(np.mean([one.sweep[rate] for one in probed])) for rate in rates
-            },
-            monitor=tuple(np.mean([fold.monitors for fold in probed], axis=0).tolist()),
-            layer_weights=tuple(map(tuple, weights.tolist())),
+        rates, seeds = self.protocol.learning_rates, self.protocol.seeds
+        with one_thread() if self.mode == "frozen" else nullcontext():
+            if head == "knn":
+                result = self.result([[one.neighbours()] for one in probings], started)
+            else:
+                probed = [probing.run(rates, seeds) for probing in probings]
+                weights = np.mean([fold.layer_weights for fold in probed], axis=0)
+                result = self.result(
+                    [fold.predictions for fold in probed],
+                    started,
+                    learning_rate=float(np.median([fold.learning_rate for fold in probed])),
+                    sweep={
+                        f"{r:g}": float(np.mean([one.sweep[r] for one in probed])) for r in rates
+                    },
+                    monitor=np.mean([fold.monitors for fold in probed], axis=0).tolist(),
+                    layer_weights=weights.tolist(),
+                )
+        score = result.scores[self.task.primary]
+        say(
+            f"{label}: {self.task.primary} {score.mean:.3f} ±{score.std:.3f}, "
+            f"{result.seconds:.0f} s"
         )
+        return result
 
     def baseline_entry(self, baseline: Baseline) -> RunRecord:
         """Score chance, an upper bound or a dedicated system on the test split."""
-        key = self.baseline_key(baseline)
-        if (record := self.recall(key)) is not None:
-            return self.show(record, reused=True)
-        started = time.perf_counter()
-        predictions = []
-        for fold in self.folds:
-            baseline.fit(fold.tracks["train"])
-            tracks = [self.seen_by(baseline, track) for track in fold.tracks["test"]]
-            predictions.append(
-                [
-                    [baseline.predict(track, seed) for track in tracks]
-                    for seed in self.seeds(baseline)
-                ]
-            )
-        record = self.remember(
-            {NO_HEAD: self.result(predictions, started)},
-            key=key,
+
+        def run(_: str) -> HeadResult:
+            started = time.perf_counter()
+            predictions = []
+            for fold in self.folds:
+                baseline.fit(fold.tracks["train"])
+                tracks = [self.seen_by(baseline, track) for track in fold.tracks["test"]]
+                seeds = self.seeds(baseline)
+                predictions.append([[baseline.predict(t, seed) for t in tracks] for seed in seeds])
+            return self.result(predictions, started)
+
+        return self.entry(
+            self.baseline_key(baseline),
+            (NO_HEAD,),
+            run,
             kind=baseline.kind,
             name=baseline.name,
             revision=baseline.revision,
@@ -436,7 +437,6 @@ class Evaluation:
             training_data=baseline.training_data,
             seconds=0.0,
         )
-        return self.show(record)
 
     def seen_by(self, baseline: Baseline, track: Track) -> Track:
         """What a baseline may see of a test track: an upper bound all of it."""
@@ -463,7 +463,7 @@ class Evaluation:
         pairs = zip(self.test_tracks, self.scored, strict=True)
         groups = [track.group for track, counts in pairs if counts]
         return HeadResult(
-            **({"learning_rate": None, "sweep": {}, "monitor": (), "layer_weights": ()} | chosen),
+            **chosen,
             per_track=per_track,
             scores=scores(scored, groups, self.task.summarise),
             seconds=time.perf_counter() - started,
@@ -477,7 +477,7 @@ class Evaluation:
         Raises:
             UnavailableError: encoders cannot be made here.
         """
-        pending = [one for one in encoders if self.lacks(self.recall(self.encoder_key(one)))]
+        pending = [one for one in encoders if self.lacks(one)]
         check_available(map(find_encoder, pending))
         if pending and self.mode == "frozen":
             self.embed(pending)

@@ -17,7 +17,7 @@ import numpy as np
 from jsonargparse import auto_cli
 
 from motionbeat.benchmarks.leaderboards import write_tables
-from motionbeat.benchmarks.records import Hardware, HeadResult, Protocol, RunRecord, write_model
+from motionbeat.benchmarks.records import HeadResult, Protocol, RunRecord, provenance, write_model
 from motionbeat.benchmarks.registry import TASKS
 from motionbeat.benchmarks.significance import scores
 
@@ -73,7 +73,7 @@ def first() -> RunRecord:
         results=dict.fromkeys(HEADS, result),
         package_version="0",
         git_commit="",
-        hardware=Hardware.here(),
+        hardware=provenance()["hardware"],
         finished=datetime.now(UTC),
         seconds=1.0,
     )
