@@ -72,13 +72,7 @@ class DanceMetricsError(MotionBeatError):
 
 @dataclass(frozen=True, eq=False)
 class Dance:
-    """A motion and its music.
-
-    Attributes:
-        name: its file's, without the ending.
-        motion: the motion.
-        song: name of its music; None when there is no such file.
-    """
+    """A motion, the name of its file, and that of its music if there is any."""
 
     name: str
     motion: Motion

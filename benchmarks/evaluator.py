@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -103,13 +103,7 @@ class Folders:
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Train, validation and test splits that belong together.
-
-    Attributes:
-        task: the task.
-        train_data: the dataset whose train and validation splits the probes learn from.
-        test_data: the dataset whose test split is scored.
-    """
+    """Train and validation splits to learn from, and a test split to be scored."""
 
     task: type[Task]
     train_data: DataModule
@@ -164,11 +158,7 @@ class Evaluation:
     """One task on one dataset: all entries of its table share what is loaded and computed here.
 
     Attributes:
-        task: the task.
         modules: the dataset, once for each of its folds.
-        protocol: learning rates and seeds.
-        folders: where things lie.
-        heads: which of the task's heads are trained.
         mode: what of an encoder is trained beside the head.
         deform: whether test splits hold every track in every deformation too. Scores are those of
             the clean tracks, per-track scores those of all.
@@ -224,12 +214,6 @@ class Evaluation:
         return [not self.deform or track.id.startswith(f"{CLEAN}/") for track in self.test_tracks]
 
     @cached_property
-    def vocabulary(self) -> tuple[str, ...]:
-        """Names of what is predicted, as the training splits of all folds have them."""
-        names = [self.task.vocabulary(fold.tracks["train"]) for fold in self.folds]
-        return tuple(dict.fromkeys(chain.from_iterable(names)))
-
-    @cached_property
     def tracks_key(self) -> str:
         """Key of the tracks of all folds, their annotations and audio."""
         return digest(
@@ -282,14 +266,7 @@ class Evaluation:
     def entry(
         self, key: str, heads: Sequence[str], run: Callable[[str], HeadResult], **facts: Any
     ) -> RunRecord:
-        """The record of an entry; heads that are remembered are not run again.
-
-        Args:
-            key: of the entry.
-            heads: all that its record shall have.
-            run: a head, where it is not remembered.
-            facts: fields of the record.
-        """
+        """The record of an entry with some heads; those that are remembered are not run again."""
         record = self.recall(key)
         results = {} if record is None else dict(record.results)
         place = f"{self.task.name} · {self.dataset.card.name}"
@@ -315,6 +292,7 @@ class Evaluation:
         card = self.dataset.card
         per_track = next(iter(results.values())).per_track
         scored = {name: values[:, self.scored] for name, values in per_track.items()}
+        names = {name for fold in self.folds for name in self.task.vocabulary(fold.tracks["train"])}
         return RunRecord(
             task=self.task.name,
             task_version=self.task.version,
@@ -325,7 +303,7 @@ class Evaluation:
             partial=self.dataset.partial,
             folds=len(self.folds),
             conditions=dict(self.task.conditions),
-            warnings=tuple(self.task.warnings(scored, self.vocabulary)),
+            warnings=tuple(self.task.warnings(scored, sorted(names))),
             protocol=self.protocol,
             tracks=tuple(track.id for track in self.test_tracks),
             groups=tuple(track.group for track in self.test_tracks),
@@ -337,8 +315,7 @@ class Evaluation:
     def embed(self, encoders: Sequence[str | Encoder]) -> None:
         """Encode what the store lacks of all tracks.
 
-        Where the dataset serves a task on frames too, frames are kept, and segments are made of
-        them: one extraction is enough for all tasks.
+        Where the dataset serves a task on frames too, frames are kept: one extraction is enough.
         """
         tracks = {t.audio_path: t for fold in self.folds for ts in fold.tracks.values() for t in ts}
         frames = any(
@@ -357,7 +334,7 @@ class Evaluation:
         return self.entry(
             self.encoder_key(encoder),
             self.heads,
-            partial(self.probe, encoder),
+            lambda head: self.probe(encoder, head),
             kind="encoder",
             name=card.name,
             revision=card.revision,
@@ -420,7 +397,9 @@ class Evaluation:
             predictions = []
             for fold in self.folds:
                 baseline.fit(fold.tracks["train"])
-                tracks = [self.seen_by(baseline, track) for track in fold.tracks["test"]]
+                tracks = fold.tracks["test"]
+                if baseline.kind != "upper bound":  # which alone may see the answers
+                    tracks = [track.without_annotations(self.task.visible) for track in tracks]
                 seeds = self.seeds(baseline)
                 predictions.append([[baseline.predict(t, seed) for t in tracks] for seed in seeds])
             return self.result(predictions, started)
@@ -437,12 +416,6 @@ class Evaluation:
             training_data=baseline.training_data,
             seconds=0.0,
         )
-
-    def seen_by(self, baseline: Baseline, track: Track) -> Track:
-        """What a baseline may see of a test track: an upper bound all of it."""
-        if baseline.kind == "upper bound":
-            return track
-        return track.without_annotations(self.task.visible)
 
     def result(
         self, predictions: Sequence[Sequence[Sequence[Any]]], started: float, **chosen: Any
@@ -556,13 +529,9 @@ def plan(
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What an encoder came to.
+    """What an encoder came to, and the records of the baselines beside it.
 
-    Printed, it is the table of the encoder and the baselines beside it.
-
-    Attributes:
-        record: of the encoder.
-        baselines: records of chance, upper bounds and dedicated systems.
+    Printed, it is the table of them all.
     """
 
     record: RunRecord

@@ -94,12 +94,7 @@ def write_tables(
 
 
 class Collected(NamedTuple):
-    """What is made of records.
-
-    Attributes:
-        tables: by :func:`stem`.
-        confusions: by task and title, what the best encoder's linear head takes for what.
-    """
+    """Tables by :func:`stem`; by task and title, what the best encoder's linear head confuses."""
 
     tables: dict[str, pd.DataFrame]
     confusions: dict[str, dict[str, pd.DataFrame]]

@@ -33,12 +33,7 @@ FINE_TUNING_SECONDS = 10.0
 class Probed:
     """What probes came to in one fold.
 
-    Attributes:
-        predictions: [seed][test track].
-        monitors: of each seed on the validation split.
-        layer_weights: of each seed.
-        learning_rate: of all seeds.
-        sweep: monitor of the first seed by learning rate.
+    Predictions are [seed][test track], ``sweep`` is the monitor of the first seed by learning rate.
     """
 
     predictions: list[list[Any]]
@@ -53,14 +48,10 @@ class Probing:
     """The probes of one head on one encoder, in one fold.
 
     Attributes:
-        task: the task.
-        encoder: a name or an encoder.
-        head: which of the task's heads.
         mode: what of the encoder is trained.
         train_data: its train and validation splits are learned from.
         test_data: its test split is predicted.
         cache: folder in which embeddings and trained probes are kept.
-        label: name of the progress bar.
         loaded: datasets with their features, which stay in memory as long as the probing lasts.
     """
 

@@ -74,13 +74,7 @@ class Fingerprint(BaseModel, extra="forbid", frozen=True):
 
 
 class Measurement(BaseModel, extra="forbid", frozen=True):
-    """What an encoder came to on the fixed set.
-
-    Attributes:
-        revision: of the encoder.
-        fingerprint: of its features of the training tracks.
-        scores: by metric, one value a seed; larger is better.
-    """
+    """What an encoder came to on the fixed set; of each score one value a seed."""
 
     revision: str
     fingerprint: Fingerprint
@@ -192,8 +186,7 @@ def read(path: Path) -> Numbers:
 def measure(encoders: Sequence[str | Encoder], cache: Path, seeds: int) -> Numbers:
     """Take fingerprints and train linear probes on beat tracking on the fixed set.
 
-    Embeddings and probes go to a new folder: kept ones would give the features of an encoder as it
-    was when somebody forgot to change its revision.
+    Embeddings and probes go to a new folder: kept ones would be those of an earlier state.
     """
     measured = {}
     with TemporaryDirectory() as scratch:
@@ -250,8 +243,7 @@ def compare(committed: Numbers, measured: Numbers) -> list[Check]:
     """Compare all that was measured with the committed numbers.
 
     Raises:
-        RegressionError: the numbers cannot be compared: they are of another fixed set, task or
-            revision of an encoder, or an encoder has none.
+        RegressionError: those are of another fixed set, task or revision of an encoder.
     """
     if committed.model_dump(exclude={"encoders"}) != measured.model_dump(exclude={"encoders"}):
         raise RegressionError(
@@ -299,10 +291,6 @@ def tolerance(committed: Sequence[float] | Floats, seeds: int) -> float:
     """How far the mean of new seeds may lie from the mean of the committed ones.
 
     Half the width of Student's prediction interval for the mean of further draws.
-
-    Args:
-        committed: value of each committed seed, at least two.
-        seeds: how many new seeds are averaged.
     """
     number = len(committed)
     std = max(float(np.std(committed, ddof=1)), STD_FLOOR)

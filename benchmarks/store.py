@@ -88,9 +88,6 @@ class EmbeddingStore:
             path: of the entry.
             pieces: gives consecutive features (steps, layers, width), float32, one piece after the
                 other; asked for a second time where half precision does not hold them.
-
-        Raises:
-            WriteError: the disk is full or the folder not writable.
         """
         try:
             _write(path, pieces(), np.float16)

@@ -35,9 +35,8 @@ def test_frames_segments_and_other_rates_are_those_of_the_encoder(clicks, tmp_pa
             assert found.mask.all()
 
 
-def test_what_is_stored_is_not_encoded_again(clicks, tmp_path, monkeypatch):
+def test_what_is_stored_is_not_encoded_again(clicks, tmp_path):
     encoder = Listening()
-    monkeypatch.setattr(Listening, "__deepcopy__", lambda self, _: self, raising=False)
     clicks.embedded(encoder, cache=tmp_path).prepare_data()
     assert encoder.asked == 9
     data = clicks.embedded(encoder, cache=tmp_path, segment_seconds=2.0)

