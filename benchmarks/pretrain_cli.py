@@ -11,13 +11,13 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from motionbeat.benchmarks.evaluator import Folders
 from motionbeat.cache import default_cache
-from motionbeat.console import console, leads, say
+from motionbeat.console import bar, say
 from motionbeat.data_modules.base import Beats, DataModule, DatasetError, MotionFile, Split
 from motionbeat.errors import MotionBeatError
 from motionbeat.pretraining.module import Pretraining, PretrainingError
 from motionbeat.pretraining.pair_data import PairDataModule
 from motionbeat.pretraining.pairs import Pair
-from motionbeat.progress import quiet
+from motionbeat.progress import StepBar, quiet
 from motionbeat.weights import save_weights
 
 
@@ -173,14 +173,16 @@ def pretrain(args: list[str]) -> Path:
                     "reload_dataloaders_every_n_epochs": 1,
                     "log_every_n_steps": 20,
                     "enable_model_summary": False,
-                    "enable_progress_bar": console.is_terminal and leads(),
+                    "enable_progress_bar": False,
                 },
                 parser_kwargs={"prog": "motionbeat pretrain"},
             )
-            try:
-                cli.trainer.fit(cli.model, cli.datamodule, ckpt_path="last", weights_only=True)
-            except SystemExit as stop:  # Lightning's answer to an interrupt from the keyboard
-                raise KeyboardInterrupt from stop
+            with bar("steps") as progress:
+                cli.trainer.callbacks.append(StepBar(progress, "pretraining"))  # type: ignore[attr-defined]
+                try:
+                    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path="last", weights_only=True)
+                except SystemExit as stop:  # Lightning's answer to an interrupt from the keyboard
+                    raise KeyboardInterrupt from stop
     except MisconfigurationException as error:
         raise PretrainingError(f"Lightning refuses the settings: {error}") from error
     except MotionBeatError as error:

@@ -5,16 +5,16 @@ encoder may score as well as before (a random network with other weights does); 
 linear probes, as exact as seeds let them be.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, PlainSerializer, ValidationError
 from scipy.stats import t as student
 
 from motionbeat.benchmarks.cli import CACHE, ENCODERS, split
@@ -50,44 +50,9 @@ class RegressionError(MotionBeatError):
     """Numbers that got worse, or committed ones that nothing can be compared with."""
 
 
-Row = Annotated[
-    tuple[float, ...],
-    BeforeValidator(lambda row: row.split() if isinstance(row, str) else row),
-    PlainSerializer(lambda row: " ".join(f"{value:.6g}" for value in row), when_used="json"),
-]
-"""Numbers that JSON holds in one string, so that a file of many rows can still be read."""
-
-
-class Fingerprint(BaseModel, extra="forbid", frozen=True):
-    """What the frozen features of some tracks are like.
-
-    Attributes:
-        mean: of each feature, layer by layer.
-        std: of each feature, layer by layer.
-        timing: of each layer, how its standardised features go along with a fixed pseudo-random
-            course over time; of the size of their spread, which is 1.
-    """
-
-    mean: tuple[Row, ...]
-    std: tuple[Row, ...]
-    timing: Row
-
-
-class Measurement(BaseModel, extra="forbid", frozen=True):
-    """What an encoder came to on the fixed set; of each score one value a seed."""
-
-    revision: str
-    fingerprint: Fingerprint
-    scores: dict[str, Row]
-
-
-class Numbers(BaseModel, extra="forbid", frozen=True):
-    """The committed numbers, and what they depend on beside the encoders."""
-
-    dataset_revision: str
-    task_version: int
-    learning_rate: float
-    encoders: dict[str, Measurement]
+Numbers = dict[str, Any]
+"""What JSON holds: revision of the dataset, version of the task, learning rate, and of each encoder
+by name its revision, its fingerprint, and of each score one value a seed; rows are strings."""
 
 
 class Check(NamedTuple):
@@ -153,19 +118,18 @@ def write_numbers(encoders: Sequence[str | Encoder], cache: Path, numbers: Path 
     """
     measured = measure(encoders, cache, UPDATE_SEEDS)
     committed = read(numbers) if numbers.exists() else measured
-    for name, now in measured.encoders.items():
-        before = committed.encoders.get(name, now)
-        if (before.revision, committed.dataset_revision) == (
-            now.revision,
-            measured.dataset_revision,
-        ):
-            for check in compare_features(name, before.fingerprint, now.fingerprint):
-                if not check.passed:
-                    raise RegressionError(
-                        f"{check}: its features changed, so change the revision on its card "
-                        f"(now {now.revision}) and update again"
-                    )
-    write_atomically(numbers, (measured.model_dump_json(indent=1) + "\n").encode())
+    same_set = committed["dataset_revision"] == measured["dataset_revision"]
+    for name, now in measured["encoders"].items():
+        before = committed["encoders"].get(name, now)
+        if same_set and before["revision"] == now["revision"]:
+            checks = compare_features(name, before["fingerprint"], now["fingerprint"])
+            if changed := [check for check in checks if not check.passed]:
+                raise RegressionError(
+                    f"{changed[0]}: its features changed, so change the revision on its card "
+                    f"(now {now['revision']}) and update again"
+                )
+    content = json.dumps(measured, indent=1, ensure_ascii=False)
+    write_atomically(numbers, f"{content}\n".encode())
 
 
 def read(path: Path) -> Numbers:
@@ -175,12 +139,16 @@ def read(path: Path) -> Numbers:
         RegressionError: the file is missing or damaged.
     """
     try:
-        return Numbers.model_validate_json(path.read_text())
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
+        numbers: Numbers = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
         raise RegressionError(
-            f"{path}: no valid numbers ({reason}); restore it with git, or delete it and {UPDATE}"
+            f"{path}: no valid numbers ({error}); restore it with git, or delete it and {UPDATE}"
         ) from error
+    return numbers
+
+
+def _row(values: Iterable[float]) -> str:
+    return " ".join(f"{value:.6g}" for value in values)
 
 
 def measure(encoders: Sequence[str | Encoder], cache: Path, seeds: int) -> Numbers:
@@ -206,25 +174,31 @@ def measure(encoders: Sequence[str | Encoder], cache: Path, seeds: int) -> Numbe
             metrics = once(result.per_track, evaluation.task.summarise)
             data = Embedded(evaluation.dataset, encoder, cache=Path(scratch) / "embeddings")
             frames = torch.cat([data.reader(track) for track in data.tracks("train")])
-            measured[record.name] = Measurement(
-                revision=record.revision,
-                fingerprint=fingerprint(frames.double().numpy()),
-                scores={name: tuple(metrics[name].tolist()) for name in evaluation.task.headline},
-            )
-    return Numbers(
-        dataset_revision=evaluation.revision,
-        task_version=evaluation.task.version,
-        learning_rate=LEARNING_RATE,
-        encoders=measured,
-    )
+            measured[record.name] = {
+                "revision": record.revision,
+                "fingerprint": fingerprint(frames.double().numpy()),
+                "scores": {name: _row(metrics[name]) for name in evaluation.task.headline},
+            }
+    return {
+        "dataset_revision": evaluation.revision,
+        "task_version": evaluation.task.version,
+        "learning_rate": LEARNING_RATE,
+        "encoders": measured,
+    }
 
 
-def fingerprint(frames: Floats) -> Fingerprint:
-    """Mean, spread and timing of features (frames, layers, width)."""
+def fingerprint(frames: Floats) -> dict[str, Any]:
+    """What features (frames, layers, width) are like.
+
+    Returns:
+        ``mean`` and ``std`` of each feature, layer by layer, and ``timing`` of each layer: how its
+        standardised features go along with a fixed pseudo-random course over time; of the size of
+        their spread, which is 1.
+    """
     mean, std = frames.mean(axis=0), frames.std(axis=0)
     standardised = (frames - mean) / _scale(std)
     timing = _course(len(frames)) @ (standardised @ _course(frames.shape[2]))
-    return Fingerprint(mean=mean.tolist(), std=std.tolist(), timing=timing.tolist())
+    return {"mean": [*map(_row, mean)], "std": [*map(_row, std)], "timing": _row(timing)}
 
 
 def _scale(std: Floats) -> Floats:
@@ -245,33 +219,34 @@ def compare(committed: Numbers, measured: Numbers) -> list[Check]:
     Raises:
         RegressionError: those are of another fixed set, task or revision of an encoder.
     """
-    if committed.model_dump(exclude={"encoders"}) != measured.model_dump(exclude={"encoders"}):
+    settings, others = ({**one, "encoders": None} for one in (committed, measured))
+    if settings != others:
         raise RegressionError(
             "the committed numbers are of another dataset revision, task version or learning rate; "
             + UPDATE
         )
     checks = []
-    for name, now in measured.encoders.items():
-        before = committed.encoders.get(name)
-        if before is None or before.revision != now.revision:
+    for name, now in measured["encoders"].items():
+        before = committed["encoders"].get(name, {})
+        if before.get("revision") != now["revision"]:
             raise RegressionError(
-                f"encoder {name}: no committed numbers of revision {now.revision}; {UPDATE}"
+                f"encoder {name}: no committed numbers of revision {now['revision']}; {UPDATE}"
             )
-        checks += compare_features(name, before.fingerprint, now.fingerprint)
-        for metric, old in before.scores.items():
-            expected, got = np.mean(old), np.mean(now.scores[metric])
-            allowed = tolerance(old, len(now.scores[metric]))
-            checks.append(Check(name, metric, float(expected), allowed, float(got), True))
+        checks += compare_features(name, before["fingerprint"], now["fingerprint"])
+        for metric, row in before["scores"].items():
+            old, new = (np.array(one.split(), float) for one in (row, now["scores"][metric]))
+            expected, got = float(old.mean()), float(new.mean())
+            checks.append(Check(name, metric, expected, tolerance(old, len(new)), got, True))
     return checks
 
 
-def compare_features(name: str, before: Fingerprint, now: Fingerprint) -> list[Check]:
+def compare_features(name: str, before: dict[str, Any], now: dict[str, Any]) -> list[Check]:
     """The feature whose mean, or spread, is furthest off, and the layer whose timing is.
 
     Raises:
         RegressionError: there are more or fewer layers or features than before.
     """
-    old, new = ({what: np.array(row) for what, row in one} for one in (before, now))
+    old, new = ({what: _values(rows) for what, rows in one.items()} for one in (before, now))
     if old["mean"].shape != new["mean"].shape:
         raise RegressionError(
             f"encoder {name}: (layers, width) changed from {old['mean'].shape} to "
@@ -287,7 +262,11 @@ def compare_features(name: str, before: Fingerprint, now: Fingerprint) -> list[C
     return checks
 
 
-def tolerance(committed: Sequence[float] | Floats, seeds: int) -> float:
+def _values(rows: str | list[str]) -> Floats:
+    return np.array(rows.split() if isinstance(rows, str) else [row.split() for row in rows], float)
+
+
+def tolerance(committed: Floats, seeds: int) -> float:
     """How far the mean of new seeds may lie from the mean of the committed ones.
 
     Half the width of Student's prediction interval for the mean of further draws.

@@ -92,8 +92,6 @@ def test_encoders_are_compared_with_the_best_other_one_on_the_same_tracks():
     [
         {"tracks": tuple(f"other {number}" for number in range(30))},
         {"protocol": Protocol(learning_rates=(0.1,), seeds=(0,))},
-        {"kind": "dedicated"},
-        {"dataset_revision": "2"},
     ],
     ids=lambda changes: next(iter(changes)),
 )

@@ -158,9 +158,3 @@ def test_all_that_encoders_lack_is_told_at_once():
 
     with pytest.raises(UnavailableError, match=r"absent: not .*; encoder elsewhere: weights miss"):
         make([toys.Tiny, Absent, Elsewhere])
-
-
-def test_tasks_are_listed_with_their_metric_and_what_they_need():
-    rows = motionbeat("list", "tasks").printed.splitlines()
-    [line] = [row for row in rows if " BeatTracking " in row]
-    assert all(f" {fact} " in line for fact in ("beat", "beat_f_measure", "Beats"))

