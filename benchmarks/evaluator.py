@@ -567,7 +567,7 @@ class Result:
 
         console = Console()
         with console.capture() as text:
-            for table in collect([self.record, *self.baselines]).tables.values():
+            for table in collect([self.record, *self.baselines]).values():
                 print_table(table, console)
         return text.get()
 

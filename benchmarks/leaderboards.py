@@ -8,7 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from motionbeat.benchmarks.records import NO_HEAD, HeadResult, RunRecord, read_records
+from motionbeat.benchmarks.records import NO_HEAD, HeadResult, RunRecord, read_model, read_records
 from motionbeat.benchmarks.registry import DATASETS, TASKS
 from motionbeat.benchmarks.significance import holm, interval, once, paired_p_value, resample
 from motionbeat.console import wide
@@ -83,24 +83,16 @@ def write_tables(
         WriteError: the folder cannot be written.
     """
     folder = results / "robustness" / "runs" if deformed else results / "runs"
-    collected = collect(read_records(folder / (task or "")), deformed)
-    draw = draw_drops if deformed else draw_scores
-    for name, table in collected.tables.items():
+    tables = collect(read_records(folder / (task or "")), deformed)
+    for name, table in tables.items():
         write_csv(results / f"{name}.csv", table)
-        draw(table, results / f"{name}.png")
-    for name, matrices in collected.confusions.items():
-        draw_confusions(matrices, results / f"confusion_{name}.png")
-    return collected.tables
+        (draw_drops if deformed else draw_scores)(table, results / f"{name}.png")
+        if name == stem(of := table["task"].iloc[0]) and (matrices := confusions(table, folder)):
+            draw_confusions(matrices, results / f"confusion_{of}.png")
+    return tables
 
 
-class Collected(NamedTuple):
-    """Tables by :func:`stem`; by task and title, what the best encoder's linear head confuses."""
-
-    tables: dict[str, pd.DataFrame]
-    confusions: dict[str, dict[str, pd.DataFrame]]
-
-
-def collect(records: Iterable[RunRecord], deformed: bool = False) -> Collected:
+def collect(records: Iterable[RunRecord], deformed: bool = False) -> dict[str, pd.DataFrame]:
     """Rows of records, best first within a kind, encoders compared with the best other one.
 
     Encoders compare where head, mode, protocol and test tracks agree. p-values are corrected for
@@ -108,7 +100,6 @@ def collect(records: Iterable[RunRecord], deformed: bool = False) -> Collected:
     """
     rows: dict[str, list[Row]] = defaultdict(list)
     rivals: dict[object, list[tuple[Row, Floats]]] = defaultdict(list)
-    leading: dict[tuple[str, str, str], tuple[float, str, HeadResult]] = {}
     for record in records:
         task = TASKS.get(record.task)
         table = rows[stem(record.task, record.mode, deformed)]
@@ -116,25 +107,14 @@ def collect(records: Iterable[RunRecord], deformed: bool = False) -> Collected:
             if deformed:
                 table += [_row(record, head, result, drop) for drop in _drops(record, result, task)]
                 continue
-            row = _row(record, head, result, _scores(result, task))
-            table.append(row)
-            if record.kind != "encoder":
-                continue
-            place = record.task, record.dataset, record.dataset_revision
-            alike = *place, head, record.mode, record.protocol, record.tracks
-            rivals[alike].append((row, _samples(result.per_track, record.groups, task)))
-            if (
-                (head, record.mode) == ("linear", "frozen")
-                and "true" in result.per_track
-                and row[task.primary] > leading.get(place, (-math.inf,))[0]
-            ):
-                leading[place] = row[task.primary], f"{record.dataset}: {record.name}", result
+            table.append(_row(record, head, result, _scores(result, task)))
+            if record.kind == "encoder":
+                alike = record.task, record.dataset, record.dataset_revision, head, record.mode
+                samples = _samples(result.per_track, record.groups, task)
+                rivals[*alike, record.protocol, record.tracks].append((table[-1], samples))
     for family in rivals.values():
         _compare(family)
-    confusions: dict[str, dict[str, pd.DataFrame]] = defaultdict(dict)
-    for (name, *_), (_, title, result) in leading.items():
-        confusions[name][title] = confusion(result.per_track["true"], result.per_track["predicted"])
-    return Collected({name: _in_order(table) for name, table in rows.items()}, confusions)
+    return {name: _in_order(table) for name, table in rows.items()}
 
 
 def _row(record: RunRecord, head: str, result: HeadResult, values: Row) -> Row:
@@ -378,6 +358,20 @@ def draw_drops(table: pd.DataFrame, path: Path) -> None:
             axis.text(column, line, f"{drop:.2f}", **place)
     figure.colorbar(image, ax=axes, label=f"drop of {task.primary.replace('_', ' ')}")
     save(figure, path)
+
+
+def confusions(table: pd.DataFrame, folder: Path) -> dict[str, pd.DataFrame]:
+    """What the best encoder's linear head takes for what, by dataset; from its record."""
+    found = {}
+    best = table[(table["kind"] == "encoder") & (table["head"] == "linear")]
+    for _, row in best.drop_duplicates(["dataset", "dataset_revision"]).iterrows():
+        place = folder / row["task"] / f"{row['dataset']}-{row['dataset_revision']}"
+        record = read_model(place / f"{row['entry']}.json", RunRecord)
+        scores = record.results["linear"].per_track
+        if "true" in scores:
+            matrix = confusion(scores["true"], scores["predicted"])
+            found[f"{row['dataset']}: {row['entry']}"] = matrix
+    return found
 
 
 def draw_confusions(matrices: dict[str, pd.DataFrame], path: Path) -> None:

@@ -14,6 +14,7 @@ from motionbeat.benchmarks.leaderboards import (
     OVERLAP,
     RENDERER,
     collect,
+    confusions,
     known_data,
     print_table,
     write_tables,
@@ -29,7 +30,7 @@ def toys(monkeypatch):
 
 
 def tabulated(*records, deformed=False):
-    [table] = collect(records, deformed).tables.values()
+    [table] = collect(records, deformed).values()
     return table
 
 
@@ -40,7 +41,8 @@ def by_entry(*records):
 def written(results, *records, deformed=False):
     folder = results / "robustness" if deformed else results
     for one in records:
-        write_model(folder / "runs" / one.task / one.dataset / f"{one.label}.json", one)
+        place = folder / "runs" / one.task / f"{one.dataset}-{one.dataset_revision}"
+        write_model(place / f"{one.label}.json", one)
     return write_tables(results, deformed=deformed)
 
 
@@ -144,11 +146,11 @@ def test_confusions_are_those_of_the_best_encoder_by_name(tmp_path):
         record("good", {"true": true, "predicted": true}, ToyClasses),
         record("bad", {"true": true, "predicted": true[:, ::-1]}, ToyClasses),
     ]
-    [matrix] = collect(entries).confusions["toy_classes"].values()
-    assert list(matrix.index) == ["jazz", "pop", "rock"]
-    np.testing.assert_array_equal(matrix, np.eye(3))
-    written(tmp_path, *entries)
+    table = written(tmp_path, *entries)["leaderboard_toy_classes"]
     assert (tmp_path / "confusion_toy_classes.png").is_file()
+    [(title, matrix)] = confusions(table, tmp_path / "runs").items()
+    assert (title, list(matrix.index)) == ("mill: good", ["jazz", "pop", "rock"])
+    np.testing.assert_array_equal(matrix, np.eye(3))
 
 
 def test_a_printed_table_says_what_its_numbers_are():

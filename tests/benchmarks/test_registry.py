@@ -42,9 +42,9 @@ def test_every_class_with_a_name_is_found(registry):
 @pytest.mark.parametrize(
     ("known", "name"),
     [
-        (ENCODERS, "tests.toys:Tiny"),
-        (DATASETS, "tests.toys:Tones"),
-        (TASKS, "tests.toys:ToyEmotion"),
+        (ENCODERS, "Tiny"),
+        (DATASETS, "Tones"),
+        (TASKS, "ToyEmotion"),
     ],
 )
 def test_a_class_by_its_path_is_known_by_its_name_from_then_on(known, name):
