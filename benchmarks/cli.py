@@ -178,18 +178,17 @@ def list_names(
     if kind == "encoders":
         rows = [
             {
-                "name": name + " (experimental)" * card.experimental,
-                "Hz in": card.sample_rate,
-                "frames/s": f"{card.frame_rate:g}",
-                "layers": card.layers,
-                "width": card.width,
-                "parameters": f"{card.parameters:,}",
-                "licence": card.licence,
-                "trained on": ", ".join(card.training_data) or "nothing",
+                "name": name + " (experimental)" * encoder.card.experimental,
+                "Hz in": encoder.card.sample_rate,
+                "frames/s": f"{encoder.card.frame_rate:g}",
+                "layers": encoder.card.layers,
+                "width": encoder.card.width,
+                "parameters": f"{encoder.card.parameters:,}",
+                "licence": encoder.card.licence,
+                "trained on": ", ".join(encoder.card.training_data) or "nothing",
                 "here": escape(encoder.here()),
             }
             for name, encoder in sorted(ENCODERS.classes.items())
-            for card in [encoder.card]
         ]
     elif kind == "datasets":
         from motionbeat.benchmarks.evaluator import Folders, serves

@@ -352,7 +352,7 @@ class Evaluation:
             [self.task.name, self.dataset.card.name, find_encoder(encoder).card.name, head]
             + [self.mode] * (self.mode != "frozen")
         )
-        probings = [
+        probings = (  # one after another, as each keeps features in memory
             Probing(
                 self.task,
                 encoder,
@@ -364,7 +364,7 @@ class Evaluation:
                 label + f" {number}" * (len(self.folds) > 1),
             )
             for number, fold in enumerate(self.folds)
-        ]
+        )
         rates, seeds = self.protocol.learning_rates, self.protocol.seeds
         with one_thread() if self.mode == "frozen" else nullcontext():
             if head == "knn":

@@ -55,6 +55,13 @@ def shorten(patch, **changes):
         patch.setattr(task, "recipe", replace(task.recipe, **short))
 
 
+def alter(patch, dataset, change):
+    """Let the tracks of a dataset be what ``change(track, split)`` makes of them."""
+    tracks = dataset.tracks
+    changed = lambda self, split: [change(t, split) for t in tracks(self, split)]  # noqa: E731
+    patch.setattr(dataset, "tracks", changed)
+
+
 @pytest.fixture
 def short_training(monkeypatch):
     shorten(monkeypatch)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import soundfile
 from tests.command import motionbeat
-from tests.conftest import failed, record
+from tests.conftest import alter, failed, record
 from tests.dancing import SECONDS, Dancing, train_shortly, write_dance
 
 from motionbeat.data_modules.base import Beats, MotionFile
@@ -38,12 +38,7 @@ def run(folder, *more, encoder="no-music", seeds=1):
 
 def change(monkeypatch, name, **changes):
     """Another duration or other annotations for a track of the dataset."""
-    tracks = Dancing.tracks
-
-    def changed(self, split):
-        return [replace(t, **changes) if t.id == name else t for t in tracks(self, split)]
-
-    monkeypatch.setattr(Dancing, "tracks", changed)
+    alter(monkeypatch, Dancing, lambda t, _: replace(t, **changes) if t.id == name else t)
 
 
 @pytest.fixture

@@ -26,11 +26,6 @@ def test_a_dataset_knows_the_names_its_recordings_go_by(trained_on, dataset, mar
     assert not DATASETS.get(dataset).card.is_among([])
 
 
-def test_spellings_are_told_apart_by_letters_and_digits_alone():
-    assert canonical("MTG-Jamendo") == canonical("mtg_jamendo") == canonical("MTG Jamendo")
-    assert canonical("openmic2018") != canonical("openmic2019")
-
-
 def test_relatives_that_are_datasets_here_know_each_other_or_are_the_larger():
     """A part of a whole says so; two names of the same recordings say it of each other."""
     known = {canonical(name): kind.card for name, kind in DATASETS.classes.items()}
