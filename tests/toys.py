@@ -8,7 +8,6 @@ import soundfile
 import torch
 from torch.nn import functional
 
-from motionbeat.benchmarks.store import EmbeddingStore, embed
 from motionbeat.data_modules.base import (
     Beats,
     DataModule,
@@ -88,11 +87,6 @@ class Listening(Tiny):
     def forward(self, waveform):
         self.asked += 1
         return super().forward(waveform)
-
-
-def fill(root: Path, tracks: list[Track]) -> None:
-    """Fill a store; what a second process does in the tests."""
-    embed([Tiny()], tracks, EmbeddingStore(root))
 
 
 def write_noise(path: Path, seconds: float, rate: int = RATE, seed: int = 0) -> Track:

@@ -1,9 +1,7 @@
 """The whole way from the command line to leaderboards."""
 
-import errno
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -172,14 +170,6 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, short_training, a
     assert failed(run(tmp_path, option, file / "below"), file)
 
 
-def test_a_full_disk_is_one_line(tmp_path, monkeypatch, short_training, alone):
-    def full(path, content):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    assert failed(run(tmp_path), "the disk is full", tmp_path / "cache")
-
-
 def test_tables_of_classes_and_of_numbers(tmp_path, short_training, monkeypatch):
     assert run(tmp_path, task="genre", **TONES).code == 0
     results = tmp_path / "results"
@@ -196,15 +186,6 @@ def test_tables_of_classes_and_of_numbers(tmp_path, short_training, monkeypatch)
     records = {(one.task, one.name): one for one in read_records(results)}
     chance = records["emotion", "chance"]
     assert chance.results[NO_HEAD].scores["r2"].mean <= 0
-
-
-def test_a_task_in_a_file_of_its_own(tmp_path, short_training):
-    file = tmp_path / "mine.py"
-    base = "from motionbeat.tasks.emotion import EmotionRegression\n\n\n"
-    file.write_text(f"{base}class Mine(EmotionRegression):\n    name = 'mine'\n    version = 1\n")
-    ended = run(tmp_path, task=f"{file}:Mine", **TONES)
-    assert ended.code == 0, ended.said
-    assert "arousal" in ended.printed
 
 
 TINY = "{train: 1, validation: 1, test: 1, seconds: 9.0, styles: [house, jig]}"

@@ -164,14 +164,6 @@ def test_a_short_or_silent_song_is_danced_to_without_beats(
     assert looked_at(tmp_path / "a.mp4")[2] == frames
 
 
-def test_beats_marked_are_those_of_the_song(danced, cache, tmp_path, untrained, monkeypatch):
-    marked = []
-    monkeypatch.setattr(command, "write_gif", lambda motion, beats, path: marked.append(beats))
-    assert "no beat" not in run(cache, danced.song, tmp_path / "a.gif").said
-    times, _ = beats_at(104, SECONDS)
-    assert np.abs(marked[0].times[:, None] - times).min(axis=0).max() < 0.05
-
-
 def no_ffmpeg(patch):
     patch.setitem(sys.modules, "imageio_ffmpeg", None)
 

@@ -12,13 +12,6 @@ from motionbeat.benchmarks.regression import NUMBERS, Check, RegressionError, to
 from motionbeat.tasks.beat_tracking import BeatTracking
 
 
-class Shuffled(RandomNetwork):
-    """Layers in another order."""
-
-    def forward(self, waveform):
-        return super().forward(waveform)[:, [1, 0, 2, 3, 4, 5, 6]]
-
-
 class Late(Musicnn):
     """One frame too late."""
 
@@ -39,12 +32,6 @@ def perturbed(encoder, share):
     for weights in encoder.parameters():
         noise = torch.randn(weights.shape, generator=generator)
         weights += share * weights.abs().mean() * noise
-    return encoder
-
-
-def permuted(encoder):
-    weight = encoder.banks[0].weight
-    weight.copy_(weight.flip(1))
     return encoder
 
 
@@ -88,13 +75,9 @@ def test_unspoiled_encoders_pass(folder, numbers):
     assert len(checks) == 2 * (3 + len(BeatTracking.headline))
 
 
-def test_spoiled_features_fail(failure):
-    assert "random: layer" in failure(Shuffled())
+def test_slightly_perturbed_weights_fail(failure):
     assert "mean expected" in failure(perturbed(RandomNetwork(), 0.02))
     assert "mean expected" in failure(perturbed(Musicnn(), 0.02))
-    said = failure(permuted(Musicnn()))
-    assert "std expected" in said
-    assert "musicnn: layer 0 timing" in said
 
 
 def test_frames_shifted_by_one_fail_by_timing_alone(failure):

@@ -56,13 +56,6 @@ def test_interval_covers_the_true_mean_as_often_as_it_says():
     assert 88 <= sum(one.low <= 0.5 <= one.high for one in found) <= 100
 
 
-def test_interval_is_that_of_the_mean_over_seeds():
-    """Seeds that err in opposite directions on every track leave nothing to doubt."""
-    tracks = np.linspace(0, 1, 20)
-    one = score([tracks, 1 - tracks])
-    assert (one.low, one.high) == pytest.approx((0.5, 0.5))
-
-
 def test_tracks_of_a_group_are_drawn_together_and_single_ones_as_ever():
     weights = group_weights(("a", "b", "a", "c"))
     assert (weights[:, 0] == weights[:, 2]).all()

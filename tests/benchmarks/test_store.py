@@ -1,10 +1,9 @@
 import math
-import multiprocessing
 
 import numpy as np
 import pytest
 import torch
-from tests.toys import HOP, RATE, Listening, Tiny, card, fill, write_noise
+from tests.toys import HOP, RATE, Listening, Tiny, card, write_noise
 
 from motionbeat.audio import load_audio
 from motionbeat.benchmarks.store import (
@@ -159,19 +158,6 @@ def test_death_leaves_no_entry(store):
     with pytest.raises(KeyboardInterrupt):
         store.write(store.root / "tiny" / "entry", pieces)
     assert not files(store)
-
-
-def test_two_processes_fill_one_store(store, tmp_path):
-    tracks = [write_noise(tmp_path / f"{index}.wav", 0.5, seed=index) for index in range(20)]
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=fill, args=(store.root, tracks)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0]
-    assert len(files(store)) == len(tracks)
-    assert all(map(intact, files(store)))
 
 
 def test_each_file_is_decoded_once_for_all_encoders(store, tracks, monkeypatch):
