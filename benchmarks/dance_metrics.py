@@ -227,14 +227,14 @@ def _feature_rows(made: Sequence[Dance], real: Sequence[Dance]) -> list[Row]:
         ours, theirs = normalise(ours, theirs), normalise(theirs, theirs)
         n, m, width = len(ours), len(theirs), theirs.shape[1]
         enough = min(n, m) > 1
-        distance = {
+        distance: Row = {
             "generated": frechet_distance(ours, theirs) if enough else NAN,
             "real": frechet_distance(theirs[::2], theirs[1::2]) if m > 3 else NAN,
             "real_n": len(theirs[::2]),
             "chance": frechet_floor(n, m, width) if enough else NAN,
         }
-        spread = {"generated": diversity(ours), "real": diversity(theirs), "real_n": m}
-        both = {"n": n, "fps": FEATURES_FPS}
+        spread: Row = {"generated": diversity(ours), "real": diversity(theirs), "real_n": m}
+        both: Row = {"n": n, "fps": FEATURES_FPS}
         rows += [
             {"metric": f"FID_{name}", "better": "lower"} | both | distance,
             {"metric": f"Div_{name}", "better": "as real"} | both | spread,
@@ -269,9 +269,10 @@ def _print(table: pd.DataFrame, made: Sequence[Dance], real: Sequence[Dance]) ->
         for low, high in zip(table["chance_low"], table["chance_high"], strict=True)
     ]
     shown["chance"] += intervals
-    for name in shown:
-        justify = "left" if name in ("metric", "better") else "right"
-        grid.add_column(HEADINGS.get(name, name), justify=justify, overflow="fold")
+    for name in map(str, shown):
+        text = name in ("metric", "better")
+        heading = HEADINGS.get(name, name)
+        grid.add_column(heading, justify="left" if text else "right", overflow="fold")
     for row in shown.itertuples(index=False):
         grid.add_row(*row)
     wide(Console()).print(grid)

@@ -168,7 +168,8 @@ def _drops(record: RunRecord, result: HeadResult, task: "type[Task]") -> Iterato
 
     The interval is that of the drop on resampled groups, each counted alike in both versions.
     """
-    from motionbeat.benchmarks.deformations import CLEAN, DEFORMATIONS
+    from motionbeat.benchmarks.deformations import DEFORMATIONS
+    from motionbeat.benchmarks.evaluator import CLEAN
 
     made = np.array([track.partition("/")[0] for track in record.tracks])
 
@@ -240,7 +241,8 @@ def _in_order(rows: list[Row]) -> pd.DataFrame:
         value = -np.nan_to_num(row.get(task.primary, 0), nan=-np.inf)
         return row["dataset"], row["dataset_revision"], KINDS.index(row["kind"]), head, value
 
-    table = pd.DataFrame(sorted(rows, key=place))
+    rows = sorted(rows, key=place)
+    table = pd.DataFrame(rows)
     if "p" in table:
         encoders = table[table["kind"] == "encoder"]
         families = encoders.groupby(["dataset", "dataset_revision", "head"])["p"]

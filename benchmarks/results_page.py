@@ -181,8 +181,8 @@ def _label(row: pd.Series) -> str:
 
 def markdown(table: pd.DataFrame) -> str:
     """A table of texts in Markdown."""
-    lines = [list(table), ["---"] * len(table.columns), *table.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    lines = [list(table), ["---"] * len(table.columns), *table.to_numpy()]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 CLIPS = [
