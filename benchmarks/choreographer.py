@@ -2,14 +2,16 @@
 
 import io
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
+from motionbeat.benchmarks.cli import CACHE, DATA, Options, share, split
 from motionbeat.benchmarks.evaluator import Folders, plan
 from motionbeat.benchmarks.protocol import Probing, best_of
+from motionbeat.benchmarks.registry import check_available
 from motionbeat.benchmarks.stick_figure import ffmpeg, write_gif, write_mp4
 from motionbeat.console import say
 from motionbeat.data_modules.base import Beats
@@ -21,6 +23,8 @@ from motionbeat.motion import Motion
 from motionbeat.tasks.dance_generation import DanceGeneration
 from motionbeat.tasks.metrics.dance_scores import estimate_beats
 from motionbeat.threads import one_thread
+
+KINDS = (".mp4", ".gif", ".bvh", ".npz")
 
 
 class DanceError(MotionBeatError):
@@ -41,19 +45,12 @@ def choreographer(
     """
     evaluation = plan(DanceGeneration.name, dataset, folders, dataset_options=dataset_options)
     fold = evaluation.folds[0]
-    name = f"{find_encoder(encoder).card.name} · {fold.test_data.card.name}"
-    evaluation.check(encoder)
+    kind = find_encoder(encoder)
+    check_available([kind])
     fold.train_data.prepare_data()
-    probing = Probing(
-        evaluation.task,
-        encoder,
-        "decoder",
-        "frozen",
-        fold.train_data,
-        fold.test_data,
-        folders.cache,
-        name,
-    )
+    name = f"{kind.card.name} · {fold.test_data.card.name}"
+    data = fold.train_data, fold.test_data
+    probing = Probing(DanceGeneration, encoder, "decoder", "frozen", *data, folders.cache, name)
     members = [(0, rate) for rate in evaluation.protocol.learning_rates]
     if not probing.kept(members).is_file():
         assert fold.tracks, "its tracks are checked before anything is trained"
@@ -64,84 +61,79 @@ def choreographer(
     return cast("DanceGeneration", ensemble.tasks[best])
 
 
-def write_npz(motion: Motion, path: Path) -> None:
-    """Write a dance as ``.npz``.
+def write(motion: Motion, beats: Beats, song: Path, path: Path) -> None:
+    """Write a dance as what the ending of the path says.
 
     Raises:
+        PictureError: there is no ffmpeg for a video, or it fails.
         WriteError: the file cannot be written.
     """
-    buffer = io.BytesIO()
-    np.savez(buffer, **motion.arrays())  # type: ignore[arg-type]
-    write_atomically(path, buffer.getvalue())
-
-
-WRITERS: dict[str, Callable[[Motion, Beats, Path, Path], None]] = {
-    ".mp4": write_mp4,
-    ".gif": lambda motion, beats, _, path: write_gif(motion, beats, path),
-    ".bvh": lambda motion, _, __, path: write_bvh(motion, path),
-    ".npz": lambda motion, _, __, path: write_npz(motion, path),
-}
-"""By the ending of a file: what writes a dance, the beats of its song, and the song, to a path."""
+    kind = path.suffix.lower()
+    if kind == ".mp4":
+        write_mp4(motion, beats, song, path)
+    elif kind == ".gif":
+        write_gif(motion, beats, path)
+    elif kind == ".bvh":
+        write_bvh(motion, path)
+    else:
+        buffer = io.BytesIO()
+        np.savez(buffer, **motion.arrays())  # type: ignore[arg-type]
+        write_atomically(path, buffer.getvalue())
 
 
 def dance(
     song: Path,
-    outputs: Sequence[Path],
-    encoder: str,
-    dataset: str,
-    dataset_options: Mapping[str, Any] | None,
-    seed: int,
-    folders: Folders,
+    out: str = "dance.mp4",
+    encoder: str = "motionbeat-small",
+    dataset: str = "groovebox",
+    dataset_options: Options | None = None,
+    seed: int = 0,
+    cache: Path = CACHE,
+    data: Path | None = DATA,
 ) -> None:
-    """Dance to a song, and write the dance.
+    """Dance to a song; on first use, train the dancer.
 
     Args:
-        song: audio file.
-        outputs: where to write it; the ending says as what.
-        encoder: name of the encoder whose features the decoder is given.
+        song: music (.wav, .flac, .ogg, .mp3).
+        out: file for the dance, a video (.mp4, .gif) or a motion (.bvh, .npz); several are
+            separated by commas.
+        encoder: a name or package.module:Class; what the dancer hears the music by.
         dataset: whose dances are learned from.
-        dataset_options: arguments of the dataset's constructor.
+        dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
         seed: another one is another dance.
-        folders: where things lie.
+        cache: folder for generated data, features and trained dancers (MOTIONBEAT_CACHE).
+        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
 
     Raises:
         MotionBeatError: the song is unreadable, an output cannot be written, a name is unknown.
     """
+    share(data)
+    outputs = [Path(name) for name in split(out)]
     if not outputs:
         raise DanceError("no file to write the dance to; name one by --out")
     for path in outputs:
-        check_output(path)
+        if path.suffix.lower() not in KINDS:
+            raise DanceError(
+                f"{path}: unknown kind of dance; let its name end in {', '.join(KINDS)}"
+            )
+        if path.suffix.lower() == ".mp4":
+            ffmpeg()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+        except OSError as error:
+            raise WriteError(
+                f"{path.parent}: cannot be written ({error.strerror}); choose another folder"
+            ) from error
     if not song.is_file():
         raise DanceError(f"{song}: no such song; give a WAV, FLAC, OGG or MP3 file")
     beats = Beats(estimate_beats(song).beats)
-    task = choreographer(encoder, dataset, dataset_options, folders)
+    task = choreographer(encoder, dataset, dataset_options, Folders(cache, data=data))
     task.seed = seed
     motion: Motion = task.predict(song)
     if not len(beats.times):
         say(f"{song}: has no beat, so none is marked; the dance goes on without")
     for path in outputs:
-        WRITERS[path.suffix.lower()](motion, beats, song, path)
+        write(motion, beats, song, path)
         say(f"{path}: {motion.duration:.1f} s of dance")
-
-
-def check_output(path: Path) -> None:
-    """Check, before any work is done, that a dance can be written somewhere.
-
-    Raises:
-        DanceError: the ending is unknown.
-        PictureError: there is no ffmpeg for a video.
-        WriteError: the folder cannot be written.
-    """
-    kind = path.suffix.lower()
-    if kind not in WRITERS:
-        raise DanceError(f"{path}: unknown kind of dance; let its name end in {', '.join(WRITERS)}")
-    if kind == ".mp4":
-        ffmpeg()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise WriteError(
-            f"{path.parent}: cannot be written ({error.strerror}); choose another folder"
-        ) from error

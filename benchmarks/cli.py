@@ -1,8 +1,9 @@
 """The command line, one entry point ``motionbeat`` with a command for each thing to do."""
 
+import argparse
 import os
 import sys
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,13 +63,10 @@ def bench(
         results: folder for records and leaderboards.
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
-    from motionbeat.benchmarks.evaluator import Folders, ProtocolError, plan
+    from motionbeat.benchmarks.evaluator import Folders, plan
     from motionbeat.benchmarks.leaderboards import print_table, stem, write_tables
-    from motionbeat.benchmarks.robustness import DeformedEvaluation
 
     share(data)
-    if deform and mode != "frozen":
-        raise ProtocolError("--deform is for frozen encoders; leave --mode out")
     folders = Folders(cache, results / "robustness" if deform else results, data)
     shown = set()
     for name in split(dataset):
@@ -81,12 +79,10 @@ def bench(
             learning_rates=learning_rates,
             seeds=seeds,
             mode=mode,
+            deform=deform,
         )
-        if deform:
-            evaluation = DeformedEvaluation.of(evaluation)
         alone = deform or mode != "frozen"
-        baselines = () if alone else evaluation.task.baselines()
-        evaluation.entries(split(encoder), baselines)
+        evaluation.entries(split(encoder), () if alone else evaluation.task.baselines())
         shown.add((evaluation.dataset.card.name, evaluation.revision))
     asked = evaluation.task.name
     table = write_tables(results, asked, deform)[stem(asked, mode, deform)]
@@ -112,20 +108,19 @@ def embed(
         cache: folder for generated data and embeddings (MOTIONBEAT_CACHE).
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
-    from motionbeat.benchmarks import embedded
+    from motionbeat.benchmarks import store
     from motionbeat.benchmarks.evaluator import Folders
-    from motionbeat.benchmarks.store import EmbeddingStore
     from motionbeat.console import say
     from motionbeat.data_modules.base import SPLITS
 
     share(data)
-    store = EmbeddingStore(cache / "embeddings")
+    embeddings = store.EmbeddingStore(cache / "embeddings")
     for name in split(dataset):
         module = Folders(cache, data=data).datamodule(name, dataset_options)
         module.prepare_data()
         tracks = [track for part in SPLITS for track in module.tracks(part)]
-        embedded.embed(split(encoder), tracks, store, segment_seconds)
-        say(f"{name}: {len(tracks)} tracks in {store.root}")
+        store.embed(split(encoder), tracks, embeddings, segment_seconds)
+        say(f"{name}: {len(tracks)} tracks in {embeddings.root}")
 
 
 def check_encoder(name: str, data: Path | None = DATA) -> None:
@@ -158,24 +153,6 @@ def leaderboard(task: str | None = None, results: Path = Path("results")) -> Non
             print_table(table)
 
 
-def regression(update: bool = False, cache: Path = CACHE) -> None:
-    """Probe the shipped encoders on a small fixed set and compare with the committed numbers.
-
-    Args:
-        update: write the numbers to be committed instead.
-        cache: folder where the fixed set is made and kept (MOTIONBEAT_CACHE).
-    """
-    from rich.console import Console
-
-    from motionbeat.benchmarks import regression
-
-    if update:
-        regression.update(split(ENCODERS), cache)
-        print(f"written: {regression.NUMBERS}")
-    else:
-        Console().print(regression.gate(split(ENCODERS), cache))
-
-
 def list_names(
     kind: Literal["encoders", "datasets", "tasks"],
     cache: Path = CACHE,
@@ -192,53 +169,59 @@ def list_names(
     from rich.markup import escape
     from rich.table import Table
 
-    from motionbeat.benchmarks import registry
+    from motionbeat.benchmarks.registry import DATASETS, ENCODERS, TASKS
     from motionbeat.console import wide
 
     share(data)
-    grid = Table()
+    rows: list[dict[str, object]]
+    caption = None
     if kind == "encoders":
-        for column in ("name", "Hz in", "frames/s", "layers", "width", "parameters"):
-            grid.add_column(column, justify="left" if column == "name" else "right")
-        for column in ("licence", "trained on", "here"):
-            grid.add_column(column, overflow="fold")
-        for name, encoder in sorted(registry.ENCODERS.classes.items()):
-            card = encoder.card
-            grid.add_row(
-                name + " (experimental)" * card.experimental,
-                str(card.sample_rate),
-                f"{card.frame_rate:g}",
-                str(card.layers),
-                str(card.width),
-                f"{card.parameters:,}",
-                card.licence,
-                ", ".join(card.training_data) or "nothing",
-                escape(encoder.here()),
-            )
+        rows = [
+            {
+                "name": name + " (experimental)" * encoder.card.experimental,
+                "Hz in": encoder.card.sample_rate,
+                "frames/s": f"{encoder.card.frame_rate:g}",
+                "layers": encoder.card.layers,
+                "width": encoder.card.width,
+                "parameters": f"{encoder.card.parameters:,}",
+                "licence": encoder.card.licence,
+                "trained on": ", ".join(encoder.card.training_data) or "nothing",
+                "here": escape(encoder.here()),
+            }
+            for name, encoder in sorted(ENCODERS.classes.items())
+        ]
     elif kind == "datasets":
         from motionbeat.benchmarks.evaluator import Folders, serves
 
-        for column in ("name", "here", "tasks", "data", "size", "licence"):
-            grid.add_column(column, overflow="fold")
         folders = Folders(cache, data=data)
-        for name, dataset in sorted(registry.DATASETS.classes.items()):
-            about = dataset.card
-            serving = [one for one, task in registry.TASKS.classes.items() if serves(dataset, task)]
-            grid.add_row(
-                name,
-                folders.datamodule(name).status(),
-                ", ".join(serving),
-                about.data,
-                about.size.partition(";")[0],
-                about.licence.partition(";")[0],
-            )
-        grid.caption = "motionbeat data show NAME prints the whole card, and how to get it"
+        caption = "motionbeat data show NAME prints the whole card, and how to get it"
+        rows = [
+            {
+                "name": name,
+                "here": folders.datamodule(name).status(),
+                "tasks": ", ".join(n for n, t in TASKS.classes.items() if serves(dataset, t)),
+                "data": dataset.card.data,
+                "size": dataset.card.size.partition(";")[0],
+                "licence": dataset.card.licence.partition(";")[0],
+            }
+            for name, dataset in sorted(DATASETS.classes.items())
+        ]
     else:
-        for column in ("name", "class", "version", "primary metric", "needs"):
-            grid.add_column(column)
-        for name, task in sorted(registry.TASKS.classes.items()):
-            needs = ", ".join(annotation.__name__ for annotation in task.needs)
-            grid.add_row(name, task.__name__, str(task.version), task.primary, needs)
+        rows = [
+            {
+                "name": name,
+                "class": task.__name__,
+                "version": task.version,
+                "primary metric": task.primary,
+                "needs": ", ".join(annotation.__name__ for annotation in task.needs),
+            }
+            for name, task in sorted(TASKS.classes.items())
+        ]
+    grid = Table(caption=caption)
+    for column in rows[0]:
+        grid.add_column(column, overflow="fold")
+    for row in rows:
+        grid.add_row(*map(str, row.values()))
     wide(Console()).print(grid)
 
 
@@ -248,13 +231,14 @@ def data_show(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:
     Args:
         name: one or several names, separated by commas.
         cache: folder for generated and fetched data (MOTIONBEAT_CACHE).
-        data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
+        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
     from dataclasses import asdict
 
     from motionbeat.benchmarks.evaluator import Folders
     from motionbeat.benchmarks.registry import DATASETS
 
+    share(data)
     for one in split(name):
         card = DATASETS.get(one).card
         facts = asdict(card) | {
@@ -266,85 +250,27 @@ def data_show(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:
             print(f"{fact.replace('_', ' ')}: {value}")
 
 
-def data_get(
-    name: str,
-    cache: Path = CACHE,
-    data: Path | None = DATA,
-) -> None:
+def data_get(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:
     """Fetch datasets that need no login, going on where it was cut short; then check them.
+
+    A dataset that has a folder in ``data`` is completed there.
 
     Args:
         name: one or several names, separated by commas.
-        cache: folder for what is fetched (MOTIONBEAT_CACHE).
-        data: folder with datasets put in place by hand (MOTIONBEAT_DATA); a dataset that has a
-            folder there is completed there.
+        cache: folder for generated and fetched data (MOTIONBEAT_CACHE).
+        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
     from motionbeat.benchmarks.evaluator import Folders
     from motionbeat.console import say
     from motionbeat.data_modules.published.collection import Published
 
+    share(data)
     for one in split(name):
         module = Folders(cache, data=data).datamodule(one)
         if isinstance(module, Published):
             module.fetch()
         module.prepare_data()
         say(f"{one}: {module.status()}")
-
-
-def dance_metrics(
-    generated: Path = Path("generated"),
-    reference: Path = Path("reference"),
-    music: Path = Path("music"),
-    fps: float | None = None,
-    permutations: int = 1000,
-    output: Path | None = None,
-    unit: float = 0.01,
-) -> None:
-    """Score generated dances beside chance and beside real dances.
-
-    Args:
-        generated: folder with generated motions (.npz, .pkl, .bvh) named after their music.
-        reference: folder with real ones.
-        music: folder with the music of both (.wav, .flac, .ogg, .mp3).
-        fps: frames a second of all motions, whatever their files say; needed where they do not.
-        permutations: of the music, for chance.
-        output: CSV file to write the table to.
-        unit: metres of one unit of length of BVH files, 1 where they are in metres.
-    """
-    from motionbeat.benchmarks.dance_metrics import dance_metrics as run
-
-    run(generated, reference, music, fps, permutations, output, unit)
-
-
-def dance(
-    song: Path,
-    out: str = "dance.mp4",
-    encoder: str = "motionbeat-small",
-    dataset: str = "groovebox",
-    dataset_options: Options | None = None,
-    seed: int = 0,
-    cache: Path = CACHE,
-    data: Path | None = DATA,
-) -> None:
-    """Dance to a song; on first use, train the dancer.
-
-    Args:
-        song: music (.wav, .flac, .ogg, .mp3).
-        out: file for the dance, a video (.mp4, .gif) or a motion (.bvh, .npz); several are
-            separated by commas.
-        encoder: a name or package.module:Class; what the dancer hears the music by.
-        dataset: whose dances are learned from.
-        dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
-        seed: another one is another dance.
-        cache: folder for generated data, features and trained dancers (MOTIONBEAT_CACHE).
-        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
-    """
-    from motionbeat.benchmarks.choreographer import dance as run
-    from motionbeat.benchmarks.evaluator import Folders
-
-    share(data)
-    outputs = [Path(name) for name in split(out)]
-    run(song, outputs, encoder, dataset, dataset_options, seed, Folders(cache, data=data))
 
 
 class Parser(ArgumentParser):
@@ -357,61 +283,62 @@ class Parser(ArgumentParser):
         return super().add_argument(*args, **kwargs)
 
 
-COMMANDS: dict[str, Any] = {
-    "bench": bench,
-    "embed": embed,
-    "check-encoder": check_encoder,
-    "leaderboard": leaderboard,
-    "regression": regression,
-    "data": {"get": data_get, "show": data_show},
-    "dance": dance,
-    "dance-metrics": dance_metrics,
-    "list": list_names,
-}
+DATASETS = {"get": data_get, "show": data_show}
 
-LIGHTNING = ("fit", "validate", "test", "predict")
-"""Commands of Lightning's own command line, for tasks."""
+COMMANDS = {
+    "bench": ("cli:bench", "probe encoders, write records and leaderboards, print the table"),
+    "embed": ("cli:embed", "fill the embedding store"),
+    "fit": ("lightning_cli:lightning", "train a task: fit --model TASK --data DATASET"),
+    "validate": ("lightning_cli:lightning", "validate a trained task"),
+    "test": ("lightning_cli:lightning", "test a trained task"),
+    "predict": ("lightning_cli:lightning", "predict by a trained task"),
+    "check-encoder": ("cli:check_encoder", "check that an encoder keeps the contract"),
+    "list": ("cli:list_names", "show encoders, datasets and tasks"),
+    "data": ("cli:DATASETS", "show a dataset's card, fetch a dataset"),
+    "pretrain": ("pretrain_cli:pretrain", "train MotionBeat: pretrain --config FILE"),
+    "dance": ("choreographer:dance", "dance to a song"),
+    "dance-metrics": ("dance_metrics:dance_metrics", "score generated dances"),
+    "leaderboard": ("cli:leaderboard", "rebuild all tables from the records"),
+    "regression": ("regression:regression", "compare encoders with the committed scores"),
+}
+"""By name: what runs it, imported when it is asked for, and what it does."""
 
 
 def run(arguments: list[str]) -> None:
     """Run a command."""
-    command = arguments[0] if arguments else ""
-    if command in LIGHTNING:
-        from motionbeat.benchmarks.lightning_cli import lightning
-
-        lightning()
-    elif command == "pretrain":
-        from motionbeat.benchmarks.pretrain_cli import pretrain
-
-        pretrain(arguments[1:])
+    parser = argparse.ArgumentParser(
+        "motionbeat",
+        description="Measure what frozen music encoders know about rhythm, motion and style.",
+    )
+    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
+    for name, (_, does) in COMMANDS.items():
+        commands.add_parser(name, help=does, add_help=False)
+    name = parser.parse_args(arguments[:1]).name
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    command = getattr(import_module(f"motionbeat.benchmarks.{module}"), attribute)
+    if module == "lightning_cli":  # which reads sys.argv
+        command()
+    elif module == "pretrain_cli":
+        command(arguments[1:])
     else:
-        auto_cli(
-            COMMANDS,
-            args=arguments,
-            parser_class=Parser,
-            prog="motionbeat",
-            description=(
-                "Measure what frozen music encoders know about rhythm, motion and style. Beside "
-                "the commands below there are Lightning's own for tasks: "
-                "motionbeat fit|validate|test|predict --model TASK --data DATASET; and "
-                "motionbeat pretrain --config FILE trains MotionBeat."
-            ),
-        )
+        prog = f"motionbeat {name}"
+        auto_cli(command, args=arguments[1:], parser_class=Parser, prog=prog)
 
 
 def main() -> None:
     """Entry point of ``motionbeat``: errors a user can mend are one line, and exit with 1."""
     wait_passively()
-    report: Callable[[str], None] = lambda text: print(f"motionbeat: {text}", file=sys.stderr)  # noqa: E731
     try:
         run(sys.argv[1:])
     except MotionBeatError as error:
-        report(f"error: {error}")
-        sys.exit(1)
+        sys.exit(_report(f"error: {error}"))
     except OSError as error:
-        place = error.filename or "disk"
-        report(f"error: {place}: {error.strerror or error}")
-        sys.exit(1)
+        sys.exit(_report(f"error: {error.filename or 'disk'}: {error.strerror or error}"))
     except KeyboardInterrupt:
-        report("interrupted; the same command goes on from here")
+        _report("interrupted; the same command goes on from here")
         sys.exit(130)
+
+
+def _report(text: str) -> int:
+    print(f"motionbeat: {text}", file=sys.stderr)
+    return 1

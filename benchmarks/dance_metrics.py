@@ -12,9 +12,9 @@ to it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,19 +39,31 @@ from motionbeat.tasks.metrics.dance_scores import (
     FEATURES,
     FEATURES_FPS,
     PHYSICAL_SCORES,
-    Better,
     check_length,
     estimate_beats,
 )
 
 MOTIONS = (".npz", ".pkl", ".bvh")
 AUDIO = (".wav", ".flac", ".ogg", ".mp3")
-PERMUTATIONS = 1000
 FEW = 200
 """Clips below which a Fréchet distance is mostly its bias; 72 features have a floor of 9 there."""
 
 WILD = 1e6
 """Fréchet distances beyond this come of features that are the same in all real dances."""
+
+NAN = float("nan")
+Row = dict[str, Any]
+"""A metric of the generated dances, and what to hold it against: the columns of the table."""
+
+HEADINGS = {"chance": "chance [95 %]", "real_n": "real n", "sigma": "sigma s", "clip": "length s"}
+CAPTION = (
+    "Dances are scored whole, not cut into clips; length: their median. Beats of the music are "
+    "estimated by this project's beat_grid; published code takes librosa's or its own. "
+    "chance: the same dances to other songs, each pair from 0 to where the shorter of both "
+    "ends, 95 % interval over permutations; of FID: what so "
+    "many dances of one distribution have. real: the reference scored the same way; of FID: "
+    "every other dance of it against the rest, so that real n is half of the reference."
+)
 
 
 class DanceMetricsError(MotionBeatError):
@@ -60,77 +72,35 @@ class DanceMetricsError(MotionBeatError):
 
 @dataclass(frozen=True, eq=False)
 class Dance:
-    """A motion and its music.
-
-    Attributes:
-        name: its file's, without the ending.
-        motion: the motion.
-        song: name of its music; None when there is no such file.
-    """
+    """A motion, the name of its file, and that of its music if there is any."""
 
     name: str
     motion: Motion
     song: str | None
 
 
-@dataclass(frozen=True)
-class Row:
-    """A metric of the generated dances, and what to hold it against.
-
-    Attributes:
-        metric: its name.
-        better: which way is better.
-        generated: of the generated dances.
-        n: generated dances it is defined for.
-        chance: of the same dances with the music of others; for a Fréchet distance the mean of
-            so many dances of one distribution.
-        chance_low, chance_high: 95 % interval of ``chance``.
-        real: of the reference; for a Fréchet distance every other dance of it against the rest.
-        real_n: reference dances that is defined for; for a Fréchet distance half of them.
-        fps: frames a second at which it is worked out.
-        sigma: width of its tolerance in seconds.
-        clip: median length of the generated dances in seconds.
-    """
-
-    metric: str
-    better: Better
-    generated: float
-    n: int
-    real: float
-    real_n: int
-    fps: float
-    clip: float
-    chance: float = float("nan")
-    chance_low: float = float("nan")
-    chance_high: float = float("nan")
-    sigma: float = float("nan")
-
-
 def dance_metrics(
-    generated: Path,
-    reference: Path,
-    music: Path,
+    generated: Path = Path("generated"),
+    reference: Path = Path("reference"),
+    music: Path = Path("music"),
     fps: float | None = None,
-    permutations: int = PERMUTATIONS,
+    permutations: int = 1000,
     output: Path | None = None,
     unit: float = CENTIMETRE,
-) -> pd.DataFrame:
-    """Score generated dances, print the table, and write it where asked for.
+) -> None:
+    """Score generated dances beside chance and beside real dances.
 
     Music without a beat, silent or shorter than 2 s, gives no beat score: its dances are left out
     of those, and n is smaller.
 
     Args:
-        generated: folder with generated motions.
+        generated: folder with generated motions (.npz, .pkl, .bvh) named after their music.
         reference: folder with real ones.
-        music: folder with the music of both.
+        music: folder with the music of both (.wav, .flac, .ogg, .mp3).
         fps: frames a second of all motions, whatever their files say; needed where they do not.
-        permutations: of the music, for the chance floor.
-        output: CSV file.
-        unit: metres of one unit of length of BVH files.
-
-    Returns:
-        The table, a row for each metric.
+        permutations: of the music, for chance.
+        output: CSV file to write the table to.
+        unit: metres of one unit of length of BVH files, 1 where they are in metres.
 
     Raises:
         DanceMetricsError: an option is out of its range, a folder is missing or empty, a generated
@@ -158,19 +128,10 @@ def dance_metrics(
         raise DanceMetricsError(
             f"{generated} and {reference} share no song; compare dances to the same music"
         )
-    danced = sorted({one.song for one in [*made, *real] if one.song})
-    with bar("songs") as progress:
-        known = {
-            song: estimate_beats(songs[song])
-            for song in progress.track(danced, description="estimating beats")
-        }
-    rows = [*_beat_rows(made, real, known, permutations), *_set_rows(made, real)]
-    rows += _physical_rows(made, real)
-    table = pd.DataFrame([asdict(row) for row in rows])
-    _print(rows, made, real)
+    table = score(made, real, songs, permutations)
+    _print(table, made, real)
     if output:
         write_atomically(output, table.to_csv(index=False, float_format="%.6g").encode())
-    return table
 
 
 def read_dances(
@@ -182,10 +143,17 @@ def read_dances(
         DanceMetricsError: the folder is missing or holds no motion.
         MotionError: a motion is unreadable, too short or without frame rate, or has NaN.
     """
-    return [
-        Dance(path.stem, _read(path, fps, unit), _song(path.stem, songs))
-        for path in _files(folder, MOTIONS, "motion")
-    ]
+    dances = []
+    for path in _files(folder, MOTIONS, "motion"):
+        motion = read_motion(path, unit, fps)
+        try:
+            check_length(motion)
+        except MotionError as error:
+            raise MotionError(f"{path}: {error}") from error
+        parts = (path.stem, *path.stem.split("_"))
+        song = next((part for part in parts if part in songs), None)
+        dances.append(Dance(path.stem, motion, song))
+    return dances
 
 
 def _files(folder: Path, endings: Sequence[str], what: str) -> list[Path]:
@@ -197,19 +165,38 @@ def _files(folder: Path, endings: Sequence[str], what: str) -> list[Path]:
     return found
 
 
-def _song(name: str, songs: Mapping[str, Path]) -> str | None:
-    """The song a motion belongs to by its name."""
-    return next((part for part in (name, *name.split("_")) if part in songs), None)
+def score(
+    made: Sequence[Dance], real: Sequence[Dance], songs: Mapping[str, Path], permutations: int
+) -> pd.DataFrame:
+    """A row for each metric.
+
+    ``n`` and ``real_n`` count the dances it is defined for, ``chance`` stands with its interval
+    (of a Fréchet distance: the mean of so many dances of one distribution), ``fps`` is the frame
+    rate at which it is worked out, ``sigma`` the width of its tolerance in seconds, and ``clip``
+    the median length of the generated dances in seconds.
+    """
+    danced = sorted({one.song for one in [*made, *real] if one.song})
+    with bar("songs") as progress:
+        known = {
+            song: estimate_beats(songs[song])
+            for song in progress.track(danced, description="estimating beats")
+        }
+    rows = [*_beat_rows(made, real, known, permutations), *_feature_rows(made, real)]
+    for name, (better, of) in PHYSICAL_SCORES.items():
+        ours, theirs = ([of(one.motion.at(PFC_FPS)) for one in each] for each in (made, real))
+        rows.append({"metric": name, "better": better, "fps": PFC_FPS} | _means(ours, theirs))
+    columns = "metric better generated n real real_n fps clip chance chance_low chance_high sigma"
+    table = pd.DataFrame(rows, columns=columns.split())
+    return table.assign(clip=float(np.median([one.motion.duration for one in made])))
 
 
-def _read(path: Path, fps: float | None, unit: float) -> Motion:
-    """A motion that is long enough for every metric."""
-    motion = read_motion(path, unit, fps)
-    try:
-        check_length(motion)
-    except MotionError as error:
-        raise MotionError(f"{path}: {error}") from error
-    return motion
+def _means(ours: Sequence[float], theirs: Sequence[float]) -> Row:
+    """Means over the dances a metric is defined for, and their number."""
+    row: Row = {}
+    for name, n, values in (("generated", "n", ours), ("real", "real_n", theirs)):
+        found = [value for value in values if np.isfinite(value)]
+        row |= {name: float(np.mean(found)) if found else NAN, n: len(found)}
+    return row
 
 
 def _beat_rows(
@@ -219,17 +206,17 @@ def _beat_rows(
     own = [songs.index(one.song) for one in made if one.song]
     theirs = [(one.motion, known[one.song]) for one in real if one.song]
     rows = []
-    for name, score in BEAT_SCORES.items():
-        pairs = score.pairs([one.motion for one in made], [known[song] for song in songs], own)
-        of_real = [score.pairs([motion], [music], [0]).whole.item() for motion, music in theirs]
+    for name, of in BEAT_SCORES.items():
+        pairs = of.pairs([one.motion for one in made], [known[song] for song in songs], own)
+        of_real = [of.pairs([motion], [music], [0]).whole.item() for motion, music in theirs]
         floor = chance_floor(pairs.other, own, permutations)
-        row = _row(name, score.better, pairs.whole.tolist(), of_real, score.fps, made)
-        row = replace(row, chance=floor.mean, chance_low=floor.low, chance_high=floor.high)
-        rows.append(replace(row, sigma=score.sigma))
+        row = {"metric": name, "better": of.better, "fps": of.fps, "sigma": of.sigma}
+        row |= {"chance": floor.mean, "chance_low": floor.low, "chance_high": floor.high}
+        rows.append(row | _means(pairs.whole.tolist(), of_real))
     return rows
 
 
-def _set_rows(made: Sequence[Dance], real: Sequence[Dance]) -> list[Row]:
+def _feature_rows(made: Sequence[Dance], real: Sequence[Dance]) -> list[Row]:
     """Fréchet distances and diversities of the features."""
     rows = []
     for name, features in FEATURES.items():
@@ -240,84 +227,30 @@ def _set_rows(made: Sequence[Dance], real: Sequence[Dance]) -> list[Row]:
         ours, theirs = normalise(ours, theirs), normalise(theirs, theirs)
         n, m, width = len(ours), len(theirs), theirs.shape[1]
         enough = min(n, m) > 1
-        distance = Row(
-            f"FID_{name}",
-            "lower",
-            frechet_distance(ours, theirs) if enough else float("nan"),
-            n,
-            frechet_distance(theirs[::2], theirs[1::2]) if m > 3 else float("nan"),
-            len(theirs[::2]),
-            FEATURES_FPS,
-            _length(made),
-            chance=frechet_floor(n, m, width) if enough else float("nan"),
-        )
-        spread = Row(
-            f"Div_{name}",
-            "as real",
-            diversity(ours),
-            n,
-            diversity(theirs),
-            m,
-            FEATURES_FPS,
-            _length(made),
-        )
-        rows += [distance, spread]
+        distance: Row = {
+            "generated": frechet_distance(ours, theirs) if enough else NAN,
+            "real": frechet_distance(theirs[::2], theirs[1::2]) if m > 3 else NAN,
+            "real_n": len(theirs[::2]),
+            "chance": frechet_floor(n, m, width) if enough else NAN,
+        }
+        spread: Row = {"generated": diversity(ours), "real": diversity(theirs), "real_n": m}
+        both: Row = {"n": n, "fps": FEATURES_FPS}
+        rows += [
+            {"metric": f"FID_{name}", "better": "lower"} | both | distance,
+            {"metric": f"Div_{name}", "better": "as real"} | both | spread,
+        ]
     return rows
 
 
-def _physical_rows(made: Sequence[Dance], real: Sequence[Dance]) -> list[Row]:
-    fps = PFC_FPS
-    return [
-        _row(
-            name,
-            better,
-            [score(one.motion.at(fps)) for one in made],
-            [score(one.motion.at(fps)) for one in real],
-            fps,
-            made,
-        )
-        for name, (better, score) in PHYSICAL_SCORES.items()
-    ]
-
-
-def _row(
-    metric: str,
-    better: Better,
-    ours: Sequence[float],
-    theirs: Sequence[float],
-    fps: float,
-    made: Sequence[Dance],
-) -> Row:
-    """Means over the dances a metric is defined for."""
-    (mean, n), (real, real_n) = _defined(ours), _defined(theirs)
-    return Row(metric, better, mean, n, real, real_n, fps, _length(made))
-
-
-def _defined(values: Sequence[float]) -> tuple[float, int]:
-    found = [value for value in values if np.isfinite(value)]
-    return (float(np.mean(found)) if found else float("nan")), len(found)
-
-
-def _length(made: Sequence[Dance]) -> float:
-    return float(np.median([one.motion.duration for one in made]))
-
-
-def _print(rows: Sequence[Row], made: Sequence[Dance], real: Sequence[Dance]) -> None:
+def _print(table: pd.DataFrame, made: Sequence[Dance], real: Sequence[Dance]) -> None:
     songs, few = len({one.song for one in made}), min(len(made), len(real))
-    caption = (
-        "Dances are scored whole, not cut into clips; length: their median. Beats of the music are "
-        "estimated by this project's beat_grid; published code takes librosa's or its own. "
-        "chance: the same dances to other songs, each pair from 0 to where the shorter of both "
-        "ends, 95 % interval over permutations; of FID: what so "
-        "many dances of one distribution have. real: the reference scored the same way; of FID: "
-        "every other dance of it against the rest, so that real n is half of the reference."
-    )
+    caption = CAPTION
     if few < FEW:
         caption += (
             f" With {few} dances a FID is mostly its bias by the small number: compare it with its "
             "chance and with sets of the same size only."
         )
-    if any(row.metric == "FID_g" and row.generated > WILD for row in rows):
+    if (table["generated"][table["metric"] == "FID_g"] > WILD).any():
         caption += (
             " FID_g is so large because features do not vary among the real dances and published "
             "code divides by their deviation plus 1e-10: add real dances."
@@ -329,24 +262,19 @@ def _print(rows: Sequence[Row], made: Sequence[Dance], real: Sequence[Dance]) ->
         caption=caption,
         caption_justify="left",
     )
-    heads = ("metric", "better", "generated", "n", "chance [95 %]", "real", "real n", "fps")
-    for head in (*heads, "sigma s", "length s"):
-        justify: Literal["left", "right"] = "left" if head in heads[:2] else "right"
-        grid.add_column(head, justify=justify, overflow="fold")
-    for row in rows:
-        interval = f" [{row.chance_low:.3f}, {row.chance_high:.3f}]"
-        grid.add_row(
-            row.metric,
-            row.better,
-            _number(row.generated),
-            str(row.n),
-            _number(row.chance) + ("" if np.isnan(row.chance_low) else interval),
-            _number(row.real),
-            str(row.real_n),
-            f"{row.fps:g}",
-            _number(row.sigma),
-            f"{row.clip:.1f}",
-        )
+    names = ["metric", "better", "generated", "n", "chance", "real", "real_n", "fps", "sigma"]
+    shown = table[[*names, "clip"]].map(lambda one: one if isinstance(one, str) else _number(one))
+    intervals = [
+        "" if np.isnan(low) else f" [{low:.3f}, {high:.3f}]"
+        for low, high in zip(table["chance_low"], table["chance_high"], strict=True)
+    ]
+    shown["chance"] += intervals
+    for name in map(str, shown):
+        text = name in ("metric", "better")
+        heading = HEADINGS.get(name, name)
+        grid.add_column(heading, justify="left" if text else "right", overflow="fold")
+    for row in shown.itertuples(index=False):
+        grid.add_row(*row)
     wide(Console()).print(grid)
 
 

@@ -6,7 +6,7 @@ it. Copies are scaled down where they would clip.
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from joblib import Parallel, delayed
 from scipy.signal import butter, fftconvolve, sosfiltfilt
 
 from motionbeat.audio import Waveform, load_audio, resample
+from motionbeat.benchmarks.evaluator import CLEAN
 from motionbeat.benchmarks.store import file_digest
 from motionbeat.console import bar
 from motionbeat.data_modules.base import (
@@ -35,7 +36,6 @@ from motionbeat.files import write_atomically
 VERSION = 1
 """Changes whenever a deformation does."""
 
-CLEAN = "clean"
 _MP3_RATE = 44_100
 _MP3_DELAY = 576 + 529  # samples of LAME's and the decoder's filter banks
 _MP3_LOWEST, _MP3_HIGHEST = 32, 320  # kbit/s between which libsndfile spans its compression level
@@ -67,16 +67,10 @@ def compress(waveform: Waveform, rate: int, kbps: float, rng: np.random.Generato
     low bit rates it does not: the file is then longer than what was written, and starts late.
     """
     sent = resample(waveform, rate, _MP3_RATE)
+    level = (_MP3_HIGHEST - kbps) / (_MP3_HIGHEST - _MP3_LOWEST)
+    kind = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT"}
     file = io.BytesIO()
-    soundfile.write(
-        file,
-        sent,
-        _MP3_RATE,
-        format="MP3",
-        subtype="MPEG_LAYER_III",
-        bitrate_mode="CONSTANT",
-        compression_level=(_MP3_HIGHEST - kbps) / (_MP3_HIGHEST - _MP3_LOWEST),
-    )
+    soundfile.write(file, sent, _MP3_RATE, compression_level=level, **kind)
     file.seek(0)
     received, _ = soundfile.read(file, dtype="float32")
     start = _MP3_DELAY if len(received) > len(sent) else 0
@@ -88,8 +82,7 @@ def shift_pitch(
     waveform: Waveform, rate: int, semitones: float, rng: np.random.Generator
 ) -> Waveform:
     """Shift the pitch, leaving the tempo (phase vocoder)."""
-    size = window(rate)
-    found = librosa.effects.pitch_shift(waveform, sr=rate, n_steps=semitones, n_fft=size)
+    found = librosa.effects.pitch_shift(waveform, sr=rate, n_steps=semitones, n_fft=_window(rate))
     return np.asarray(found, np.float32)
 
 
@@ -97,14 +90,13 @@ def change_tempo(
     waveform: Waveform, rate: int, factor: float, rng: np.random.Generator
 ) -> Waveform:
     """Play it so many times as fast, leaving the pitch (phase vocoder)."""
-    found = librosa.effects.time_stretch(waveform, rate=factor, n_fft=window(rate))
+    found = librosa.effects.time_stretch(waveform, rate=factor, n_fft=_window(rate))
     return np.asarray(found, np.float32)
 
 
-def window(rate: int) -> int:
+def _window(rate: int) -> int:
     """Samples in the phase vocoder's window: a power of two near 46 ms, which smears an onset."""
-    size: int = 2 ** round(np.log2(0.046 * rate))
-    return size
+    return int(2 ** round(np.log2(0.046 * rate)))
 
 
 def amplify(waveform: Waveform, rate: int, gain: float, rng: np.random.Generator) -> Waveform:
@@ -151,14 +143,13 @@ class Deformation(NamedTuple):
 
     def copy(self, track: Track, audio: Path) -> Track:
         """A track whose audio was deformed; a dance to it is left behind."""
+        kept = [one for one in track.annotations if not isinstance(one, MotionFile)]
         return replace(
             track,
             id=f"{self.name}/{track.id}",
             audio_path=audio,
             duration=track.duration * self.slowing,
-            annotations=tuple(
-                self.annotate(one) for one in track.annotations if not isinstance(one, MotionFile)
-            ),
+            annotations=tuple(map(self.annotate, kept)),
         )
 
     def write(self, waveform: Waveform, rate: int, seed: int, path: Path) -> None:
@@ -188,7 +179,6 @@ DEFORMATIONS = tuple(
 class Deformed(DataModule):
     """A dataset whose test split holds each track as it is and in every deformation.
 
-    Train and validation splits are those of the dataset, so the same probes are scored on all.
     A copy lies in the cache at a place that follows from the recording and the deformation.
 
     Args:
@@ -216,17 +206,11 @@ class Deformed(DataModule):
     def prepare_data(self) -> None:
         """Make the copies that are not there, tracks in parallel."""
         self.original.prepare_data()
-        jobs = [
-            delayed(write_copies)(track.audio_path, missing)
-            for track in self.original.tracks("test")
-            if (
-                missing := [
-                    (one, path)
-                    for one in DEFORMATIONS
-                    if not (path := self.place(track, one)).is_file()
-                ]
-            )
-        ]
+        jobs = []
+        for track in self.original.tracks("test"):
+            places = [(one, self.place(track, one)) for one in DEFORMATIONS]
+            if missing := [(one, path) for one, path in places if not path.is_file()]:
+                jobs.append(delayed(_write_copies)(track.audio_path, missing))
         if not jobs:
             return
         with bar("tracks") as progress:
@@ -236,20 +220,15 @@ class Deformed(DataModule):
                 pass
 
     def tracks(self, split: Split) -> list[Track]:
-        """The tracks of a split; in the test split every one of them several times."""
+        """The tracks of a split; those of the test split as they are, then in each deformation."""
         tracks = self.original.tracks(split)
-        return tracks if split != "test" else list(self.copies(tracks))
-
-    def copies(self, tracks: list[Track]) -> Iterator[Track]:
-        """Tracks as they are, then in one deformation after another."""
-        for track in tracks:
-            yield replace(track, id=f"{CLEAN}/{track.id}")
-        for deformation in DEFORMATIONS:
-            for track in tracks:
-                yield deformation.copy(track, self.place(track, deformation))
+        if split != "test":
+            return tracks
+        clean = [replace(track, id=f"{CLEAN}/{track.id}") for track in tracks]
+        return clean + [one.copy(t, self.place(t, one)) for one in DEFORMATIONS for t in tracks]
 
 
-def write_copies(audio: Path, missing: list[tuple[Deformation, Path]]) -> None:
+def _write_copies(audio: Path, missing: list[tuple[Deformation, Path]]) -> None:
     """Deform one recording, one copy in memory at a time."""
     waveform, rate = load_audio(audio)
     seed = int(file_digest(audio), 16)

@@ -26,9 +26,6 @@ class Ensemble(LightningModule):
     alone, so every member ends as it would in a Trainer of its own with early stopping and a
     checkpoint of its best epoch. Loading, standardising and targets are shared. A member whose
     monitor has not improved for ``patience`` validations is done and costs nothing any more.
-
-    Args:
-        tasks: the members.
     """
 
     monitors: Tensor

@@ -2,7 +2,7 @@
 
 import inspect
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,13 +14,11 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 
-from motionbeat.benchmarks.embedded import LENGTH_SLACK, embed
 from motionbeat.benchmarks.keys import task_key, tracks_key
-from motionbeat.benchmarks.protocol import Probed, Probing
+from motionbeat.benchmarks.protocol import Probing
 from motionbeat.benchmarks.records import (
     NO_HEAD,
     HeadResult,
-    Model,
     Protocol,
     RecordError,
     RunRecord,
@@ -28,9 +26,9 @@ from motionbeat.benchmarks.records import (
     read_model,
     write_model,
 )
-from motionbeat.benchmarks.registry import DATASETS, TASKS, make
+from motionbeat.benchmarks.registry import DATASETS, TASKS, check_available
 from motionbeat.benchmarks.significance import scores
-from motionbeat.benchmarks.store import EmbeddingStore
+from motionbeat.benchmarks.store import LENGTH_SLACK, EmbeddingStore, embed
 from motionbeat.cache import default_cache, digest
 from motionbeat.console import say
 from motionbeat.data_modules.base import (
@@ -42,12 +40,15 @@ from motionbeat.data_modules.base import (
     Track,
     check_splits,
 )
-from motionbeat.encoder import Encoder, EncoderCard
+from motionbeat.encoder import Encoder
 from motionbeat.encoding import find_encoder
 from motionbeat.errors import MotionBeatError
 from motionbeat.tasks.adapters import EncoderMode, FineTuningError
-from motionbeat.tasks.task import FOLD, Baseline, PerTrackScores, Task, arrays
+from motionbeat.tasks.task import FOLD, Baseline, Task, arrays
 from motionbeat.threads import one_thread
+
+CLEAN = "clean"
+"""Folder of the ids of undeformed tracks, where test splits hold deformed ones too."""
 
 
 class ProtocolError(MotionBeatError):
@@ -72,52 +73,37 @@ class Folders:
         """A dataset by name, with options of its constructor.
 
         Raises:
-            ProtocolError: the dataset has no such option.
+            ProtocolError: the dataset has no such option, or refuses its value.
         """
         kind = DATASETS.get(name)
-        known = own_options(kind)
-        for option in options or {}:
-            if option not in known:
-                raise ProtocolError(
-                    f"dataset '{name}' has no option '{option}'; "
-                    f"it has {', '.join(known) or 'none'}"
-                )
+        known = [
+            option.name
+            for one in kind.__mro__
+            if issubclass(one, DataModule) and one is not DataModule and "__init__" in vars(one)
+            for option in inspect.signature(one).parameters.values()
+            if option.kind is option.KEYWORD_ONLY
+        ]
         try:
+            if unknown := set(options or {}).difference(known):
+                raise ValueError(f"it has no option '{min(unknown)}'")
             return kind(cache=self.cache / "data", data=self.data, **options or {})
         except (TypeError, ValueError) as error:
             raise ProtocolError(
                 f"dataset '{name}' cannot be made with {dict(options or {})} ({error}); "
-                "correct the options"
+                f"its options: {', '.join(known) or 'none'}"
             ) from error
 
     def folds(self, name: str, options: Mapping[str, Any]) -> list[DataModule]:
         """A dataset in each of its folds, or in the one that the options name."""
-        kind = DATASETS.get(name)
-        if kind.folds == 1 or "fold" in options:
+        folds = DATASETS.get(name).folds
+        if folds == 1 or "fold" in options:
             return [self.datamodule(name, options)]
-        return [self.datamodule(name, {**options, "fold": fold}) for fold in range(kind.folds)]
-
-
-def own_options(kind: type[DataModule]) -> list[str]:
-    """Names of the options that a dataset has beside those of every data module."""
-    return [
-        option.name
-        for one in kind.__mro__
-        if one is not DataModule and issubclass(one, DataModule) and "__init__" in vars(one)
-        for option in inspect.signature(one).parameters.values()
-        if option.kind is option.KEYWORD_ONLY
-    ]
+        return [self.datamodule(name, {**options, "fold": fold}) for fold in range(folds)]
 
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Train, validation and test splits that belong together.
-
-    Attributes:
-        task: the task.
-        train_data: the dataset whose train and validation splits the probes learn from.
-        test_data: the dataset whose test split is scored.
-    """
+    """Train and validation splits to learn from, and a test split to be scored."""
 
     task: type[Task]
     train_data: DataModule
@@ -131,7 +117,7 @@ class Fold:
             DatasetError: a split is empty, splits share a group or an annotation is missing.
             MotionBeatError: the task cannot use a track.
         """
-        for data in {id(one): one for one in (self.train_data, self.test_data)}.values():
+        for data in dict.fromkeys((self.train_data, self.test_data)):
             data.prepare_data()
             check_splits([data.tracks(split) for split in SPLITS])
         tracks: dict[Split, list[Track]] = {
@@ -172,12 +158,10 @@ class Evaluation:
     """One task on one dataset: all entries of its table share what is loaded and computed here.
 
     Attributes:
-        task: the task.
-        modules: the dataset whose test split is scored, once for each of its folds.
-        protocol: learning rates and seeds.
-        folders: where things lie.
-        heads: which of the task's heads are trained.
+        modules: the dataset, once for each of its folds.
         mode: what of an encoder is trained beside the head.
+        deform: whether test splits hold every track in every deformation too. Scores are those of
+            the clean tracks, per-track scores those of all.
     """
 
     task: type[Task]
@@ -186,20 +170,31 @@ class Evaluation:
     folders: Folders
     heads: tuple[str, ...]
     mode: EncoderMode = "frozen"
-
-    @property
-    def dataset(self) -> DataModule:
-        """The dataset, in the first of its folds."""
-        return self.modules[0]
+    deform: bool = False
 
     @cached_property
     def folds(self) -> list[Fold]:
         """The folds, one where the dataset has but one partition."""
-        name = self.dataset.card.trained_on
-        if name is None:
-            return [Fold(self.task, module, module) for module in self.modules]
-        train_data = self.folders.datamodule(name)
-        return [Fold(self.task, train_data, module) for module in self.modules]
+        name = self.modules[0].card.trained_on
+        elsewhere = None if name is None else self.folders.datamodule(name)
+        tests = self.modules
+        if self.deform:
+            from motionbeat.benchmarks.deformations import Deformed
+
+            tests = [Deformed(one, self.folders.cache / "deformed") for one in self.modules]
+        pairs = zip(self.modules, tests, strict=True)
+        return [Fold(self.task, elsewhere or train, test) for train, test in pairs]
+
+    @property
+    def dataset(self) -> DataModule:
+        """The dataset whose test split is scored, in the first of its folds."""
+        return self.folds[0].test_data
+
+    @property
+    def revision(self) -> str:
+        """The dataset's revision and the number of its folds where there are several."""
+        folds = f"-{len(self.folds)}folds" if len(self.folds) > 1 else ""
+        return self.dataset.revision + folds
 
     @cached_property
     def test_tracks(self) -> list[Track]:
@@ -214,6 +209,11 @@ class Evaluation:
         return tracks
 
     @cached_property
+    def scored(self) -> list[bool]:
+        """Which of the test tracks an entry's scores are made of: all, or the clean ones."""
+        return [not self.deform or track.id.startswith(f"{CLEAN}/") for track in self.test_tracks]
+
+    @cached_property
     def tracks_key(self) -> str:
         """Key of the tracks of all folds, their annotations and audio."""
         return digest(
@@ -222,12 +222,6 @@ class Evaluation:
                 for fold in self.folds
             ]
         )
-
-    @property
-    def revision(self) -> str:
-        """The dataset's revision and the number of its folds where there are several."""
-        folds = f"-{len(self.modules)}folds" if len(self.modules) > 1 else ""
-        return self.dataset.revision + folds
 
     def key(self, name: str, revision: str, **settings: object) -> str:
         """Key of an entry: all that decides its scores."""
@@ -241,30 +235,65 @@ class Evaluation:
             **settings,
         )
 
-    def encoder_key(self, card: EncoderCard) -> str:
+    def encoder_key(self, encoder: str | Encoder) -> str:
         """Key of an encoder's entry."""
+        card = find_encoder(encoder).card
         protocol = self.protocol.model_dump()
         return self.key(card.name, card.revision, protocol=protocol, mode=self.mode)
 
     def baseline_key(self, baseline: Baseline) -> str:
-        """Key of a baseline's entry; only chance has anything to do with seeds."""
+        """Key of a baseline's entry."""
         return self.key(baseline.name, baseline.revision, seeds=self.seeds(baseline))
 
     def seeds(self, baseline: Baseline) -> tuple[int, ...]:
-        """Seeds a baseline is run with."""
+        """Seeds a baseline is run with; only chance has anything to do with them."""
         return self.protocol.seeds if baseline.kind == "baseline" else self.protocol.seeds[:1]
 
-    @cached_property
-    def vocabulary(self) -> tuple[str, ...]:
-        """Names of what is predicted, as the training splits of all folds have them."""
-        names = [self.task.vocabulary(fold.tracks["train"]) for fold in self.folds]
-        return tuple(dict.fromkeys(chain.from_iterable(names)))
+    def recall(self, key: str) -> RunRecord | None:
+        """What is remembered of an entry; None where it is nothing, or damaged."""
+        path = self.folders.cache / "runs" / f"{key}.json"
+        try:
+            return read_model(path, RunRecord) if path.is_file() else None
+        except RecordError as error:
+            say(f"ignored: {error}")
+            return None
+
+    def lacks(self, encoder: str | Encoder) -> bool:
+        """Whether heads are not remembered of an encoder."""
+        record = self.recall(self.encoder_key(encoder))
+        return record is None or not {*self.heads} <= {*record.results}
+
+    def entry(
+        self, key: str, heads: Sequence[str], run: Callable[[str], HeadResult], **facts: Any
+    ) -> RunRecord:
+        """The record of an entry with some heads; those that are remembered are not run again."""
+        record = self.recall(key)
+        results = {} if record is None else dict(record.results)
+        place = f"{self.task.name} · {self.dataset.card.name}"
+        missing = [head for head in heads if head not in results]
+        for head in missing:
+            results[head] = run(head)
+            record = self.record(results, key=key, **facts)
+            write_model(self.folders.cache / "runs" / f"{key}.json", record)
+        assert record is not None
+        if not missing:
+            finished = f"{record.finished:%Y-%m-%d %H:%M} UTC"
+            say(f"reused: {place} · {record.label}, finished {finished}")
+        for warning in record.warnings if missing else ():
+            say(f"{place}: {warning}")
+        if self.folders.results is not None:
+            dataset = f"{record.dataset}-{record.dataset_revision}"
+            folder = self.folders.results / "runs" / record.task / dataset
+            write_model(folder / f"{record.label}.json", record)
+        return record
 
     def record(self, results: Mapping[str, HeadResult], **facts: Any) -> RunRecord:
-        """An entry, finished: it is remembered and shown."""
+        """The record of an entry with some results."""
         card = self.dataset.card
-        some = next(iter(results.values())).per_track
-        found = RunRecord(
+        per_track = next(iter(results.values())).per_track
+        scored = {name: values[:, self.scored] for name, values in per_track.items()}
+        names = {name for fold in self.folds for name in self.task.vocabulary(fold.tracks["train"])}
+        return RunRecord(
             task=self.task.name,
             task_version=self.task.version,
             dataset=card.name,
@@ -272,9 +301,9 @@ class Evaluation:
             trained_on=card.trained_on,
             data=card.data,
             partial=self.dataset.partial,
-            folds=len(self.modules),
+            folds=len(self.folds),
             conditions=dict(self.task.conditions),
-            warnings=tuple(self.task.warnings(self.scored(some), self.vocabulary)),
+            warnings=tuple(self.task.warnings(scored, sorted(names))),
             protocol=self.protocol,
             tracks=tuple(track.id for track in self.test_tracks),
             groups=tuple(track.group for track in self.test_tracks),
@@ -282,46 +311,11 @@ class Evaluation:
             **facts,
             **provenance(),
         )
-        for warning in found.warnings:
-            say(f"{self.task.name} · {card.name}: {warning}")
-        write_model(self.finished(found.key), found)
-        self.show(found)
-        return found
-
-    def show(self, record: RunRecord) -> None:
-        """Write a record to the results."""
-        if self.folders.results is not None:
-            dataset = f"{record.dataset}-{record.dataset_revision}"
-            folder = self.folders.results / "runs" / record.task / dataset
-            write_model(folder / f"{record.label}.json", record)
-
-    def finished(self, key: str, part: str = "") -> Path:
-        """Where a finished entry, or a part of one, is remembered."""
-        return self.folders.cache / "runs" / f"{key}{part}.json"
-
-    def recall(self, key: str) -> RunRecord | None:
-        """An entry finished on this machine before, shown again; None when there is none."""
-        record = recollect(self.finished(key), RunRecord)
-        if record is None or (record.kind == "encoder" and {*self.heads} - {*record.results}):
-            return None
-        self.show(record)
-        say(
-            f"reused: {record.task} · {record.dataset} · {record.label}, "
-            f"finished {record.finished:%Y-%m-%d %H:%M} UTC"
-        )
-        return record
-
-    def known(self, encoder: str | Encoder) -> dict[str, HeadResult]:
-        """What an encoder came to before, by head."""
-        key = self.encoder_key(find_encoder(encoder).card)
-        record = recollect(self.finished(key), RunRecord)
-        return {} if record is None else dict(record.results)
 
     def embed(self, encoders: Sequence[str | Encoder]) -> None:
         """Encode what the store lacks of all tracks.
 
-        Where the dataset serves a task on frames too, frames are kept, and segments are made of
-        them: one extraction is enough for all tasks.
+        Where the dataset serves a task on frames too, frames are kept: one extraction is enough.
         """
         tracks = {t.audio_path: t for fold in self.folds for ts in fold.tracks.values() for t in ts}
         frames = any(
@@ -334,33 +328,13 @@ class Evaluation:
     def encoder_entry(self, encoder: str | Encoder) -> RunRecord:
         """Probe an encoder; a head finished before the run was cut short is not trained again."""
         card = find_encoder(encoder).card
-        key = self.encoder_key(card)
-        if (known := self.recall(key)) is not None:
-            return known
         started = time.perf_counter()
-        if self.mode == "frozen":
+        if self.mode == "frozen" and self.lacks(encoder):
             self.embed([encoder])
-        seconds = time.perf_counter() - started
-        results = self.known(encoder)
-        for head in self.heads:
-            if head in results:
-                continue
-            part = self.finished(key, f".{head}")
-            label = f"{self.task.name} · {self.dataset.card.name} · {card.name} · {head}"
-            label += "" if self.mode == "frozen" else f" · {self.mode}"
-            if (result := recollect(part, HeadResult)) is None:
-                with one_thread() if self.mode == "frozen" else nullcontext():
-                    result = self.probe(encoder, head, label)
-                write_model(part, result)
-                score = result.scores[self.task.primary]
-                say(
-                    f"{label}: {self.task.primary} {score.mean:.3f} ±{score.std:.3f}, "
-                    f"{result.seconds:.0f} s"
-                )
-            results[head] = result
-        return self.record(
-            results,
-            key=key,
+        return self.entry(
+            self.encoder_key(encoder),
+            self.heads,
+            lambda head: self.probe(encoder, head),
             kind="encoder",
             name=card.name,
             revision=card.revision,
@@ -368,16 +342,18 @@ class Evaluation:
             licence=card.licence,
             parameters=card.parameters,
             training_data=card.training_data,
-            seconds=seconds,
+            seconds=time.perf_counter() - started,
         )
 
-    def probe(self, encoder: str | Encoder, head: str, label: str) -> HeadResult:
+    def probe(self, encoder: str | Encoder, head: str) -> HeadResult:
         """Predict the test split of every fold with probes trained in that fold, and score them."""
         started = time.perf_counter()
-        probed: list[Probed] = []
-        predictions: list[list[list[Any]]] = []
-        for number, fold in enumerate(self.folds):
-            probing = Probing(
+        label = " · ".join(
+            [self.task.name, self.dataset.card.name, find_encoder(encoder).card.name, head]
+            + [self.mode] * (self.mode != "frozen")
+        )
+        probings = (  # one after another, as each keeps features in memory
+            Probing(
                 self.task,
                 encoder,
                 "linear" if head == "knn" else head,
@@ -387,50 +363,51 @@ class Evaluation:
                 self.folders.cache,
                 label + f" {number}" * (len(self.folds) > 1),
             )
-            if head == "knn":
-                predictions.append([probing.neighbours()])
-                continue
-            found = probing.run(self.protocol.learning_rates, self.protocol.seeds)
-            probed.append(found)
-            predictions.append(found.predictions)
-        if not probed:
-            return self.result(predictions, started)
-        rates = [fold.learning_rate for fold in probed]
-        return self.result(
-            predictions,
-            started,
-            learning_rate=float(np.median(rates)),
-            sweep={
-                f"{rate:g}": float(np.mean([fold.sweep[rate] for fold in probed]))
-                for rate in self.protocol.learning_rates
-            },
-            monitor=tuple(np.mean([fold.monitors for fold in probed], axis=0).tolist()),
-            layer_weights=tuple(
-                map(tuple, np.mean([fold.layer_weights for fold in probed], axis=0).tolist())
-            ),
+            for number, fold in enumerate(self.folds)
         )
+        rates, seeds = self.protocol.learning_rates, self.protocol.seeds
+        with one_thread() if self.mode == "frozen" else nullcontext():
+            if head == "knn":
+                result = self.result([[one.neighbours()] for one in probings], started)
+            else:
+                probed = [probing.run(rates, seeds) for probing in probings]
+                weights = np.mean([fold.layer_weights for fold in probed], axis=0)
+                result = self.result(
+                    [fold.predictions for fold in probed],
+                    started,
+                    learning_rate=float(np.median([fold.learning_rate for fold in probed])),
+                    sweep={
+                        f"{r:g}": float(np.mean([one.sweep[r] for one in probed])) for r in rates
+                    },
+                    monitor=np.mean([fold.monitors for fold in probed], axis=0).tolist(),
+                    layer_weights=weights.tolist(),
+                )
+        score = result.scores[self.task.primary]
+        say(
+            f"{label}: {self.task.primary} {score.mean:.3f} ±{score.std:.3f}, "
+            f"{result.seconds:.0f} s"
+        )
+        return result
 
     def baseline_entry(self, baseline: Baseline) -> RunRecord:
         """Score chance, an upper bound or a dedicated system on the test split."""
-        key = self.baseline_key(baseline)
-        if (known := self.recall(key)) is not None:
-            return known
-        started = time.perf_counter()
-        predictions = []
-        for fold in self.folds:
-            baseline.fit(fold.tracks["train"])
-            predictions.append(
-                [
-                    [
-                        baseline.predict(self.seen_by(baseline, track), seed)
-                        for track in fold.tracks["test"]
-                    ]
-                    for seed in self.seeds(baseline)
-                ]
-            )
-        return self.record(
-            {NO_HEAD: self.result(predictions, started)},
-            key=key,
+
+        def run(_: str) -> HeadResult:
+            started = time.perf_counter()
+            predictions = []
+            for fold in self.folds:
+                baseline.fit(fold.tracks["train"])
+                tracks = fold.tracks["test"]
+                if baseline.kind != "upper bound":  # which alone may see the answers
+                    tracks = [track.without_annotations(self.task.visible) for track in tracks]
+                seeds = self.seeds(baseline)
+                predictions.append([[baseline.predict(t, seed) for t in tracks] for seed in seeds])
+            return self.result(predictions, started)
+
+        return self.entry(
+            self.baseline_key(baseline),
+            (NO_HEAD,),
+            run,
             kind=baseline.kind,
             name=baseline.name,
             revision=baseline.revision,
@@ -439,12 +416,6 @@ class Evaluation:
             training_data=baseline.training_data,
             seconds=0.0,
         )
-
-    def seen_by(self, baseline: Baseline, track: Track) -> Track:
-        """What a baseline may see of a test track: an upper bound all of it."""
-        if baseline.kind == "upper bound":
-            return track
-        return track.without_annotations(self.task.visible)
 
     def result(
         self, predictions: Sequence[Sequence[Sequence[Any]]], started: float, **chosen: Any
@@ -455,48 +426,32 @@ class Evaluation:
             for fold, seeds in zip(self.folds, predictions, strict=True)
         ]
         seeds = [list(chain.from_iterable(folds)) for folds in zip(*rows, strict=True)]
-        names = list(dict.fromkeys(name for row in seeds[0] for name in row))
-        filled = [[{name: row.get(name, np.nan) for name in names} for row in one] for one in seeds]
-        per_track = dict(arrays(filled))
+        blank = {name: np.nan for row in seeds[0] for name in row}  # folds may lack classes
+        per_track = dict(arrays([[blank | row for row in one] for one in seeds]))
         if len(self.folds) > 1:
             sizes = [len(fold.tracks["test"]) for fold in self.folds]
             number = np.repeat(np.arange(len(sizes), dtype=np.float64), sizes)
             per_track[FOLD] = np.tile(number, (len(seeds), 1))
-        groups = [track.group for track in self.test_tracks]
+        scored = {name: values[:, self.scored] for name, values in per_track.items()}
+        pairs = zip(self.test_tracks, self.scored, strict=True)
+        groups = [track.group for track, counts in pairs if counts]
         return HeadResult(
-            **({"learning_rate": None, "sweep": {}, "monitor": (), "layer_weights": ()} | chosen),
-            per_track={
-                name: tuple(map(tuple, values.tolist())) for name, values in per_track.items()
-            },
-            scores=scores(self.scored(per_track), self.scored_groups(groups), self.task.summarise),
+            **chosen,
+            per_track=per_track,
+            scores=scores(scored, groups, self.task.summarise),
             seconds=time.perf_counter() - started,
         )
-
-    def scored(self, per_track: PerTrackScores) -> PerTrackScores:
-        """The per-track scores that an entry's scores are made of: all of them."""
-        return per_track
-
-    def scored_groups(self, groups: Sequence[str]) -> Sequence[str]:
-        """The groups of the tracks of :meth:`scored`."""
-        return groups
-
-    def check(self, encoder: str | Encoder) -> None:
-        """Check that an encoder can be evaluated here.
-
-        Raises:
-            UnavailableError: it cannot be made here.
-        """
-        if isinstance(encoder, str):
-            kind = find_encoder(encoder)
-            make([kind] if isinstance(kind, type) else [])
 
     def entries(
         self, encoders: Sequence[str | Encoder], baselines: Sequence[Baseline]
     ) -> list[RunRecord]:
-        """One record for each encoder and baseline; what was finished before is not run again."""
-        pending = [one for one in encoders if {*self.heads} - {*self.known(one)}]
-        for encoder in pending:
-            self.check(encoder)
+        """One record for each encoder and baseline; what was finished before is not run again.
+
+        Raises:
+            UnavailableError: encoders cannot be made here.
+        """
+        pending = [one for one in encoders if self.lacks(one)]
+        check_available(map(find_encoder, pending))
         if pending and self.mode == "frozen":
             self.embed(pending)
         if len(pending) > 1 and self.mode == "frozen":  # side by side, and recalled below
@@ -515,17 +470,6 @@ def serves(dataset: DataModule | type[DataModule], task: type[Task]) -> bool:
     )
 
 
-def recollect(path: Path, kind: type[Model]) -> Model | None:
-    """What was finished before; None when it was not, or when its file is damaged."""
-    if not path.is_file():
-        return None
-    try:
-        return read_model(path, kind)
-    except RecordError as error:
-        say(f"ignored: {error}")
-        return None
-
-
 def plan(
     task: str,
     dataset: str,
@@ -536,6 +480,7 @@ def plan(
     learning_rates: Sequence[float] | None = None,
     seeds: int = 3,
     mode: EncoderMode = "frozen",
+    deform: bool = False,
 ) -> Evaluation:
     """A task on a dataset, ready to run.
 
@@ -546,45 +491,47 @@ def plan(
     rates = tuple(kind.recipe.learning_rates if learning_rates is None else learning_rates)
     if seeds < 1 or not rates:
         raise ProtocolError("no seed or no learning rate given; give at least one of each")
+    if deform and mode != "frozen":
+        raise ProtocolError("--deform is for frozen encoders; leave --mode out")
     if mode != "frozen" and MotionFile in kind.needs:
         raise FineTuningError(
             f"task '{kind.name}' is about dances, and fine-tuning is for tasks on music alone; "
             "leave --mode out"
         )
+    if deform and MotionFile in kind.needs:
+        raise ProtocolError(
+            f"task '{kind.name}' matches music with dances, which do not follow "
+            "deformed audio; choose another task or leave --deform out"
+        )
     known = [name for name in kind.heads if name != "knn" or mode == "frozen"]
-    for head in heads or ():
-        if head not in known:
-            raise ProtocolError(
-                f"task '{task}' has no head '{head}'; choose from {', '.join(known)}"
-            )
-    found = Evaluation(
+    if unknown := [head for head in heads or () if head not in known]:
+        raise ProtocolError(
+            f"task '{task}' has no head '{unknown[0]}'; choose from {', '.join(known)}"
+        )
+    if not serves(DATASETS.get(dataset), kind):
+        able = [name for name, other in DATASETS.classes.items() if serves(other, kind)]
+        its = [n for n, other in TASKS.classes.items() if serves(DATASETS.get(dataset), other)]
+        raise ProtocolError(
+            f"dataset '{dataset}' has nothing for {kind.name} (its tasks: "
+            f"{', '.join(sorted(its)) or 'none'}); "
+            f"try {' or '.join(sorted(able)) or 'one whose card names it'}"
+        )
+    return Evaluation(
         kind,
         folders.folds(dataset, dataset_options or {}),
         Protocol(learning_rates=rates, seeds=tuple(range(seeds))),
         folders,
         tuple(heads or known),
         mode,
+        deform,
     )
-    if not serves(found.dataset, kind):
-        able = [name for name, other in DATASETS.classes.items() if serves(other, kind)]
-        its = [name for name, other in TASKS.classes.items() if serves(found.dataset, other)]
-        raise ProtocolError(
-            f"dataset '{dataset}' has nothing for {kind.name} (its tasks: "
-            f"{', '.join(sorted(its)) or 'none'}); "
-            f"try {' or '.join(sorted(able)) or 'one whose card names it'}"
-        )
-    return found
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What an encoder came to.
+    """What an encoder came to, and the records of the baselines beside it.
 
-    Printed, it is the table of the encoder and the baselines beside it.
-
-    Attributes:
-        record: of the encoder.
-        baselines: records of chance, upper bounds and dedicated systems.
+    Printed, it is the table of them all.
     """
 
     record: RunRecord
@@ -601,16 +548,16 @@ class Result:
     @cached_property
     def tracks(self) -> pd.DataFrame:
         """Per-track scores, one row a head, track and seed."""
-        frames = []
-        for head, one in self.record.results.items():
-            columns = one.per_track
-            for seed in range(len(next(iter(columns.values())))):
-                frame = pd.DataFrame({name: values[seed] for name, values in columns.items()})
-                frame.insert(0, "track", self.record.tracks)
-                frame.insert(1, "group", self.record.groups)
-                frame.insert(2, "head", head)
-                frame.insert(3, "seed", self.record.protocol.seeds[seed])
-                frames.append(frame)
+        frames = [
+            pd.DataFrame(
+                {"track": self.record.tracks, "group": self.record.groups}
+                | {"head": head, "seed": seed}
+                | {name: values[number] for name, values in one.per_track.items()}
+            )
+            for head, one in self.record.results.items()
+            for number, seed in enumerate(self.record.protocol.seeds)
+            if number < len(next(iter(one.per_track.values())))
+        ]
         return pd.concat(frames, ignore_index=True)
 
     def __str__(self) -> str:
@@ -620,7 +567,7 @@ class Result:
 
         console = Console()
         with console.capture() as text:
-            for table in collect([self.record, *self.baselines]).tables.values():
+            for table in collect([self.record, *self.baselines]).values():
                 print_table(table, console)
         return text.get()
 

@@ -17,7 +17,7 @@ from motionbeat.tasks.task import Task
 def task_key(task: type[Task]) -> str:
     """Key of a task: its version, how its heads are trained, what they are given, and its code.
 
-    The code of the suite's own tasks counts by their version, that of others by their files.
+    The suite's own code counts by the task's version, that of others by their files.
     """
     own = task.__module__.startswith("motionbeat.")
     return digest(

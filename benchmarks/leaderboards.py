@@ -8,7 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from motionbeat.benchmarks.records import NO_HEAD, HeadResult, RunRecord, read_records
+from motionbeat.benchmarks.records import NO_HEAD, HeadResult, RunRecord, read_model, read_records
 from motionbeat.benchmarks.registry import DATASETS, TASKS
 from motionbeat.benchmarks.significance import holm, interval, once, paired_p_value, resample
 from motionbeat.console import wide
@@ -68,8 +68,7 @@ def write_tables(
 ) -> dict[str, pd.DataFrame]:
     """Write the tables of all records, or of a task's, each as CSV with a picture.
 
-    Frozen and fine-tuned encoders have a table each. ``leaderboard.csv`` has the primary metric of
-    every entry on every task and dataset.
+    Frozen and fine-tuned encoders have a table each.
 
     Args:
         results: folder of the tables, with the records in ``runs``, those of deformed audio in
@@ -84,31 +83,16 @@ def write_tables(
         WriteError: the folder cannot be written.
     """
     folder = results / "robustness" / "runs" if deformed else results / "runs"
-    collected = collect(read_records(folder / (task or "")), deformed)
-    draw = draw_drops if deformed else draw_scores
-    for name, table in collected.tables.items():
+    tables = collect(read_records(folder / (task or "")), deformed)
+    for name, table in tables.items():
         write_csv(results / f"{name}.csv", table)
-        draw(table, results / f"{name}.png")
-    for name, matrices in collected.confusions.items():
-        draw_confusions(matrices, results / f"confusion_{name}.png")
-    if collected.tables and not deformed:
-        write_csv(results / "leaderboard.csv", overview(results), index=True)
-    return collected.tables
+        (draw_drops if deformed else draw_scores)(table, results / f"{name}.png")
+        if name == stem(of := table["task"].iloc[0]) and (matrices := confusions(table, folder)):
+            draw_confusions(matrices, results / f"confusion_{of}.png")
+    return tables
 
 
-class Collected(NamedTuple):
-    """What is made of records.
-
-    Attributes:
-        tables: by :func:`stem`.
-        confusions: by task and title, what the best encoder's linear head takes for what.
-    """
-
-    tables: dict[str, pd.DataFrame]
-    confusions: dict[str, dict[str, pd.DataFrame]]
-
-
-def collect(records: Iterable[RunRecord], deformed: bool = False) -> Collected:
+def collect(records: Iterable[RunRecord], deformed: bool = False) -> dict[str, pd.DataFrame]:
     """Rows of records, best first within a kind, encoders compared with the best other one.
 
     Encoders compare where head, mode, protocol and test tracks agree. p-values are corrected for
@@ -116,7 +100,6 @@ def collect(records: Iterable[RunRecord], deformed: bool = False) -> Collected:
     """
     rows: dict[str, list[Row]] = defaultdict(list)
     rivals: dict[object, list[tuple[Row, Floats]]] = defaultdict(list)
-    leading: dict[tuple[str, str, str], tuple[float, str, HeadResult]] = {}
     for record in records:
         task = TASKS.get(record.task)
         table = rows[stem(record.task, record.mode, deformed)]
@@ -124,27 +107,14 @@ def collect(records: Iterable[RunRecord], deformed: bool = False) -> Collected:
             if deformed:
                 table += [_row(record, head, result, drop) for drop in _drops(record, result, task)]
                 continue
-            row = _row(record, head, result, _scores(result, task))
-            table.append(row)
-            if record.kind != "encoder":
-                continue
-            place = (record.task, record.dataset, record.dataset_revision)
-            alike = (*place, head, record.mode, record.protocol, record.tracks)
-            samples = _samples(result.per_track, record.groups, task)
-            rivals[alike].append((row, samples))
-            if (
-                (head, record.mode) == ("linear", "frozen")
-                and "true" in result.per_track
-                and row[task.primary] > leading.get(place, (-math.inf,))[0]
-            ):
-                leading[place] = (row[task.primary], f"{record.dataset}: {record.name}", result)
+            table.append(_row(record, head, result, _scores(result, task)))
+            if record.kind == "encoder":
+                alike = record.task, record.dataset, record.dataset_revision, head, record.mode
+                samples = _samples(result.per_track, record.groups, task)
+                rivals[*alike, record.protocol, record.tracks].append((table[-1], samples))
     for family in rivals.values():
         _compare(family)
-    confusions: dict[str, dict[str, pd.DataFrame]] = defaultdict(dict)
-    for (name, _, _), (_, title, result) in leading.items():
-        scores = result.per_track
-        confusions[name][title] = confusion(scores["true"], scores["predicted"])
-    return Collected({name: _in_order(table) for name, table in rows.items()}, confusions)
+    return {name: _in_order(table) for name, table in rows.items()}
 
 
 def _row(record: RunRecord, head: str, result: HeadResult, values: Row) -> Row:
@@ -198,7 +168,8 @@ def _drops(record: RunRecord, result: HeadResult, task: "type[Task]") -> Iterato
 
     The interval is that of the drop on resampled groups, each counted alike in both versions.
     """
-    from motionbeat.benchmarks.deformations import CLEAN, DEFORMATIONS
+    from motionbeat.benchmarks.deformations import DEFORMATIONS
+    from motionbeat.benchmarks.evaluator import CLEAN
 
     made = np.array([track.partition("/")[0] for track in record.tracks])
 
@@ -231,19 +202,14 @@ def _drops(record: RunRecord, result: HeadResult, task: "type[Task]") -> Iterato
 def _samples(
     per_track: dict[str, NDArray[Any]], groups: Sequence[str], task: "type[Task]"
 ) -> Floats:
-    """Bootstrap samples of the primary metric.
-
-    Where it is a per-track score itself, no other numbers have a say, and much work is saved.
-    """
-    needed = per_track
-    if task.primary in per_track:
-        names = (task.primary, FOLD)
-        needed = {
+    """Bootstrap samples of the primary metric."""
+    if task.primary in per_track:  # a per-track score itself, on which no other numbers have a say
+        per_track = {
             name: values
             for name, values in per_track.items()
-            if name in names or values.dtype.kind == "U"
+            if name in (task.primary, FOLD) or values.dtype.kind == "U"
         }
-    return resample(needed, groups, task.summarise)[task.primary]
+    return resample(per_track, groups, task.summarise)[task.primary]
 
 
 def _compare(family: list[tuple[Row, Floats]]) -> None:
@@ -253,18 +219,17 @@ def _compare(family: list[tuple[Row, Floats]]) -> None:
     """
     primary = TASKS.get(family[0][0]["task"]).primary
     ranked = sorted(family, key=lambda one: -np.nan_to_num(one[0][primary], nan=-np.inf))
-    first = ranked[0]
-    second = next((one for one in ranked if one[0]["entry"] != first[0]["entry"]), None)
-    if second is None:
+    first, samples = ranked[0]
+    others = [one for one in ranked if one[0]["entry"] != first["entry"]]
+    if not others:
         return
-    others = [one for one in family if one[0]["entry"] != first[0]["entry"]]
-    values = [paired_p_value(samples, first[1]) for _, samples in others]
-    corrected = holm(np.array(values))
-    for (row, _), value, adjusted in zip(others, values, corrected, strict=True):
-        row["compared_with"] = first[0]["entry"]
+    values = [paired_p_value(theirs, samples) for _, theirs in others]
+    for (row, _), value, adjusted in zip(others, values, holm(values), strict=True):
+        row["compared_with"] = first["entry"]
         row["p_value"], row["p_holm"] = round(value, 4), round(float(adjusted), 4)
-    first[0]["compared_with"] = second[0]["entry"]
-    first[0]["p_value"], first[0]["p_holm"] = second[0]["p_value"], second[0]["p_holm"]
+    second = others[0][0]
+    first["compared_with"] = second["entry"]
+    first["p_value"], first["p_holm"] = second["p_value"], second["p_holm"]
 
 
 def _in_order(rows: list[Row]) -> pd.DataFrame:
@@ -272,14 +237,9 @@ def _in_order(rows: list[Row]) -> pd.DataFrame:
     task = TASKS.get(rows[0]["task"])
 
     def place(row: Row) -> tuple[Any, ...]:
-        encoder = row["kind"] == "encoder"
-        return (
-            row["dataset"],
-            row["dataset_revision"],
-            KINDS.index(row["kind"]),
-            task.heads.index(row["head"]) if encoder else 0,
-            -np.nan_to_num(row.get(task.primary, 0), nan=-np.inf),
-        )
+        head = task.heads.index(row["head"]) if row["kind"] == "encoder" else 0
+        value = -np.nan_to_num(row.get(task.primary, 0), nan=-np.inf)
+        return row["dataset"], row["dataset_revision"], KINDS.index(row["kind"]), head, value
 
     rows = sorted(rows, key=place)
     table = pd.DataFrame(rows)
@@ -320,9 +280,9 @@ def meanings(table: pd.DataFrame) -> list[str]:
     return [f"{mark} {MEANINGS[mark]}" for mark, name in columns.items() if table[name].any()]
 
 
-def write_csv(path: Path, table: pd.DataFrame, index: bool = False) -> None:
+def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table, its numbers in six digits."""
-    write_atomically(path, table.to_csv(index=index, float_format="%.6g").encode())
+    write_atomically(path, table.to_csv(index=False, float_format="%.6g").encode())
 
 
 def by_dataset(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -331,20 +291,6 @@ def by_dataset(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     for (name, revision), part in table.groupby(["dataset", "dataset_revision"], sort=False):
         label = f"{name} {revision}" if revisions[str(name)] > 1 else str(name)
         yield f"{label} ({part['data'].iloc[0]}{', partial' * bool(part['partial'].any())})", part
-
-
-def overview(results: Path) -> pd.DataFrame:
-    """Primary metric of every frozen entry on every task and dataset, from the tables there are."""
-    columns = {}
-    for path in sorted(results.glob("leaderboard_*.csv")):
-        table = pd.read_csv(path)
-        if path.stem.endswith("_finetuned") or "task" not in table:  # of the first edition
-            continue
-        task = str(table["task"].iloc[0])
-        for label, part in by_dataset(table):
-            part = part.set_index(["kind", "entry", "head"])
-            columns[f"{task}/{label}"] = part[TASKS.get(task).primary]
-    return pd.concat(columns, axis=1).sort_index()
 
 
 def best(table: pd.DataFrame, primary: str) -> pd.DataFrame:
@@ -356,40 +302,27 @@ def best(table: pd.DataFrame, primary: str) -> pd.DataFrame:
 
 def draw_scores(table: pd.DataFrame, path: Path) -> None:
     """Draw the primary metric with its intervals, one panel a dataset."""
-    from matplotlib.figure import Figure
-
     primary = TASKS.get(table["task"].iloc[0]).primary
     table = best(table, primary)
     datasets = list(by_dataset(table))
     names = list(table.sort_values(primary).drop_duplicates("entry", keep="last")["entry"])
-    heights = {name: height for height, name in enumerate(names)}
-    figure = Figure(
-        figsize=(1.5 + 3.4 * len(datasets), 1.2 + 0.36 * len(names)), layout="constrained"
-    )
-    panels = figure.subplots(1, len(datasets), sharey=True, squeeze=False)[0]
     heads = [head for head in _STYLES if (table["head"] == head).any()]
     heads += sorted(set(table["head"]) - set(heads))
+    figure = new_figure(1.5 + 3.4 * len(datasets), 1.2 + 0.36 * len(names))
+    panels = figure.subplots(1, len(datasets), sharey=True, squeeze=False)[0]
     for panel, (label, here) in zip(panels, datasets, strict=True):
         for shift, head in zip(np.linspace(0.2, -0.2, len(heads)), heads, strict=True):
             marker, colour = _STYLES.get(head, ("v", "tab:red"))
             part = here[here["head"] == head]
-            value = part[primary]
-            height = part["entry"].map(heights) + shift
+            value, height = part[primary], part["entry"].map(names.index) + shift
             margins = [value - part[f"{primary}_low"], part[f"{primary}_high"] - value]
-            panel.errorbar(
-                value,
-                height,
-                xerr=[margin.clip(lower=0) for margin in margins],
-                fmt=marker,
-                color=colour,
-                label="no head" if head == NO_HEAD else head,
-                capsize=2,
-                markersize=5,
-            )
+            xerr = [margin.clip(lower=0) for margin in margins]
+            style = {"fmt": marker, "color": colour, "capsize": 2, "markersize": 5}
+            label_of = "no head" if head == NO_HEAD else head
+            panel.errorbar(value, height, xerr=xerr, label=label_of, **style)
             known = part["training_data_overlap"].astype(bool)
-            panel.plot(
-                value[known], height[known], marker, color=colour, mfc="white", ms=5, zorder=3
-            )
+            hollow = {"color": colour, "mfc": "white", "ms": 5, "zorder": 3}
+            panel.plot(value[known], height[known], marker, **hollow)
         panel.set_title(f"{label}, {here['tracks'].iloc[0]} tracks", fontsize=10)
         panel.set_yticks(range(len(names)), names)
         panel.set_ylim(-0.6, len(names) - 0.4)
@@ -406,26 +339,21 @@ def draw_scores(table: pd.DataFrame, path: Path) -> None:
 
 def draw_drops(table: pd.DataFrame, path: Path) -> None:
     """Draw what deformations take from the first head, one panel a dataset."""
-    from matplotlib.figure import Figure
-
     task = TASKS.get(table["task"].iloc[0])
     table = table[table["head"] == task.heads[0]]
-    panels = []
+    panels = {}
     for label, part in by_dataset(table):
         drops = part.pivot(index="entry", columns="deformation", values="drop")
         robust = drops.mean(axis=1).sort_values().head(_SHOWN).index
-        panels.append((label, drops.loc[robust, part["deformation"].unique()]))
-    lines = sum(len(drops) + 2 for _, drops in panels)
-    figure = Figure(figsize=(10, 1.6 + 0.3 * lines), layout="constrained")
+        panels[label] = drops.loc[robust, part["deformation"].unique()]
+    figure = new_figure(10, 1.6 + 0.3 * sum(len(drops) + 2 for drops in panels.values()))
     axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
-    reach = max(float(np.nanmax(np.abs(drops.to_numpy()))) for _, drops in panels) or 1.0
-    for axis, (label, drops) in zip(axes, panels, strict=True):
+    reach = float(table["drop"].abs().max()) or 1.0
+    for axis, (label, drops) in zip(axes, panels.items(), strict=True):
         image = axis.imshow(drops, cmap="RdBu_r", vmin=-reach, vmax=reach, aspect="auto")
         axis.set_title(f"{label}, {task.heads[0]} head", fontsize=9)
-        axis.set_yticks(range(len(drops)), list(drops.index), fontsize=8)
-        axis.set_xticks(
-            range(drops.shape[1]), list(drops.columns), rotation=60, ha="right", fontsize=8
-        )
+        axis.set_yticks(range(len(drops)), drops.index, fontsize=8)
+        axis.set_xticks(range(drops.shape[1]), drops.columns, rotation=60, ha="right", fontsize=8)
         for (line, column), drop in np.ndenumerate(drops.to_numpy()):
             colour = "white" if abs(drop) > 0.6 * reach else "black"
             place = {"ha": "center", "va": "center", "fontsize": 6, "color": colour}
@@ -434,12 +362,24 @@ def draw_drops(table: pd.DataFrame, path: Path) -> None:
     save(figure, path)
 
 
+def confusions(table: pd.DataFrame, folder: Path) -> dict[str, pd.DataFrame]:
+    """What the best encoder's linear head takes for what, by dataset; from its record."""
+    found = {}
+    best = table[(table["kind"] == "encoder") & (table["head"] == "linear")]
+    for _, row in best.drop_duplicates(["dataset", "dataset_revision"]).iterrows():
+        place = folder / row["task"] / f"{row['dataset']}-{row['dataset_revision']}"
+        record = read_model(place / f"{row['entry']}.json", RunRecord)
+        scores = record.results["linear"].per_track
+        if "true" in scores:
+            matrix = confusion(scores["true"], scores["predicted"])
+            found[f"{row['dataset']}: {row['entry']}"] = matrix
+    return found
+
+
 def draw_confusions(matrices: dict[str, pd.DataFrame], path: Path) -> None:
     """Draw confusion matrices by title, one panel each."""
-    from matplotlib.figure import Figure
-
     sizes = [3.0 + 0.16 * min(len(matrix), _NAMED_CLASSES) for matrix in matrices.values()]
-    figure = Figure(figsize=(sum(sizes), max(sizes)), layout="constrained")
+    figure = new_figure(sum(sizes), max(sizes))
     panels = figure.subplots(1, len(sizes), squeeze=False, width_ratios=sizes)[0]
     for panel, (title, matrix) in zip(panels, matrices.items(), strict=True):
         panel.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
@@ -450,6 +390,13 @@ def draw_confusions(matrices: dict[str, pd.DataFrame], path: Path) -> None:
         panel.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
         panel.set_yticks(range(len(names)), names, fontsize=6)
     save(figure, path)
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty picture of a size in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def save(figure: Any, path: Path) -> None:
@@ -465,16 +412,15 @@ def print_table(table: pd.DataFrame, console: Console | None = None) -> None:
     metric = "drop" if deformed else task.primary
     columns = DROPS if deformed else dict(task.headline)
     columns |= {name: name for name in P_VALUES if name in table}
+    over = "[95 % bootstrap interval over groups of tracks]"
     for label, part in by_dataset(table):
         first = part.iloc[0]
         shown = part if deformed else best(part, metric)
         more = part["entry"].nunique() - shown["entry"].nunique()
-        over = "[95 % bootstrap interval over groups of tracks]"
-        notes = [
-            f"{task.primary.replace('_', ' ')} on clean and deformed audio, and its drop {over}"
-        ]
-        if not deformed:
-            notes = [f"mean ±std over seeds {over}", COMPARED]
+        notes = [f"mean ±std over seeds {over}", COMPARED]
+        if deformed:
+            primary = task.primary.replace("_", " ")
+            notes = [f"{primary} on clean and deformed audio, and its drop {over}"]
         notes += [f"{name.replace('_', ' ')}: {value:g}" for name, value in task.conditions.items()]
         notes += [f"{more} more encoders in the file"] * bool(more)
         warnings = part["warnings"].dropna().unique()
@@ -483,9 +429,8 @@ def print_table(table: pd.DataFrame, console: Console | None = None) -> None:
             title=f"{task.name} · {label}: {first['tracks']} test tracks{trained}",
             caption="\n".join(["; ".join(notes), *meanings(part), *warnings]),
         )
-        grid.add_column("entry")
-        for title in ("head", *columns.values()):
-            grid.add_column(title, justify="right")
+        for title in ("entry", "head", *columns.values()):
+            grid.add_column(title, justify="left" if title == "entry" else "right")
         for _, line in shown.iterrows():
             what = line["mode"] if line["kind"] == "encoder" else line["kind"]
             grid.add_row(

@@ -20,7 +20,13 @@ def lightning() -> None:
     assert TASKS.classes
     assert DATASETS.classes
     try:
-        LightningCLI(Task, Loaders, subclass_mode_model=True, subclass_mode_data=True)
+        LightningCLI(
+            Task,
+            Loaders,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_kwargs={"overwrite": True},  # without a logger all commands share a folder
+        )
     except ValueError as error:
         if isinstance(error.__cause__, MotionBeatError):  # of a constructor, which the parser wraps
             raise error.__cause__ from None

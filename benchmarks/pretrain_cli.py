@@ -53,9 +53,6 @@ class DatasetPairs(PairDataModule):
             ``.cache/motionbeat``.
         data: folder with datasets put in place by hand; by default ``MOTIONBEAT_DATA``.
         options: of :class:`PairDataModule`.
-
-    Raises:
-        DatasetError: the dataset to validate on is not among the datasets.
     """
 
     def __init__(
@@ -71,10 +68,9 @@ class DatasetPairs(PairDataModule):
         self.save_hyperparameters()
         if validation not in datasets:
             raise DatasetError(f"validation on {validation}; choose from {', '.join(datasets)}")
-        folders = Folders(cache, data=data)
         self.validation = validation
         self.datasets = {
-            name: folders.datamodule(name, options) for name, options in datasets.items()
+            name: Folders(cache, data=data).datamodule(name, one) for name, one in datasets.items()
         }
 
     def prepare_data(self) -> None:
@@ -98,14 +94,15 @@ class SameSettings(Callback):
     ) -> None:
         """Compare the settings with those in the checkpoint."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        before = {f"model.{k}": v for k, v in checkpoint["hyper_parameters"].items()}
+        before |= {f"data.{k}": v for k, v in checkpoint["datamodule_hyper_parameters"].items()}
+        now = {f"model.{k}": v for k, v in pl_module.hparams.items()}
+        now |= {f"data.{k}": v for k, v in data.hparams.items()}
+        places = ("data.cache", "data.data", "data.num_workers")
         changed = [
-            f"{part}.{name} {before[name]}, now {value}"
-            for part, before, now in (
-                ("model", checkpoint["hyper_parameters"], pl_module.hparams),
-                ("data", checkpoint["datamodule_hyper_parameters"], data.hparams),
-            )
+            f"{name} {before[name]}, now {value}"
             for name, value in now.items()
-            if before[name] != value and name not in ("cache", "data", "num_workers")
+            if before[name] != value and name not in places
         ]
         if changed:
             raise PretrainingError(
@@ -147,16 +144,6 @@ class PretrainCLI(LightningCLI):
         return super().instantiate_trainer(logger=logger, **options)
 
 
-def fit(cli: PretrainCLI) -> None:
-    """Train, from the last checkpoint where there is one."""
-    with bar("steps") as progress:
-        cli.trainer.callbacks.append(StepBar(progress, "pretraining"))  # type: ignore[attr-defined]
-        try:
-            cli.trainer.fit(cli.model, cli.datamodule, ckpt_path="last", weights_only=True)
-        except SystemExit as stop:  # Lightning's answer to an interrupt from the keyboard
-            raise KeyboardInterrupt from stop
-
-
 def pretrain(args: list[str]) -> Path:
     """Train MotionBeat; the same command after an interruption resumes from the last whole epoch.
 
@@ -190,7 +177,12 @@ def pretrain(args: list[str]) -> Path:
                 },
                 parser_kwargs={"prog": "motionbeat pretrain"},
             )
-            fit(cli)
+            with bar("steps") as progress:
+                cli.trainer.callbacks.append(StepBar(progress, "pretraining"))  # type: ignore[attr-defined]
+                try:
+                    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path="last", weights_only=True)
+                except SystemExit as stop:  # Lightning's answer to an interrupt from the keyboard
+                    raise KeyboardInterrupt from stop
     except MisconfigurationException as error:
         raise PretrainingError(f"Lightning refuses the settings: {error}") from error
     except MotionBeatError as error:

@@ -28,7 +28,19 @@ from motionbeat.tasks.task import Task
 FINE_TUNING_SECONDS = 10.0
 """An encoder that is fine-tuned is given clips of so many seconds, at least."""
 
-Precision = Literal["32-true", "bf16-mixed"]
+
+@dataclass(frozen=True)
+class Probed:
+    """What probes came to in one fold.
+
+    Predictions are [seed][test track], ``sweep`` is the monitor of the first seed by learning rate.
+    """
+
+    predictions: list[list[Any]]
+    monitors: list[float]
+    layer_weights: list[list[float]]
+    learning_rate: float
+    sweep: dict[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +48,11 @@ class Probing:
     """The probes of one head on one encoder, in one fold.
 
     Attributes:
-        task: the task.
-        encoder: a name or an encoder.
-        head: which of the task's heads.
         mode: what of the encoder is trained.
         train_data: its train and validation splits are learned from.
         test_data: its test split is predicted.
         cache: folder in which embeddings and trained probes are kept.
-        label: name of the progress bar.
-        loaded: datasets with their features.
+        loaded: datasets with their features, which stay in memory as long as the probing lasts.
     """
 
     task: type[Task]
@@ -57,7 +65,7 @@ class Probing:
     label: str
     loaded: dict[DataModule, Embedded] = field(default_factory=dict, init=False)
 
-    def run(self, learning_rates: Sequence[float], seeds: Sequence[int]) -> "Probed":
+    def run(self, learning_rates: Sequence[float], seeds: Sequence[int]) -> Probed:
         """Sweep learning rates with the first seed, then train the other seeds at the best one."""
         first, *others = seeds
         sweep = self.train([(first, rate) for rate in learning_rates], "learning rates")
@@ -83,16 +91,20 @@ class Probing:
         Encoders that learn are trained one by one, as each needs the memory for itself.
         """
         if self.mode != "frozen":
-            return self._joined([self._fine_tuned(*member, stage) for member in members])
+            ensembles = [
+                self._fit([(seed, rate)], f"{stage} {seed}/{rate:g}") for seed, rate in members
+            ]
+            joined = Ensemble([task for one in ensembles for task in one.tasks])
+            joined.monitors.copy_(torch.cat([one.monitors for one in ensembles]))
+            return joined
         ensemble = self._ensemble(members)
-        kept = self.kept(members)
-        if not load_state(ensemble, kept):
-            data = self.data(self.train_data, shuffle_seed=members[0][0])
-            fit(ensemble, data, f"{self.label} · {stage}")
-            save_state(ensemble, kept)
+        if not load_state(ensemble, self.kept(members)):
+            ensemble = self._fit(members, stage)
+            save_state(ensemble, self.kept(members))
         return ensemble
 
     def _ensemble(self, members: Sequence[tuple[int, float]]) -> Ensemble:
+        """Probes that are not trained yet."""
         tasks = [
             self.task(
                 self.encoder, self.head, learning_rate=rate, seed=seed, encoder_mode=self.mode
@@ -104,23 +116,10 @@ class Probing:
             task.prepare(tracks)
         return Ensemble(tasks)
 
-    def _fine_tuned(self, seed: int, rate: float, stage: str) -> Ensemble:
-        ensemble = self._ensemble([(seed, rate)])
-        data = self.data(self.train_data, shuffle_seed=seed)
-        fit(
-            ensemble,
-            data,
-            f"{self.label} · {stage} {seed}/{rate:g}",
-            accumulate=self.task.recipe.batch_size,
-            precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
-        )
+    def _fit(self, members: Sequence[tuple[int, float]], stage: str) -> Ensemble:
+        ensemble = self._ensemble(members)
+        fit(ensemble, self.data(self.train_data, members[0][0]), f"{self.label} · {stage}")
         return ensemble
-
-    @staticmethod
-    def _joined(ensembles: Sequence[Ensemble]) -> Ensemble:
-        joined = Ensemble([task for one in ensembles for task in one.tasks])
-        joined.monitors.copy_(torch.cat([one.monitors for one in ensembles]))
-        return joined
 
     def predict(self, tasks: Sequence[Task]) -> list[list[Any]]:
         """Predictions [task][track] for the test split, whose annotations are left unread."""
@@ -159,33 +158,29 @@ class Probing:
 
     def data(self, data: DataModule, shuffle_seed: int = 0) -> Loaders:
         """A dataset as the probes are given it: features, or audio where the encoder learns."""
+        recipe = self.task.recipe
         loaders: Loaders = data
-        if self.mode == "frozen":
-            loaders = self.embedded(data)
-        else:
+        if self.mode != "frozen":
             data.batch_size = 1
-            data.clip_seconds = max(self.task.recipe.clip_seconds, FINE_TUNING_SECONDS)
+            data.clip_seconds = max(recipe.clip_seconds, FINE_TUNING_SECONDS)
             data.encoder_sample_rate = find_encoder(self.encoder).card.sample_rate
             data.visible = self.task.visible
+        else:
+            if data not in self.loaded:
+                self.loaded[data] = Embedded(
+                    data,
+                    self.encoder,
+                    segment_seconds=self.task.segment_seconds,
+                    frame_rate=self.task.target_rate,
+                    stride_seconds=recipe.stride_seconds,
+                    cache=self.cache / "embeddings",
+                    batch_size=recipe.batch_size,
+                    clip_seconds=recipe.clip_seconds,
+                    visible=self.task.visible,
+                )
+            loaders = self.loaded[data]
         loaders.shuffle_seed = shuffle_seed
         return loaders
-
-    def embedded(self, data: DataModule) -> Embedded:
-        """A dataset with stored features, which stay in memory as long as the probing lasts."""
-        if data not in self.loaded:
-            recipe = self.task.recipe
-            self.loaded[data] = Embedded(
-                data,
-                self.encoder,
-                segment_seconds=self.task.segment_seconds,
-                frame_rate=self.task.target_rate,
-                stride_seconds=recipe.stride_seconds,
-                cache=self.cache / "embeddings",
-                batch_size=recipe.batch_size,
-                clip_seconds=recipe.clip_seconds,
-                visible=self.task.visible,
-            )
-        return self.loaded[data]
 
     def kept(self, members: Sequence[tuple[int, float]]) -> Path:
         """Where probes that learned in a fold are kept; what they are tested on has no say."""
@@ -201,56 +196,27 @@ class Probing:
         return self.cache / "probes" / name
 
 
-@dataclass(frozen=True)
-class Probed:
-    """What probes came to in one fold.
-
-    Attributes:
-        predictions: [seed][test track].
-        monitors: of each seed on the validation split.
-        layer_weights: of each seed.
-        learning_rate: of all seeds.
-        sweep: monitor of the first seed by learning rate.
-    """
-
-    predictions: list[list[Any]]
-    monitors: list[float]
-    layer_weights: list[list[float]]
-    learning_rate: float
-    sweep: dict[float, float]
-
-
 def best_of(monitors: Sequence[float], mode: Literal["max", "min"]) -> int:
     """Number of the best monitor; one that is no number is never it."""
     sign = 1 if mode == "max" else -1
     return int(np.argmax([-math.inf if math.isnan(m) else sign * m for m in monitors]))
 
 
-def fit(
-    ensemble: Ensemble,
-    data: Loaders,
-    label: str,
-    *,
-    accumulate: int = 1,
-    precision: Precision = "32-true",
-) -> None:
+def fit(ensemble: Ensemble, data: Loaders, label: str) -> None:
     """Train the members of an ensemble, which end at their best.
 
-    Args:
-        ensemble: the members.
-        data: its train and validation splits are learned from.
-        label: name of the progress bar.
-        accumulate: batches a training step.
-        precision: of the arithmetic.
+    An encoder that is fine-tuned is given clips one by one, and their gradients are accumulated.
     """
-    recipe = ensemble.tasks[0].recipe
+    task = ensemble.tasks[0]
+    recipe, frozen = task.recipe, task.encoder_mode == "frozen"
+    accumulate = 1 if frozen else recipe.batch_size
     data.prepare_data()
     batches = len(data.train_dataloader())
     steps = math.ceil(batches / accumulate)  # the last one of an epoch may have fewer batches
     between = max(recipe.check_every, steps if recipe.epochs else 0)
     with bar("steps") as progress, quiet():
         trainer = trainer_of(
-            precision=precision,
+            precision="32-true" if frozen or not torch.cuda.is_available() else "bf16-mixed",
             max_epochs=-1,
             max_steps=max(recipe.max_steps, recipe.epochs * steps),
             val_check_interval=between * batches // steps,

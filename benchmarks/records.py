@@ -53,16 +53,13 @@ def _number(value: float) -> float | None:
 def _array(values: Any) -> NDArray[Any]:
     """Per-track scores of nested sequences: strings, or numbers in which None is NaN."""
     try:
-        if not isinstance(values, np.ndarray):
-            named = isinstance(values[0][0], str)
-            if named and not all(isinstance(one, str) for seed in values for one in seed):
-                raise TypeError
-            values = np.array(values, str if named else np.float64)
-    except (TypeError, LookupError) as error:
+        named = isinstance(values[0][0], str)
+        array = np.array(values, str if named else np.float64)
+    except (TypeError, ValueError, LookupError) as error:
         raise ValueError("per-track scores are lists of numbers or of names") from error
-    if values.ndim != 2 or values.dtype.kind not in "fU":
+    if array.ndim != 2:
         raise ValueError("per-track scores are numbers or names, (seeds, tracks)")
-    return np.asarray(values)
+    return array
 
 
 def _lists(values: NDArray[Any]) -> list[list[Any]]:
@@ -95,13 +92,7 @@ class Summary(_Strict):
 
 
 class Protocol(_Strict):
-    """What was tried for every encoder alike.
-
-    Attributes:
-        version: changes whenever training, standardising or resampling do.
-        learning_rates: tried on the validation split.
-        seeds: of initialisation and dropout.
-    """
+    """What was tried for every encoder alike: learning rates on the validation split, and seeds."""
 
     version: int = PROTOCOL
     learning_rates: tuple[float, ...]
@@ -122,10 +113,10 @@ class HeadResult(_Strict):
         seconds: wall time of training, decoding and scoring.
     """
 
-    learning_rate: float | None
-    sweep: dict[str, Number]
-    monitor: tuple[Number, ...]
-    layer_weights: tuple[tuple[Number, ...], ...]
+    learning_rate: float | None = None
+    sweep: dict[str, Number] = {}
+    monitor: tuple[Number, ...] = ()
+    layer_weights: tuple[tuple[Number, ...], ...] = ()
     per_track: dict[str, PerTrack]
     scores: dict[str, Summary]
     seconds: Number
@@ -140,38 +131,21 @@ class Hardware(_Strict):
     python: str
     torch: str
 
-    @classmethod
-    def here(cls) -> "Hardware":
-        """This machine."""
-        return cls(
-            processor=platform.machine(),
-            cores=os.cpu_count() or 1,
-            accelerator=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-            python=platform.python_version(),
-            torch=torch.__version__,
-        )
-
 
 class RunRecord(_Strict):
     """Everything known about one entry of one table.
 
     Attributes:
-        schema_version: of this format.
         key: digest of all that decides the scores; a finished key is never run again.
         trained_on: the dataset whose training split the heads learn from, where it is another one.
-        data: whether the test audio is real, rendered from real scores, or synthetic altogether.
         partial: whether the dataset's copy was incomplete.
-        folds: over which the test tracks were gone through, each in the test split once.
         conditions: numbers that scores depend on, by name with the unit.
         kind: ``encoder``, or what stands beside the encoders: a ``baseline`` that knows nothing of
             the test audio, an ``upper bound`` that knows the answer, or a ``dedicated`` system.
-        name: of the entry.
-        revision: of the entry.
         mode: what was trained beside the head: nothing, adapters, or all of the encoder.
         tracks: ids of the test tracks, in the order of the per-track scores.
         groups: the group (artist, song, groove) of each test track.
         results: by head (``linear``, ``mlp``, ``knn``), or ``NO_HEAD``.
-        warnings: what a reader of the scores must know.
         seconds: wall time of the embedding, as far as it was not in the store already.
     """
 
@@ -230,11 +204,11 @@ def read_model(path: Path, kind: type[Model]) -> Model:
     try:
         return kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        [first, *_] = error.errors()
+        first = error.errors()[0]
         reason = ": ".join([".".join(map(str, first["loc"])), first["msg"]]).strip(": ")
-        raise RecordError(f"{path}: no valid run record ({reason}); {REMEDY}") from error
     except OSError as error:
-        raise RecordError(f"{path}: no valid run record ({error.strerror}); {REMEDY}") from error
+        reason = str(error.strerror)
+    raise RecordError(f"{path}: no valid run record ({reason}); {REMEDY}")
 
 
 def read_records(folder: Path) -> Iterator[RunRecord]:
@@ -273,16 +247,15 @@ def write_model(path: Path, model: BaseModel) -> None:
 @cache
 def git_commit() -> str:
     """Commit of the project's checkout, marked when files differ from it; empty outside one."""
-    folder = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
-        ).stdout.strip()
+        folder = Path(__file__).resolve().parent
+        command = ["git", *arguments]
+        return subprocess.check_output(command, cwd=folder, stderr=subprocess.DEVNULL, text=True)
 
     try:
         changed = git("status", "--porcelain", "--untracked-files=no", "--", *SOURCES)
-        return git("rev-parse", "HEAD") + ("-modified" if changed else "")
+        return git("rev-parse", "HEAD").strip() + "-modified" * bool(changed)
     except (OSError, subprocess.CalledProcessError):
         return ""
 
@@ -292,6 +265,12 @@ def provenance() -> dict[str, Any]:
     return {
         "package_version": motionbeat.__version__,
         "git_commit": git_commit(),
-        "hardware": Hardware.here(),
+        "hardware": Hardware(
+            processor=platform.machine(),
+            cores=os.cpu_count() or 1,
+            accelerator=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+            python=platform.python_version(),
+            torch=torch.__version__,
+        ),
         "finished": datetime.now(UTC).replace(microsecond=0),
     }

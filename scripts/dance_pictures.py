@@ -15,7 +15,7 @@ from jsonargparse import auto_cli
 from PIL import Image, ImageDraw, ImageFont
 
 from motionbeat.benchmarks.choreographer import choreographer
-from motionbeat.benchmarks.cli import CACHE, DATA, split
+from motionbeat.benchmarks.cli import CACHE, DATA, Options, split
 from motionbeat.benchmarks.evaluator import Folders
 from motionbeat.benchmarks.stick_figure import (
     BACKGROUND,
@@ -28,10 +28,10 @@ from motionbeat.benchmarks.stick_figure import (
     write_gif,
 )
 from motionbeat.console import say
-from motionbeat.data_modules.base import Beats, Track
+from motionbeat.data_modules.base import Beats
 from motionbeat.files import replacing
 from motionbeat.motion import Motion
-from motionbeat.tasks.dance_generation import DanceGeneration, RealDance, real_dance
+from motionbeat.tasks.dance_generation import RealDance, real_dance
 
 ENCODERS = "motionbeat-small,musicnn,mfcc_chroma,no-music"
 
@@ -42,7 +42,7 @@ _COLUMN, _ROW, _LABEL, _EDGE = (SUPERSAMPLING * pixels for pixels in (124, 180, 
 def dance_pictures(
     encoder: str = ENCODERS,
     dataset: str = "groovebox",
-    dataset_options: dict[str, bool | int | float | str | list[str]] | None = None,
+    dataset_options: Options | None = None,
     start: float = 4.0,
     seconds: float = 4.0,
     seed: int = 0,
@@ -68,36 +68,21 @@ def dance_pictures(
     module.prepare_data()
     track = module.tracks("test")[0]
     beats = track.get(Beats)
-    dances: dict[str, Motion] = {
-        name: dance_to(track, choreographer(name, dataset, dataset_options, folders), seed)
-        for name in split(encoder)
-    }
+    dances: dict[str, Motion] = {}
+    for name in split(encoder):
+        task = choreographer(name, dataset, dataset_options, folders)
+        task.seed = seed
+        dances[name] = task.predict(track.audio_path)
     strip, moving = results / f"dances_{module.card.name}.png", results / "dance.gif"
     poses_strip({RealDance.name: real_dance(track)} | dances, beats, strip, start, seconds)
-    first = excerpt(next(iter(dances.values())), start, seconds)
-    write_gif(first, between(beats, start, seconds), moving)
-    say(f"{strip} and {moving}: {track.id}, {start:g} to {start + seconds:g} s")
-
-
-def dance_to(track: Track, task: DanceGeneration, seed: int) -> Motion:
-    """The dance of an encoder to a track."""
-    task.seed = seed
-    motion: Motion = task.predict(track.audio_path)
-    return motion
-
-
-def excerpt(motion: Motion, start: float, seconds: float) -> Motion:
-    """Some seconds of a dance."""
-    frames = slice(round(start * motion.fps), round((start + seconds) * motion.fps))
-    contacts = None if motion.contacts is None else motion.contacts[frames]
-    return Motion(motion.positions[frames], motion.fps, contacts)
-
-
-def between(beats: Beats, start: float, seconds: float) -> Beats:
-    """The beats in some seconds of music, counted from the first of them."""
     inside = (beats.times >= start) & (beats.times < start + seconds)
     positions = None if beats.positions is None else beats.positions[inside]
-    return Beats(beats.times[inside] - start, positions)
+    first = next(iter(dances.values()))
+    frames = slice(round(start * first.fps), round((start + seconds) * first.fps))
+    contacts = None if first.contacts is None else first.contacts[frames]
+    excerpt = Motion(first.positions[frames], first.fps, contacts)
+    write_gif(excerpt, Beats(beats.times[inside] - start, positions), moving)
+    say(f"{strip} and {moving}: {track.id}, {start:g} to {start + seconds:g} s")
 
 
 def poses_strip(

@@ -9,8 +9,8 @@ test split among them; the table says so.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -49,14 +49,8 @@ _STRIDE = round(CLIP_SECONDS / STEP)
 Table = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Song:
-    """What is compared of one dance.
-
-    Attributes:
-        audio: inputs of the audio tower, clip after clip.
-        motion: inputs of the motion tower, clips from every ``STEP`` seconds on.
-    """
+class Song(NamedTuple):
+    """Clips of the music of a dance, and clips of its motion from every ``STEP`` seconds on."""
 
     audio: AudioInputs
     motion: MotionInputs

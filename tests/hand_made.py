@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from motionbeat.benchmarks.records import NO_HEAD, Hardware, HeadResult, Protocol, RunRecord
+from motionbeat.benchmarks.records import NO_HEAD, HeadResult, Protocol, RunRecord, provenance
 from motionbeat.benchmarks.registry import TASKS
 from motionbeat.benchmarks.significance import scores
 from motionbeat.tasks.metrics.classification import summarise_single_label
@@ -104,7 +104,7 @@ def record(name="tiny", values=(0.25, 0.5, 0.75, 1.0), task=Toy, groups=None, **
             "results": {head: result(scored, groups, task)},
             "package_version": "0",
             "git_commit": "",
-            "hardware": Hardware.here(),
+            "hardware": provenance()["hardware"],
             "finished": datetime(2026, 11, 28, tzinfo=UTC),
             "seconds": 0.0,
         }

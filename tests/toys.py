@@ -8,7 +8,6 @@ import soundfile
 import torch
 from torch.nn import functional
 
-from motionbeat.benchmarks.store import EmbeddingStore, extract
 from motionbeat.data_modules.base import (
     Beats,
     DataModule,
@@ -82,14 +81,12 @@ class Listening(Tiny):
         super().__init__()
         self.asked = 0
 
+    def __deepcopy__(self, _):
+        return self
+
     def forward(self, waveform):
         self.asked += 1
         return super().forward(waveform)
-
-
-def fill(root: Path, tracks: list[Track]) -> None:
-    """Fill a store; what a second process does in the tests."""
-    extract([Tiny()], tracks, EmbeddingStore(root), None, lambda _: None)
 
 
 def write_noise(path: Path, seconds: float, rate: int = RATE, seed: int = 0) -> Track:

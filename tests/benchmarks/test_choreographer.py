@@ -1,19 +1,21 @@
 """``motionbeat dance``: from a song to a video and a motion."""
 
-import importlib.util
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from scripts.dance_pictures import dance_pictures
 from tests.clicks import click_track
-from tests.command import motionbeat
+from tests.command import Ended, motionbeat
+from tests.conftest import failed
 from tests.dancing import beats_at, train_shortly
 
 from motionbeat.benchmarks import choreographer as command
@@ -50,39 +52,37 @@ def run(cache, song, *outputs, **options):
     return motionbeat("dance", song, "--out", ",".join(map(str, outputs)), *flags)
 
 
-class Danced:
+class Danced(NamedTuple):
     """The first call of the command, which trained a decoder, and all that it wrote."""
 
-    def __init__(self, folder):
-        self.folder, self.cache = folder, folder / "cache"
-        self.song = write_song(folder / "a song.wav", clicks())
-        with pytest.MonkeyPatch.context() as patch:
-            train_shortly(patch)
-            self.ended = run(self.cache, self.song, *(folder / f"one{kind}" for kind in KINDS))
+    folder: Path
+    song: Path
+    ended: Ended
 
     def written(self, kind):
         return self.folder / f"one{kind}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def danced(tmp_path_factory):
-    return Danced(tmp_path_factory.mktemp("danced"))
+    folder = tmp_path_factory.mktemp("danced")
+    song = write_song(folder / "a song.wav", clicks())
+    with pytest.MonkeyPatch.context() as patch:
+        train_shortly(patch)
+        ended = run(folder / "cache", song, *(folder / f"one{kind}" for kind in KINDS))
+    return Danced(folder, song, ended)
 
 
 @pytest.fixture
 def cache(danced, tmp_path):
     """A copy of the cache that a test may change."""
-    return shutil.copytree(danced.cache, tmp_path / "cache")
+    return shutil.copytree(danced.folder / "cache", tmp_path / "cache")
 
 
 @pytest.fixture
 def untrained(monkeypatch):
     """Any training fails the test."""
-
-    def fit(*_, **__):
-        raise AssertionError("trained again")
-
-    monkeypatch.setattr("motionbeat.benchmarks.protocol.fit", fit)
+    monkeypatch.setattr("motionbeat.benchmarks.protocol.fit", None)
 
 
 def looked_at(video):
@@ -98,52 +98,25 @@ def looked_at(video):
     return said, duration, int(re.findall(r"frame=\s*(\d+)", said)[-1])
 
 
-def heard(video):
-    """The sound of a video, mono."""
-    raw = subprocess.run(
-        [
-            *(imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(video), "-vn"),
-            *("-ac", "1", "-ar", str(SAMPLE_RATE), "-f", "f32le", "-"),
-        ],
-        capture_output=True,
-        check=True,
-    ).stdout
-    return np.frombuffer(raw, np.float32)
-
-
-def test_the_video_is_as_long_as_the_song_and_sounds_like_it(danced):
+def test_the_video_is_as_long_as_the_song_and_has_its_sound(danced):
     assert danced.ended.code == 0, danced.ended.said
     said, duration, frames = looked_at(danced.written(".mp4"))
     assert re.search(r"Video: h264.*yuv420p.*640x640.*30 fps", said)
     assert "Audio: aac" in said
     assert duration == pytest.approx(SECONDS, abs=0.05)
     assert frames == SECONDS * 30
-    content = danced.written(".mp4").read_bytes()
-    assert content.index(b"moov") < content.index(b"mdat")  # plays before it is all there
-    sound, song = heard(danced.written(".mp4")), clicks()
-    assert len(sound) == pytest.approx(len(song), abs=0.05 * SAMPLE_RATE)
-    length = 2 ** int(np.ceil(np.log2(2 * len(song))))
-    alike = np.fft.irfft(np.fft.rfft(sound, length) * np.fft.rfft(song, length).conj())
-    late = alike.argmax()
-    assert min(late, length - late) < 0.01 * SAMPLE_RATE
 
 
 def test_the_gif_moves_and_is_small(danced):
     with Image.open(danced.written(".gif")) as gif:
-        assert gif.size == (240, 240)
-        assert gif.n_frames == SECONDS * 12.5
-        assert gif.info["duration"] == 80
-        assert gif.info["loop"] == 0
+        assert (gif.size, gif.n_frames) == ((240, 240), SECONDS * 12.5)
     assert danced.written(".gif").stat().st_size < 1.5e6 * SECONDS / 4
 
 
 def test_motions_are_read_back(danced):
-    motion = read_motion(danced.written(".npz"))
+    motion, captured = (read_motion(danced.written(kind)) for kind in (".npz", ".bvh"))
     assert motion.positions.shape == (SECONDS * 30, 24, 3)
-    assert motion.fps == 30
-    assert motion.contacts is not None
-    captured = read_motion(danced.written(".bvh"))
-    assert captured.fps == 30
+    assert motion.fps == captured.fps == 30
     assert captured.positions == pytest.approx(motion.positions, abs=1e-3)
 
 
@@ -156,16 +129,13 @@ def test_the_next_call_only_dances_and_writes_the_same_bytes(danced, cache, tmp_
 
 
 def test_the_dancer_of_a_finished_entry_need_not_learn(danced, tmp_path, monkeypatch):
-    places = ("--cache", tmp_path / "cache", "--results", tmp_path / "results")
     monkeypatch.setattr(DanceGeneration, "baselines", lambda: ())
-    ended = motionbeat(
-        *("bench", "--task", "dance", "--dataset", DATASET, "--encoder", "logmel", "--seeds", 1),
-        *places,
-    )
+    options = ("--dataset", DATASET, "--encoder", "logmel", "--seeds", 1)
+    places = ("--cache", tmp_path / "cache", "--results", tmp_path / "results")
+    ended = motionbeat("bench", "--task", "dance", *options, *places)
     assert ended.code == 0, ended.said
     monkeypatch.setattr("motionbeat.benchmarks.protocol.fit", None)
-    ended = run(tmp_path / "cache", danced.song, tmp_path / "one.npz")
-    assert ended.code == 0, ended.said
+    assert run(tmp_path / "cache", danced.song, tmp_path / "one.npz").code == 0
     assert (tmp_path / "one.npz").read_bytes() == danced.written(".npz").read_bytes()
 
 
@@ -173,60 +143,28 @@ def test_another_seed_or_song_is_another_dance(danced, cache, tmp_path, untraine
     other = write_song(tmp_path / "other.wav", clicks(128))
     assert run(cache, danced.song, tmp_path / "seed.npz", seed=1).code == 0
     assert run(cache, other, tmp_path / "song.npz").code == 0
-    dances = [
-        Motion.load(path).positions
-        for path in (danced.written(".npz"), tmp_path / "seed.npz", tmp_path / "song.npz")
-    ]
-    for one, two in ((0, 1), (0, 2), (1, 2)):
-        assert np.abs(dances[one] - dances[two]).max() > 1e-5
+    paths = (danced.written(".npz"), tmp_path / "seed.npz", tmp_path / "song.npz")
+    first, *others = (Motion.load(path).positions for path in paths)
+    assert all(np.abs(first - other).max() > 1e-5 for other in others)
 
 
-def test_what_is_danced_is_what_the_task_predicts(danced):
-    task = command.choreographer("logmel", DATASET, None, command.Folders(danced.cache))
-    made, written = task.predict(danced.song), read_motion(danced.written(".npz"))
-    np.testing.assert_allclose(made.positions, written.positions, atol=1e-5)
-
-
-@pytest.mark.parametrize("samples", [1, SAMPLE_RATE])
-def test_the_shortest_songs_are_danced_to(cache, tmp_path, untrained, samples):
-    song = write_song(tmp_path / "short.wav", np.full(samples, 0.1, np.float32))
-    outputs = [tmp_path / f"short{kind}" for kind in KINDS]
-    ended = run(cache, song, *outputs)
-    assert ended.code == 0, ended.said
-    frames = max(1, round(samples / SAMPLE_RATE * 30))
-    assert len(read_motion(tmp_path / "short.npz").positions) == frames
-    assert len(read_motion(tmp_path / "short.bvh").positions) == frames
-    assert looked_at(tmp_path / "short.mp4")[2] == frames
-
-
-def test_silence_is_danced_to_without_beats(cache, tmp_path, untrained, monkeypatch):
+@pytest.mark.parametrize("seconds", [0, 5])
+def test_a_short_or_silent_song_is_danced_to_without_beats(
+    cache, tmp_path, untrained, monkeypatch, seconds
+):
     marked = []
-    monkeypatch.setitem(command.WRITERS, ".gif", lambda *arguments: marked.append(arguments[1]))
-    silence = write_song(tmp_path / "silence.wav", np.zeros(5 * SAMPLE_RATE))
-    ended = run(cache, silence, tmp_path / "a.npz", tmp_path / "a.gif")
-    assert ended.code == 0
+    monkeypatch.setattr(command, "write_gif", lambda motion, beats, path: marked.append(beats))
+    song = write_song(tmp_path / "silence.wav", np.zeros(max(1, seconds * SAMPLE_RATE)))
+    ended = run(cache, song, *(tmp_path / f"a{kind}" for kind in KINDS))
+    assert ended.code == 0, ended.said
     assert "silence.wav: has no beat, so none is marked" in ended.said
     assert len(marked[0].times) == 0
-    assert read_motion(tmp_path / "a.npz").duration == 5
-
-
-def test_beats_marked_are_those_of_the_song(danced, cache, tmp_path, untrained, monkeypatch):
-    marked = []
-    monkeypatch.setitem(command.WRITERS, ".gif", lambda *arguments: marked.append(arguments[1]))
-    ended = run(cache, danced.song, tmp_path / "a.gif")
-    assert "no beat" not in ended.said
-    times, _ = beats_at(104, SECONDS)
-    assert np.abs(marked[0].times[:, None] - times).min(axis=0).max() < 0.05
+    frames = max(1, 30 * seconds)
+    assert len(read_motion(tmp_path / "a.npz").positions) == frames
+    assert looked_at(tmp_path / "a.mp4")[2] == frames
 
 
 def no_ffmpeg(patch):
-    def refuse():
-        raise RuntimeError("No ffmpeg exe could be found.")
-
-    patch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", refuse)
-
-
-def no_package(patch):
     patch.setitem(sys.modules, "imageio_ffmpeg", None)
 
 
@@ -236,14 +174,11 @@ def no_package(patch):
         ("none.wav", "a.npz", {}, None, "none.wav: no such song; give a WAV, FLAC"),
         ("text.mp3", "a.npz", {}, None, "text.mp3: unreadable audio"),
         ("song.wav", "a.avi", {}, None, "a.avi: unknown kind of dance; let its name end in .mp4"),
-        ("song.wav", "", {}, None, "no file to write the dance to; name one by --out"),
         ("song.wav", "text.mp3/a.npz", {}, None, "text.mp3: cannot be written (File exists)"),
         ("song.wav", "a.mp4", {}, no_ffmpeg, "no ffmpeg to make .mp4 with; run: pip install"),
-        ("song.wav", "a.mp4", {}, no_package, "no ffmpeg to make .mp4 with; run: pip install"),
-        ("song.wav", "a.npz", {"encoder": "logmle"}, None, "did you mean logmel?"),
         ("song.wav", "a.npz", {"dataset": "emotify"}, None, "'emotify' has nothing for dance"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_one_clear_error_before_any_training(
     tmp_path, untrained, monkeypatch, song, output, options, harm, message
 ):
@@ -251,13 +186,9 @@ def test_bad_input_is_one_clear_error_before_any_training(
     (tmp_path / "text.mp3").write_text("no music")
     if harm:
         harm(monkeypatch)
-    output = tmp_path / output if output else ","
-    ended = run(tmp_path / "cache", tmp_path / song, output, **options)
-    assert ended.code == 1
-    assert message in ended.said
-    assert ended.said.startswith("motionbeat: error: ")
+    ended = run(tmp_path / "cache", tmp_path / song, tmp_path / output, **options)
+    assert failed(ended, message)
     assert ended.said.count("\n") == 1
-    assert not ended.printed
 
 
 def test_a_video_that_ffmpeg_refuses_is_one_clear_error(cache, tmp_path, untrained, monkeypatch):
@@ -270,13 +201,7 @@ def test_a_video_that_ffmpeg_refuses_is_one_clear_error(cache, tmp_path, untrain
 
 
 def test_pictures_show_the_real_dance_and_each_encoder(danced, cache, tmp_path):
-    script = Path(__file__).parents[2] / "scripts" / "dance_pictures.py"
-    spec = importlib.util.spec_from_file_location("dance_pictures", script)
-    pictures = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(pictures)
-    pictures.dance_pictures(
-        "logmel", DATASET, start=1.0, seconds=3.0, results=tmp_path, cache=cache
-    )
+    dance_pictures("logmel", DATASET, start=1.0, seconds=3.0, results=tmp_path, cache=cache)
     with Image.open(tmp_path / "dances_dancing.png") as picture:
         assert picture.width > picture.height == 400
     with Image.open(tmp_path / "dance.gif") as gif:

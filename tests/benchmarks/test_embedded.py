@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.conftest import alter
 from tests.toys import HOP, RATE, Listening, Tiny
 
 from motionbeat.audio import load_audio, resample
@@ -35,9 +36,8 @@ def test_frames_segments_and_other_rates_are_those_of_the_encoder(clicks, tmp_pa
             assert found.mask.all()
 
 
-def test_what_is_stored_is_not_encoded_again(clicks, tmp_path, monkeypatch):
+def test_what_is_stored_is_not_encoded_again(clicks, tmp_path):
     encoder = Listening()
-    monkeypatch.setattr(Listening, "__deepcopy__", lambda self, _: self, raising=False)
     clicks.embedded(encoder, cache=tmp_path).prepare_data()
     assert encoder.asked == 9
     data = clicks.embedded(encoder, cache=tmp_path, segment_seconds=2.0)
@@ -54,9 +54,6 @@ def test_training_clips_overlap_where_they_shall(clicks, tmp_path):
 
 
 def test_audio_that_was_cut_off_is_named(clicks, tmp_path, monkeypatch):
-    tracks = type(clicks).tracks
-    monkeypatch.setattr(
-        type(clicks), "tracks", lambda *it: [replace(t, duration=14.0) for t in tracks(*it)]
-    )
+    alter(monkeypatch, type(clicks), lambda track, _: replace(track, duration=14.0))
     with pytest.raises(DatasetError, match=r"cut off after 12.10 s of 14.00 s"):
         clicks.embedded(Tiny(), cache=tmp_path).prepare_data()

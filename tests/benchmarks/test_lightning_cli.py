@@ -34,6 +34,7 @@ def test_fit_test_and_predict(folder, data):
     ended = motionbeat("fit", *options, *QUIET, *checkpoints)
     assert ended.code == 0, ended.said
     assert (folder / "best.ckpt").is_file()
+    options += ["--trainer.logger=false"]  # so all commands leave their settings in one place
     for command in ("validate", "test", "predict"):
         ended = motionbeat(command, *options, *QUIET, f"--ckpt_path={folder / 'best.ckpt'}")
         assert ended.code == 0, ended.said

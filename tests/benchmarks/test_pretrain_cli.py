@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,7 +17,6 @@ from tests.dancing import Dancing, write_dance
 
 from motionbeat import pretraining
 from motionbeat.benchmarks.pretrain_cli import pretrain
-from motionbeat.model import MotionBeat
 from motionbeat.motion import Motion
 from motionbeat.pretraining.module import Pretraining
 from motionbeat.weights import load_model
@@ -102,29 +102,22 @@ def crash(monkeypatch):
 
 
 def test_weights_checkpoints_and_logs(trained):
-    best = trained.checkpoint("best")
-    weights = trained.weights()
+    best, weights = trained.checkpoint("best"), trained.weights()
     assert equal(weights, {k: best["state_dict"][f"model.{k}"] for k in weights})
-    assert load_model(trained.output / "motionbeat.safetensors").state_dict().keys() == (
-        MotionBeat("tiny").state_dict().keys()
-    )
+    load_model(trained.output / "motionbeat.safetensors")
     assert best["global_step"] == 2  # R@10 among 4 clips is always 1, and the first best is kept
     assert trained.checkpoint()["global_step"] == 6
     losses = trained.rows("train/loss")
     assert [int(row["step"]) for row in losses] == list(range(6))
     for row in losses:
         parts = [float(row[f"train/{name}"]) for name in ("contrast", "beat", "bar", "anchor")]
-        total = parts[0] + 10 * parts[1] + 5 * parts[2] + parts[3]
-        assert float(row["train/loss"]) == pytest.approx(total, rel=1e-5)
+        assert float(row["train/loss"]) == pytest.approx(np.dot(parts, [1, 10, 5, 1]), rel=1e-5)
     assert [int(row["step"]) for row in trained.rows("val/r10")] == [1, 3, 5]
-    assert len(trained.rows("lr-AdamW/pg1")) == 6
     assert list(trained.output.glob("tensorboard/version_0/events.out.tfevents.*"))
     assert (trained.output / "logs" / "version_0" / "config.yaml").is_file()
 
 
-@pytest.mark.parametrize(
-    ("where", "workers"), [((1,), 0), ((2,), 1), ((1, "validation_step", 0), 0)]
-)
+@pytest.mark.parametrize(("where", "workers"), [((2,), 1), ((1, "validation_step", 0), 0)])
 def test_the_same_command_resumes_an_interrupted_training_exactly(
     trained, tmp_path, cache, crash, where, workers
 ):
@@ -134,24 +127,14 @@ def test_the_same_command_resumes_an_interrupted_training_exactly(
         pretrain(command)
     assert Trained(tmp_path).checkpoint()["global_step"] == 2 * where[0]
     assert not (tmp_path / "motionbeat.safetensors").exists()
-    pretrain(command)
-    again = Trained(tmp_path)
-    kept, expected = again.checkpoint(), trained.checkpoint()
-    assert equal(kept["state_dict"], expected["state_dict"])
-    [state], [wanted] = kept["optimizer_states"], expected["optimizer_states"]
-    assert all(equal(state["state"][k], wanted["state"][k]) for k in wanted["state"])
-    assert kept["lr_schedulers"] == expected["lr_schedulers"]
-    assert equal(again.weights(), trained.weights())
-    # After the end it changes nothing.
-    pretrain(command)
-    assert equal(Trained(tmp_path).checkpoint()["state_dict"], expected["state_dict"])
-    assert equal(Trained(tmp_path).weights(), trained.weights())
-
-
-def test_the_seed_decides(trained, tmp_path, cache):
-    pretrain(arguments(tmp_path, cache, seed_everything=1, trainer__max_epochs=1))
-    other = Trained(tmp_path).rows("train/loss")[0]["train/loss"]
-    assert other != trained.rows("train/loss")[0]["train/loss"]
+    expected = trained.checkpoint()
+    for _ in range(2):  # after the end it changes nothing
+        pretrain(command)
+        kept = Trained(tmp_path).checkpoint()
+        assert equal(kept["state_dict"], expected["state_dict"])
+        [state], [wanted] = kept["optimizer_states"], expected["optimizer_states"]
+        assert all(equal(state["state"][k], wanted["state"][k]) for k in wanted["state"])
+        assert equal(Trained(tmp_path).weights(), trained.weights())
 
 
 def test_two_processes_resume_where_one_was_interrupted(trained, tmp_path, cache, crash):
@@ -199,21 +182,12 @@ def refused(output, cache, **changes):
     return line.removeprefix("motionbeat: error: ")
 
 
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"model__learning_rate": 0.01}, "model.learning_rate 0.001, now 0.01"),
-        ({"data__seconds": "[5, 6]"}, "data.seconds [5.0, 12.0], now [5.0, 6.0]"),
-    ],
-)
-def test_a_checkpoint_of_other_settings_is_refused(trained, cache, changes, named):
-    before = trained.weights()
-    line = refused(trained.output, cache, **changes)
+def test_a_checkpoint_of_other_settings_is_refused(trained, cache):
+    line = refused(trained.output, cache, model__learning_rate=0.01, data__seconds="[5, 6]")
     assert line == (
-        f"{trained.output / 'checkpoints' / 'last.ckpt'} was made with {named}; "
-        "choose another output"
+        f"{trained.output / 'checkpoints' / 'last.ckpt'} was made with model.learning_rate 0.001, "
+        "now 0.01; data.seconds [5.0, 12.0], now [5.0, 6.0]; choose another output"
     )
-    assert equal(trained.weights(), before)
 
 
 @pytest.mark.parametrize(
@@ -227,10 +201,7 @@ def test_a_checkpoint_of_other_settings_is_refused(trained, cache, changes, name
         ),
         ({"data__validation": "groovebox"}, f"validation on groovebox; choose from {DATASET}"),
         ({"datasets": {DATASET: {"dances": 0}}}, "dancing: no track of the train split has"),
-        ({"datasets": {DATASET: {"seconds": 4.0}}}, "no pair to validate on has 5 s; choose"),
         ({"model__lock_audio": "true"}, "lock_audio would keep random weights; give start"),
-        ({"model__start": "motionbeat-small"}, "motionbeat-small holds no model of size tiny"),
-        ({"model__start": "nowhere.safetensors"}, "nowhere.safetensors: no such file"),
     ],
 )
 def test_settings_that_cannot_be_trained_with(tmp_path, cache, changes, expected):
@@ -238,13 +209,12 @@ def test_settings_that_cannot_be_trained_with(tmp_path, cache, changes, expected
     assert not (tmp_path / "checkpoints").exists()
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_pair_that_cannot_be_used_is_named_in_one_line(tmp_path, workers):
+def test_a_pair_that_cannot_be_used_is_named_in_one_line(tmp_path):
     Dancing(tmp_path / "data").prepare_data()
     for path in (tmp_path / "data").rglob("train*.npz"):
         motion = Motion.load(path)
         write_dance(path, Motion(motion.positions[:400], motion.fps))
-    line = refused(tmp_path / "output", tmp_path, data__num_workers=workers)
+    line = refused(tmp_path / "output", tmp_path, data__num_workers=1)
     assert line.startswith("pair dancing/train")
     assert line.endswith(": 8.00 s of music and 6.67 s of motion; cut both to the same part")
 

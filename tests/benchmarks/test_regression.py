@@ -8,21 +8,8 @@ from motionbeat.benchmarks.cli import ENCODERS, split
 from motionbeat.benchmarks.encoders.pretrained.musicnn import Musicnn
 from motionbeat.benchmarks.encoders.random import RandomNetwork
 from motionbeat.benchmarks.registry import ENCODERS as KNOWN
-from motionbeat.benchmarks.regression import (
-    NUMBERS,
-    Fingerprint,
-    RegressionError,
-    compare_seeds,
-    tolerance,
-)
+from motionbeat.benchmarks.regression import NUMBERS, Check, RegressionError, tolerance
 from motionbeat.tasks.beat_tracking import BeatTracking
-
-
-class Shuffled(RandomNetwork):
-    """Layers in another order."""
-
-    def forward(self, waveform):
-        return super().forward(waveform)[:, [1, 0, 2, 3, 4, 5, 6]]
 
 
 class Late(Musicnn):
@@ -48,12 +35,6 @@ def perturbed(encoder, share):
     return encoder
 
 
-def permuted(encoder):
-    weight = encoder.banks[0].weight
-    weight.copy_(weight.flip(1))
-    return encoder
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("regression")
@@ -64,18 +45,16 @@ def small_set():
     """Click tracks and a short training in place of the fixed set."""
     with pytest.MonkeyPatch.context() as patch:
         shorten(patch, max_steps=60, check_every=30)
-        patch.setattr(regression, "FIXED_SET", "tests.clicks:Clicks")
-        patch.setattr(regression, "FIXED_OPTIONS", {})
-        patch.setattr(regression, "LEARNING_RATE", 0.01)
-        patch.setattr(regression, "UPDATE_SEEDS", 4)
-        patch.setattr(regression, "GATE_SEEDS", 2)
+        small = {"FIXED_SET": "tests.clicks:Clicks", "FIXED_OPTIONS": {}, "LEARNING_RATE": 0.01}
+        for name, value in (small | {"UPDATE_SEEDS": 4, "GATE_SEEDS": 2}).items():
+            patch.setattr(regression, name, value)
         yield
 
 
 @pytest.fixture(scope="module")
 def numbers(folder, small_set):
     path = folder / "numbers.json"
-    regression.update(["random", Musicnn()], folder, path)
+    regression.write_numbers(["random", Musicnn()], folder, path)
     return path
 
 
@@ -92,26 +71,13 @@ def failure(folder, numbers):
 
 
 def test_unspoiled_encoders_pass(folder, numbers):
-    table = regression.gate([RandomNetwork(), Musicnn()], folder, numbers)
-    features, weights = 3, RandomNetwork.card.layers
-    assert table.row_count == 2 * (features + len(BeatTracking.headline)) + weights
-
-
-def test_shuffled_layers_fail(failure):
-    said = failure(Shuffled())
-    assert "random: layer" in said
-    assert "change the revision" in said
+    checks = regression.gate([RandomNetwork(), Musicnn()], folder, numbers)
+    assert len(checks) == 2 * (3 + len(BeatTracking.headline))
 
 
 def test_slightly_perturbed_weights_fail(failure):
     assert "mean expected" in failure(perturbed(RandomNetwork(), 0.02))
     assert "mean expected" in failure(perturbed(Musicnn(), 0.02))
-
-
-def test_permuted_filters_fail(failure):
-    said = failure(permuted(Musicnn()))
-    assert "std expected" in said
-    assert "musicnn: layer 0 timing" in said
 
 
 def test_frames_shifted_by_one_fail_by_timing_alone(failure):
@@ -131,41 +97,25 @@ def test_features_that_hear_nothing_fail_by_score_and_every_number_has_its_line(
 def test_an_update_refuses_new_features_of_an_old_revision(folder, numbers):
     before = numbers.read_bytes()
     with pytest.raises(RegressionError, match="change the revision on its card"):
-        regression.update([perturbed(RandomNetwork(), 0.02)], folder, numbers)
+        regression.write_numbers([perturbed(RandomNetwork(), 0.02)], folder, numbers)
     assert numbers.read_bytes() == before
 
 
-def test_a_new_revision_needs_new_numbers(numbers):
+def test_what_has_no_committed_numbers_is_not_compared(numbers):
     committed = regression.read(numbers)
-    ours = committed.encoders["random"].model_copy(update={"revision": "next"})
-    measured = committed.model_copy(update={"encoders": {"random": ours}})
-    regression.check_revisions(committed, measured)
+    ours = committed["encoders"]["random"] | {"revision": "next"}
     with pytest.raises(RegressionError, match=r"of revision next; run: .*--update"):
-        regression.compare(committed, measured)
-
-
-def test_numbers_of_another_set_are_not_compared(numbers):
-    committed = regression.read(numbers)
-    measured = committed.model_copy(update={"dataset_revision": "next"})
+        regression.compare(committed, committed | {"encoders": {"random": ours}})
     with pytest.raises(RegressionError, match=r"another dataset revision.*--update"):
-        regression.compare(committed, measured)
-
-
-def test_another_number_of_layers_fails():
-    one = Fingerprint(mean=((0.0,),), std=((1.0,),), timing=(0.0,))
-    two = Fingerprint(mean=((0.0,),) * 2, std=((1.0,),) * 2, timing=(0.0,) * 2)
-    with pytest.raises(RegressionError, match="changed from"):
-        regression.compare_features("x", one, two)
+        regression.compare(committed, committed | {"dataset_revision": "next"})
 
 
 @pytest.mark.parametrize(
-    ("shift", "passed"), [(0.0, True), (-0.99, True), (-1.01, False), (2.0, True)]
+    ("change", "one_sided", "passed"),
+    [(-0.09, True, True), (-0.11, True, False), (0.5, True, True), (0.11, False, False)],
 )
-def test_only_a_drop_beyond_the_tolerance_fails(shift, passed):
-    committed = (0.70, 0.72, 0.71, 0.69)
-    mean = np.mean(committed) + shift * tolerance(committed, 3)
-    check = compare_seeds("x", "f", committed, (mean - 0.01, mean, mean + 0.01))
-    assert check.passed == passed
+def test_only_a_drop_of_a_score_fails_and_any_change_of_features(change, one_sided, passed):
+    assert Check("x", "f", 0.7, 0.1, 0.7 + change, one_sided).passed == passed
 
 
 def test_new_seeds_of_the_same_encoder_hardly_ever_fail():
@@ -174,31 +124,18 @@ def test_new_seeds_of_the_same_encoder_hardly_ever_fail():
     assert np.mean(failed) < 0.003
 
 
-def test_a_layer_weight_may_not_grow_either():
-    weights = (0.70, 0.72, 0.71, 0.69)
-    assert compare_seeds("x", "layer 0 weight", weights, weights, more_is_better=False).passed
-    assert not compare_seeds("x", "layer 0 weight", weights, [0.9], more_is_better=False).passed
-
-
-def test_scores_without_spread_keep_a_tolerance():
-    assert tolerance((0.5, 0.5, 0.5), 3) > regression.STD_FLOOR
-
-
-@pytest.mark.parametrize("content", [None, "", "{", '{"encoders": {}}'])
+@pytest.mark.parametrize("content", [None, "{"])
 def test_missing_or_damaged_numbers_are_one_line(tmp_path, content):
     path = tmp_path / "numbers.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(RegressionError) as caught:
+    with pytest.raises(RegressionError, match=r"numbers.json: no valid numbers .*--update"):
         regression.gate([RandomNetwork()], tmp_path, path)
-    assert str(caught.value).startswith(f"{path}: no valid numbers")
-    assert "--update" in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 def test_committed_numbers_are_those_of_the_shipped_encoders():
     committed = regression.read(NUMBERS)
-    assert {name: one.revision for name, one in committed.encoders.items()} == {
+    assert {name: one["revision"] for name, one in committed["encoders"].items()} == {
         name: KNOWN.get(name).card.revision for name in split(ENCODERS)
     }
-    assert committed.task_version == BeatTracking.version
+    assert committed["task_version"] == BeatTracking.version

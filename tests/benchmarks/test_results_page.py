@@ -27,7 +27,7 @@ def results(tmp_path, monkeypatch):
         record("good", [0.5, 0.7], training_data=("mill",)),
         record("guess", [0.1, 0.3], kind="baseline"),
     ]
-    [table] = collect(entries).tables.values()
+    [table] = collect(entries).values()
     write_csv(tmp_path / "leaderboard_toy.csv", table)
     old = [
         {"dataset": "mill", "kind": "encoder", "name": "good", "probe": "linear", "score": 0.9},

@@ -1,25 +1,21 @@
 import numpy as np
 import pytest
-from PIL import Image, ImageChops, ImageColor
+from PIL import ImageChops
 from tests.dancing import danced
 
-from motionbeat.benchmarks import stick_figure
-from motionbeat.benchmarks.stick_figure import LEFT, RIGHT, Canvas, frames, grounded, write_gif
+from motionbeat.benchmarks.stick_figure import Canvas, frames, grounded
 from motionbeat.data_modules.base import Beats
-from motionbeat.files import WriteError
-from motionbeat.motion import FEET, JOINTS, Motion
+from motionbeat.motion import FEET, Motion
 
 SIZE, FPS = 240, 20.0
 SILENCE = Beats(np.zeros(0))
 
 
-def standing(seconds=2.0, contacts=None, speed=(0.0, 0.0, 0.0)):
-    """Somebody who stands, or glides at a speed in m/s."""
+def standing(contacts=None):
+    """Two seconds of somebody who stands."""
     pose = danced(100, seconds=4.0).positions[:1]
-    count = round(seconds * FPS)
-    glide = np.arange(count)[:, None, None] / FPS * np.float32(speed)
-    down = None if contacts is None else np.tile(np.array(contacts, bool), (count, 1))
-    return Motion((pose + glide).astype(np.float32), FPS, down)
+    down = None if contacts is None else np.tile(np.array(contacts, bool), (40, 1))
+    return Motion(pose.repeat(40, axis=0), FPS, down)
 
 
 def drawn(motion, beats=SILENCE):
@@ -38,36 +34,22 @@ def pixel(motion, joint):
 
 
 def test_the_camera_stands_in_front_and_above():
-    target = np.array([3.0, 0.0, -2.0])
+    target, (x, y, z) = np.array([3.0, 0.0, -2.0]), np.eye(3)
     canvas = Canvas(None, 100.0, (200.0, 300.0), target)
-    x, y, z = np.eye(3)
     assert canvas.pixels(target) == pytest.approx((200, 300))
-    assert canvas.pixels(target + y)[0] == pytest.approx(200)
-    assert 190 < canvas.pixels(target + y)[1] < 210
+    assert canvas.pixels(target + y) == pytest.approx((200, 200), abs=5)
     assert canvas.pixels(target + z)[1] > 300, "what is near is lower in the picture"
     left, right = (canvas.pixels(target + way * x)[0] for way in (0.2, -0.2))
     assert left > 200 > right, "who faces the camera has the left hand on its right"
 
 
-def test_each_side_has_its_colour():
-    motion = standing()
-    picture = drawn(motion)[0]
-    for name, colour in (("l_elbow", LEFT), ("r_elbow", RIGHT)):
-        x, y = pixel(motion, JOINTS.index(name))
-        found = np.array(picture.getpixel((int(x), int(y))))
-        assert np.abs(found - ImageColor.getrgb(colour)).max() < 25
-
-
 @pytest.mark.parametrize("foot", range(4))
 def test_a_foot_on_the_floor_stands_on_a_disc(foot):
     motion = standing(contacts=np.arange(4) == foot)
-    free = drawn(standing(contacts=[False] * 4))[0]
-    assert difference(drawn(standing())[0], free) is None
-    left, upper, right, lower = difference(free, drawn(motion)[0])
+    left, upper, right, _ = difference(drawn(standing())[0], drawn(motion)[0])
     assert abs((left + right) / 2 - pixel(motion, FEET[foot])[0]) < 8
     assert 8 < right - left < 0.2 * SIZE
     assert upper > 0.6 * SIZE
-    assert lower - upper < right - left, "flat on the floor"
 
 
 def test_a_ring_pulses_on_beats_and_is_larger_on_downbeats():
@@ -88,40 +70,6 @@ def test_a_ring_pulses_on_beats_and_is_larger_on_downbeats():
     assert widths[0] == widths[1] < 0.8 * widths[2]
 
 
-def test_a_moment_is_drawn_at_its_time():
-    motion = danced(100, seconds=4.0, fps=60.0)
-    pictures = list(frames(motion, SILENCE, SIZE, 30.0))
-    assert len(pictures) == 120
-    halved = Motion(motion.positions[::2], 30.0, motion.contacts[::2])
-    for one, two in zip(pictures, frames(halved, SILENCE, SIZE, 30.0), strict=True):
-        assert difference(one, two) is None
-    assert {picture.size for picture in pictures} == {(SIZE, SIZE)}
-
-
-def test_the_camera_follows_over_the_floor():
-    glider = drawn(standing(seconds=6.0, speed=(0.5, 0, 0)))
-    body = np.asarray(glider[60]).astype(int)[: SIZE // 2]
-    columns = np.flatnonzero((body.sum(axis=2) < 400).any(axis=0))
-    assert abs(columns.mean() - SIZE / 2) < 0.1 * SIZE
-    below = (0, 150, SIZE, 220)
-    assert difference(glider[60].crop(below), glider[61].crop(below)), "the floor goes by"
-
-
 def test_the_floor_is_below_the_feet_wherever_the_dancer_was_recorded():
     lifted = Motion(standing().positions + np.float32([4.0, 1.3, -7.5]), FPS)
     assert grounded(lifted)[:, FEET, 1].min() == pytest.approx(0, abs=0.01)
-
-
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError(28, "No space left on device")])
-def test_nothing_is_left_of_what_was_cut_short(tmp_path, monkeypatch, stop):
-    def cut(*_):
-        yield Image.new("RGB", (SIZE, SIZE))
-        raise stop
-
-    monkeypatch.setattr(stick_figure, "frames", cut)
-    stopped = KeyboardInterrupt, WriteError
-    with pytest.raises(stopped, match=r"the disk is full|^$"):
-        write_gif(standing(), SILENCE, tmp_path / "a.gif")
-    with pytest.raises(stopped, match=r"the disk is full|^$"):
-        stick_figure.write_mp4(standing(), SILENCE, tmp_path / "song.wav", tmp_path / "a.mp4")
-    assert not list(tmp_path.iterdir())

