@@ -12,7 +12,7 @@ from functools import cached_property
 from motionbeat.benchmarks.deformations import CLEAN, Deformed
 from motionbeat.benchmarks.evaluator import Evaluation, Fold, ProtocolError
 from motionbeat.data_modules.base import MotionFile
-from motionbeat.tasks.task import PerTrackScores
+from motionbeat.tasks.metrics.per_track import PerTrackScores
 
 
 def deformation_of(track: str) -> str:

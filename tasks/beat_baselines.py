@@ -6,6 +6,7 @@ import numpy as np
 
 from motionbeat.audio import load_audio, resample
 from motionbeat.data_modules.base import Beats, Track
+from motionbeat.tasks.contract import Baseline
 from motionbeat.tasks.decoders import (
     BeatEstimate,
     BeatPrediction,
@@ -14,7 +15,6 @@ from motionbeat.tasks.decoders import (
     interval_tempo,
 )
 from motionbeat.tasks.madmom import madmom
-from motionbeat.tasks.task import Baseline
 
 ORACLE_RATE = 50.0
 MADMOM_SAMPLE_RATE = 44100

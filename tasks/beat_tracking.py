@@ -12,10 +12,13 @@ from torch.nn import functional
 
 from motionbeat.data_modules.base import Annotation, Beats, Tempo, Track
 from motionbeat.tasks.beat_baselines import Chance, Madmom, Oracle
+from motionbeat.tasks.contract import Baseline, Recipe
+from motionbeat.tasks.cutting import Outputs, Tensors
 from motionbeat.tasks.decoders import Activations, BeatPrediction, decode, interval_tempo, peaks
 from motionbeat.tasks.heads import Head
 from motionbeat.tasks.metrics.beat import beat_scores, f_measures, tempo_scores
-from motionbeat.tasks.task import Baseline, Outputs, Recipe, Scores, Task
+from motionbeat.tasks.metrics.per_track import Scores
+from motionbeat.tasks.task import Task
 
 TOLERANCE = 0.06
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 20))
@@ -115,7 +118,7 @@ class BeatTracking(Task):
         """Frames of tolerance on either side of a beat."""
         return round(TOLERANCE * self.step_rate)
 
-    def track_targets(self, track: Track, steps: int) -> dict[str, Tensor]:
+    def track_targets(self, track: Track, steps: int) -> Tensors:
         """Beat and downbeat frames (steps, 2), and the weight of each frame in the loss."""
         beats = track.get(Beats)
         frames = torch.zeros(steps, 2)
@@ -156,23 +159,20 @@ class BeatTracking(Task):
         NaN where no track has two beats after 5 s; a threshold then stays as it is.
         """
         scores = np.stack(values)  # (tracks, 2, thresholds), NaN where a track has no reference
-        head = self.trained_head
-        assert isinstance(head, BeatHead)
+        thresholds = self.trained_head.thresholds
         monitor = float("nan")
         for column in range(2):
             defined = scores[np.isfinite(scores[:, column, 0]), column]
             if len(defined):
                 means = defined.mean(axis=0)
                 best = np.flatnonzero(means == means.max())
-                head.thresholds[column] = THRESHOLDS[best[len(best) // 2]]
+                thresholds[column] = THRESHOLDS[best[len(best) // 2]]
                 monitor = float(means.max()) if column == 0 else monitor
         return monitor
 
     def decode(self, outputs: Outputs, track: Track) -> BeatPrediction:
         """Beats, downbeats and tempo of one track by both decoders."""
-        head = self.trained_head
-        assert isinstance(head, BeatHead)
-        beat, downbeat = head.thresholds.tolist()
+        beat, downbeat = self.trained_head.thresholds.tolist()
         return decode(probabilities(outputs), self.step_rate, (beat, downbeat))
 
     @classmethod

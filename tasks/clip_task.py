@@ -16,38 +16,25 @@ from scipy.special import expit, softmax
 from torch import Tensor
 from torch.nn import functional
 
-from motionbeat.data_modules.base import DatasetError, Label, Labels, Track
+from motionbeat.data_modules.base import DatasetError, Track
+from motionbeat.tasks.contract import Baseline, Recipe
+from motionbeat.tasks.cutting import Outputs, Tensors
 from motionbeat.tasks.heads import Head
 from motionbeat.tasks.metrics.classification import (
     summarise_multi_label,
     summarise_regression,
     summarise_single_label,
 )
+from motionbeat.tasks.metrics.per_track import Floats, PerTrackScores, Scores
 from motionbeat.tasks.neighbours import neighbours_say
-from motionbeat.tasks.task import (
-    Baseline,
-    Metrics,
-    Outputs,
-    PerTrackScores,
-    Recipe,
-    Scores,
-    Task,
-    arrays,
-)
-
-Floats = NDArray[np.float64]
+from motionbeat.tasks.task import Task
 
 SEGMENT = 10.0
 """Seconds averaged into one step."""
 
 
 class ClipPrediction(NamedTuple):
-    """What is predicted of a track.
-
-    Attributes:
-        values: a probability, a vote or a number for each name.
-        names: of the classes or of the numbers.
-    """
+    """A probability, a vote or a number (names,) for each name of a class or of a number."""
 
     values: Floats
     names: tuple[str, ...]
@@ -91,14 +78,18 @@ class ClipTask(Task):
     )
 
     @classmethod
-    @abstractmethod
-    def vocabulary(cls, tracks: Sequence[Track]) -> tuple[str, ...]:
-        """Names of what is predicted, as the training split has them."""
+    def annotation(cls, track: Track) -> Any:
+        """What is known of a track."""
+        return track.get(cls.needs[0])
 
     @classmethod
     @abstractmethod
     def target(cls, track: Track, names: Sequence[str]) -> Floats:
         """What is true of a track, (names,); NaN where nobody knows."""
+
+    @abstractmethod
+    def activation(self, outputs: Floats) -> Floats:
+        """Outputs (segments, names) as probabilities or numbers."""
 
     @classmethod
     def guess(cls, mean: Floats, rng: np.random.Generator) -> Floats:
@@ -125,28 +116,15 @@ class ClipTask(Task):
         """A head with an output for each name."""
         return Head(layers, width, len(self.names), self.kind == "mlp", self.seed)
 
-    def track_targets(self, track: Track, steps: int) -> dict[str, Tensor]:
+    def track_targets(self, track: Track, steps: int) -> Tensors:
         """The track's vector at each of its segments."""
         vector = torch.from_numpy(self.target(track, self.names)).float()
         return {"target": vector.expand(steps, -1)}
-
-    def validation_value(self, outputs: Outputs, track: Track) -> Scores:
-        """The per-track scores."""
-        return self.score(self.decode(outputs, track), track)
-
-    def validation_result(self, values: Sequence[Any], tracks: Sequence[Track]) -> float:
-        """The primary metric."""
-        metrics = type(self).summarise(arrays([values]), np.ones((1, len(values))))
-        return float(metrics[self.primary][0, 0])
 
     def decode(self, outputs: Outputs, track: Track) -> ClipPrediction:
         """The mean over the segments of what the outputs stand for."""
         values = self.activation(outputs.astype(np.float64)).mean(axis=0)
         return ClipPrediction(values, self.names)
-
-    @abstractmethod
-    def activation(self, outputs: Floats) -> Floats:
-        """Outputs (segments, names) as probabilities or numbers."""
 
     @classmethod
     def neighbours(
@@ -155,13 +133,7 @@ class ClipTask(Task):
         tracks: Sequence[Track],
         asked: NDArray[np.floating],
     ) -> list[ClipPrediction]:
-        """Targets of the nearest training tracks.
-
-        Args:
-            known: (n, width) features of the training tracks.
-            tracks: the training tracks.
-            asked: (m, width) features of the test tracks.
-        """
+        """Predictions for features (m, width) by training tracks with features (n, width)."""
         names = cls.vocabulary(tracks)
         targets = np.stack([cls.target(track, names) for track in tracks])
         return [ClipPrediction(row, names) for row in neighbours_say(known, targets, asked)]
@@ -182,28 +154,17 @@ class SingleLabelTask(ClipTask):
     primary = "accuracy"
     headline: ClassVar = {"accuracy": "accuracy", "macro_f1": "macro F1"}
     monitor = "val/accuracy"
-
-    @staticmethod
-    def summarise(per_track: PerTrackScores, weights: Floats) -> Metrics:
-        """The metrics of :func:`metrics.classification.summarise_single_label`."""
-        return summarise_single_label(per_track, weights)
-
-    @classmethod
-    def annotation(cls) -> type[Label]:
-        """The annotation that holds the class."""
-        (kind,) = cls.needs
-        assert issubclass(kind, Label)
-        return kind
+    summarise = staticmethod(summarise_single_label)
 
     @classmethod
     def vocabulary(cls, tracks: Sequence[Track]) -> tuple[str, ...]:
         """The classes, sorted."""
-        return tuple(sorted({track.get(cls.annotation()).name for track in tracks}))
+        return tuple(sorted({cls.annotation(track).name for track in tracks}))
 
     @classmethod
     def target(cls, track: Track, names: Sequence[str]) -> Floats:
         """1 for the track's class and 0 for the others; 0 throughout where training lacks it."""
-        label = track.get(cls.annotation()).name
+        label = cls.annotation(track).name
         return np.array([float(name == label) for name in names])
 
     @classmethod
@@ -225,7 +186,7 @@ class SingleLabelTask(ClipTask):
     def score(cls, prediction: ClipPrediction, track: Track) -> Scores:
         """True and predicted class."""
         predicted = prediction.names[int(np.argmax(prediction.values))]
-        return {"true": track.get(cls.annotation()).name, "predicted": predicted}
+        return {"true": cls.annotation(track).name, "predicted": predicted}
 
     @classmethod
     def warnings(cls, per_track: PerTrackScores, vocabulary: Sequence[str]) -> list[str]:
@@ -254,28 +215,17 @@ class MultiLabelTask(ClipTask):
         "classes": "classes scored",
     }
     monitor = "val/roc_auc"
-
-    @staticmethod
-    def summarise(per_track: PerTrackScores, weights: Floats) -> Metrics:
-        """The metrics of :func:`metrics.classification.summarise_multi_label`."""
-        return summarise_multi_label(per_track, weights)
-
-    @classmethod
-    def annotation(cls) -> type[Labels]:
-        """The annotation that holds the classes."""
-        (kind,) = cls.needs
-        assert issubclass(kind, Labels)
-        return kind
+    summarise = staticmethod(summarise_multi_label)
 
     @classmethod
     def vocabulary(cls, tracks: Sequence[Track]) -> tuple[str, ...]:
         """The classes that hold for a training track, sorted."""
-        return tuple(sorted({name for t in tracks for name in t.get(cls.annotation()).names}))
+        return tuple(sorted({name for track in tracks for name in cls.annotation(track).names}))
 
     @classmethod
     def target(cls, track: Track, names: Sequence[str]) -> Floats:
         """1 for each class that holds, NaN where nobody knows, else 0."""
-        labels = track.get(cls.annotation())
+        labels = cls.annotation(track)
         return np.array(
             [np.nan if name in labels.unknown else float(name in labels.names) for name in names]
         )
@@ -311,7 +261,7 @@ class MultiLabelTask(ClipTask):
 
 
 class RegressionTask(ClipTask):
-    """Numbers, such as a point on the plane of emotions.
+    """Numbers, such as a point on the plane of emotions: attributes of the annotation.
 
     The per-track scores are each number as it is (``true_...``) and as predicted. R², Pearson's and
     the concordance correlation of each number over the tracks; ``r2`` is the mean of the R².
@@ -320,11 +270,17 @@ class RegressionTask(ClipTask):
     numbers: ClassVar[tuple[str, ...]]
     primary = "r2"
     monitor = "val/r2"
+    summarise = staticmethod(summarise_regression)
 
-    @staticmethod
-    def summarise(per_track: PerTrackScores, weights: Floats) -> Metrics:
-        """The metrics of :func:`metrics.classification.summarise_regression`."""
-        return summarise_regression(per_track, weights)
+    @classmethod
+    def vocabulary(cls, tracks: Sequence[Track]) -> tuple[str, ...]:
+        """The numbers."""
+        return cls.numbers
+
+    @classmethod
+    def target(cls, track: Track, names: Sequence[str]) -> Floats:
+        """The numbers of a track."""
+        return np.array([getattr(cls.annotation(track), name) for name in names])
 
     def learn(self, tracks: Sequence[Track]) -> dict[str, Any]:
         """Learn the targets' means and deviations, so that all numbers weigh alike."""
@@ -333,11 +289,6 @@ class RegressionTask(ClipTask):
             "centre": torch.tensor(targets.mean(axis=0), dtype=torch.float32),
             "scale": torch.tensor(np.maximum(targets.std(axis=0), 1e-6), dtype=torch.float32),
         }
-
-    @classmethod
-    def vocabulary(cls, tracks: Sequence[Track]) -> tuple[str, ...]:
-        """The numbers."""
-        return cls.numbers
 
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
         """Squared error of the segments, in deviations of the training targets."""

@@ -6,9 +6,10 @@ from typing import ClassVar
 from motionbeat.data_modules.base import Beats, Tempo, Track
 from motionbeat.tasks.beat_baselines import Chance, Madmom
 from motionbeat.tasks.beat_tracking import BeatTracking
+from motionbeat.tasks.contract import Baseline
 from motionbeat.tasks.decoders import BeatPrediction
 from motionbeat.tasks.metrics.beat import tempo_scores
-from motionbeat.tasks.task import Baseline, Scores
+from motionbeat.tasks.metrics.per_track import Scores
 
 
 class TempoEstimation(BeatTracking):

@@ -1,10 +1,10 @@
 """How a dance is aligned with the beats of its music, as published code computes it.
 
 Each variant has its own name. Positions are (T, 24, 3) in metres, in the joint order of
-:data:`motionbeat.motion.JOINTS` (SMPL), as numpy arrays or torch tensors; music is the times of its
-beats in seconds. Numbers of different papers can be compared only where variant, frame rate, length
-of the clips and number of clips are the same. A score says little without the score of the same
-dance beside other music (:func:`pair_scores`), which is chance.
+:data:`motionbeat.motion.JOINTS` (SMPL); music is the times of its beats in seconds. Numbers of
+different papers can be compared only where variant, frame rate, length of the clips and number of
+clips are the same. A score says little without the score of the same dance beside other music
+(:func:`pair_scores`), which is chance.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import argrelextrema
-from torch import Tensor
 
-from motionbeat.tasks.metrics.dance_features import Floats, Positions, clip
+from motionbeat.tasks.metrics.dance_features import Positions, clip
+from motionbeat.tasks.metrics.per_track import Floats, mean_defined
 
 Frames = NDArray[np.int64]
-Times = NDArray[np.floating[Any]] | Tensor
 Variant = Literal["fact", "bailando", "edge30"]
 
 HIT = 0.07
@@ -30,8 +29,6 @@ SIGMA = 3.0
 
 _ORDER = 10  # frames before and after a minimum
 _SMOOTHING = 5.0  # frames
-_SHORTEST = 2 * _ORDER + 1
-
 
 ALIGNMENT_FPS: dict[Variant, float] = {"fact": 60.0, "bailando": 60.0, "edge30": 30.0}
 """The variants of the beat alignment score, and the frames a second of their published numbers."""
@@ -58,7 +55,7 @@ class Interval(NamedTuple):
 
 
 def motion_beats(positions: Positions, variant: Variant = "fact") -> Frames:
-    """Frames in which a dancer is slowest.
+    """Frames in which a dancer is slowest, (n,) from 0, increasing.
 
     ``fact`` and ``edge30``: strict minima among the 10 frames before and after of the summed way of
     the joints from the frame before, Σ_j ‖p_j[t] − p_j[t−1]‖, 0 in the first frame; float32.
@@ -69,13 +66,10 @@ def motion_beats(positions: Positions, variant: Variant = "fact") -> Frames:
         positions: (T, 24, 3) metres, any axis up, SMPL order.
         variant: whose.
 
-    Returns:
-        (n,) frame numbers from 0, increasing.
-
     Raises:
         MotionError: wrong shape, fewer than 21 frames, or NaN.
     """
-    ways = np.linalg.norm(np.diff(clip(positions, _SHORTEST), axis=0), axis=2)
+    ways = np.linalg.norm(np.diff(clip(positions, 2 * _ORDER + 1), axis=0), axis=2)
     if variant == "bailando":
         speed = gaussian_filter1d(ways.mean(axis=1), _SMOOTHING)
         return np.asarray(argrelextrema(speed, np.less)[0], np.int64)
@@ -84,11 +78,7 @@ def motion_beats(positions: Positions, variant: Variant = "fact") -> Frames:
 
 
 def beat_alignment_score(
-    positions: Positions,
-    beats: Times,
-    fps: float | None = None,
-    variant: Variant = "fact",
-    seed_frames: int = 0,
+    moves: Frames, length: int, beats: Floats, fps: float | None = None, variant: Variant = "fact"
 ) -> float:
     """How near the moments of rest of a dance are to the beats of its music; higher is nearer.
 
@@ -111,39 +101,18 @@ def beat_alignment_score(
     Music-blind motion scores about 0.22 by ``fact`` and 0.44 by ``edge30``.
 
     Args:
-        positions: (T, 24, 3) metres, any axis up, SMPL order.
-        beats: (n,) seconds from the first frame on.
+        moves: (n,) :func:`motion_beats` of the variant.
+        length: frames of the motion.
+        beats: (m,) seconds from the first frame on.
         fps: frames a second of the motion; the variant's own when left out.
         variant: whose score.
-        seed_frames: frames at the start that the dance was given, not generated (120 for FACT): no
-            beat in them counts.
 
     Returns:
         A score in [0, 1]; NaN when no music beat counts, where published code stops.
-
-    Raises:
-        MotionError: wrong shape, fewer than 21 frames, or NaN.
     """
-    moves = motion_beats(positions, variant)
-    return alignment(moves, len(positions), beats, fps, variant, seed_frames)
-
-
-def alignment(
-    moves: Frames,
-    length: int,
-    beats: Times,
-    fps: float | None = None,
-    variant: Variant = "fact",
-    seed_frames: int = 0,
-) -> float:
-    """:func:`beat_alignment_score` of known :func:`motion_beats` of a motion of ``length`` frames.
-
-    For one dance to many pieces of music.
-    """
-    moves = moves[moves >= seed_frames]
     end = {"fact": length, "bailando": length - 1, "edge30": np.inf}[variant]
-    frames = np.unique(np.round(_seconds(beats) * (fps or ALIGNMENT_FPS[variant])))
-    frames = frames[(frames >= seed_frames) & (frames < end)]
+    frames = np.unique(np.round(beats * (fps or ALIGNMENT_FPS[variant])))
+    frames = frames[(frames >= 0) & (frames < end)]
     if not len(frames):
         return float("nan")
     if not len(moves):
@@ -152,54 +121,25 @@ def alignment(
     return float(np.exp(-(gaps**2) / (2 * SIGMA**2)).mean())
 
 
-def beat_coverage(positions: Positions, beats: Times, fps: float = 60.0) -> float:
+def beat_coverage(moves: Frames, length: int, beats: Floats, fps: float = 60.0) -> float:
     """Motion beats for each music beat within the motion; near that of real dances is best.
 
-    |M| / |B| with the :func:`motion_beats` of ``fact``. Source: Lee et al., "Dancing to Music",
-    2019, with other motion beats. Its fault: it counts and does not compare times, and may pass 1.
-
-    Args:
-        positions: (T, 24, 3) metres, any axis up, SMPL order.
-        beats: (n,) seconds from the first frame on.
-        fps: frames a second; the minima are those of 60.
-
-    Returns:
-        0 or more; NaN without a music beat within the motion.
-
-    Raises:
-        MotionError: wrong shape, fewer than 21 frames, or NaN.
+    |M| / |B| with the :func:`motion_beats` of ``fact``, whose minima are those of 60 frames a
+    second; NaN without a music beat. Source: Lee et al., "Dancing to Music", 2019, with other
+    motion beats. Its fault: it counts and does not compare times, and may pass 1. Arguments as for
+    :func:`beat_alignment_score`.
     """
-    return coverage(motion_beats(positions), len(positions), beats, fps)
-
-
-def coverage(moves: Frames, length: int, beats: Times, fps: float = 60.0) -> float:
-    """:func:`beat_coverage` of known :func:`motion_beats` of a motion of ``length`` frames."""
     within = _within(beats, length / fps)
     return len(moves) / len(within) if len(within) else float("nan")
 
 
-def beat_hit_rate(positions: Positions, beats: Times, fps: float = 60.0) -> float:
+def beat_hit_rate(moves: Frames, length: int, beats: Floats, fps: float = 60.0) -> float:
     """Share of the motion beats with a music beat within ``HIT`` seconds; higher is nearer.
 
-    Source: Lee et al., "Dancing to Music", 2019, with the :func:`motion_beats` of ``fact``. The
-    paper does not state its tolerance; here it is that of the F-measure of beat tracking.
-
-    Args:
-        positions: (T, 24, 3) metres, any axis up, SMPL order.
-        beats: (n,) seconds from the first frame on.
-        fps: frames a second; the minima are those of 60.
-
-    Returns:
-        In [0, 1], 0 without motion beats; NaN without a music beat within the motion.
-
-    Raises:
-        MotionError: wrong shape, fewer than 21 frames, or NaN.
+    0 without motion beats; NaN without a music beat. Source: Lee et al., "Dancing to Music", 2019,
+    with the :func:`motion_beats` of ``fact``. The paper does not state its tolerance; here it is
+    that of the F-measure of beat tracking. Arguments as for :func:`beat_alignment_score`.
     """
-    return hit_rate(motion_beats(positions), len(positions), beats, fps)
-
-
-def hit_rate(moves: Frames, length: int, beats: Times, fps: float = 60.0) -> float:
-    """:func:`beat_hit_rate` of known :func:`motion_beats` of a motion of ``length`` frames."""
     within = _within(beats, length / fps)
     if not len(within):
         return float("nan")
@@ -281,30 +221,22 @@ def sensitivity(scores: PairScores, groups: Sequence[object]) -> tuple[Floats, F
     Returns:
         (n,) sensitivity and (n,) chance; NaN for music without a beat and with one group alone.
     """
-    names = {name: number for number, name in enumerate(dict.fromkeys(groups))}
-    of = np.array([names[name] for name in groups])
+    names = list(dict.fromkeys(groups))
+    of = np.array([names.index(group) for group in groups])
     difference = scores.own - scores.other
 
     def of_others(values: Floats) -> Floats:
-        """(n, groups) means of (n, n) over the columns of each other group."""
-        means = np.array(
-            [
-                [
-                    mean_defined(row[of == group]) if group != mine else np.nan
-                    for group in range(len(names))
-                ]
-                for row, mine in zip(values, of, strict=True)
-            ]
-        )
-        return means
+        """(n,) means of (n, n) over the other groups, of the means over their columns."""
+        means = []
+        for row, mine in zip(values, of, strict=True):
+            others = [number for number in range(len(names)) if number != mine]
+            by_group = [mean_defined(row[of == number]) for number in others]
+            means.append(mean_defined(np.array(by_group)))
+        return np.array(means)
 
-    def mean_rows(values: Floats) -> Floats:
-        return np.array([mean_defined(row) for row in values])
-
-    chance = mean_rows(of_others(scores.other))
-    level = mean_rows(of_others(scores.other.T))  # of the music, for dances of other groups
-    easier = level - mean_rows(of_others(np.broadcast_to(level, difference.shape)))
-    return mean_rows(of_others(difference)) - easier, chance
+    level = of_others(scores.other.T)  # of the music, for dances of other groups
+    easier = level - of_others(np.broadcast_to(level, difference.shape))
+    return of_others(difference) - easier, of_others(scores.other)
 
 
 def chance_floor(
@@ -339,12 +271,6 @@ def chance_floor(
     return Interval(mean_defined(np.array(means)), float(low), float(high))
 
 
-def mean_defined(values: Floats) -> float:
-    """Mean of what is defined; NaN where nothing is."""
-    defined = values[np.isfinite(values)]
-    return float(defined.mean()) if len(defined) else float("nan")
-
-
 def _gaps(places: NDArray[Any], others: NDArray[Any]) -> Floats:
     """(n,) distances of places (n,) to the nearest of others, which increase."""
     around = np.concatenate([[-np.inf], others, [np.inf]])
@@ -353,10 +279,5 @@ def _gaps(places: NDArray[Any], others: NDArray[Any]) -> Floats:
     return gaps
 
 
-def _seconds(beats: Times) -> Floats:
-    return np.asarray(beats.detach().cpu() if isinstance(beats, Tensor) else beats, np.float64)
-
-
-def _within(beats: Times, end: float) -> Floats:
-    times = np.sort(_seconds(beats))
-    return times[(times >= 0) & (times < end)]
+def _within(beats: Floats, end: float) -> Floats:
+    return np.sort(beats[(beats >= 0) & (beats < end)])

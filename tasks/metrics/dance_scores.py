@@ -20,14 +20,13 @@ from motionbeat.tasks.metrics.dance_alignment import (
     Music,
     PairScores,
     Variant,
-    alignment,
-    coverage,
-    hit_rate,
+    beat_alignment_score,
+    beat_coverage,
+    beat_hit_rate,
     motion_beats,
     pair_scores,
 )
 from motionbeat.tasks.metrics.dance_features import (
-    Floats,
     Positions,
     geometric_features,
     kinetic_features,
@@ -42,6 +41,7 @@ from motionbeat.tasks.metrics.dance_physics import (
     penetration,
     physical_foot_contact,
 )
+from motionbeat.tasks.metrics.per_track import Floats
 
 Better = Literal["higher", "lower", "as real"]
 
@@ -83,12 +83,12 @@ class BeatScore:
 BEAT_SCORES: dict[str, BeatScore] = {
     **{
         f"BAS {variant}": BeatScore(
-            "higher", fps, SIGMA / fps, variant, partial(alignment, variant=variant)
+            "higher", fps, SIGMA / fps, variant, partial(beat_alignment_score, variant=variant)
         )
         for variant, fps in ALIGNMENT_FPS.items()
     },
-    "beat coverage": BeatScore("as real", 60.0, float("nan"), "fact", coverage),
-    "beat hit rate": BeatScore("higher", 60.0, HIT, "fact", hit_rate),
+    "beat coverage": BeatScore("as real", 60.0, float("nan"), "fact", beat_coverage),
+    "beat hit rate": BeatScore("higher", 60.0, HIT, "fact", beat_hit_rate),
 }
 """By name."""
 
