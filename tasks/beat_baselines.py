@@ -36,7 +36,7 @@ class Chance(Baseline):
         period = 60 / self.tempo
         beats = np.arange(rng.random() * period, track.duration, period)
         estimate = BeatEstimate(beats, beats[rng.integers(4) :: 4], self.tempo)
-        return BeatPrediction(estimate, estimate)
+        return BeatPrediction(*estimate, dbn=estimate)
 
 
 class Oracle(Baseline):
@@ -77,4 +77,4 @@ class Madmom(Baseline):
         downbeat = madmom("features.downbeats").RNNDownBeatProcessor()(signal)
         activations = np.stack([downbeat.sum(axis=1), downbeat[:, 1]], axis=1)
         estimate = decode_dbn(activations, 100.0)
-        return BeatPrediction(estimate, estimate)
+        return BeatPrediction(*estimate, dbn=estimate)

@@ -23,12 +23,7 @@ from motionbeat.tasks.contract import Baseline, Recipe
 from motionbeat.tasks.cutting import Outputs, Tensors
 from motionbeat.tasks.diffusion import PATCH, TIMESTEPS, Denoiser, add_noise, sample
 from motionbeat.tasks.heads import Head
-from motionbeat.tasks.metrics.dance_alignment import (
-    ALIGNMENT_FPS,
-    SIGMA,
-    Music,
-    sensitivity,
-)
+from motionbeat.tasks.metrics.dance_alignment import Music, sensitivity
 from motionbeat.tasks.metrics.dance_distances import diversity, frechet_distance, normalise
 from motionbeat.tasks.metrics.dance_physics import PFC_FPS
 from motionbeat.tasks.metrics.dance_scores import (
@@ -68,12 +63,7 @@ T = TypeVar("T")
 class DanceHead(Head):
     """A linear projection of the features, and a diffusion decoder that is conditioned on it.
 
-    Args:
-        layers: hidden layers of the encoder.
-        width: features a layer.
-        seed: of initialisation, noise and dropped conditions.
-        mean: (``WIDTH``,) of the rows of the training dances.
-        std: (``WIDTH``,) of them.
+    Rows are standardised by the mean and deviation (``WIDTH``,) of the training dances.
     """
 
     mean: Tensor
@@ -116,15 +106,13 @@ class DanceHead(Head):
 class DanceGeneration(Task):
     """Dances to the test pieces, beside chance and beside the real dances.
 
-    The head is the same for every encoder: a projection of its features to 64 numbers a frame and a
-    diffusion decoder conditioned on them. A dance is scored with the beats of its own music, those
-    annotated or else estimated, and with those of every other piece of the split, which is chance;
-    each pair from 0 to where the shorter of both ends. Music without a beat has no beat scores and
-    is no chance for others. Whether a dance follows its music at all says its sensitivity
-    (:func:`motionbeat.tasks.metrics.dance_alignment.sensitivity`). Features are compared in clips
-    of 5 s with those of the real dances to the test pieces; distance and diversity belong to the
-    whole split and have no interval. Of the features only those that vary among the real clips are
-    compared.
+    A dance is scored with the beats of its own music, those annotated or else estimated, and with
+    those of every other piece of the split, which is chance; each pair from 0 to where the shorter
+    of both ends. Music without a beat has no beat scores and is no chance for others. Whether a
+    dance follows its music at all says its
+    :func:`~motionbeat.tasks.metrics.dance_alignment.sensitivity`. Features are compared in clips of
+    5 s with those of the real dances to the test pieces, as far as they vary among these; distance
+    and diversity belong to the whole split and have no interval.
     """
 
     name = "dance"
@@ -150,7 +138,7 @@ class DanceGeneration(Task):
     corpus_level = frozenset({"p", "fid_k", "fid_g", "div_k", "div_g", "clips"})
     conditions: ClassVar = {
         "fps": FEATURES_FPS,
-        "sigma_seconds": SIGMA / ALIGNMENT_FPS["fact"],
+        "sigma_seconds": BEAT_SCORES["BAS fact"].sigma,
         "physical_fps": PFC_FPS,
         "clip_seconds": CLIP,
         "stride_seconds": CLIP,

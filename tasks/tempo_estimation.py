@@ -38,7 +38,7 @@ class TempoEstimation(BeatTracking):
         bpm = track.get(Tempo).bpm
         return {
             f"{prefix}{name}": value
-            for prefix, estimate in zip(("", "dbn_"), prediction, strict=True)
+            for prefix, estimate in (("", prediction), ("dbn_", prediction.dbn))
             for name, value in tempo_scores(bpm, estimate.tempo).items()
         }
 

@@ -149,8 +149,8 @@ class ToyEmotion(EmotionRegression):
     mode = "min"
 
     def validation_result(self, values, tracks):
-        pairs = [(row[f"true_{n}"], row[f"predicted_{n}"]) for row in values for n in self.numbers]
-        return float(np.mean([(true - predicted) ** 2 for true, predicted in pairs]))
+        pairs = zip(values, tracks, strict=True)
+        return float(np.mean([(one.values - self.target(t, one.names)) ** 2 for one, t in pairs]))
 
 
 class FoldedTones(Tones):

@@ -98,7 +98,8 @@ def beat_alignment_score(
     Faults of the published code, all kept: σ is fixed in frames; what is measured by ``fact`` does
     not fall when most music beats have no motion beat, and ``bailando`` rises with every further
     minimum, jitter included; motion without minima scores 0; its speed is half a frame early.
-    Music-blind motion scores about 0.22 by ``fact`` and 0.44 by ``edge30``.
+    Music-blind motion scores about 0.22 by ``fact`` and 0.44 by ``edge30``. Where a dance begins
+    with frames that were given (120 for FACT), leave out the moves and beats in them.
 
     Args:
         moves: (n,) :func:`motion_beats` of the variant.

@@ -108,7 +108,7 @@ def test_what_was_kept_serves_another_test_split(probing, clicks, trained):
     [one] = other.run([0.01], [0]).predictions
     assert len(trained) == 1
     assert len(three), len(one) == (3, 1)
-    np.testing.assert_array_equal(three[0].peaks.beats, one[0].peaks.beats)
+    np.testing.assert_array_equal(three[0].beats, one[0].beats)
 
 
 def test_nothing_is_kept_of_a_training_that_failed(probing, monkeypatch):
