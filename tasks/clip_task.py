@@ -1,8 +1,7 @@
 """Whole clips: one class, several classes, or numbers; tasks differ in annotation and name alone.
 
-Frozen features are averaged over segments of about ten seconds. A head learns from segments, and a
-track is predicted by the mean over all of its segments. Every task has one vector of targets a
-track, which the heads, the nearest neighbours and the baseline share.
+A head learns from features averaged over segments of about ten seconds, and a track is predicted by
+the mean over its segments. Heads, nearest neighbours and the baseline share a track's targets.
 """
 
 from abc import abstractmethod
@@ -41,11 +40,7 @@ class ClipPrediction(NamedTuple):
 
 
 class Prior(Baseline):
-    """Chance: draws a class as often as it stands in the training split, or gives its means.
-
-    Args:
-        task: what is predicted.
-    """
+    """Chance: draws a class as often as it stands in the training split, or gives its means."""
 
     name = "chance"
     kind = "baseline"
@@ -148,7 +143,7 @@ class SingleLabelTask(ClipTask):
     """One class out of many.
 
     The per-track scores are the names of the track's class (``true``) and of the class with the
-    largest probability (``predicted``). Accuracy, and the mean over the classes of the F1 score.
+    largest probability (``predicted``).
     """
 
     primary = "accuracy"
@@ -201,11 +196,7 @@ class MultiLabelTask(ClipTask):
     """Any number of classes out of many.
 
     The per-track scores are, for each class, its probability (``score/...``) and whether it holds
-    (``true/...``, NaN where nobody knows). Area under the ROC curve and average precision of each
-    class over the tracks, and their means over the classes. A class without a positive or without a
-    negative has neither; it is left out of the means, and ``classes`` says how many are in them.
-    Where there are folds, both metrics are those of each fold, averaged: probabilities of heads
-    that were trained on different tracks do not compare.
+    (``true/...``, NaN where nobody knows).
     """
 
     primary = "roc_auc"
@@ -263,8 +254,7 @@ class MultiLabelTask(ClipTask):
 class RegressionTask(ClipTask):
     """Numbers, such as a point on the plane of emotions: attributes of the annotation.
 
-    The per-track scores are each number as it is (``true_...``) and as predicted. R², Pearson's and
-    the concordance correlation of each number over the tracks; ``r2`` is the mean of the R².
+    The per-track scores are each number as it is (``true_...``) and as ``predicted_...``.
     """
 
     numbers: ClassVar[tuple[str, ...]]

@@ -273,11 +273,6 @@ class DanceGeneration(Task):
         return Body(np.array(self.learned["bones"])).motion(rows)
 
     @classmethod
-    def score(cls, prediction: Motion, track: Track) -> Scores:
-        """Scores of a dance without other music beside it."""
-        return cls.score_all([prediction], [track])[0]
-
-    @classmethod
     def score_all(cls, predictions: Sequence[Motion], tracks: Sequence[Track]) -> list[Scores]:
         """Score dances one by one, beside all the music of the split, and as a set."""
         songs = [music_of(track) for track in tracks]

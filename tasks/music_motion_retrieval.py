@@ -67,51 +67,21 @@ class ClipEmbeddings(NamedTuple):
     period: float
 
 
-class TowerHead(Head):
-    """A projection of the features, and a small tower for the motion beside it.
-
-    Args:
-        layers: hidden layers of the encoder.
-        width: features a layer.
-        motion: features of a step of motion.
-        seed: of initialisation.
-    """
-
-    def __init__(self, layers: int, width: int, motion: int, seed: int) -> None:
-        super().__init__(layers, width, CLIP_WIDTH + TIME_WIDTH, False, seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.tower = nn.Sequential(
-                nn.Conv1d(motion, _CHANNELS, _KERNEL, padding="same"),
-                nn.GELU(),
-                nn.Conv1d(_CHANNELS, _CHANNELS, _KERNEL, padding="same"),
-                nn.GELU(),
-                nn.Conv1d(_CHANNELS, CLIP_WIDTH + TIME_WIDTH, 1),
-            )
-
-    def encode_motion(self, motion: Tensor) -> Tensor:
-        """States (B, T, channels) of motion (B, T, features)."""
-        states: Tensor = self.tower(motion.mT).mT
-        return states
-
-
 class MusicMotionRetrieval(Task):
     """Music to motion and motion to music, among all whole clips of 5 s of the test split.
 
-    For every encoder the same is trained, by contrast: a projection of its frozen features and a
-    motion tower. An embedding has two parts of equal weight, the clip embedding (mean over the
-    clip) and the time embedding (step by step, less the mean), so that the cosine of two embeddings
-    is the mean of two cosines. A negative beside the batch is the dance itself, begun a beat
-    earlier and later.
+    A projection of frozen features and a motion tower are trained by contrast. An embedding has two
+    parts of equal weight, the clip embedding (mean over the clip) and the time embedding (step by
+    step, less the mean), so that the cosine of two embeddings is the mean of two cosines. A
+    negative beside the batch is the dance itself, begun a beat earlier and later.
 
-    The per-track scores are means over a track's clips: hits among the nearest 1, 5 and 10 and the
-    reciprocal rank of the clip's own moment (``m2d`` from music to dance, ``d2m`` back), the same
-    for any clip of its group (``_song``; several dancers may dance to one song), the rank, and
-    rhythm discrimination: whether the true dance is nearer than itself a beat off (``shift``) and
-    than clips of the dances to other pieces of the same tempo, within 4 % (``impostor``; undefined
-    where there is none). With one right answer a clip the reciprocal rank is the average precision,
-    and its mean the mAP. ``median_rank`` is that of all clips of the split, and ``pool`` the number
-    of candidates; chance is K / pool, and 1/2 for discrimination.
+    The per-track scores are means over a track's clips: hits among the nearest 1, 5 and 10, rank
+    and reciprocal rank of the clip's own moment (``m2d`` from music to dance, ``d2m`` back) and of
+    any clip of its group (``_song``; several dancers may dance to one song), and the
+    :func:`~motionbeat.discrimination.rhythm_discrimination`. With one right answer a clip the
+    reciprocal rank is the average precision, and its mean the mAP. ``median_rank`` is that of all
+    clips of the split, and ``pool`` the number of candidates; chance is K / pool, and 1/2 for
+    discrimination.
     """
 
     name = "retrieval"
@@ -147,9 +117,20 @@ class MusicMotionRetrieval(Task):
     )
     motion_width: ClassVar[int] = FEATURES
 
-    def configure_head(self, layers: int, width: int) -> TowerHead:
-        """A linear projection and a motion tower."""
-        return TowerHead(layers, width, self.motion_width, self.seed)
+    def configure_head(self, layers: int, width: int) -> Head:
+        """A linear projection of the features, and a small tower for the motion beside it."""
+        states = CLIP_WIDTH + TIME_WIDTH
+        head = Head(layers, width, states, False, self.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            head.tower = nn.Sequential(
+                nn.Conv1d(self.motion_width, _CHANNELS, _KERNEL, padding="same"),
+                nn.GELU(),
+                nn.Conv1d(_CHANNELS, _CHANNELS, _KERNEL, padding="same"),
+                nn.GELU(),
+                nn.Conv1d(_CHANNELS, states, 1),
+            )
+        return head
 
     def track_targets(self, track: Track, steps: int) -> Tensors:
         """Nothing: what belongs together stands together."""
@@ -186,7 +167,7 @@ class MusicMotionRetrieval(Task):
     def respond(self, mixed: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
         """States of music and of the three dances beside each other, (B, T, channels)."""
         head = self.trained_head
-        motions = [head.encode_motion(inputs[name]) for name in ("motion", "earlier", "later")]
+        motions = [head.tower(inputs[name].mT).mT for name in ("motion", "earlier", "later")]
         return torch.cat([head(mixed), *motions], dim=-1)
 
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
@@ -220,11 +201,6 @@ class MusicMotionRetrieval(Task):
         return ClipEmbeddings(*parts, period=estimated_period(track.audio_path))
 
     @classmethod
-    def score(cls, prediction: ClipEmbeddings, track: Track) -> Scores:
-        """Scores of a track whose clips are the only candidates."""
-        return cls.score_all([prediction], [track])[0]
-
-    @classmethod
     def score_all(
         cls, predictions: Sequence[ClipEmbeddings], tracks: Sequence[Track]
     ) -> list[Scores]:
@@ -232,7 +208,7 @@ class MusicMotionRetrieval(Task):
         owner = np.repeat(np.arange(len(tracks)), [len(one.music) for one in predictions])
         if not len(owner):  # the scores of some clip say what is undefined
             clip = np.ones((1, 1))
-            names = cls.score(ClipEmbeddings(clip, clip, clip, clip, 1.0), tracks[0])
+            [names] = cls.score_all([ClipEmbeddings(clip, clip, clip, clip, 1.0)], tracks[:1])
             return [dict.fromkeys(names, np.nan) for _ in tracks]
         music, motion, earlier, later = (
             np.concatenate(parts)

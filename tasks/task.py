@@ -25,12 +25,11 @@ ENCODER_LEARNING_RATE = 0.03
 
 
 class Task(Contract, LightningModule):
-    """A head on an encoder, and what it is asked.
+    """A head on an encoder.
 
-    A subclass states the class attributes and defines :meth:`configure_head`,
-    :meth:`track_targets`, :meth:`loss`, :meth:`validation_value`, :meth:`validation_result`,
-    :meth:`decode` and :meth:`score`. Annotations are read for targets and scores alone, never for
-    predictions.
+    A subclass states the class attributes of :class:`Contract` and defines :meth:`configure_head`,
+    :meth:`track_targets`, :meth:`loss`, :meth:`decode` and :meth:`score`. Annotations are read for
+    targets and scores alone, never for predictions.
 
     Args:
         encoder: a name that ``motionbeat list encoders`` shows, or an encoder.
@@ -76,8 +75,7 @@ class Task(Contract, LightningModule):
     def learn(self, tracks: Sequence[Track]) -> dict[str, Any]:
         """What the training split tells beside its features: class names, weights of a loss.
 
-        Returns:
-            Plain values and tensors by name, which checkpoints keep in ``learned``.
+        Plain values and tensors by name, which checkpoints keep in ``learned``.
         """
         return {}
 
@@ -103,13 +101,7 @@ class Task(Contract, LightningModule):
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
-        """Loss of outputs (B, T, ...), a scalar.
-
-        Args:
-            outputs: of :meth:`respond`.
-            targets: (B, T, ...) tensors of :meth:`track_targets`.
-            mask: (B, T) True where a step is real.
-        """
+        """Loss of outputs (B, T, ...), a scalar; ``mask`` (B, T) is True where a step is real."""
 
     @abstractmethod
     def decode(self, outputs: Outputs, track: Track) -> Any:
@@ -133,9 +125,8 @@ class Task(Contract, LightningModule):
             RuntimeError: neither was it trained nor was a checkpoint loaded.
         """
         if self.head is None:
-            raise RuntimeError(
-                f"{type(self).__name__} has no head yet; fit it or load a checkpoint"
-            )
+            name = type(self).__name__
+            raise RuntimeError(f"{name} has no head yet; fit it or load a checkpoint")
         return self.head
 
     def setup(self, stage: str) -> None:
@@ -154,11 +145,7 @@ class Task(Contract, LightningModule):
 
     def prepare(self, tracks: Sequence[Track]) -> None:
         """Learn from the training tracks and build the head."""
-        self.build(self.learn(tracks))
-
-    def build(self, learned: dict[str, Any]) -> None:
-        """Build the head from what was learned of the training tracks."""
-        self.learned = learned
+        self.learned = self.learn(tracks)
         self.head = self.configure_head(self.card.layers, self.card.width)
 
     def on_fit_start(self) -> None:
@@ -245,13 +232,12 @@ class Task(Contract, LightningModule):
         waveform = torch.from_numpy(resample(audio, rate, self.card.sample_rate))
         track = Track(path.stem, path, len(audio) / rate, path.stem)
         batch = collate([Example(track, 0.0, waveform)], self.card.sample_rate)
-        modes = {module: module.training for module in self.modules()}
-        self.eval()
+        head, training = self.trained_head, self.trained_head.training
+        head.eval()  # the encoder always is
         try:
             [prediction] = self.predict_step(batch.to(self.device), 0)
         finally:
-            for module, training in modes.items():
-                module.training = training
+            head.train(training)
         return prediction
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -288,17 +274,15 @@ class Task(Contract, LightningModule):
                 f"{self.card.name}, revision {self.card.revision}; give that encoder"
             )
         if self.head is None:
-            self.build(checkpoint["learned"])
+            self.learned = checkpoint["learned"]
+            self.head = self.configure_head(self.card.layers, self.card.width)
 
 
 def adam(module: LightningModule, groups: list[dict[str, Any]], one_cycle: bool) -> Any:
-    """Adam over parameter groups as Lightning wants it.
+    """Adam over parameter groups, as Lightning wants it.
 
-    Args:
-        module: what is trained.
-        groups: parameters with their learning rates.
-        one_cycle: let the learning rates rise for a while and fall to nothing (Smith and Topin,
-            "Super-convergence", 2019).
+    With ``one_cycle`` the learning rates rise for a while and fall to nothing (Smith and Topin,
+    "Super-convergence", 2019).
     """
     optimizer = torch.optim.Adam(groups, fused=True)
     if not one_cycle:

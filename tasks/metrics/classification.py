@@ -50,9 +50,9 @@ def confusion(true: Names, predicted: Names) -> pd.DataFrame:
 def summarise_multi_label(per_track: PerTrackScores, weights: Floats) -> Metrics:
     """ROC-AUC and average precision of each class, their means, and how many classes count.
 
-    A class NAME has per-track scores ``true/NAME`` and ``score/NAME``; one without a positive or
-    without a negative track counts in neither mean. Where tracks are of several folds (``fold``),
-    both are means over the folds, as scores of heads trained apart do not compare.
+    A class without a positive or without a negative track counts in neither mean. Where tracks are
+    of several folds (``fold``), both are means over the folds, as scores of heads trained apart do
+    not compare.
     """
     names = [key.removeprefix("true/") for key in per_track if key.startswith("true/")]
     fold = per_track[FOLD][0] if FOLD in per_track else np.zeros(weights.shape[1])

@@ -1,10 +1,8 @@
 """How a dance is aligned with the beats of its music, as published code computes it.
 
-Each variant has its own name. Positions are (T, 24, 3) in metres, in the joint order of
-:data:`motionbeat.motion.JOINTS` (SMPL); music is the times of its beats in seconds. Numbers of
-different papers can be compared only where variant, frame rate, length of the clips and number of
-clips are the same. A score says little without the score of the same dance beside other music
-(:func:`pair_scores`), which is chance.
+Numbers of different papers can be compared only where variant, frame rate, length of the clips and
+number of clips are the same. A score says little without the score of the same dance beside other
+music (:func:`pair_scores`), which is chance.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,12 +33,7 @@ ALIGNMENT_FPS: dict[Variant, float] = {"fact": 60.0, "bailando": 60.0, "edge30":
 
 
 class Music(NamedTuple):
-    """What is known of a piece of music that is danced to.
-
-    Attributes:
-        beats: (n,) seconds; empty for music without a beat, which gives no score.
-        duration: of the recording in seconds, whatever its last beat.
-    """
+    """Beats (n,) and duration of a recording in seconds; no beats give no score."""
 
     beats: Floats
     duration: float
@@ -60,11 +53,7 @@ def motion_beats(positions: Positions, variant: Variant = "fact") -> Frames:
     ``fact`` and ``edge30``: strict minima among the 10 frames before and after of the summed way of
     the joints from the frame before, Σ_j ‖p_j[t] − p_j[t−1]‖, 0 in the first frame; float32.
     ``bailando``: strict minima between neighbours of the mean way to the frame after, smoothed by a
-    Gaussian of 5 frames.
-
-    Args:
-        positions: (T, 24, 3) metres, any axis up, SMPL order.
-        variant: whose.
+    Gaussian of 5 frames. Positions are (T, 24, 3) in SMPL's order, any axis up.
 
     Raises:
         MotionError: wrong shape, fewer than 21 frames, or NaN.
@@ -84,22 +73,21 @@ def beat_alignment_score(
 
     With M the :func:`motion_beats`, B the frames nearest to the music's beats, and σ = 3 frames:
 
-    * ``fact``, FACT at 60 frames a second (σ = 0.05 s): the mean over m in M of
-      exp(−min_b (m − b)² / 2σ²); beats after the end of the motion do not count. Source: Li et al.,
-      "AI Choreographer", 2021; ``tools/calculate_beat_scores.py`` of google-research/mint;
-    * ``bailando``, Bailando at 60 frames a second (σ = 0.05 s): the mean over b in B of
-      exp(−min_m (m − b)² / 2σ²); beats after the last but one frame do not count. Source: Siyao et
-      al., "Bailando", 2022; ``utils/beat_align_score.py`` of lisiyao21/Bailando. LODGE runs it at
-      30 frames a second (σ = 0.1 s);
-    * ``edge30``, FACT's code with its settings in frames left as they are at 30 frames a second
-      (σ = 0.1 s, minima among 21 frames or 0.7 s); beats after the end of the motion count. Source:
-      ``eval/calculate_beat_scores.py`` of Luke-Luo1/POPDG; EDGE has published no code of its own.
+    * ``fact``, at 60 frames a second (σ = 0.05 s): the mean over m in M of exp(−min_b (m − b)² /
+      2σ²); beats after the end of the motion do not count. Source: Li et al., "AI Choreographer",
+      2021; ``tools/calculate_beat_scores.py`` of google-research/mint;
+    * ``bailando``, at 60 frames a second (LODGE: 30): the mean over b in B of exp(−min_m (m − b)² /
+      2σ²); beats after the last but one frame do not count. Source: Siyao et al., "Bailando", 2022;
+      ``utils/beat_align_score.py`` of lisiyao21/Bailando;
+    * ``edge30``, FACT's code with its settings in frames at 30 frames a second (σ = 0.1 s); beats
+      after the end of the motion count. Source: ``eval/calculate_beat_scores.py`` of
+      Luke-Luo1/POPDG; EDGE has published no code of its own.
 
-    Faults of the published code, all kept: σ is fixed in frames; what is measured by ``fact`` does
-    not fall when most music beats have no motion beat, and ``bailando`` rises with every further
-    minimum, jitter included; motion without minima scores 0; its speed is half a frame early.
-    Music-blind motion scores about 0.22 by ``fact`` and 0.44 by ``edge30``. Where a dance begins
-    with frames that were given (120 for FACT), leave out the moves and beats in them.
+    Faults of the published code, all kept: σ is fixed in frames; ``fact`` does not fall when most
+    music beats have no motion beat, and ``bailando`` rises with every further minimum, jitter
+    included; motion without minima scores 0; its speed is half a frame early. Music-blind motion
+    scores about 0.22 by ``fact`` and 0.44 by ``edge30``. Where a dance begins with frames that were
+    given (120 for FACT), leave out the moves and beats in them.
 
     Args:
         moves: (n,) :func:`motion_beats` of the variant.
@@ -125,10 +113,9 @@ def beat_alignment_score(
 def beat_coverage(moves: Frames, length: int, beats: Floats, fps: float = 60.0) -> float:
     """Motion beats for each music beat within the motion; near that of real dances is best.
 
-    |M| / |B| with the :func:`motion_beats` of ``fact``, whose minima are those of 60 frames a
-    second; NaN without a music beat. Source: Lee et al., "Dancing to Music", 2019, with other
-    motion beats. Its fault: it counts and does not compare times, and may pass 1. Arguments as for
-    :func:`beat_alignment_score`.
+    |M| / |B| with the :func:`motion_beats` of ``fact``; NaN without a music beat. It counts and
+    does not compare times, and may pass 1. Source: Lee et al., "Dancing to Music", 2019, with other
+    motion beats. Arguments as for :func:`beat_alignment_score`.
     """
     within = _within(beats, length / fps)
     return len(moves) / len(within) if len(within) else float("nan")
@@ -138,8 +125,7 @@ def beat_hit_rate(moves: Frames, length: int, beats: Floats, fps: float = 60.0) 
     """Share of the motion beats with a music beat within ``HIT`` seconds; higher is nearer.
 
     0 without motion beats; NaN without a music beat. Source: Lee et al., "Dancing to Music", 2019,
-    with the :func:`motion_beats` of ``fact``. The paper does not state its tolerance; here it is
-    that of the F-measure of beat tracking. Arguments as for :func:`beat_alignment_score`.
+    which does not state its tolerance. Arguments as for :func:`beat_alignment_score`.
     """
     within = _within(beats, length / fps)
     if not len(within):
@@ -175,7 +161,7 @@ def pair_scores(
 
     Where a piece is shorter than the dance, every motion beat after its end would be a miss, and
     other music would look worse than it is. So a pair is scored from 0 to the end of the shortest
-    of the dance, its own music and the other piece.
+    of the dance, its own music and the other piece; NaN where a piece has no beat in the span.
 
     Args:
         score: of motion beats, length of the motion in frames, and beats in seconds.
@@ -184,9 +170,6 @@ def pair_scores(
         lengths: of the dances in frames.
         songs: the music.
         own: number of the piece each dance belongs to.
-
-    Returns:
-        The scores; NaN where a piece has no beat in the span.
     """
 
     def on_span(dance: int, song: Music, span: float) -> float:
@@ -210,10 +193,10 @@ def sensitivity(scores: PairScores, groups: Sequence[object]) -> tuple[Floats, F
     """How much nearer dances are to their own music than chance, and what chance is.
 
     A dance is compared with the pieces of other groups alone, each group counting the same. Chance
-    is its mean score with them. The first result is the mean of ``own`` − ``other`` over them, less
-    the amount by which its music is easier for dances that belong to other groups than the other
-    pieces are. That amount has mean 0 over groups; without it fast music would spread the
-    differences of dances that hear nothing, and a t test would miss small effects.
+    is its mean score with them. Sensitivity is the mean of ``own`` − ``other`` over them, less the
+    amount by which its music is easier for dances of other groups than the other pieces are. That
+    amount has mean 0 over groups; without it fast music would spread the differences of dances that
+    hear nothing, and a t test would miss small effects.
 
     Args:
         scores: of n dances and the n pieces they belong to, in one order.
@@ -245,18 +228,15 @@ def chance_floor(
 ) -> Interval:
     """What the same dances score with the music of others: chance, and where its means lie.
 
-    Each permutation sends every song to another one, so that no dance keeps its own music and
-    dances to one song keep one song together.
+    The mean over permutations of the mean over dances; NaN with one song alone. Each permutation
+    sends every song to another one, so that no dance keeps its own music and dances to one song
+    keep one song together.
 
     Args:
-        scores: (dances, songs) the score of each dance with the beats of each song on the span that
-            both last (:func:`pair_scores`); NaN where the song has none.
+        scores: (dances, songs) ``other`` of :func:`pair_scores`.
         own: (dances,) the song each dance belongs to.
         permutations: how many.
         seed: of the permutations.
-
-    Returns:
-        Mean over permutations of the mean over dances, with its interval; NaN with one song alone.
     """
     songs = scores.shape[1]
     if songs < 2:

@@ -17,11 +17,8 @@ from motionbeat.tasks.metrics.per_track import Floats
 Holds = NDArray[np.bool_]
 Positions = NDArray[np.floating[Any]]
 
-UP = 1
-"""The vertical axis, y."""
-
-FLAT = [0, 2]
-"""The horizontal axes, x and z."""
+UP, FLAT = 1, [0, 2]
+"""The vertical axis, y, and the horizontal ones, x and z."""
 
 PUBLISHED_FPS = 60.0
 """Frames a second that the published kinetic features take every motion to have."""
@@ -67,19 +64,15 @@ def kinetic_features(
     ``clustering/features`` and, with SMPL joints, in ``aist_plusplus/features/kinetic.py`` of
     google/aistplusplus_api (also in Bailando, POPDG and LODGE).
 
-    Faults of the published code, all kept in ``legacy``:
-
-    * a misplaced bracket, p[k] − p[k−1] / Δt for (p[k] − p[k−1]) / Δt in the acceleration, which
-      then is about 3540 ‖p‖ and says where the dancer is. It changes with the origin: Bailando
-      therefore subtracts the pelvis of the first frame from all joints before, FACT does not;
-    * Δt is 1/60 s whatever the frame rate;
-    * LODGE leaves out the last two joints (features 0 to 65).
+    Faults of the published code, all kept in ``legacy``: a misplaced bracket, p[k] − p[k−1] / Δt
+    for (p[k] − p[k−1]) / Δt in the acceleration, which then is about 3540 ‖p‖ and says where the
+    dancer is (Bailando therefore subtracts the pelvis of the first frame before, FACT does not); Δt
+    is 1/60 s whatever the frame rate. LODGE leaves out the last two joints (features 0 to 65).
 
     Args:
         positions: of 5 frames or more.
         fps: frames a second; ``legacy`` does not look at it.
-        variant: ``fixed`` has the bracket in its place; it agrees with the published code in which
-            the bracket is moved, at 60 frames a second.
+        variant: ``fixed`` has the bracket in its place.
 
     Returns:
         (72,) three features of joint 0, three of joint 1, and so on.
@@ -114,7 +107,7 @@ def _windowed(values: Floats, count: int) -> Floats:
 
 
 def geometric_features(positions: Positions) -> Floats:
-    """Shares of the frames, from the second on, in which the body does each of 32 things.
+    """(32,) shares of the frames, from the second on, in which the body does certain things.
 
     Source: Müller, Röder and Clausen, "Efficient content-based retrieval of motion capture data",
     2005; features and thresholds as in fairmotion's ``clustering`` and, with SMPL joints, in
@@ -135,9 +128,6 @@ def geometric_features(positions: Positions) -> Floats:
 
     Args:
         positions: of 2 frames or more; published numbers are at 60 frames a second.
-
-    Returns:
-        (32,) in [0, 1].
 
     Raises:
         MotionError: wrong shape, fewer frames, or NaN.
