@@ -307,9 +307,8 @@ class DanceGeneration(Task):
         by_track = np.array([mean_defined(seeds) for seeds in per_track[primary].T])
         by_group = np.array([mean_defined(by_track[groups == g]) for g in np.unique(groups)])
         defined = by_group[np.isfinite(by_group)]
-        p = np.nan
-        if len(defined) > 1:
-            p = ttest_1samp(defined, 0, alternative="greater").pvalue
+        test = ttest_1samp(defined, 0, alternative="greater") if len(defined) > 1 else None
+        p = np.nan if test is None else float(test.pvalue)
         return means | {"p": np.full(means[primary].shape, p)}
 
     @classmethod

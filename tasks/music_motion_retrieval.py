@@ -198,7 +198,7 @@ class MusicMotionRetrieval(Task):
         whole = torch.from_numpy(_fitted(outputs, clips * _CLIP_STEPS))
         cut = whole.reshape(clips, _CLIP_STEPS, whole.shape[1])
         parts = [_embedding(part).double().numpy() for part in cut.chunk(4, dim=-1)]
-        return ClipEmbeddings(*parts, period=estimated_period(track.audio_path))
+        return _of_track(track, parts)
 
     @classmethod
     def score_all(
@@ -293,7 +293,7 @@ class Strangers(Baseline):
         rng = np.random.default_rng([seed, *track.id.encode()])
         parts = [rng.standard_normal((len(_starts(track)), CLIP_WIDTH)) for _ in range(4)]
         unit = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
-        return ClipEmbeddings(*unit, period=estimated_period(track.audio_path))
+        return _of_track(track, unit)
 
 
 class Towers(Baseline):
@@ -317,7 +317,7 @@ class Towers(Baseline):
         """Embeddings of the whole clips of a track; of no clip where it has none."""
         period, starts = estimated_period(track.audio_path), _starts(track)
         if not len(starts):
-            return ClipEmbeddings(*[np.zeros((0, 1))] * 4, period=period)
+            return _of_track(track, [np.zeros((0, 1))] * 4)
         waveform = resample(*load_audio(track.audio_path), SAMPLE_RATE)
         motion = read_motion(track.get(MotionFile).path)
         heard = [
@@ -344,8 +344,7 @@ class Towers(Baseline):
             ),
             CLIP,
         )
-        parts = [part.double().numpy() for part in (music, *danced.chunk(3))]
-        return ClipEmbeddings(*parts, period=period)
+        return _of_track(track, [part.double().numpy() for part in (music, *danced.chunk(3))])
 
 
 class UntrainedTowers(Towers):
@@ -359,6 +358,11 @@ class UntrainedTowers(Towers):
     def model(self) -> MotionBeat:
         """The model that training begins with."""
         return untrained()
+
+
+def _of_track(track: Track, parts: Sequence[Floats]) -> ClipEmbeddings:
+    music, motion, earlier, later = parts
+    return ClipEmbeddings(music, motion, earlier, later, estimated_period(track.audio_path))
 
 
 @cache
