@@ -63,18 +63,17 @@ class Ensemble(LightningModule):
         self.trainer.fit_loop.setup_data()
         loader = self.trainer.train_dataloader
         assert loader is not None
-        first.gather_statistics(loader)
+        first.front_end.gather_statistics(loader)
         for task in others:
-            task.feature_mean.copy_(first.feature_mean)
-            task.feature_std.copy_(first.feature_std)
+            task.front_end.load_state_dict(first.front_end.state_dict())
 
     def respond(self, batch: Batch, members: Sequence[int]) -> tuple[list[Tensor], Tensor]:
         """Outputs of some members for a batch, and where they are real."""
         first = self.tasks[0]
-        features, mask = first.steps(batch)
+        features, mask = first.front_end(batch)
         chosen = [self.tasks[index] for index in members]
         weights = torch.stack([task.trained_head.layer_weights for task in chosen])
-        mixed = mix_layers(first.standardised(features), weights)
+        mixed = mix_layers(features, weights)
         inputs = first.inputs(batch, mask.shape[1])
         return [task.respond(one, inputs) for task, one in zip(chosen, mixed, strict=True)], mask
 

@@ -44,7 +44,9 @@ from motionbeat.encoder import Encoder
 from motionbeat.encoding import find_encoder
 from motionbeat.errors import MotionBeatError
 from motionbeat.tasks.adapters import EncoderMode, FineTuningError
-from motionbeat.tasks.task import FOLD, Baseline, Task, arrays
+from motionbeat.tasks.contract import Baseline
+from motionbeat.tasks.metrics.per_track import FOLD, arrays
+from motionbeat.tasks.task import Task
 from motionbeat.threads import one_thread
 
 CLEAN = "clean"

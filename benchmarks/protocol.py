@@ -144,13 +144,14 @@ class Probing:
         assert issubclass(self.task, ClipTask)
         task = self.task(self.encoder)
         train, test = self.data(self.train_data), self.data(self.test_data)
-        task.gather_statistics(train.train_dataloader())
+        task.front_end.gather_statistics(train.train_dataloader())
 
         def means(data: Loaders, split: Literal["train", "test"]) -> NDArray[np.floating]:
             clips = data.clips(data.tracks(split), whole=True)
             rows = [clips[index].values.float().mean(dim=0) for index in range(len(clips))]
             # Layers are axes of their own: a number of one says nothing of that of another.
-            return np.asarray(task.standardised(torch.stack(rows)).flatten(1).numpy(), np.float64)
+            features = task.front_end.standardise(torch.stack(rows)).flatten(1)
+            return np.asarray(features.numpy(), np.float64)
 
         return self.task.neighbours(
             means(train, "train"), train.tracks("train"), means(test, "test")

@@ -19,14 +19,15 @@ class FineTuningError(MotionBeatError):
 
 def adaptable(encoder: nn.Module) -> list[str]:
     """Names of the layers that get adapters: attention, linear and pointwise layers."""
+    inside_attention = nn.modules.linear.NonDynamicallyQuantizableLinear
     return [
         name
         for name, module in encoder.named_modules()
-        if (
+        if (isinstance(module, nn.Conv1d) and module.kernel_size == (1,))
+        or (
             isinstance(module, nn.Linear | nn.MultiheadAttention)
-            and not isinstance(module, nn.modules.linear.NonDynamicallyQuantizableLinear)
+            and not isinstance(module, inside_attention)
         )
-        or (isinstance(module, nn.Conv1d) and module.kernel_size == (1,))
     ]
 
 
@@ -45,7 +46,7 @@ def unfreeze(encoder: Encoder, mode: EncoderMode, seed: int = 0) -> Encoder:
         FineTuningError: it has no weights, or none that adapters fit.
     """
     name = encoder.card.name
-    if not any(True for _ in encoder.parameters()):
+    if not list(encoder.parameters()):
         raise FineTuningError(f"encoder '{name}' has no weights to fine-tune; leave --mode out")
     encoder.float().eval().requires_grad_(mode == "full")
     if mode == "lora":

@@ -6,6 +6,7 @@ import numpy as np
 
 from motionbeat.audio import load_audio, resample
 from motionbeat.data_modules.base import Beats, Track
+from motionbeat.tasks.contract import Baseline
 from motionbeat.tasks.decoders import (
     BeatEstimate,
     BeatPrediction,
@@ -14,7 +15,6 @@ from motionbeat.tasks.decoders import (
     interval_tempo,
 )
 from motionbeat.tasks.madmom import madmom
-from motionbeat.tasks.task import Baseline
 
 ORACLE_RATE = 50.0
 MADMOM_SAMPLE_RATE = 44100
@@ -36,7 +36,7 @@ class Chance(Baseline):
         period = 60 / self.tempo
         beats = np.arange(rng.random() * period, track.duration, period)
         estimate = BeatEstimate(beats, beats[rng.integers(4) :: 4], self.tempo)
-        return BeatPrediction(estimate, estimate)
+        return BeatPrediction(*estimate, dbn=estimate)
 
 
 class Oracle(Baseline):
@@ -77,4 +77,4 @@ class Madmom(Baseline):
         downbeat = madmom("features.downbeats").RNNDownBeatProcessor()(signal)
         activations = np.stack([downbeat.sum(axis=1), downbeat[:, 1]], axis=1)
         estimate = decode_dbn(activations, 100.0)
-        return BeatPrediction(estimate, estimate)
+        return BeatPrediction(*estimate, dbn=estimate)

@@ -5,41 +5,33 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional
 
 from motionbeat.data_modules.base import Annotation, Beats, Tempo, Track
 from motionbeat.tasks.beat_baselines import Chance, Madmom, Oracle
-from motionbeat.tasks.decoders import Activations, BeatPrediction, decode, interval_tempo, peaks
+from motionbeat.tasks.contract import Baseline, Recipe
+from motionbeat.tasks.cutting import Outputs, Tensors
+from motionbeat.tasks.decoders import BeatPrediction, decode, interval_tempo, peaks
 from motionbeat.tasks.heads import Head
 from motionbeat.tasks.metrics.beat import beat_scores, f_measures, tempo_scores
-from motionbeat.tasks.task import Baseline, Outputs, Recipe, Scores, Task
+from motionbeat.tasks.metrics.per_track import Floats, Scores
+from motionbeat.tasks.task import Task
 
 TOLERANCE = 0.06
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 20))
 PADDED_LOGIT = -100.0
 
 
-class BeatHead(Head):
-    """A head with a beat and a downbeat logit, and the thresholds of its peak picker."""
-
-    thresholds: Tensor
-
-    def __init__(self, layers: int, width: int, hidden: bool, seed: int) -> None:
-        super().__init__(layers, width, 2, hidden, seed)
-        self.register_buffer("thresholds", torch.full((2,), 0.5))
-
-
-def widened(values: Tensor, reach: int) -> Tensor:
+def _widened(values: Tensor, reach: int) -> Tensor:
     """The largest value within ``reach`` frames on either side, (..., T, C)."""
     return functional.max_pool1d(values.mT, 2 * reach + 1, stride=1, padding=reach).mT
 
 
-def counted(targets: Tensor, reach: int) -> Tensor:
+def _counted(targets: Tensor, reach: int) -> Tensor:
     """0 within twice the reach of a beat, but for the beat itself, and 1 elsewhere, (..., T, C)."""
-    return targets + 1 - widened(targets, 2 * reach)
+    return targets + 1 - _widened(targets, 2 * reach)
 
 
 def shift_tolerant_loss(
@@ -48,8 +40,9 @@ def shift_tolerant_loss(
     """Binary cross-entropy that forgives small shifts.
 
     At a beat the largest logit within ``reach`` frames counts; frames within twice the reach of a
-    beat, the beat itself excepted, do not count. Source: Foscarin, Schlüter and Widmer, "Beat this!
-    Accurate beat tracking without DBN postprocessing", 2024, section 3.3.
+    beat, the beat itself excepted, do not count. The mean over the frames that count, 0 when none
+    does. Source: Foscarin, Schlüter and Widmer, "Beat this! Accurate beat tracking without DBN
+    postprocessing", 2024, section 3.3.
 
     Args:
         logits: (B, T, C).
@@ -57,13 +50,10 @@ def shift_tolerant_loss(
         weight: (B, T, C), 0 where a target is unknown and 1 elsewhere.
         positive_weight: (C,) weight of the beats.
         reach: frames of tolerance on either side.
-
-    Returns:
-        The mean over the frames that count, a scalar; 0 when none does.
     """
-    weight = weight * counted(targets, reach)
+    weight = weight * _counted(targets, reach)
     losses = functional.binary_cross_entropy_with_logits(
-        widened(logits, reach), targets, weight, pos_weight=positive_weight, reduction="none"
+        _widened(logits, reach), targets, weight, pos_weight=positive_weight, reduction="none"
     )
     return losses.sum() / weight.sum().clamp(min=1)
 
@@ -71,10 +61,10 @@ def shift_tolerant_loss(
 class BeatTracking(Task):
     """Beats, downbeats and tempo of whole tracks.
 
-    The per-track scores are, for the peak picker and (prefix ``dbn_``) for the dynamic Bayesian
-    network, those of :func:`metrics.beat.beat_scores` of the beats (``beat_``) and downbeats
-    (``downbeat_``) and of :func:`metrics.beat.tempo_scores` (``tempo_``). Downbeat scores are
-    undefined where the bars are unknown.
+    The per-track scores are those of :func:`metrics.beat.beat_scores` of the beats (``beat_``) and
+    downbeats (``downbeat_``; undefined where the bars are unknown) and of
+    :func:`metrics.beat.tempo_scores` (``tempo_``), for the peak picker and (prefix ``dbn_``) for
+    the dynamic Bayesian network.
     """
 
     name = "beat"
@@ -106,16 +96,18 @@ class BeatTracking(Task):
         weights = np.maximum(frames - counts, 1) / np.maximum(counts, 1)
         return {"positive_weight": torch.tensor(weights, dtype=torch.float32)}
 
-    def configure_head(self, layers: int, width: int) -> BeatHead:
-        """A head with a beat and a downbeat logit."""
-        return BeatHead(layers, width, self.kind == "mlp", self.seed)
+    def configure_head(self, layers: int, width: int) -> Head:
+        """A head with a beat and a downbeat logit, and the thresholds of its peak picker."""
+        head = Head(layers, width, 2, self.kind == "mlp", self.seed)
+        head.register_buffer("thresholds", torch.full((2,), 0.5))
+        return head
 
     @property
     def reach(self) -> int:
         """Frames of tolerance on either side of a beat."""
         return round(TOLERANCE * self.step_rate)
 
-    def track_targets(self, track: Track, steps: int) -> dict[str, Tensor]:
+    def track_targets(self, track: Track, steps: int) -> Tensors:
         """Beat and downbeat frames (steps, 2), and the weight of each frame in the loss."""
         beats = track.get(Beats)
         frames = torch.zeros(steps, 2)
@@ -127,7 +119,7 @@ class BeatTracking(Task):
                 inside = np.round(times * self.step_rate).astype(int)
                 frames[inside[inside < steps], column] = 1
         # Here the whole track is at hand: a clip does not see the beat just behind its edge.
-        return {"beats": frames, "weight": weight * counted(frames, self.reach)}
+        return {"beats": frames, "weight": weight * _counted(frames, self.reach)}
 
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
         """Shift-tolerant loss of beats and downbeats."""
@@ -140,13 +132,13 @@ class BeatTracking(Task):
             self.reach,
         )
 
-    def validation_value(self, outputs: Outputs, track: Track) -> NDArray[np.float64]:
+    def validation_value(self, outputs: Outputs, track: Track) -> Floats:
         """F-measures (2, thresholds) of beats and downbeats; NaN where there are none."""
         beats = track.get(Beats)
         scores = np.full((2, len(THRESHOLDS)), np.nan)
         for column, reference in enumerate((beats.times, beats.downbeats)):
             if reference is not None:
-                times, values = peaks(probabilities(outputs[:, column]), self.step_rate)
+                times, values = peaks(expit(outputs[:, column].astype(np.float64)), self.step_rate)
                 scores[column] = f_measures(reference, times, values, np.array(THRESHOLDS))
         return scores
 
@@ -156,24 +148,21 @@ class BeatTracking(Task):
         NaN where no track has two beats after 5 s; a threshold then stays as it is.
         """
         scores = np.stack(values)  # (tracks, 2, thresholds), NaN where a track has no reference
-        head = self.trained_head
-        assert isinstance(head, BeatHead)
+        thresholds = self.trained_head.thresholds
         monitor = float("nan")
         for column in range(2):
             defined = scores[np.isfinite(scores[:, column, 0]), column]
             if len(defined):
                 means = defined.mean(axis=0)
                 best = np.flatnonzero(means == means.max())
-                head.thresholds[column] = THRESHOLDS[best[len(best) // 2]]
+                thresholds[column] = THRESHOLDS[best[len(best) // 2]]
                 monitor = float(means.max()) if column == 0 else monitor
         return monitor
 
     def decode(self, outputs: Outputs, track: Track) -> BeatPrediction:
         """Beats, downbeats and tempo of one track by both decoders."""
-        head = self.trained_head
-        assert isinstance(head, BeatHead)
-        beat, downbeat = head.thresholds.tolist()
-        return decode(probabilities(outputs), self.step_rate, (beat, downbeat))
+        beat, downbeat = self.trained_head.thresholds.tolist()
+        return decode(expit(outputs.astype(np.float64)), self.step_rate, (beat, downbeat))
 
     @classmethod
     def score(cls, prediction: BeatPrediction, track: Track) -> Scores:
@@ -181,7 +170,7 @@ class BeatTracking(Task):
         beats = track.get(Beats)
         tempo = track.get(Tempo).bpm if track.has(Tempo) else interval_tempo(beats.times)
         scores: Scores = {}
-        for prefix, estimate in zip(("", "dbn_"), prediction, strict=True):
+        for prefix, estimate in (("", prediction), ("dbn_", prediction.dbn)):
             parts = {
                 "beat": beat_scores(beats.times, estimate.beats),
                 "downbeat": beat_scores(
@@ -197,8 +186,3 @@ class BeatTracking(Task):
     def baselines(cls) -> Sequence[Baseline]:
         """Chance, the decoders fed with the annotations, and madmom's tracker."""
         return (Chance(), Oracle(), Madmom())
-
-
-def probabilities(logits: Outputs) -> Activations:
-    """Logistic function of logits of any shape."""
-    return np.asarray(expit(logits.astype(np.float64)))

@@ -1,8 +1,7 @@
 """Whole clips: one class, several classes, or numbers; tasks differ in annotation and name alone.
 
-Frozen features are averaged over segments of about ten seconds. A head learns from segments, and a
-track is predicted by the mean over all of its segments. Every task has one vector of targets a
-track, which the heads, the nearest neighbours and the baseline share.
+A head learns from features averaged over segments of about ten seconds, and a track is predicted by
+the mean over its segments. Heads, nearest neighbours and the baseline share a track's targets.
 """
 
 from abc import abstractmethod
@@ -16,49 +15,32 @@ from scipy.special import expit, softmax
 from torch import Tensor
 from torch.nn import functional
 
-from motionbeat.data_modules.base import DatasetError, Label, Labels, Track
+from motionbeat.data_modules.base import DatasetError, Track
+from motionbeat.tasks.contract import Baseline, Recipe
+from motionbeat.tasks.cutting import Outputs, Tensors
 from motionbeat.tasks.heads import Head
 from motionbeat.tasks.metrics.classification import (
     summarise_multi_label,
     summarise_regression,
     summarise_single_label,
 )
+from motionbeat.tasks.metrics.per_track import Floats, PerTrackScores, Scores
 from motionbeat.tasks.neighbours import neighbours_say
-from motionbeat.tasks.task import (
-    Baseline,
-    Metrics,
-    Outputs,
-    PerTrackScores,
-    Recipe,
-    Scores,
-    Task,
-    arrays,
-)
-
-Floats = NDArray[np.float64]
+from motionbeat.tasks.task import Task
 
 SEGMENT = 10.0
 """Seconds averaged into one step."""
 
 
 class ClipPrediction(NamedTuple):
-    """What is predicted of a track.
-
-    Attributes:
-        values: a probability, a vote or a number for each name.
-        names: of the classes or of the numbers.
-    """
+    """A probability, a vote or a number (names,) for each name of a class or of a number."""
 
     values: Floats
     names: tuple[str, ...]
 
 
 class Prior(Baseline):
-    """Chance: draws a class as often as it stands in the training split, or gives its means.
-
-    Args:
-        task: what is predicted.
-    """
+    """Chance: draws a class as often as it stands in the training split, or gives its means."""
 
     name = "chance"
     kind = "baseline"
@@ -91,14 +73,18 @@ class ClipTask(Task):
     )
 
     @classmethod
-    @abstractmethod
-    def vocabulary(cls, tracks: Sequence[Track]) -> tuple[str, ...]:
-        """Names of what is predicted, as the training split has them."""
+    def annotation(cls, track: Track) -> Any:
+        """What is known of a track."""
+        return track.get(cls.needs[0])
 
     @classmethod
     @abstractmethod
     def target(cls, track: Track, names: Sequence[str]) -> Floats:
         """What is true of a track, (names,); NaN where nobody knows."""
+
+    @abstractmethod
+    def activation(self, outputs: Floats) -> Floats:
+        """Outputs (segments, names) as probabilities or numbers."""
 
     @classmethod
     def guess(cls, mean: Floats, rng: np.random.Generator) -> Floats:
@@ -125,28 +111,15 @@ class ClipTask(Task):
         """A head with an output for each name."""
         return Head(layers, width, len(self.names), self.kind == "mlp", self.seed)
 
-    def track_targets(self, track: Track, steps: int) -> dict[str, Tensor]:
+    def track_targets(self, track: Track, steps: int) -> Tensors:
         """The track's vector at each of its segments."""
         vector = torch.from_numpy(self.target(track, self.names)).float()
         return {"target": vector.expand(steps, -1)}
-
-    def validation_value(self, outputs: Outputs, track: Track) -> Scores:
-        """The per-track scores."""
-        return self.score(self.decode(outputs, track), track)
-
-    def validation_result(self, values: Sequence[Any], tracks: Sequence[Track]) -> float:
-        """The primary metric."""
-        metrics = type(self).summarise(arrays([values]), np.ones((1, len(values))))
-        return float(metrics[self.primary][0, 0])
 
     def decode(self, outputs: Outputs, track: Track) -> ClipPrediction:
         """The mean over the segments of what the outputs stand for."""
         values = self.activation(outputs.astype(np.float64)).mean(axis=0)
         return ClipPrediction(values, self.names)
-
-    @abstractmethod
-    def activation(self, outputs: Floats) -> Floats:
-        """Outputs (segments, names) as probabilities or numbers."""
 
     @classmethod
     def neighbours(
@@ -155,13 +128,7 @@ class ClipTask(Task):
         tracks: Sequence[Track],
         asked: NDArray[np.floating],
     ) -> list[ClipPrediction]:
-        """Targets of the nearest training tracks.
-
-        Args:
-            known: (n, width) features of the training tracks.
-            tracks: the training tracks.
-            asked: (m, width) features of the test tracks.
-        """
+        """Predictions for features (m, width) by training tracks with features (n, width)."""
         names = cls.vocabulary(tracks)
         targets = np.stack([cls.target(track, names) for track in tracks])
         return [ClipPrediction(row, names) for row in neighbours_say(known, targets, asked)]
@@ -176,34 +143,23 @@ class SingleLabelTask(ClipTask):
     """One class out of many.
 
     The per-track scores are the names of the track's class (``true``) and of the class with the
-    largest probability (``predicted``). Accuracy, and the mean over the classes of the F1 score.
+    largest probability (``predicted``).
     """
 
     primary = "accuracy"
     headline: ClassVar = {"accuracy": "accuracy", "macro_f1": "macro F1"}
     monitor = "val/accuracy"
-
-    @staticmethod
-    def summarise(per_track: PerTrackScores, weights: Floats) -> Metrics:
-        """The metrics of :func:`metrics.classification.summarise_single_label`."""
-        return summarise_single_label(per_track, weights)
-
-    @classmethod
-    def annotation(cls) -> type[Label]:
-        """The annotation that holds the class."""
-        (kind,) = cls.needs
-        assert issubclass(kind, Label)
-        return kind
+    summarise = staticmethod(summarise_single_label)
 
     @classmethod
     def vocabulary(cls, tracks: Sequence[Track]) -> tuple[str, ...]:
         """The classes, sorted."""
-        return tuple(sorted({track.get(cls.annotation()).name for track in tracks}))
+        return tuple(sorted({cls.annotation(track).name for track in tracks}))
 
     @classmethod
     def target(cls, track: Track, names: Sequence[str]) -> Floats:
         """1 for the track's class and 0 for the others; 0 throughout where training lacks it."""
-        label = track.get(cls.annotation()).name
+        label = cls.annotation(track).name
         return np.array([float(name == label) for name in names])
 
     @classmethod
@@ -225,7 +181,7 @@ class SingleLabelTask(ClipTask):
     def score(cls, prediction: ClipPrediction, track: Track) -> Scores:
         """True and predicted class."""
         predicted = prediction.names[int(np.argmax(prediction.values))]
-        return {"true": track.get(cls.annotation()).name, "predicted": predicted}
+        return {"true": cls.annotation(track).name, "predicted": predicted}
 
     @classmethod
     def warnings(cls, per_track: PerTrackScores, vocabulary: Sequence[str]) -> list[str]:
@@ -240,11 +196,7 @@ class MultiLabelTask(ClipTask):
     """Any number of classes out of many.
 
     The per-track scores are, for each class, its probability (``score/...``) and whether it holds
-    (``true/...``, NaN where nobody knows). Area under the ROC curve and average precision of each
-    class over the tracks, and their means over the classes. A class without a positive or without a
-    negative has neither; it is left out of the means, and ``classes`` says how many are in them.
-    Where there are folds, both metrics are those of each fold, averaged: probabilities of heads
-    that were trained on different tracks do not compare.
+    (``true/...``, NaN where nobody knows).
     """
 
     primary = "roc_auc"
@@ -254,28 +206,17 @@ class MultiLabelTask(ClipTask):
         "classes": "classes scored",
     }
     monitor = "val/roc_auc"
-
-    @staticmethod
-    def summarise(per_track: PerTrackScores, weights: Floats) -> Metrics:
-        """The metrics of :func:`metrics.classification.summarise_multi_label`."""
-        return summarise_multi_label(per_track, weights)
-
-    @classmethod
-    def annotation(cls) -> type[Labels]:
-        """The annotation that holds the classes."""
-        (kind,) = cls.needs
-        assert issubclass(kind, Labels)
-        return kind
+    summarise = staticmethod(summarise_multi_label)
 
     @classmethod
     def vocabulary(cls, tracks: Sequence[Track]) -> tuple[str, ...]:
         """The classes that hold for a training track, sorted."""
-        return tuple(sorted({name for t in tracks for name in t.get(cls.annotation()).names}))
+        return tuple(sorted({name for track in tracks for name in cls.annotation(track).names}))
 
     @classmethod
     def target(cls, track: Track, names: Sequence[str]) -> Floats:
         """1 for each class that holds, NaN where nobody knows, else 0."""
-        labels = track.get(cls.annotation())
+        labels = cls.annotation(track)
         return np.array(
             [np.nan if name in labels.unknown else float(name in labels.names) for name in names]
         )
@@ -311,20 +252,25 @@ class MultiLabelTask(ClipTask):
 
 
 class RegressionTask(ClipTask):
-    """Numbers, such as a point on the plane of emotions.
+    """Numbers, such as a point on the plane of emotions: attributes of the annotation.
 
-    The per-track scores are each number as it is (``true_...``) and as predicted. R², Pearson's and
-    the concordance correlation of each number over the tracks; ``r2`` is the mean of the R².
+    The per-track scores are each number as it is (``true_...``) and as ``predicted_...``.
     """
 
     numbers: ClassVar[tuple[str, ...]]
     primary = "r2"
     monitor = "val/r2"
+    summarise = staticmethod(summarise_regression)
 
-    @staticmethod
-    def summarise(per_track: PerTrackScores, weights: Floats) -> Metrics:
-        """The metrics of :func:`metrics.classification.summarise_regression`."""
-        return summarise_regression(per_track, weights)
+    @classmethod
+    def vocabulary(cls, tracks: Sequence[Track]) -> tuple[str, ...]:
+        """The numbers."""
+        return cls.numbers
+
+    @classmethod
+    def target(cls, track: Track, names: Sequence[str]) -> Floats:
+        """The numbers of a track."""
+        return np.array([getattr(cls.annotation(track), name) for name in names])
 
     def learn(self, tracks: Sequence[Track]) -> dict[str, Any]:
         """Learn the targets' means and deviations, so that all numbers weigh alike."""
@@ -333,11 +279,6 @@ class RegressionTask(ClipTask):
             "centre": torch.tensor(targets.mean(axis=0), dtype=torch.float32),
             "scale": torch.tensor(np.maximum(targets.std(axis=0), 1e-6), dtype=torch.float32),
         }
-
-    @classmethod
-    def vocabulary(cls, tracks: Sequence[Track]) -> tuple[str, ...]:
-        """The numbers."""
-        return cls.numbers
 
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
         """Squared error of the segments, in deviations of the training targets."""

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -19,17 +19,12 @@ from motionbeat.data_modules.motion_formats import read_motion
 from motionbeat.encoder import Encoder
 from motionbeat.motion import FEET, Motion, MotionError
 from motionbeat.tasks.adapters import EncoderMode
+from motionbeat.tasks.contract import Baseline, Recipe
+from motionbeat.tasks.cutting import Outputs, Tensors
 from motionbeat.tasks.diffusion import PATCH, TIMESTEPS, Denoiser, add_noise, sample
 from motionbeat.tasks.heads import Head
-from motionbeat.tasks.metrics.dance_alignment import (
-    ALIGNMENT_FPS,
-    SIGMA,
-    Music,
-    mean_defined,
-    sensitivity,
-)
+from motionbeat.tasks.metrics.dance_alignment import Music, sensitivity
 from motionbeat.tasks.metrics.dance_distances import diversity, frechet_distance, normalise
-from motionbeat.tasks.metrics.dance_features import Floats
 from motionbeat.tasks.metrics.dance_physics import PFC_FPS
 from motionbeat.tasks.metrics.dance_scores import (
     BEAT_SCORES,
@@ -40,17 +35,16 @@ from motionbeat.tasks.metrics.dance_scores import (
     check_length,
     estimate_beats,
 )
-from motionbeat.tasks.poses import CONTACT, FPS, GROUND, HEIGHT, JOINT, WIDTH, Body, Rows
-from motionbeat.tasks.task import (
-    Baseline,
+from motionbeat.tasks.metrics.per_track import (
+    Floats,
     Metrics,
-    Outputs,
     PerTrackScores,
-    Recipe,
     Scores,
-    Task,
+    mean_defined,
     summarise_means,
 )
+from motionbeat.tasks.poses import CONTACT, FPS, GROUND, HEIGHT, JOINT, WIDTH, Body, Rows
+from motionbeat.tasks.task import Task
 
 CLIP = 5.0
 """Seconds of the clips that a decoder is trained on, and of those whose features are compared."""
@@ -69,12 +63,7 @@ T = TypeVar("T")
 class DanceHead(Head):
     """A linear projection of the features, and a diffusion decoder that is conditioned on it.
 
-    Args:
-        layers: hidden layers of the encoder.
-        width: features a layer.
-        seed: of initialisation, noise and dropped conditions.
-        mean: (``WIDTH``,) of the rows of the training dances.
-        std: (``WIDTH``,) of them.
+    Rows are standardised by the mean and deviation (``WIDTH``,) of the training dances.
     """
 
     mean: Tensor
@@ -88,13 +77,11 @@ class DanceHead(Head):
         self.seed = seed
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
-        self._generators: dict[torch.device, torch.Generator] = {}
 
-    def generator(self, device: torch.device) -> torch.Generator:
+    @cached_property
+    def generator(self) -> torch.Generator:
         """A random stream of its own: a head that trains beside others ends as if alone."""
-        if device not in self._generators:
-            self._generators[device] = torch.Generator(device).manual_seed(self.seed)
-        return self._generators[device]
+        return torch.Generator(self.mean.device).manual_seed(self.seed)
 
     def standardise(self, rows: Tensor) -> Tensor:
         """Rows with mean 0 and a deviation of about 1."""
@@ -119,15 +106,13 @@ class DanceHead(Head):
 class DanceGeneration(Task):
     """Dances to the test pieces, beside chance and beside the real dances.
 
-    The head is the same for every encoder: a projection of its features to 64 numbers a frame and a
-    diffusion decoder conditioned on them. A dance is scored with the beats of its own music, those
-    annotated or else estimated, and with those of every other piece of the split, which is chance;
-    each pair from 0 to where the shorter of both ends. Music without a beat has no beat scores and
-    is no chance for others. Whether a dance follows its music at all says its sensitivity
-    (:func:`motionbeat.tasks.metrics.dance_alignment.sensitivity`). Features are compared in clips
-    of 5 s with those of the real dances to the test pieces; distance and diversity belong to the
-    whole split and have no interval. Of the features only those that vary among the real clips are
-    compared.
+    A dance is scored with the beats of its own music, those annotated or else estimated, and with
+    those of every other piece of the split, which is chance; each pair from 0 to where the shorter
+    of both ends. Music without a beat has no beat scores and is no chance for others. Whether a
+    dance follows its music at all says its
+    :func:`~motionbeat.tasks.metrics.dance_alignment.sensitivity`. Features are compared in clips of
+    5 s with those of the real dances to the test pieces, as far as they vary among these; distance
+    and diversity belong to the whole split and have no interval.
     """
 
     name = "dance"
@@ -153,7 +138,7 @@ class DanceGeneration(Task):
     corpus_level = frozenset({"p", "fid_k", "fid_g", "div_k", "div_g", "clips"})
     conditions: ClassVar = {
         "fps": FEATURES_FPS,
-        "sigma_seconds": SIGMA / ALIGNMENT_FPS["fact"],
+        "sigma_seconds": BEAT_SCORES["BAS fact"].sigma,
         "physical_fps": PFC_FPS,
         "clip_seconds": CLIP,
         "stride_seconds": CLIP,
@@ -212,18 +197,11 @@ class DanceGeneration(Task):
         """A projection and a diffusion decoder."""
         return DanceHead(layers, width, self.seed, self.learned["mean"], self.learned["std"])
 
-    @property
-    def decoder(self) -> DanceHead:
-        """The head."""
-        head = self.trained_head
-        assert isinstance(head, DanceHead)
-        return head
-
     def rows(self, track: Track) -> Rows:
         """The dance to a track, as the average body dances it."""
         return dance_rows(track.get(MotionFile).path, self.learned["bones"])
 
-    def track_targets(self, track: Track, steps: int) -> dict[str, Tensor]:
+    def track_targets(self, track: Track, steps: int) -> Tensors:
         """The dance to a track, a row a step; its last row goes on where it ends."""
         rows = self.rows(track)
         return {"rows": torch.from_numpy(rows[np.minimum(np.arange(steps), len(rows) - 1)])}
@@ -233,16 +211,16 @@ class DanceGeneration(Task):
 
         Tseng, Castellon and Liu, "EDGE", 2023, eqs. 2 to 6, on joints in place of rotations.
         """
-        head = self.decoder
+        head = self.trained_head
         whole = mask.all(dim=1)
         length = mask.shape[1] // PATCH * PATCH
         rows = head.standardise(targets["rows"][whole, :length])
         if not rows.numel():
             return outputs.sum() * 0
-        generator, device = head.generator(rows.device), rows.device
-        timesteps = torch.randint(TIMESTEPS, (len(rows),), generator=generator, device=device)
-        noise = torch.randn(rows.shape, generator=generator, device=device)
-        dropped = torch.rand(len(rows), 1, 1, generator=generator, device=device) < _DROPPED
+        stream: Any = {"generator": head.generator, "device": rows.device}
+        timesteps = torch.randint(TIMESTEPS, (len(rows),), **stream)
+        noise = torch.randn(rows.shape, **stream)
+        dropped = torch.rand(len(rows), 1, 1, **stream) < _DROPPED
         condition = torch.where(dropped, head.denoiser.null_condition, outputs[whole, :length])
         clean = head.denoise(rows, condition, timesteps, noise)
         error = functional.mse_loss(clean, rows)
@@ -274,7 +252,7 @@ class DanceGeneration(Task):
             raise DatasetError(
                 f"no validation track is as long as a clip of {CLIP:g} s; get longer ones"
             )
-        head = self.decoder
+        head = self.trained_head
         rows = head.standardise(rows)
         generator = torch.Generator().manual_seed(0)
         errors = []
@@ -291,13 +269,8 @@ class DanceGeneration(Task):
         """A dance as long as the track; its noise follows from the track and the seed."""
         condition = torch.from_numpy(outputs).to(self.device)
         seed = zlib.crc32(f"{track.id} {self.seed}".encode())
-        rows = self.decoder.sample(condition, seed)[: max(1, round(track.duration * FPS))]
+        rows = self.trained_head.sample(condition, seed)[: max(1, round(track.duration * FPS))]
         return Body(np.array(self.learned["bones"])).motion(rows)
-
-    @classmethod
-    def score(cls, prediction: Motion, track: Track) -> Scores:
-        """Scores of a dance without other music beside it."""
-        return cls.score_all([prediction], [track])[0]
 
     @classmethod
     def score_all(cls, predictions: Sequence[Motion], tracks: Sequence[Track]) -> list[Scores]:
@@ -312,8 +285,7 @@ class DanceGeneration(Task):
             if name != "coverage":
                 found[f"{name}_sensitivity"], found[f"{name}_chance"] = sensitivity(pairs, groups)
         for label, (_, measure) in PHYSICAL_SCORES.items():
-            values = [measure(motion.at(PFC_FPS)) for motion in predictions]
-            found[_NAMES[label]] = np.array(values)
+            found[_NAMES[label]] = np.array([measure(one.at(PFC_FPS)) for one in predictions])
         whole = _set_scores(predictions, [real_dance(track) for track in tracks])
         return [
             {name: float(values[index]) for name, values in found.items()} | whole | {"song": group}
@@ -333,7 +305,10 @@ class DanceGeneration(Task):
             return means
         primary, groups = DanceGeneration.primary, per_track["song"][0]
         by_track = np.array([mean_defined(seeds) for seeds in per_track[primary].T])
-        p = p_above_zero(np.array([mean_defined(by_track[groups == g]) for g in np.unique(groups)]))
+        by_group = np.array([mean_defined(by_track[groups == g]) for g in np.unique(groups)])
+        defined = by_group[np.isfinite(by_group)]
+        test = ttest_1samp(defined, 0, alternative="greater") if len(defined) > 1 else None
+        p = np.nan if test is None else float(test.pvalue)
         return means | {"p": np.full(means[primary].shape, p)}
 
     @classmethod
@@ -361,14 +336,6 @@ def real_dance(track: Track) -> RealMotion:
     """The dance in the file of a track."""
     motion = read_motion(track.get(MotionFile).path)
     return RealMotion(motion.positions, motion.fps, motion.contacts)
-
-
-def p_above_zero(values: Floats) -> float:
-    """P-value of a one-sided t test that the mean of what is defined is above 0."""
-    defined = values[np.isfinite(values)]
-    if len(defined) < 2:
-        return float("nan")
-    return float(ttest_1samp(defined, 0, alternative="greater").pvalue)
 
 
 def sliding(rows: Tensor) -> Tensor:
@@ -408,9 +375,8 @@ def _named(path: Path, use: Callable[[Motion], T]) -> T:
 
 def music_of(track: Track) -> Music:
     """The beats of a track, annotated or else estimated, and how long it lasts."""
-    if track.has(Beats):
-        return Music(track.get(Beats).times, track.duration)
-    return _estimated(track.audio_path)._replace(duration=track.duration)
+    beats = track.get(Beats).times if track.has(Beats) else _estimated(track.audio_path).beats
+    return Music(beats, track.duration)
 
 
 _estimated = cache(estimate_beats)

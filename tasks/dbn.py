@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionbeat.compiled import compiled
+from motionbeat.tasks.metrics.per_track import Floats
 
 BEATS_PER_BAR = (3, 4)
 MIN_BPM, MAX_BPM = 55.0, 215.0
@@ -21,8 +22,6 @@ MAX_TEMPI = 60
 TRANSITION_LAMBDA = 100.0
 OBSERVATION_LAMBDA = 16
 THRESHOLD = 0.05
-
-Floats = NDArray[np.float64]
 
 
 class Bar(NamedTuple):

@@ -16,28 +16,16 @@ TIMESTEPS = 1000
 """Steps of the diffusion in training."""
 
 SAMPLING_STEPS = 20
-"""Steps in which a sequence is sampled."""
-
-GUIDANCE = 3.0
-"""Weight of the condition in sampling; 1 is no guidance."""
-
-PATCH = 3
-"""Rows a token."""
-
+GUIDANCE = 3.0  # weight of the condition in sampling; 1 is no guidance
+PATCH = 3  # rows a token
 CHANNELS, LAYERS, HEADS = 128, 3, 4
 
 
 class Denoiser(nn.Module):
-    """A transformer that predicts the clean rows from noisy ones and a condition for each row.
-
-    Args:
-        width: numbers a row.
-        condition: numbers a row of the condition.
-    """
+    """A transformer that predicts the clean rows from noisy ones and a condition for each row."""
 
     def __init__(self, width: int, condition: int) -> None:
         super().__init__()
-        self.width = width
         self.null_condition = nn.Parameter(torch.zeros(condition))
         self.in_proj = nn.Linear(PATCH * (width + condition), CHANNELS)
         self.time_mlp = nn.Sequential(
@@ -50,15 +38,12 @@ class Denoiser(nn.Module):
         self.out_proj = nn.Sequential(nn.LayerNorm(CHANNELS), nn.Linear(CHANNELS, PATCH * width))
 
     def forward(self, noisy: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
-        """Predict the clean rows.
+        """The clean rows (B, T, width).
 
         Args:
-            noisy: (B, T, width) rows, T a multiple of ``PATCH``.
+            noisy: (B, T, width), T a multiple of ``PATCH``.
             timesteps: (B,) of the diffusion, 0 to ``TIMESTEPS`` - 1.
             condition: (B, T, condition).
-
-        Returns:
-            (B, T, width).
         """
         rows = torch.cat([noisy, condition], dim=-1)
         tokens = rows.reshape(len(rows), -1, PATCH * rows.shape[2])
@@ -95,7 +80,7 @@ def add_noise(clean: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def sample(denoiser: Denoiser, condition: Tensor, window: int, noise: Tensor) -> Tensor:
-    """Sample a sequence of any length, in windows that overlap by half.
+    """A sequence (T, width) of any length, sampled in windows that overlap by half.
 
     All windows are denoised together. After each step the predictions for a row are averaged, with
     more weight near the middle of a window, so that the windows agree when they are done.
@@ -105,9 +90,6 @@ def sample(denoiser: Denoiser, condition: Tensor, window: int, noise: Tensor) ->
         condition: (T, condition).
         window: rows the network was trained on, a multiple of ``2 * PATCH``.
         noise: (T, width) standard normal; the same noise gives the same sequence.
-
-    Returns:
-        (T, width).
     """
     total = len(noise)
     half = window // 2

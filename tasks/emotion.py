@@ -1,12 +1,8 @@
 """Emotion of a track: a point on the plane of arousal and valence, or moods by name."""
 
-from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from motionbeat.data_modules.base import Emotion, Moods, Track
+from motionbeat.data_modules.base import Emotion, Moods
 from motionbeat.tasks.clip_task import MultiLabelTask, RegressionTask
 
 
@@ -26,12 +22,6 @@ class EmotionRegression(RegressionTask):
         "ccc_arousal": "CCC arousal",
         "ccc_valence": "CCC valence",
     }
-
-    @classmethod
-    def target(cls, track: Track, names: Sequence[str]) -> NDArray[np.float64]:
-        """Arousal and valence."""
-        emotion = track.get(Emotion)
-        return np.array([emotion.arousal, emotion.valence])
 
 
 class MoodTagging(MultiLabelTask):

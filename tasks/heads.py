@@ -12,10 +12,6 @@ class SeededDropout(nn.Module):
 
     A head that trains beside others then sees the same masks as one that trains alone. Elements are
     dropped by random bytes, so the probability is rounded to a 256th.
-
-    Args:
-        probability: of dropping an element.
-        seed: of the stream.
     """
 
     def __init__(self, probability: float, seed: int) -> None:
@@ -57,16 +53,10 @@ class Head(nn.Module):
             self.register_buffer("layer_logits", torch.zeros(layers))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.map: nn.Module = (
-                nn.Sequential(
-                    nn.Linear(width, HIDDEN),
-                    nn.ReLU(),
-                    SeededDropout(DROPOUT, seed),
-                    nn.Linear(HIDDEN, outputs),
-                )
-                if hidden
-                else nn.Linear(width, outputs)
-            )
+            self.map: nn.Module = nn.Linear(width, HIDDEN if hidden else outputs)
+            if hidden:
+                dropout = SeededDropout(DROPOUT, seed)
+                self.map = nn.Sequential(self.map, nn.ReLU(), dropout, nn.Linear(HIDDEN, outputs))
 
     @property
     def layer_weights(self) -> Tensor:
@@ -80,14 +70,9 @@ class Head(nn.Module):
 
 
 def mix_layers(features: Tensor, weights: Tensor) -> Tensor:
-    """Mix the layers for several heads in one product, so that features are read once.
+    """Mix the layers of features (B, T, layers, width) by weights (heads, layers).
 
-    Args:
-        features: (B, T, layers, width).
-        weights: (heads, layers).
-
-    Returns:
-        (heads, B, T, width).
+    One product for all heads reads the features once; (heads, B, T, width).
     """
     if features.shape[-2] == 1:
         return features.squeeze(-2).expand(len(weights), -1, -1, -1)

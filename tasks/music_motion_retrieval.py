@@ -1,7 +1,7 @@
 """Music-motion retrieval: which dance belongs to a clip of music, and which music to a dance."""
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -29,9 +29,12 @@ from motionbeat.pretraining.pairs import (
     beat_period,
     motion_inputs,
 )
+from motionbeat.tasks.contract import Baseline, Recipe
+from motionbeat.tasks.cutting import Outputs, Tensors
 from motionbeat.tasks.heads import Head
+from motionbeat.tasks.metrics.per_track import Floats, Scores, mean_defined
 from motionbeat.tasks.metrics.retrieval import ranks
-from motionbeat.tasks.task import Baseline, Outputs, Recipe, Scores, Task
+from motionbeat.tasks.task import Task
 from motionbeat.tokens import Clock
 from motionbeat.weights import CARDS, load_model, untrained
 
@@ -41,23 +44,20 @@ CLIP = 5.0
 RATE = 10.0
 """Steps a second at which music and motion are compared."""
 
+_CLIP_STEPS = round(CLIP * RATE)
 _CHANNELS, _KERNEL = 64, 5  # of the motion tower
 _TEMPERATURE = 0.07
 _SMOOTH = 0.05  # s; against the jitter of poses seen in a picture
+_NECK = JOINTS.index("neck")
 
-Floats = NDArray[np.float64]
-MotionFeatures = Callable[[Motion, str, float], NDArray[np.float32]]
+Rows = NDArray[np.float32]
 
 
 class ClipEmbeddings(NamedTuple):
     """Embeddings of unit length of the clips of a track, (clips, d) each.
 
-    Attributes:
-        music: of the music.
-        motion: of the dance to it.
-        earlier: of that dance, begun a beat earlier.
-        later: of that dance, begun a beat later.
-        period: seconds of a beat, as estimated from the music.
+    Of the music, of the dance to it, and of that dance begun a beat earlier and later; and the
+    seconds of a beat, as estimated from the music.
     """
 
     music: Floats
@@ -67,51 +67,21 @@ class ClipEmbeddings(NamedTuple):
     period: float
 
 
-class TowerHead(Head):
-    """A projection of the features, and a small tower for the motion beside it.
-
-    Args:
-        layers: hidden layers of the encoder.
-        width: features a layer.
-        motion: features of a step of motion.
-        seed: of initialisation.
-    """
-
-    def __init__(self, layers: int, width: int, motion: int, seed: int) -> None:
-        super().__init__(layers, width, CLIP_WIDTH + TIME_WIDTH, False, seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.tower = nn.Sequential(
-                nn.Conv1d(motion, _CHANNELS, _KERNEL, padding="same"),
-                nn.GELU(),
-                nn.Conv1d(_CHANNELS, _CHANNELS, _KERNEL, padding="same"),
-                nn.GELU(),
-                nn.Conv1d(_CHANNELS, CLIP_WIDTH + TIME_WIDTH, 1),
-            )
-
-    def encode_motion(self, motion: Tensor) -> Tensor:
-        """States (B, T, channels) of motion (B, T, features)."""
-        states: Tensor = self.tower(motion.mT).mT
-        return states
-
-
 class MusicMotionRetrieval(Task):
     """Music to motion and motion to music, among all whole clips of 5 s of the test split.
 
-    For every encoder the same is trained, by contrast: a projection of its frozen features and a
-    motion tower. An embedding has two parts of equal weight, the clip embedding (mean over the
-    clip) and the time embedding (step by step, less the mean), so that the cosine of two embeddings
-    is the mean of two cosines. A negative beside the batch is the dance itself, begun a beat
-    earlier and later.
+    A projection of frozen features and a motion tower are trained by contrast. An embedding has two
+    parts of equal weight, the clip embedding (mean over the clip) and the time embedding (step by
+    step, less the mean), so that the cosine of two embeddings is the mean of two cosines. A
+    negative beside the batch is the dance itself, begun a beat earlier and later.
 
-    The per-track scores are means over a track's clips: hits among the nearest 1, 5 and 10 and the
-    reciprocal rank of the clip's own moment (``m2d`` from music to dance, ``d2m`` back), the same
-    for any clip of its group (``_song``; several dancers may dance to one song), the rank, and
-    rhythm discrimination: whether the true dance is nearer than itself a beat off (``shift``) and
-    than clips of the dances to other pieces of the same tempo, within 4 % (``impostor``; undefined
-    where there is none). With one right answer a clip the reciprocal rank is the average precision,
-    and its mean the mAP. ``median_rank`` is that of all clips of the split, and ``pool`` the number
-    of candidates; chance is K / pool, and 1/2 for discrimination.
+    The per-track scores are means over a track's clips: hits among the nearest 1, 5 and 10, rank
+    and reciprocal rank of the clip's own moment (``m2d`` from music to dance, ``d2m`` back) and of
+    any clip of its group (``_song``; several dancers may dance to one song), and the
+    :func:`~motionbeat.discrimination.rhythm_discrimination`. With one right answer a clip the
+    reciprocal rank is the average precision, and its mean the mAP. ``median_rank`` is that of all
+    clips of the split, and ``pool`` the number of candidates; chance is K / pool, and 1/2 for
+    discrimination.
     """
 
     name = "retrieval"
@@ -147,31 +117,38 @@ class MusicMotionRetrieval(Task):
     )
     motion_width: ClassVar[int] = FEATURES
 
-    @property
-    def clip_steps(self) -> int:
-        """Steps of a clip."""
-        return round(CLIP * self.step_rate)
+    def configure_head(self, layers: int, width: int) -> Head:
+        """A linear projection of the features, and a small tower for the motion beside it."""
+        states = CLIP_WIDTH + TIME_WIDTH
+        head = Head(layers, width, states, False, self.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            head.tower = nn.Sequential(
+                nn.Conv1d(self.motion_width, _CHANNELS, _KERNEL, padding="same"),
+                nn.GELU(),
+                nn.Conv1d(_CHANNELS, _CHANNELS, _KERNEL, padding="same"),
+                nn.GELU(),
+                nn.Conv1d(_CHANNELS, states, 1),
+            )
+        return head
 
-    def configure_head(self, layers: int, width: int) -> TowerHead:
-        """A linear projection and a motion tower."""
-        return TowerHead(layers, width, self.motion_width, self.seed)
-
-    def track_targets(self, track: Track, steps: int) -> dict[str, Tensor]:
+    def track_targets(self, track: Track, steps: int) -> Tensors:
         """Nothing: what belongs together stands together."""
         return {}
 
-    def track_inputs(self, track: Track, steps: int) -> dict[str, Tensor]:
+    def track_inputs(self, track: Track, steps: int) -> Tensors:
         """The dance, and the dance begun a beat earlier and later, (steps, features) each."""
         path, period = track.get(MotionFile).path, estimated_period(track.audio_path)
         return {
-            name: torch.from_numpy(
-                _fitted(
-                    _motion_features(self.motion_features, track.id, path, shift, self.step_rate),
-                    steps,
-                )
-            )
+            name: torch.from_numpy(_fitted(self._motion_features(track.id, path, shift), steps))
             for name, shift in (("motion", 0.0), ("earlier", -period), ("later", period))
         }
+
+    @classmethod
+    @cache
+    def _motion_features(cls, id: str, path: Path, shift: float) -> Rows:
+        """Features of a dance begun so many seconds later; every probe asks for them again."""
+        return cls.motion_features(_begun(read_motion(path), shift), id, RATE)
 
     @classmethod
     def check(cls, track: Track) -> None:
@@ -183,30 +160,25 @@ class MusicMotionRetrieval(Task):
         read_motion(track.get(MotionFile).path)
 
     @classmethod
-    def motion_features(cls, motion: Motion, id: str, frame_rate: float) -> NDArray[np.float32]:
+    def motion_features(cls, motion: Motion, id: str, frame_rate: float) -> Rows:
         """Features (steps, ``motion_width``) of a dance in space at a frame rate in Hz."""
         return motion_features(motion, frame_rate)
 
     def respond(self, mixed: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
         """States of music and of the three dances beside each other, (B, T, channels)."""
         head = self.trained_head
-        assert isinstance(head, TowerHead)
-        motions = [head.encode_motion(inputs[name]) for name in ("motion", "earlier", "later")]
+        motions = [head.tower(inputs[name].mT).mT for name in ("motion", "earlier", "later")]
         return torch.cat([head(mixed), *motions], dim=-1)
 
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
         """Contrast of the whole clips of a batch, with those a beat off."""
-        whole = mask.all(dim=1) & (mask.shape[1] == self.clip_steps)
+        whole = mask.all(dim=1) & (mask.shape[1] == _CLIP_STEPS)
         parts = outputs[whole].chunk(4, dim=-1)
         music, motion, earlier, later = (_embedding(part) for part in parts)
         if not len(music):
             return outputs.sum() * 0
         off = torch.stack([earlier, later], dim=1)
         return embodied_contrastive_loss(music, motion, None, off, _TEMPERATURE, symmetric=True)
-
-    def validation_value(self, outputs: Outputs, track: Track) -> ClipEmbeddings:
-        """The embeddings of its clips."""
-        return self.decode(outputs, track)
 
     def validation_result(self, values: Sequence[Any], tracks: Sequence[Track]) -> float:
         """Hits among the nearest 10, both ways.
@@ -222,20 +194,11 @@ class MusicMotionRetrieval(Task):
 
     def decode(self, outputs: Outputs, track: Track) -> ClipEmbeddings:
         """Embeddings of the whole clips."""
-        # By its duration, whatever an encoder makes of the last moment.
-        steps = self.clip_steps
-        clips = round(track.duration * self.step_rate) // steps
-        whole = _fitted(outputs, clips * steps)
-        cut = torch.from_numpy(whole).reshape(clips, steps, whole.shape[1])
-        music, motion, earlier, later = (
-            _embedding(part).double().numpy() for part in cut.chunk(4, dim=-1)
-        )
-        return ClipEmbeddings(music, motion, earlier, later, estimated_period(track.audio_path))
-
-    @classmethod
-    def score(cls, prediction: ClipEmbeddings, track: Track) -> Scores:
-        """Scores of a track whose clips are the only candidates."""
-        return cls.score_all([prediction], [track])[0]
+        clips = len(_starts(track))
+        whole = torch.from_numpy(_fitted(outputs, clips * _CLIP_STEPS))
+        cut = whole.reshape(clips, _CLIP_STEPS, whole.shape[1])
+        parts = [_embedding(part).double().numpy() for part in cut.chunk(4, dim=-1)]
+        return _of_track(track, parts)
 
     @classmethod
     def score_all(
@@ -243,11 +206,13 @@ class MusicMotionRetrieval(Task):
     ) -> list[Scores]:
         """Rank all clips of the split against each other."""
         owner = np.repeat(np.arange(len(tracks)), [len(one.music) for one in predictions])
-        if not len(owner):
-            return [dict.fromkeys(_PER_TRACK, np.nan) for _ in tracks]
+        if not len(owner):  # the scores of some clip say what is undefined
+            clip = np.ones((1, 1))
+            [names] = cls.score_all([ClipEmbeddings(clip, clip, clip, clip, 1.0)], tracks[:1])
+            return [dict.fromkeys(names, np.nan) for _ in tracks]
         music, motion, earlier, later = (
-            np.concatenate([np.asarray(one[part]) for one in predictions if len(one.music)])
-            for part in range(4)
+            np.concatenate(parts)
+            for parts in zip(*(one[:4] for one in predictions if len(one.music)), strict=True)
         )
         nearness = music @ motion.T
         groups = np.array([track.group for track in tracks])[owner]
@@ -267,7 +232,7 @@ class MusicMotionRetrieval(Task):
         off = [(music * other).sum(axis=1) for other in (earlier, later)]
         found |= rhythm_discrimination(nearness, off[0], off[1], groups, tempo)
         return [
-            {name: _mean(values[owner == index]) for name, values in found.items()} | whole
+            {name: mean_defined(values[owner == index]) for name, values in found.items()} | whole
             for index in range(len(tracks))
         ]
 
@@ -294,7 +259,7 @@ class MusicMotionRetrieval2D(MusicMotionRetrieval):
         return (Strangers(),)
 
     @classmethod
-    def motion_features(cls, motion: Motion, id: str, frame_rate: float) -> NDArray[np.float32]:
+    def motion_features(cls, motion: Motion, id: str, frame_rate: float) -> Rows:
         """Places and velocities of the joints in the picture, in units of the torso."""
         yaw = 2 * np.pi * zlib.crc32(id.encode()) / 2**32
         across = motion.positions @ np.array([np.cos(yaw), 0, np.sin(yaw)])
@@ -328,9 +293,7 @@ class Strangers(Baseline):
         rng = np.random.default_rng([seed, *track.id.encode()])
         parts = [rng.standard_normal((len(_starts(track)), CLIP_WIDTH)) for _ in range(4)]
         unit = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
-        return ClipEmbeddings(
-            unit[0], unit[1], unit[2], unit[3], estimated_period(track.audio_path)
-        )
+        return _of_track(track, unit)
 
 
 class Towers(Baseline):
@@ -354,8 +317,7 @@ class Towers(Baseline):
         """Embeddings of the whole clips of a track; of no clip where it has none."""
         period, starts = estimated_period(track.audio_path), _starts(track)
         if not len(starts):
-            none = np.zeros((0, 1))
-            return ClipEmbeddings(none, none, none, none, period)
+            return _of_track(track, [np.zeros((0, 1))] * 4)
         waveform = resample(*load_audio(track.audio_path), SAMPLE_RATE)
         motion = read_motion(track.get(MotionFile).path)
         heard = [
@@ -364,7 +326,7 @@ class Towers(Baseline):
         ]
         rows = round(CLIP * AUDIO_FRAME_RATE)
         seen = [
-            motion_inputs(_cut(_begun(motion, shift), start))
+            motion_inputs(_frames(_begun(motion, shift), start, round(CLIP * motion.fps)))
             for shift in (0.0, -period, period)
             for start in starts
         ]
@@ -382,8 +344,7 @@ class Towers(Baseline):
             ),
             CLIP,
         )
-        parts = [part.double().numpy() for part in (music, *danced.chunk(3))]
-        return ClipEmbeddings(parts[0], parts[1], parts[2], parts[3], period)
+        return _of_track(track, [part.double().numpy() for part in (music, *danced.chunk(3))])
 
 
 class UntrainedTowers(Towers):
@@ -399,6 +360,11 @@ class UntrainedTowers(Towers):
         return untrained()
 
 
+def _of_track(track: Track, parts: Sequence[Floats]) -> ClipEmbeddings:
+    music, motion, earlier, later = parts
+    return ClipEmbeddings(music, motion, earlier, later, estimated_period(track.audio_path))
+
+
 @cache
 def estimated_period(path: Path) -> float:
     """Seconds of a beat in the middle of a recording, as estimated from it."""
@@ -406,33 +372,24 @@ def estimated_period(path: Path) -> float:
     return beat_period(grid.times, float(grid.times[-1]) / 2) if len(grid) > 1 else 0.5
 
 
-@cache
-def _motion_features(
-    features: MotionFeatures, id: str, path: Path, shift: float, frame_rate: float
-) -> NDArray[np.float32]:
-    """Features of a dance begun so many seconds later; every probe asks for them again."""
-    return features(_begun(read_motion(path), shift), id, frame_rate)
+def _frames(motion: Motion, start: float, count: int) -> Motion:
+    """So many frames of a dance from a second on; the nearest stands in beyond its ends."""
+    frames = round(start * motion.fps) + np.arange(count)
+    return Motion(motion.positions[frames.clip(0, len(motion.positions) - 1)], motion.fps)
 
 
 def _begun(motion: Motion, shift: float) -> Motion:
-    """The same dance begun so many seconds later; the nearest frame stands in beyond its ends."""
-    frames = np.arange(len(motion.positions)) + round(shift * motion.fps)
-    return Motion(motion.positions[frames.clip(0, len(frames) - 1)], motion.fps)
+    """The same dance begun so many seconds later."""
+    return _frames(motion, shift, len(motion.positions))
 
 
 def _starts(track: Track) -> Floats:
     """Seconds at which the whole clips of a track begin."""
-    clips = round(track.duration * RATE) // round(CLIP * RATE)
-    return np.arange(clips, dtype=np.float64) * CLIP
+    # By its duration, whatever an encoder makes of the last moment.
+    return np.arange(round(track.duration * RATE) // _CLIP_STEPS, dtype=np.float64) * CLIP
 
 
-def _cut(motion: Motion, start: float) -> Motion:
-    """A clip of a dance; its last frame stands in beyond its end."""
-    frames = round(start * motion.fps) + np.arange(round(CLIP * motion.fps))
-    return Motion(motion.positions[frames.clip(0, len(motion.positions) - 1)], motion.fps)
-
-
-def _fitted(rows: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
+def _fitted(rows: Rows, steps: int) -> Rows:
     """Exactly so many rows; the last one stands in for those that lack."""
     return rows[np.minimum(np.arange(steps), len(rows) - 1)]
 
@@ -443,26 +400,3 @@ def _embedding(states: Tensor) -> Tensor:
     time = (time - time.mean(dim=1, keepdim=True)).flatten(1)
     parts = [functional.normalize(part, dim=-1) for part in (clip.mean(dim=1), time)]
     return torch.cat(parts, dim=-1) / 2**0.5
-
-
-def _mean(values: Floats) -> float:
-    defined = values[np.isfinite(values)]
-    return float(defined.mean()) if len(defined) else float("nan")
-
-
-_NECK = JOINTS.index("neck")
-_PER_TRACK = (
-    *(
-        f"{way}_{name}"
-        for way in ("m2d", "d2m")
-        for name in (
-            *("r1", "r5", "r10", "song_r1", "song_r5", "song_r10", "map", "rank"),
-            "median_rank",
-        )
-    ),
-    "r10",
-    "shift",
-    "impostor",
-    "discrimination",
-    "pool",
-)

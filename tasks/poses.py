@@ -9,9 +9,9 @@ from scipy.ndimage import gaussian_filter1d
 
 from motionbeat.kinematics import foot_contacts
 from motionbeat.motion import FEET, JOINTS, PARENTS, Motion, MotionError
+from motionbeat.tasks.metrics.per_track import Floats
 
 Rows = NDArray[np.float32]
-Floats = NDArray[np.float64]
 
 FPS = 30.0
 """Frames a second of the rows."""
@@ -67,10 +67,7 @@ class Body:
         return cls(np.mean([body.bones for body in bodies], axis=0))
 
     def rows(self, motion: Motion) -> Rows:
-        """A dance as this body would dance it.
-
-        Returns:
-            (T, ``WIDTH``), row i describes the moment i / ``FPS`` seconds.
+        """A dance as this body would dance it, (T, ``WIDTH``); row i is i / ``FPS`` seconds.
 
         Raises:
             MotionError: the motion has all joints in one place, fewer than two rows, or fewer than

@@ -6,9 +6,10 @@ from typing import ClassVar
 from motionbeat.data_modules.base import Beats, Tempo, Track
 from motionbeat.tasks.beat_baselines import Chance, Madmom
 from motionbeat.tasks.beat_tracking import BeatTracking
+from motionbeat.tasks.contract import Baseline
 from motionbeat.tasks.decoders import BeatPrediction
 from motionbeat.tasks.metrics.beat import tempo_scores
-from motionbeat.tasks.task import Baseline, Scores
+from motionbeat.tasks.metrics.per_track import Scores
 
 
 class TempoEstimation(BeatTracking):
@@ -37,7 +38,7 @@ class TempoEstimation(BeatTracking):
         bpm = track.get(Tempo).bpm
         return {
             f"{prefix}{name}": value
-            for prefix, estimate in zip(("", "dbn_"), prediction, strict=True)
+            for prefix, estimate in (("", prediction), ("dbn_", prediction.dbn))
             for name, value in tempo_scores(bpm, estimate.tempo).items()
         }
 

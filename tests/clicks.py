@@ -6,10 +6,17 @@ from typing import ClassVar
 import numpy as np
 import soundfile
 
-from motionbeat.data_modules.base import Beats, DataModule, DatasetCard, Split, Tempo, Track
+from motionbeat.data_modules.base import Beats, DataModule, DatasetCard, Tempo, Track
 
 RATE = 16000
 SECONDS = 12.0
+
+
+def dataset_card(name, *annotations, **more):
+    facts = {"revision": "1", "licence": "Apache-2.0", "citation": "none", "size": "a few tracks"}
+    return DatasetCard(
+        name=name, annotations=annotations, how_to_get="made by the tests", **facts, **more
+    )
 
 
 def click_track(times, accented, seconds=SECONDS, rate=RATE, seed=0):
@@ -28,48 +35,30 @@ def click_track(times, accented, seconds=SECONDS, rate=RATE, seed=0):
 class Clicks(DataModule):
     """Click tracks in bars of four at several tempi, some clicks missing."""
 
-    card = DatasetCard(
-        name="clicks",
-        revision="1",
-        annotations=(Beats, Tempo),
-        licence="Apache-2.0",
-        citation="none",
-        size="9 tracks",
-        how_to_get="made by the tests",
-        data="synthetic",
-    )
+    card = dataset_card("clicks", Beats, Tempo, data="synthetic")
     sizes: ClassVar = {"train": 4, "validation": 2, "test": 3}
 
     @property
     def folder(self) -> Path:
         return self.cache / "clicks"
 
-    def prepare_data(self) -> None:
+    def prepare_data(self):
         self.folder.mkdir(parents=True, exist_ok=True)
-        for split in self.sizes:
-            for track in self.tracks(split):
-                if not track.audio_path.exists():
-                    beats = track.get(Beats)
-                    heard = np.arange(len(beats.times)) % 7 != 5
-                    accented = (beats.positions == 1)[heard]
-                    seed = int(track.audio_path.stem)
-                    audio = click_track(beats.times[heard], accented, seed=seed)
-                    soundfile.write(track.audio_path, audio, RATE)
+        for track in (track for split in self.sizes for track in self.tracks(split)):
+            if not track.audio_path.exists():
+                beats = track.get(Beats)
+                heard = np.arange(len(beats.times)) % 7 != 5
+                accented = (beats.positions == 1)[heard]
+                audio = click_track(beats.times[heard], accented, seed=int(track.audio_path.stem))
+                soundfile.write(track.audio_path, audio, RATE)
 
-    def tracks(self, split: Split) -> list[Track]:
+    def tracks(self, split):
         first = {"train": 0, "validation": 10, "test": 20}[split]
-        tracks = []
-        for index in range(first, first + self.sizes[split]):
-            bpm = 95.0 + 7 * (index % 9)
-            times = np.arange(0.3, SECONDS - 0.1, 60 / bpm)
-            positions = np.arange(len(times)) % 4 + 1
-            tracks.append(
-                Track(
-                    f"clicks{index:02d}",
-                    self.folder / f"{index:02d}.wav",
-                    SECONDS,
-                    f"group{index}",
-                    (Beats(times, positions), Tempo(bpm)),
-                )
-            )
-        return tracks
+        return [self._track(index) for index in range(first, first + self.sizes[split])]
+
+    def _track(self, index):
+        bpm = 95.0 + 7 * (index % 9)
+        times = np.arange(0.3, SECONDS - 0.1, 60 / bpm)
+        annotations = (Beats(times, np.arange(len(times)) % 4 + 1), Tempo(bpm))
+        path = self.folder / f"{index:02d}.wav"
+        return Track(f"clicks{index:02d}", path, SECONDS, f"group{index}", annotations)

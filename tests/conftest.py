@@ -27,14 +27,9 @@ def record(folder, name):
 def run(folder, *more, task="beat", encoder="tests.toys:Tiny", dataset="tests.clicks:Clicks"):
     """Bench an encoder with one seed and one learning rate, unless more options say otherwise."""
     options = {
-        "--task": task,
-        "--encoder": encoder,
-        "--dataset": dataset,
-        "--seeds": 1,
-        "--learning_rates": "[0.01]",
-        "--cache": folder / "cache",
-        "--results": folder / "results",
-    }
+        "--task": task, "--encoder": encoder, "--dataset": dataset, "--seeds": 1,
+        "--learning_rates": "[0.01]", "--cache": folder / "cache", "--results": folder / "results",
+    }  # fmt: skip
     return motionbeat("bench", *(part for option in options.items() for part in option), *more)
 
 
@@ -119,19 +114,16 @@ def bench(finished, tmp_path, short_training):
     return finished._replace(folder=folder)
 
 
-@pytest.fixture(scope="session")
-def clicks(tmp_path_factory):
-    """Click tracks that are there; a test must not change them."""
-    return _made(Clicks, tmp_path_factory)
+def made(kind):
+    """A dataset that is there; a test must not change it."""
+
+    @pytest.fixture(scope="session")
+    def dataset(tmp_path_factory):
+        module = kind(cache=tmp_path_factory.mktemp(kind.card.name))
+        module.prepare_data()
+        return module
+
+    return dataset
 
 
-@pytest.fixture(scope="session")
-def tones(tmp_path_factory):
-    """Tones that are there; a test must not change them."""
-    return _made(Tones, tmp_path_factory)
-
-
-def _made(kind, tmp_path_factory):
-    module = kind(cache=tmp_path_factory.mktemp(kind.card.name))
-    module.prepare_data()
-    return module
+clicks, tones = made(Clicks), made(Tones)

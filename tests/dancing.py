@@ -1,17 +1,15 @@
 """Click tracks with dances to them, small enough to be made anew by every test."""
 
-import io
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import soundfile
-from tests.clicks import click_track
+from tests.clicks import click_track, dataset_card
 
-from motionbeat.data_modules.base import Beats, DataModule, DatasetCard, MotionFile, Split, Track
+from motionbeat.data_modules.base import Beats, DataModule, MotionFile, Track
 from motionbeat.data_modules.rendered.synthesis.dancer import DANCERS, dance
-from motionbeat.files import write_atomically
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import JOINTS
 from motionbeat.pretraining.pairs import Pair
@@ -54,9 +52,8 @@ def beats_at(bpm, seconds=SECONDS, first=0.3):
 
 
 def write_dance(path, motion):
-    buffer = io.BytesIO()
-    np.savez(buffer, **motion.arrays())
-    write_atomically(path, buffer.getvalue())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **motion.arrays())
 
 
 def danced(bpm, seconds=SECONDS, dancer=0, seed=0, fps=60.0):
@@ -78,9 +75,8 @@ def write_pair(folder, name="pair", bpm=110.0, seconds=SECONDS, seed=0, beats=Tr
     """A click track and a dance to it, in two files."""
     times, positions = beats_at(bpm, seconds)
     audio, motion = Path(folder) / f"{name}.wav", Path(folder) / f"{name}.npz"
-    soundfile.write(
-        audio, click_track(times, positions == 1, seconds, SAMPLE_RATE, seed), SAMPLE_RATE
-    )
+    clicks = click_track(times, positions == 1, seconds, SAMPLE_RATE, seed)
+    soundfile.write(audio, clicks, SAMPLE_RATE)
     write_dance(motion, danced(bpm, seconds, seed % len(DANCERS), seed))
     return Pair(name, audio, motion, tuple(times.tolist()) if beats else None)
 
@@ -88,16 +84,7 @@ def write_pair(folder, name="pair", bpm=110.0, seconds=SECONDS, seed=0, beats=Tr
 class Dancing(DataModule):
     """Click tracks in bars of four at several tempi, danced to unless that is left out."""
 
-    card = DatasetCard(
-        name="dancing",
-        revision="1",
-        annotations=(Beats, MotionFile),
-        licence="Apache-2.0",
-        citation="none",
-        size="12 tracks",
-        how_to_get="made by the tests",
-        data="synthetic",
-    )
+    card = dataset_card("dancing", Beats, MotionFile, data="synthetic")
     sizes: ClassVar = {"train": 8, "validation": 4, "test": 2}
 
     def __init__(
@@ -110,23 +97,21 @@ class Dancing(DataModule):
     def folder(self) -> Path:
         return self.cache / f"dancing-{self.seconds}"
 
-    def prepare_data(self) -> None:
+    def prepare_data(self):
         self.folder.mkdir(parents=True, exist_ok=True)
         for split in self.sizes:
             for index, track in enumerate(self.tracks(split)):
                 if not track.audio_path.exists():
                     write_pair(self.folder, track.id, self._bpm(index), self.seconds, index)
 
-    def tracks(self, split: Split) -> list[Track]:
-        tracks = []
-        for index in range(self.sizes[split]):
-            name = f"{split}{index}"
-            annotations = [Beats(*beats_at(self._bpm(index), self.seconds))]
-            if self.dances:
-                annotations.append(MotionFile(self.folder / f"{name}.npz"))
-            audio = self.folder / f"{name}.wav"
-            tracks.append(Track(name, audio, self.seconds, name, tuple(annotations)))
-        return tracks
+    def tracks(self, split):
+        return [self._track(f"{split}{index}", index) for index in range(self.sizes[split])]
+
+    def _track(self, name, index):
+        path = self.folder / f"{name}.wav"
+        beats = Beats(*beats_at(self._bpm(index), self.seconds))
+        dances = (MotionFile(path.with_suffix(".npz")),) if self.dances else ()
+        return Track(name, path, self.seconds, name, (beats, *dances))
 
     @staticmethod
     def _bpm(index):

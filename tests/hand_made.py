@@ -8,14 +8,11 @@ import numpy as np
 from motionbeat.benchmarks.records import NO_HEAD, HeadResult, Protocol, RunRecord, provenance
 from motionbeat.benchmarks.registry import TASKS
 from motionbeat.benchmarks.significance import scores
+from motionbeat.tasks.contract import Contract
 from motionbeat.tasks.metrics.classification import summarise_single_label
 
 
-def summarise_means(per_track, weights):
-    return {name: values @ weights.T / weights.sum(axis=1) for name, values in per_track.items()}
-
-
-class Toy:
+class Toy(Contract):
     """A task whose metrics are means over tracks."""
 
     name = "toy"
@@ -24,8 +21,6 @@ class Toy:
     headline = {"score": "Score", "p": "p (chance)"}  # noqa: RUF012
     corpus_level = frozenset({"p"})
     conditions = {"clip_seconds": 5.0}  # noqa: RUF012
-    heads = ("linear", "mlp")
-    summarise = staticmethod(summarise_means)
 
 
 class ToyClasses(Toy):
@@ -82,31 +77,14 @@ def record(name="tiny", values=(0.25, 0.5, 0.75, 1.0), task=Toy, groups=None, **
     count = next(iter(scored.values())).shape[1]
     groups = groups or tuple(f"song {number}" for number in range(count))
     head = "linear" if changes.get("kind", "encoder") == "encoder" else NO_HEAD
-    return RunRecord(
-        **{
-            "key": name,
-            "task": task.name,
-            "task_version": task.version,
-            "dataset": "mill",
-            "dataset_revision": "1",
-            "trained_on": None,
-            "data": "rendered",
-            "conditions": task.conditions,
-            "kind": "encoder",
-            "name": name,
-            "revision": "1",
-            "licence": "Apache-2.0",
-            "parameters": 12,
-            "training_data": (),
-            "protocol": Protocol(learning_rates=(0.01,), seeds=(0,)),
-            "tracks": tuple(f"track {number}" for number in range(count)),
-            "groups": groups,
-            "results": {head: result(scored, groups, task)},
-            "package_version": "0",
-            "git_commit": "",
-            "hardware": provenance()["hardware"],
-            "finished": datetime(2026, 11, 28, tzinfo=UTC),
-            "seconds": 0.0,
-        }
-        | changes
-    )
+    facts = {
+        "key": name, "task": task.name, "task_version": task.version, "dataset": "mill",
+        "dataset_revision": "1", "trained_on": None, "data": "rendered",
+        "conditions": task.conditions, "kind": "encoder", "name": name, "revision": "1",
+        "licence": "Apache-2.0", "parameters": 12, "training_data": (),
+        "protocol": Protocol(learning_rates=(0.01,), seeds=(0,)),
+        "tracks": tuple(f"track {number}" for number in range(count)), "groups": groups,
+        "results": {head: result(scored, groups, task)}, "package_version": "0", "git_commit": "",
+        "hardware": provenance()["hardware"], "finished": datetime(2026, 11, 28, tzinfo=UTC), "seconds": 0.0,
+    }  # fmt: skip
+    return RunRecord(**facts | changes)

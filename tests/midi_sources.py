@@ -30,25 +30,27 @@ USED = [row[0] for row in TABLE[:4]]
 QUARTERS = {"4-4": 4, "3-4": 3, "6-8": 3, "5-8": 2.5}  # a bar
 
 
+def save(tracks, kind=1):
+    buffer = io.BytesIO()
+    mido.MidiFile(type=kind, ticks_per_beat=TICKS, tracks=tracks).save(file=buffer)
+    return buffer.getvalue()
+
+
+def zipped(archive, folder, root):
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(folder.rglob("*.*")):
+            file.write(path, path.relative_to(root))
+
+
 def groove_midi(bpm: float, strokes: list[tuple[float, int, int]]) -> bytes:
     """One track as the dataset has them: strokes of (quarter, pitch, velocity)."""
+    on = [(round(quarter * TICKS), pitch, velocity) for quarter, pitch, velocity in strokes]
+    events = sorted(on + [(tick + 40, pitch, 0) for tick, pitch, _ in on])
     track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm))])
-    events = [
-        event
-        for quarter, pitch, velocity in strokes
-        for event in (
-            (round(quarter * TICKS), pitch, velocity),
-            (round(quarter * TICKS) + 40, pitch, 0),
-        )
-    ]
-    now = 0
-    for tick, pitch, velocity in sorted(events):
-        message = mido.Message("note_on", channel=9, note=pitch, velocity=velocity, time=tick - now)
-        track.append(message)
-        now = tick
-    buffer = io.BytesIO()
-    mido.MidiFile(type=0, ticks_per_beat=TICKS, tracks=[track]).save(file=buffer)
-    return buffer.getvalue()
+    for (before, *_), (tick, pitch, velocity) in pairwise([(0, 0, 0), *events]):
+        message = {"channel": 9, "note": pitch, "velocity": velocity, "time": tick - before}
+        track.append(mido.Message("note_on", **message))
+    return save([track], 0)
 
 
 def groove(metre: str, bars: int) -> list[tuple[float, int, int]]:
@@ -83,9 +85,7 @@ def write_groove_folder(data: Path) -> Path:
 
 def write_groove_zip(data: Path, name: str = "groove_midi.zip") -> Path:
     folder = write_groove_folder(data / "unpacked")
-    with zipfile.ZipFile(data / name, "w") as archive:
-        for path in sorted(folder.rglob("*.*")):
-            archive.write(path, path.relative_to(folder.parent))
+    zipped(data / name, folder, folder.parent)
     return data
 
 
@@ -131,25 +131,15 @@ class Written:
 
 def midi_track(name, notes, length=0.4):
     """Notes of (beat, key), each of some beats."""
-    events = sorted(
-        event
-        for beat, key in notes
-        for event in (
-            (round(beat * TICKS), 1, key),
-            (round((beat + length) * TICKS), 0, key),
-        )
-    )
+    ends = [(beat, 1, key) for beat, key in notes] + [
+        (beat + length, 0, key) for beat, key in notes
+    ]
+    events = sorted((round(beat * TICKS), onset, key) for beat, onset, key in ends)
     written = mido.MidiTrack([mido.MetaMessage("track_name", name=name)])
     for (before, _, _), (tick, onset, key) in pairwise([(0, 0, 0), *events]):
         kind = "note_on" if onset else "note_off"
         written.append(mido.Message(kind, note=key, velocity=90, time=tick - before))
     return written
-
-
-def save(tracks):
-    buffer = io.BytesIO()
-    mido.MidiFile(type=1, ticks_per_beat=TICKS, tracks=tracks).save(file=buffer)
-    return buffer.getvalue()
 
 
 WRITTEN = {
@@ -174,7 +164,5 @@ def write_pop909_folder(data):
 
 def write_pop909_zip(data):
     folder = write_pop909_folder(data / "unpacked")
-    with zipfile.ZipFile(data / "pop909.zip", "w") as archive:
-        for path in sorted(folder.rglob("*.*")):
-            archive.write(path, path.relative_to(folder))
+    zipped(data / "pop909.zip", folder, folder)
     return data

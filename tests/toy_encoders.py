@@ -3,9 +3,10 @@
 from typing import ClassVar
 
 import torch
+from tests.toys import card
 from torch.nn import functional
 
-from motionbeat.encoder import Encoder, EncoderCard
+from motionbeat.encoder import Encoder
 
 HOP = 320
 
@@ -13,18 +14,10 @@ HOP = 320
 class Loudness(Encoder):
     """Loudness of two kinds, fifty times a second."""
 
-    card: ClassVar = EncoderCard(
-        name="loudness",
-        revision="1",
-        sample_rate=16000,
-        frame_rate=50.0,
-        layers=1,
-        width=2,
-        parameters=3,
-        licence="none",
+    card: ClassVar = card(
+        "loudness", sample_rate=16000, frame_rate=50.0, layers=1, width=2, parameters=3,
         training_data=("clicks",),
-        source="tests",
-    )
+    )  # fmt: skip
     context: ClassVar = 0.1
 
     def __init__(self):

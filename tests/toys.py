@@ -6,17 +6,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from tests.clicks import dataset_card
 from torch.nn import functional
 
-from motionbeat.data_modules.base import (
-    Beats,
-    DataModule,
-    DatasetCard,
-    Emotion,
-    Genre,
-    Split,
-    Track,
-)
+from motionbeat.data_modules.base import SPLITS, Beats, DataModule, Emotion, Genre, Track
 from motionbeat.encoder import Encoder, EncoderCard
 from motionbeat.tasks.emotion import EmotionRegression
 
@@ -26,16 +19,9 @@ HOP = 800
 
 def card(name="tiny", **changes):
     facts = {
-        "revision": "1",
-        "sample_rate": RATE,
-        "frame_rate": RATE / HOP,
-        "layers": 2,
-        "width": 6,
-        "parameters": 0,
-        "licence": "none",
-        "training_data": (),
-        "source": "tests",
-    }
+        "revision": "1", "sample_rate": RATE, "frame_rate": RATE / HOP, "layers": 2, "width": 6,
+        "parameters": 0, "licence": "none", "training_data": (), "source": "tests",
+    }  # fmt: skip
     return EncoderCard(name=name, **(facts | changes))
 
 
@@ -89,100 +75,6 @@ class Listening(Tiny):
         return super().forward(waveform)
 
 
-def write_noise(path: Path, seconds: float, rate: int = RATE, seed: int = 0) -> Track:
-    """A track of noise that says nothing of its content."""
-    samples = np.random.default_rng(seed).uniform(-0.5, 0.5, round(seconds * rate))
-    soundfile.write(path, samples, rate)
-    return Track(path.stem, path, seconds, path.stem)
-
-
-class Tones(DataModule):
-    """Tones whose pitch is their genre and arousal and whose loudness is their valence."""
-
-    card = DatasetCard(
-        name="tones",
-        revision="1",
-        annotations=(Genre, Emotion),
-        licence="Apache-2.0",
-        citation="none",
-        size="36 tracks",
-        how_to_get="made by the tests",
-    )
-    genres = ("low", "middle", "high")
-
-    def prepare_data(self):
-        for split in ("train", "validation", "test"):
-            for track in self.tracks(split):
-                if track.audio_path.exists():
-                    continue
-                track.audio_path.parent.mkdir(parents=True, exist_ok=True)
-                emotion = track.get(Emotion)
-                frequency, height = 100 + 100 * emotion.arousal, 0.1 + 0.8 * emotion.valence
-                times = np.arange(round(track.duration * RATE)) / RATE
-                soundfile.write(
-                    track.audio_path, height * np.sin(2 * np.pi * frequency * times), RATE
-                )
-
-    def tracks(self, split: Split) -> list[Track]:
-        sizes = {"train": 18, "validation": 6, "test": 12}
-        seed = list(sizes).index(split)
-        rng = np.random.default_rng(seed)
-        tracks = []
-        for index in range(sizes[split]):
-            name = f"{split}{index:02d}"
-            kind = index % 3
-            emotion = Emotion(rng.uniform(0, 1), (kind + rng.uniform(0.2, 0.8)) / 3)
-            path = self.cache / "tones" / f"{name}.wav"
-            annotations = (Genre(self.genres[kind]), emotion)
-            tracks.append(Track(name, path, 1.0 + 0.25 * (index % 4), name, annotations))
-        return tracks
-
-
-class ToyEmotion(EmotionRegression):
-    """The monitor is an error, so it shall be small."""
-
-    name = "toy_emotion"
-    monitor = "val/error"
-    mode = "min"
-
-    def validation_result(self, values, tracks):
-        pairs = [(row[f"true_{n}"], row[f"predicted_{n}"]) for row in values for n in self.numbers]
-        return float(np.mean([(true - predicted) ** 2 for true, predicted in pairs]))
-
-
-class FoldedTones(Tones):
-    """The tones of all splits gone through in three folds."""
-
-    card = replace(Tones.card, name="folded_tones")
-    folds = 3
-
-    def __init__(self, *, fold: int = 0, **options) -> None:
-        super().__init__(**options)
-        self.fold = fold
-
-    def tracks(self, split: Split) -> list[Track]:
-        every = [
-            t
-            for part in ("train", "validation", "test")
-            for t in super(FoldedTones, self).tracks(part)
-        ]
-        place = {"test": 0, "validation": 1, "train": 2}[split]
-        return [t for i, t in enumerate(every) if (i // 3 - self.fold) % self.folds == place]
-
-    def prepare_data(self):
-        Tones(cache=self.cache).prepare_data()
-
-
-class Both(Tones):
-    """Tones with beats, so that a task on frames can be asked of them too."""
-
-    card = replace(Tones.card, name="both", annotations=(*Tones.card.annotations, Beats))
-
-    def tracks(self, split: Split) -> list[Track]:
-        beats = Beats(np.arange(0.1, 0.9, 0.2))
-        return [replace(t, annotations=(*t.annotations, beats)) for t in super().tracks(split)]
-
-
 class Learner(Tiny):
     """The bands sent through one layer of each kind that can be adapted, and one that cannot."""
 
@@ -213,3 +105,77 @@ class Stiff(Tiny):
     def __init__(self):
         super().__init__()
         self.scale = torch.nn.Parameter(torch.ones(1))
+
+
+def write_noise(path: Path, seconds: float, rate: int = RATE, seed: int = 0) -> Track:
+    """A track of noise that says nothing of its content."""
+    samples = np.random.default_rng(seed).uniform(-0.5, 0.5, round(seconds * rate))
+    soundfile.write(path, samples, rate)
+    return Track(path.stem, path, seconds, path.stem)
+
+
+class Tones(DataModule):
+    """Tones whose pitch is their genre and arousal and whose loudness is their valence."""
+
+    card = dataset_card("tones", Genre, Emotion)
+    genres = ("low", "middle", "high")
+
+    def prepare_data(self):
+        (self.cache / "tones").mkdir(parents=True, exist_ok=True)
+        for track in (track for split in SPLITS for track in Tones.tracks(self, split)):
+            if not track.audio_path.exists():
+                emotion = track.get(Emotion)
+                frequency, height = 100 + 100 * emotion.arousal, 0.1 + 0.8 * emotion.valence
+                times = np.arange(round(track.duration * RATE)) / RATE
+                tone = height * np.sin(2 * np.pi * frequency * times)
+                soundfile.write(track.audio_path, tone, RATE)
+
+    def tracks(self, split):
+        rng = np.random.default_rng(SPLITS.index(split))
+        tracks = []
+        for index in range({"train": 18, "validation": 6, "test": 12}[split]):
+            name = f"{split}{index:02d}"
+            kind = index % 3
+            emotion = Emotion(rng.uniform(0, 1), (kind + rng.uniform(0.2, 0.8)) / 3)
+            path = self.cache / "tones" / f"{name}.wav"
+            annotations = (Genre(self.genres[kind]), emotion)
+            tracks.append(Track(name, path, 1.0 + 0.25 * (index % 4), name, annotations))
+        return tracks
+
+
+class FoldedTones(Tones):
+    """The tones of all splits gone through in three folds."""
+
+    card = replace(Tones.card, name="folded_tones")
+    folds = 3
+
+    def __init__(self, *, fold: int = 0, **options) -> None:
+        super().__init__(**options)
+        self.fold = fold
+
+    def tracks(self, split):
+        every = [track for part in SPLITS for track in Tones.tracks(self, part)]
+        place = {"test": 0, "validation": 1, "train": 2}[split]
+        return [t for i, t in enumerate(every) if (i // 3 - self.fold) % self.folds == place]
+
+
+class Both(Tones):
+    """Tones with beats, so that a task on frames can be asked of them too."""
+
+    card = replace(Tones.card, name="both", annotations=(*Tones.card.annotations, Beats))
+
+    def tracks(self, split):
+        beats = Beats(np.arange(0.1, 0.9, 0.2))
+        return [replace(t, annotations=(*t.annotations, beats)) for t in super().tracks(split)]
+
+
+class ToyEmotion(EmotionRegression):
+    """The monitor is an error, so it shall be small."""
+
+    name = "toy_emotion"
+    monitor = "val/error"
+    mode = "min"
+
+    def validation_result(self, values, tracks):
+        pairs = zip(values, tracks, strict=True)
+        return float(np.mean([(one.values - self.target(t, one.names)) ** 2 for one, t in pairs]))

@@ -4,11 +4,9 @@ import warnings
 
 import mir_eval
 import numpy as np
-from numpy.typing import NDArray
 
 from motionbeat.compiled import compiled
-
-Times = NDArray[np.float64]
+from motionbeat.tasks.metrics.per_track import Floats
 
 FIRST_SECOND = 5.0
 HIT_WINDOW = 0.07
@@ -16,21 +14,21 @@ TEMPO_TOLERANCE = 0.04
 OCTAVES = (1.0, 2.0, 3.0, 1 / 2, 1 / 3)
 
 
-def beat_scores(reference: Times, estimated: Times) -> dict[str, float]:
+def beat_scores(reference: Floats, estimated: Floats) -> dict[str, float]:
     """Score estimated beats against reference beats with :mod:`mir_eval.beat`.
 
     Both sequences first lose the beats before 5 s (``mir_eval.beat.trim_beats``).
 
     Args:
-        reference: (n,) reference times in seconds, increasing.
-        estimated: (m,) estimated times in seconds, increasing.
+        reference: (n,) times in seconds, increasing.
+        estimated: (m,) times in seconds, increasing.
 
     Returns:
         ``f_measure`` (hits within 70 ms), ``cemgil`` (sigma 40 ms), ``cmlc``, ``cmlt``, ``amlc``,
         ``amlt`` (continuity at the correct and at allowed metrical levels) and
-        ``information_gain`` (41 bins), each in [0, 1]. All NaN, for undefined, when fewer than two
-        reference beats are left. Source: Davies, Degara and Plumbley, "Evaluation methods for
-        musical audio beat tracking algorithms", 2009.
+        ``information_gain`` (41 bins), each in [0, 1]. All NaN when fewer than two reference beats
+        are left. Source: Davies, Degara and Plumbley, "Evaluation methods for musical audio beat
+        tracking algorithms", 2009.
     """
     reference = mir_eval.beat.trim_beats(reference)
     estimated = mir_eval.beat.trim_beats(estimated)
@@ -50,30 +48,25 @@ def beat_scores(reference: Times, estimated: Times) -> dict[str, float]:
 
 
 def f_measures(
-    reference: Times, peak_times: Times, peak_values: NDArray[np.float64], thresholds: Times
-) -> NDArray[np.float64]:
-    """F-measure, as in :func:`beat_scores`, of the peaks above each of several thresholds.
+    reference: Floats, peak_times: Floats, peak_values: Floats, thresholds: Floats
+) -> Floats:
+    """F-measures (k,), as in :func:`beat_scores`, of the peaks above each of k thresholds.
 
     Args:
-        reference: (n,) reference times in seconds, increasing.
+        reference: (n,) times in seconds, increasing.
         peak_times: (m,) times of the peaks in seconds, increasing.
         peak_values: (m,) a peak counts where its value exceeds the threshold.
         thresholds: (k,).
-
-    Returns:
-        (k,) F-measures; NaN where fewer than two reference beats are left.
     """
     reference = reference[reference >= FIRST_SECOND]
     if len(reference) < 2:
         return np.full(len(thresholds), np.nan)
     late = peak_times >= FIRST_SECOND
-    return _f_measures(reference, peak_times[late], peak_values[late], np.asarray(thresholds))
+    return _f_measures(reference, peak_times[late], peak_values[late], thresholds)
 
 
 @compiled
-def _f_measures(
-    reference: Times, times: Times, values: NDArray[np.float64], thresholds: Times
-) -> NDArray[np.float64]:
+def _f_measures(reference: Floats, times: Floats, values: Floats, thresholds: Floats) -> Floats:
     """Match greedily from the left, which is a maximum matching as all windows are alike."""
     scores = np.zeros(len(thresholds))
     for k in range(len(thresholds)):
@@ -94,16 +87,10 @@ def _f_measures(
 
 
 def tempo_scores(reference: float, estimated: float) -> dict[str, float]:
-    """Tempo accuracies of one track.
+    """Whether a tempo in BPM is within 4 % of the reference, both NaN where that is NaN.
 
-    Args:
-        reference: tempo in beats per minute; NaN where unknown.
-        estimated: tempo in beats per minute; NaN where none could be estimated, which is wrong.
-
-    Returns:
-        ``acc1``: 1 when within 4 % of the reference; ``acc2``: 1 when within 4 % of the reference
-        or of its double, triple, half or third. Source: Gouyon et al., "An experimental comparison
-        of audio tempo induction algorithms", 2006. Both NaN, for undefined, without a reference.
+    ``acc1``: of the reference itself; ``acc2``: of it or of its double, triple, half or third.
+    Source: Gouyon et al., "An experimental comparison of audio tempo induction algorithms", 2006.
     """
     if np.isnan(reference):
         return {"acc1": float("nan"), "acc2": float("nan")}

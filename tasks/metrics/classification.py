@@ -5,17 +5,21 @@ tracks) that say how often each track counts in each bootstrap sample, and gives
 With integer weights the values are scikit-learn's on tracks repeated so often.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from motionbeat.tasks.metrics.per_track import FOLD, Floats, Metrics, PerTrackScores
+
 Names = NDArray[Any]
-PerTrackScores = Mapping[str, NDArray[Any]]
-Metrics = dict[str, Floats]
+
+
+def summarise_single_label(per_track: PerTrackScores, weights: Floats) -> Metrics:
+    """Accuracy and macro F1 of class names ``true`` and ``predicted``."""
+    pair = per_track["true"], per_track["predicted"]
+    return {"accuracy": accuracy(*pair, weights), "macro_f1": macro_f1(*pair, weights)}
 
 
 def accuracy(true: Names, predicted: Names, weights: Floats) -> Floats:
@@ -43,80 +47,21 @@ def confusion(true: Names, predicted: Names) -> pd.DataFrame:
     return shares.reindex(index=names, columns=names, fill_value=0.0)
 
 
-def roc_auc(true: Floats, score: Floats, weights: Floats) -> Floats:
-    """Area under the ROC curve: how often a positive track scores above a negative one.
-
-    Ties count half (Hanley and McNeil, "The meaning and use of the area under a receiver operating
-    characteristic (ROC) curve", 1982). Tracks whose truth is NaN do not count; NaN without a
-    positive or without a negative.
-    """
-    area: Floats = _ranking(true, score, weights)[0]
-    return area
-
-
-def average_precision(true: Floats, score: Floats, weights: Floats) -> Floats:
-    """Mean of the precision at each positive track, tracks in the order of their scores.
-
-    Σ (R_n - R_{n-1}) P_n over the distinct scores from high to low, without interpolation. Tracks
-    whose truth is NaN do not count; NaN without a positive.
-    """
-    precision: Floats = _ranking(true, score, weights)[1]
-    return precision
-
-
-def r2(true: Floats, predicted: Floats, weights: Floats) -> Floats:
-    """Coefficient of determination, 1 - Σ (y - ŷ)² / Σ (y - mean y)²; NaN for constant truth."""
-    _, spread, _, _ = _moments(true, predicted, weights)
-    return 1 - _ratio(_mean((true - predicted) ** 2, weights), spread)
-
-
-def pearson(true: Floats, predicted: Floats, weights: Floats) -> Floats:
-    """Coefficient of correlation; NaN where either is constant."""
-    both, spread, predicted_spread, _ = _moments(true, predicted, weights)
-    return _ratio(both, np.sqrt(spread * predicted_spread))
-
-
-def ccc(true: Floats, predicted: Floats, weights: Floats) -> Floats:
-    """Concordance correlation, 2 cov / (var + var + (difference of means)²).
-
-    Lin, "A concordance correlation coefficient to evaluate reproducibility", 1989.
-    """
-    both, spread, predicted_spread, bias = _moments(true, predicted, weights)
-    return _ratio(2 * both, spread + predicted_spread + bias**2)
-
-
-def summarise_single_label(per_track: PerTrackScores, weights: Floats) -> Metrics:
-    """Accuracy and macro F1 of class names ``true`` and ``predicted``."""
-    pair = per_track["true"], per_track["predicted"]
-    return {"accuracy": accuracy(*pair, weights), "macro_f1": macro_f1(*pair, weights)}
-
-
 def summarise_multi_label(per_track: PerTrackScores, weights: Floats) -> Metrics:
     """ROC-AUC and average precision of each class, their means, and how many classes count.
 
-    A class NAME has per-track scores ``true/NAME`` and ``score/NAME``; one without a positive or
-    without a negative track counts in neither mean. Where tracks are of several folds (``fold``),
-    both are means over the folds, as scores of heads trained apart do not compare.
+    A class without a positive or without a negative track counts in neither mean. Where tracks are
+    of several folds (``fold``), both are means over the folds, as scores of heads trained apart do
+    not compare.
     """
     names = [key.removeprefix("true/") for key in per_track if key.startswith("true/")]
-    fold = per_track["fold"][0] if "fold" in per_track else np.zeros(weights.shape[1])
-    folds = [fold == number for number in np.unique(fold)]
-
-    by_class = [
-        _mean_of_defined(
-            np.stack(
-                [
-                    _ranking(
-                        per_track[f"true/{name}"][:, part],
-                        per_track[f"score/{name}"][:, part],
-                        weights[:, part],
-                    )
-                    for part in folds
-                ]
-            )
-        )
-        for name in names
-    ]
+    fold = per_track[FOLD][0] if FOLD in per_track else np.zeros(weights.shape[1])
+    by_class = []
+    for name in names:
+        true, score = per_track[f"true/{name}"], per_track[f"score/{name}"]
+        parts = [fold == number for number in np.unique(fold)]
+        by_fold = [ranking(true[:, one], score[:, one], weights[:, one]) for one in parts]
+        by_class.append(_mean_of_defined(np.stack(by_fold)))
     areas, precisions = np.stack(by_class, axis=1)  # (classes, seeds, samples)
     precisions = np.where(np.isfinite(areas), precisions, np.nan)
     metrics = {
@@ -129,26 +74,14 @@ def summarise_multi_label(per_track: PerTrackScores, weights: Floats) -> Metrics
     return metrics
 
 
-def summarise_regression(per_track: PerTrackScores, weights: Floats) -> Metrics:
-    """R², Pearson's and the concordance correlation of each number; ``r2`` is the mean R².
+def ranking(true: Floats, score: Floats, weights: Floats) -> Floats:
+    """ROC-AUC and average precision of one class, (2, seeds, samples).
 
-    A number NAME has per-track scores ``true_NAME`` and ``predicted_NAME``.
-    """
-    names = [key.removeprefix("true_") for key in per_track if key.startswith("true_")]
-    metrics = {
-        f"{metric.__name__}_{name}": metric(
-            per_track[f"true_{name}"], per_track[f"predicted_{name}"], weights
-        )
-        for metric in (r2, pearson, ccc)
-        for name in names
-    }
-    return {"r2": _mean_of_defined(np.stack([metrics[f"r2_{name}"] for name in names]))} | metrics
-
-
-def _ranking(true: Floats, score: Floats, weights: Floats) -> Floats:
-    """ROC-AUC and average precision, (2, seeds, samples): both walk down the sorted scores.
-
-    Both change at distinct scores that a positive track has, so only these are looked at.
+    The area is how often a positive track scores above a negative one, ties counting half (Hanley
+    and McNeil, "The meaning and use of the area under a receiver operating characteristic (ROC)
+    curve", 1982); NaN without a positive or without a negative. The precision is Σ (R_n - R_{n-1})
+    P_n over the distinct scores from high to low; NaN without a positive. Tracks whose truth is NaN
+    do not count.
     """
     found = np.full((2, len(true), len(weights)), np.nan)
     counts = np.ascontiguousarray(weights.T)
@@ -157,6 +90,7 @@ def _ranking(true: Floats, score: Floats, weights: Floats) -> Floats:
         positives = np.flatnonzero(true[seed, order] == 1)
         if not len(positives):
             continue
+        # Both change at distinct scores that a positive track has, so only these are looked at.
         ranked = -score[seed, order]
         levels, last = np.unique(ranked[positives][::-1], return_index=True)
         last = len(positives) - 1 - last  # the last positive of each distinct score
@@ -171,30 +105,43 @@ def _ranking(true: Floats, score: Floats, weights: Floats) -> Floats:
         with np.errstate(invalid="ignore"):
             area = (positive * (beaten + tied / 2)).sum(axis=0)
             found[0, seed] = area / (total * (shown[-1] - total))
-            found[1, seed] = (positive * hits / np.maximum(shown[through], 1e-12)).sum(
-                axis=0
-            ) / total
+            gains = positive * hits / np.maximum(shown[through], 1e-12)
+            found[1, seed] = gains.sum(axis=0) / total
     return found
+
+
+def summarise_regression(per_track: PerTrackScores, weights: Floats) -> Metrics:
+    """R², Pearson's and the concordance correlation of each number; ``r2`` is the mean R².
+
+    A number NAME has per-track scores ``true_NAME`` and ``predicted_NAME``. R² is 1 - Σ (y - ŷ)² /
+    Σ (y - mean y)², and the concordance 2 cov / (var + var + (difference of means)²) (Lin, "A
+    concordance correlation coefficient to evaluate reproducibility", 1989). NaN where nothing
+    varies.
+    """
+    names = [key.removeprefix("true_") for key in per_track if key.startswith("true_")]
+    metrics: Metrics = {}
+    for name in names:
+        true, predicted = per_track[f"true_{name}"], per_track[f"predicted_{name}"]
+        centre = true.mean(), predicted.mean()  # taken off first, against cancellation
+        y, x = true - centre[0], predicted - centre[1]
+        mean_y, mean_x = _mean(y, weights), _mean(x, weights)
+        both = _mean(y * x, weights) - mean_y * mean_x
+        spread = np.maximum(_mean(y**2, weights) - mean_y**2, 0)
+        predicted_spread = np.maximum(_mean(x**2, weights) - mean_x**2, 0)
+        bias = mean_y - mean_x + centre[0] - centre[1]
+        metrics |= {
+            f"r2_{name}": 1 - _ratio(_mean((true - predicted) ** 2, weights), spread),
+            f"pearson_{name}": _ratio(both, np.sqrt(spread * predicted_spread)),
+            f"ccc_{name}": _ratio(2 * both, spread + predicted_spread + bias**2),
+        }
+    by_metric = [f"{metric}_{name}" for metric in ("r2", "pearson", "ccc") for name in names]
+    mean = _mean_of_defined(np.stack([metrics[f"r2_{name}"] for name in names]))
+    return {"r2": mean} | {name: metrics[name] for name in by_metric}
 
 
 def _mean(values: NDArray[Any], weights: Floats) -> Floats:
     mean: Floats = values @ weights.T / weights.sum(axis=1)
     return mean
-
-
-def _moments(
-    true: Floats, predicted: Floats, weights: Floats
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Covariance, both variances, and the difference of the means."""
-    centre = true.mean(), predicted.mean()  # taken off first, against cancellation
-    y, x = true - centre[0], predicted - centre[1]
-    mean_y, mean_x = _mean(y, weights), _mean(x, weights)
-    return (
-        _mean(y * x, weights) - mean_y * mean_x,
-        np.maximum(_mean(y**2, weights) - mean_y**2, 0),
-        np.maximum(_mean(x**2, weights) - mean_x**2, 0),
-        mean_y - mean_x + centre[0] - centre[1],
-    )
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:

@@ -1,10 +1,8 @@
 """How a dance is aligned with the beats of its music, as published code computes it.
 
-Each variant has its own name. Positions are (T, 24, 3) in metres, in the joint order of
-:data:`motionbeat.motion.JOINTS` (SMPL), as numpy arrays or torch tensors; music is the times of its
-beats in seconds. Numbers of different papers can be compared only where variant, frame rate, length
-of the clips and number of clips are the same. A score says little without the score of the same
-dance beside other music (:func:`pair_scores`), which is chance.
+Numbers of different papers can be compared only where variant, frame rate, length of the clips and
+number of clips are the same. A score says little without the score of the same dance beside other
+music (:func:`pair_scores`), which is chance.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import argrelextrema
-from torch import Tensor
 
-from motionbeat.tasks.metrics.dance_features import Floats, Positions, clip
+from motionbeat.tasks.metrics.dance_features import Positions, clip
+from motionbeat.tasks.metrics.per_track import Floats, mean_defined
 
 Frames = NDArray[np.int64]
-Times = NDArray[np.floating[Any]] | Tensor
 Variant = Literal["fact", "bailando", "edge30"]
 
 HIT = 0.07
@@ -30,20 +27,13 @@ SIGMA = 3.0
 
 _ORDER = 10  # frames before and after a minimum
 _SMOOTHING = 5.0  # frames
-_SHORTEST = 2 * _ORDER + 1
-
 
 ALIGNMENT_FPS: dict[Variant, float] = {"fact": 60.0, "bailando": 60.0, "edge30": 30.0}
 """The variants of the beat alignment score, and the frames a second of their published numbers."""
 
 
 class Music(NamedTuple):
-    """What is known of a piece of music that is danced to.
-
-    Attributes:
-        beats: (n,) seconds; empty for music without a beat, which gives no score.
-        duration: of the recording in seconds, whatever its last beat.
-    """
+    """Beats (n,) and duration of a recording in seconds; no beats give no score."""
 
     beats: Floats
     duration: float
@@ -58,24 +48,17 @@ class Interval(NamedTuple):
 
 
 def motion_beats(positions: Positions, variant: Variant = "fact") -> Frames:
-    """Frames in which a dancer is slowest.
+    """Frames in which a dancer is slowest, (n,) from 0, increasing.
 
     ``fact`` and ``edge30``: strict minima among the 10 frames before and after of the summed way of
     the joints from the frame before, Σ_j ‖p_j[t] − p_j[t−1]‖, 0 in the first frame; float32.
     ``bailando``: strict minima between neighbours of the mean way to the frame after, smoothed by a
-    Gaussian of 5 frames.
-
-    Args:
-        positions: (T, 24, 3) metres, any axis up, SMPL order.
-        variant: whose.
-
-    Returns:
-        (n,) frame numbers from 0, increasing.
+    Gaussian of 5 frames. Positions are (T, 24, 3) in SMPL's order, any axis up.
 
     Raises:
         MotionError: wrong shape, fewer than 21 frames, or NaN.
     """
-    ways = np.linalg.norm(np.diff(clip(positions, _SHORTEST), axis=0), axis=2)
+    ways = np.linalg.norm(np.diff(clip(positions, 2 * _ORDER + 1), axis=0), axis=2)
     if variant == "bailando":
         speed = gaussian_filter1d(ways.mean(axis=1), _SMOOTHING)
         return np.asarray(argrelextrema(speed, np.less)[0], np.int64)
@@ -84,66 +67,41 @@ def motion_beats(positions: Positions, variant: Variant = "fact") -> Frames:
 
 
 def beat_alignment_score(
-    positions: Positions,
-    beats: Times,
-    fps: float | None = None,
-    variant: Variant = "fact",
-    seed_frames: int = 0,
+    moves: Frames, length: int, beats: Floats, fps: float | None = None, variant: Variant = "fact"
 ) -> float:
     """How near the moments of rest of a dance are to the beats of its music; higher is nearer.
 
     With M the :func:`motion_beats`, B the frames nearest to the music's beats, and σ = 3 frames:
 
-    * ``fact``, FACT at 60 frames a second (σ = 0.05 s): the mean over m in M of
-      exp(−min_b (m − b)² / 2σ²); beats after the end of the motion do not count. Source: Li et al.,
-      "AI Choreographer", 2021; ``tools/calculate_beat_scores.py`` of google-research/mint;
-    * ``bailando``, Bailando at 60 frames a second (σ = 0.05 s): the mean over b in B of
-      exp(−min_m (m − b)² / 2σ²); beats after the last but one frame do not count. Source: Siyao et
-      al., "Bailando", 2022; ``utils/beat_align_score.py`` of lisiyao21/Bailando. LODGE runs it at
-      30 frames a second (σ = 0.1 s);
-    * ``edge30``, FACT's code with its settings in frames left as they are at 30 frames a second
-      (σ = 0.1 s, minima among 21 frames or 0.7 s); beats after the end of the motion count. Source:
-      ``eval/calculate_beat_scores.py`` of Luke-Luo1/POPDG; EDGE has published no code of its own.
+    * ``fact``, at 60 frames a second (σ = 0.05 s): the mean over m in M of exp(−min_b (m − b)² /
+      2σ²); beats after the end of the motion do not count. Source: Li et al., "AI Choreographer",
+      2021; ``tools/calculate_beat_scores.py`` of google-research/mint;
+    * ``bailando``, at 60 frames a second (LODGE: 30): the mean over b in B of exp(−min_m (m − b)² /
+      2σ²); beats after the last but one frame do not count. Source: Siyao et al., "Bailando", 2022;
+      ``utils/beat_align_score.py`` of lisiyao21/Bailando;
+    * ``edge30``, FACT's code with its settings in frames at 30 frames a second (σ = 0.1 s); beats
+      after the end of the motion count. Source: ``eval/calculate_beat_scores.py`` of
+      Luke-Luo1/POPDG; EDGE has published no code of its own.
 
-    Faults of the published code, all kept: σ is fixed in frames; what is measured by ``fact`` does
-    not fall when most music beats have no motion beat, and ``bailando`` rises with every further
-    minimum, jitter included; motion without minima scores 0; its speed is half a frame early.
-    Music-blind motion scores about 0.22 by ``fact`` and 0.44 by ``edge30``.
+    Faults of the published code, all kept: σ is fixed in frames; ``fact`` does not fall when most
+    music beats have no motion beat, and ``bailando`` rises with every further minimum, jitter
+    included; motion without minima scores 0; its speed is half a frame early. Music-blind motion
+    scores about 0.22 by ``fact`` and 0.44 by ``edge30``. Where a dance begins with frames that were
+    given (120 for FACT), leave out the moves and beats in them.
 
     Args:
-        positions: (T, 24, 3) metres, any axis up, SMPL order.
-        beats: (n,) seconds from the first frame on.
+        moves: (n,) :func:`motion_beats` of the variant.
+        length: frames of the motion.
+        beats: (m,) seconds from the first frame on.
         fps: frames a second of the motion; the variant's own when left out.
         variant: whose score.
-        seed_frames: frames at the start that the dance was given, not generated (120 for FACT): no
-            beat in them counts.
 
     Returns:
         A score in [0, 1]; NaN when no music beat counts, where published code stops.
-
-    Raises:
-        MotionError: wrong shape, fewer than 21 frames, or NaN.
     """
-    moves = motion_beats(positions, variant)
-    return alignment(moves, len(positions), beats, fps, variant, seed_frames)
-
-
-def alignment(
-    moves: Frames,
-    length: int,
-    beats: Times,
-    fps: float | None = None,
-    variant: Variant = "fact",
-    seed_frames: int = 0,
-) -> float:
-    """:func:`beat_alignment_score` of known :func:`motion_beats` of a motion of ``length`` frames.
-
-    For one dance to many pieces of music.
-    """
-    moves = moves[moves >= seed_frames]
     end = {"fact": length, "bailando": length - 1, "edge30": np.inf}[variant]
-    frames = np.unique(np.round(_seconds(beats) * (fps or ALIGNMENT_FPS[variant])))
-    frames = frames[(frames >= seed_frames) & (frames < end)]
+    frames = np.unique(np.round(beats * (fps or ALIGNMENT_FPS[variant])))
+    frames = frames[(frames >= 0) & (frames < end)]
     if not len(frames):
         return float("nan")
     if not len(moves):
@@ -152,54 +110,23 @@ def alignment(
     return float(np.exp(-(gaps**2) / (2 * SIGMA**2)).mean())
 
 
-def beat_coverage(positions: Positions, beats: Times, fps: float = 60.0) -> float:
+def beat_coverage(moves: Frames, length: int, beats: Floats, fps: float = 60.0) -> float:
     """Motion beats for each music beat within the motion; near that of real dances is best.
 
-    |M| / |B| with the :func:`motion_beats` of ``fact``. Source: Lee et al., "Dancing to Music",
-    2019, with other motion beats. Its fault: it counts and does not compare times, and may pass 1.
-
-    Args:
-        positions: (T, 24, 3) metres, any axis up, SMPL order.
-        beats: (n,) seconds from the first frame on.
-        fps: frames a second; the minima are those of 60.
-
-    Returns:
-        0 or more; NaN without a music beat within the motion.
-
-    Raises:
-        MotionError: wrong shape, fewer than 21 frames, or NaN.
+    |M| / |B| with the :func:`motion_beats` of ``fact``; NaN without a music beat. It counts and
+    does not compare times, and may pass 1. Source: Lee et al., "Dancing to Music", 2019, with other
+    motion beats. Arguments as for :func:`beat_alignment_score`.
     """
-    return coverage(motion_beats(positions), len(positions), beats, fps)
-
-
-def coverage(moves: Frames, length: int, beats: Times, fps: float = 60.0) -> float:
-    """:func:`beat_coverage` of known :func:`motion_beats` of a motion of ``length`` frames."""
     within = _within(beats, length / fps)
     return len(moves) / len(within) if len(within) else float("nan")
 
 
-def beat_hit_rate(positions: Positions, beats: Times, fps: float = 60.0) -> float:
+def beat_hit_rate(moves: Frames, length: int, beats: Floats, fps: float = 60.0) -> float:
     """Share of the motion beats with a music beat within ``HIT`` seconds; higher is nearer.
 
-    Source: Lee et al., "Dancing to Music", 2019, with the :func:`motion_beats` of ``fact``. The
-    paper does not state its tolerance; here it is that of the F-measure of beat tracking.
-
-    Args:
-        positions: (T, 24, 3) metres, any axis up, SMPL order.
-        beats: (n,) seconds from the first frame on.
-        fps: frames a second; the minima are those of 60.
-
-    Returns:
-        In [0, 1], 0 without motion beats; NaN without a music beat within the motion.
-
-    Raises:
-        MotionError: wrong shape, fewer than 21 frames, or NaN.
+    0 without motion beats; NaN without a music beat. Source: Lee et al., "Dancing to Music", 2019,
+    which does not state its tolerance. Arguments as for :func:`beat_alignment_score`.
     """
-    return hit_rate(motion_beats(positions), len(positions), beats, fps)
-
-
-def hit_rate(moves: Frames, length: int, beats: Times, fps: float = 60.0) -> float:
-    """:func:`beat_hit_rate` of known :func:`motion_beats` of a motion of ``length`` frames."""
     within = _within(beats, length / fps)
     if not len(within):
         return float("nan")
@@ -234,7 +161,7 @@ def pair_scores(
 
     Where a piece is shorter than the dance, every motion beat after its end would be a miss, and
     other music would look worse than it is. So a pair is scored from 0 to the end of the shortest
-    of the dance, its own music and the other piece.
+    of the dance, its own music and the other piece; NaN where a piece has no beat in the span.
 
     Args:
         score: of motion beats, length of the motion in frames, and beats in seconds.
@@ -243,9 +170,6 @@ def pair_scores(
         lengths: of the dances in frames.
         songs: the music.
         own: number of the piece each dance belongs to.
-
-    Returns:
-        The scores; NaN where a piece has no beat in the span.
     """
 
     def on_span(dance: int, song: Music, span: float) -> float:
@@ -269,10 +193,10 @@ def sensitivity(scores: PairScores, groups: Sequence[object]) -> tuple[Floats, F
     """How much nearer dances are to their own music than chance, and what chance is.
 
     A dance is compared with the pieces of other groups alone, each group counting the same. Chance
-    is its mean score with them. The first result is the mean of ``own`` − ``other`` over them, less
-    the amount by which its music is easier for dances that belong to other groups than the other
-    pieces are. That amount has mean 0 over groups; without it fast music would spread the
-    differences of dances that hear nothing, and a t test would miss small effects.
+    is its mean score with them. Sensitivity is the mean of ``own`` − ``other`` over them, less the
+    amount by which its music is easier for dances of other groups than the other pieces are. That
+    amount has mean 0 over groups; without it fast music would spread the differences of dances that
+    hear nothing, and a t test would miss small effects.
 
     Args:
         scores: of n dances and the n pieces they belong to, in one order.
@@ -281,30 +205,22 @@ def sensitivity(scores: PairScores, groups: Sequence[object]) -> tuple[Floats, F
     Returns:
         (n,) sensitivity and (n,) chance; NaN for music without a beat and with one group alone.
     """
-    names = {name: number for number, name in enumerate(dict.fromkeys(groups))}
-    of = np.array([names[name] for name in groups])
+    names = list(dict.fromkeys(groups))
+    of = np.array([names.index(group) for group in groups])
     difference = scores.own - scores.other
 
     def of_others(values: Floats) -> Floats:
-        """(n, groups) means of (n, n) over the columns of each other group."""
-        means = np.array(
-            [
-                [
-                    mean_defined(row[of == group]) if group != mine else np.nan
-                    for group in range(len(names))
-                ]
-                for row, mine in zip(values, of, strict=True)
-            ]
-        )
-        return means
+        """(n,) means of (n, n) over the other groups, of the means over their columns."""
+        means = []
+        for row, mine in zip(values, of, strict=True):
+            others = [number for number in range(len(names)) if number != mine]
+            by_group = [mean_defined(row[of == number]) for number in others]
+            means.append(mean_defined(np.array(by_group)))
+        return np.array(means)
 
-    def mean_rows(values: Floats) -> Floats:
-        return np.array([mean_defined(row) for row in values])
-
-    chance = mean_rows(of_others(scores.other))
-    level = mean_rows(of_others(scores.other.T))  # of the music, for dances of other groups
-    easier = level - mean_rows(of_others(np.broadcast_to(level, difference.shape)))
-    return mean_rows(of_others(difference)) - easier, chance
+    level = of_others(scores.other.T)  # of the music, for dances of other groups
+    easier = level - of_others(np.broadcast_to(level, difference.shape))
+    return of_others(difference) - easier, of_others(scores.other)
 
 
 def chance_floor(
@@ -312,18 +228,15 @@ def chance_floor(
 ) -> Interval:
     """What the same dances score with the music of others: chance, and where its means lie.
 
-    Each permutation sends every song to another one, so that no dance keeps its own music and
-    dances to one song keep one song together.
+    The mean over permutations of the mean over dances; NaN with one song alone. Each permutation
+    sends every song to another one, so that no dance keeps its own music and dances to one song
+    keep one song together.
 
     Args:
-        scores: (dances, songs) the score of each dance with the beats of each song on the span that
-            both last (:func:`pair_scores`); NaN where the song has none.
+        scores: (dances, songs) ``other`` of :func:`pair_scores`.
         own: (dances,) the song each dance belongs to.
         permutations: how many.
         seed: of the permutations.
-
-    Returns:
-        Mean over permutations of the mean over dances, with its interval; NaN with one song alone.
     """
     songs = scores.shape[1]
     if songs < 2:
@@ -339,12 +252,6 @@ def chance_floor(
     return Interval(mean_defined(np.array(means)), float(low), float(high))
 
 
-def mean_defined(values: Floats) -> float:
-    """Mean of what is defined; NaN where nothing is."""
-    defined = values[np.isfinite(values)]
-    return float(defined.mean()) if len(defined) else float("nan")
-
-
 def _gaps(places: NDArray[Any], others: NDArray[Any]) -> Floats:
     """(n,) distances of places (n,) to the nearest of others, which increase."""
     around = np.concatenate([[-np.inf], others, [np.inf]])
@@ -353,10 +260,5 @@ def _gaps(places: NDArray[Any], others: NDArray[Any]) -> Floats:
     return gaps
 
 
-def _seconds(beats: Times) -> Floats:
-    return np.asarray(beats.detach().cpu() if isinstance(beats, Tensor) else beats, np.float64)
-
-
-def _within(beats: Times, end: float) -> Floats:
-    times = np.sort(_seconds(beats))
-    return times[(times >= 0) & (times < end)]
+def _within(beats: Floats, end: float) -> Floats:
+    return np.sort(beats[(beats >= 0) & (beats < end)])

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.spatial.distance import pdist
 
 from motionbeat.motion import MotionError
-from motionbeat.tasks.metrics.dance_features import Floats
+from motionbeat.tasks.metrics.per_track import Floats
 
 
 def normalise(features: Floats, reference: Floats) -> Floats:
@@ -19,26 +19,18 @@ def normalise(features: Floats, reference: Floats) -> Floats:
 
 
 def frechet_distance(generated: Floats, reference: Floats) -> float:
-    """Distance between two sets of features, as between Gaussians fitted to them; lower is nearer.
+    """Distance between Gaussians fitted to two sets of features (n, d) and (m, d), 0 or more.
 
     ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁Σ₂)^½), the covariances with n − 1. FID_k is that of kinetic,
-    FID_g that of geometric features, :func:`normalise`d both by the reference. Source: Heusel et
-    al., 2017; ``tools/calculate_scores.py`` of google-research/mint, ``utils/metrics_new.py`` of
+    FID_g that of geometric features, :func:`normalise`d both by the reference. It is biased upwards
+    for few clips (:func:`frechet_floor`), so state n. Source: Heusel et al., 2017;
+    ``tools/calculate_scores.py`` of google-research/mint, ``utils/metrics_new.py`` of
     lisiyao21/Bailando.
 
     Published code takes the square root of the product, which has no exact one where there are
-    fewer clips than features; where it is not finite, 1e-6 (mint) or 1e-5 (Bailando) is added to
-    the diagonals. Here the trace of the root is the sum of the square roots of the eigenvalues of
+    fewer clips than features, and adds 1e-6 (mint) or 1e-5 (Bailando) to the diagonals where it is
+    not finite. Here the trace of the root is the sum of the square roots of the eigenvalues of
     Σ₁^½ Σ₂ Σ₁^½, which always exists.
-
-    The distance is biased upwards for few clips: see :func:`frechet_floor`. State n.
-
-    Args:
-        generated: (n, d), n of 2 or more.
-        reference: (m, d), m of 2 or more.
-
-    Returns:
-        0 or more.
 
     Raises:
         MotionError: fewer than two clips, or features of different widths.
@@ -62,14 +54,8 @@ def frechet_distance(generated: Floats, reference: Floats) -> float:
 def frechet_floor(generated: int, reference: int, width: int, draws: int = 10) -> float:
     """Mean Fréchet distance between sets of so many clips of one isotropic Gaussian.
 
-    What a perfect model of features that do not depend on one another scores for the number of its
-    clips alone: 48.5 in 72 dimensions for 40 clips against 1363.
-
-    Args:
-        generated: number of clips.
-        reference: number of clips.
-        width: of the features.
-        draws: how often it is drawn.
+    What a perfect model of ``width`` independent features scores for the number of its clips alone:
+    48.5 in 72 dimensions for 40 clips against 1363.
     """
     rng = np.random.default_rng(0)
     sets = [
@@ -80,15 +66,9 @@ def frechet_floor(generated: int, reference: int, width: int, draws: int = 10) -
 
 
 def diversity(features: Floats) -> float:
-    """Mean L2 distance between two different clips' features; that of real dances is best.
+    """Mean L2 distance between the features (n, d) of two clips; that of real dances is best.
 
-    Div_k of kinetic, Div_g of geometric features, :func:`normalise`d by the reference. Source: as
-    for :func:`frechet_distance`.
-
-    Args:
-        features: (n, d).
-
-    Returns:
-        0 or more; NaN for fewer than two clips.
+    Div_k of kinetic, Div_g of geometric features, :func:`normalise`d by the reference; NaN for
+    fewer than two clips. Source: as for :func:`frechet_distance`.
     """
     return float(pdist(features).mean()) if len(features) > 1 else float("nan")

@@ -1,27 +1,24 @@
 """Features of a dance that Fréchet distances and diversities are computed from.
 
 Positions are (T, 24, 3) in metres, in the joint order of :data:`motionbeat.motion.JOINTS` (SMPL)
-and with y up, as numpy arrays or torch tensors.
+and with y up.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from motionbeat.motion import JOINTS, MotionError
+from motionbeat.tasks.metrics.per_track import Floats
 
-Floats = NDArray[np.float64]
 Holds = NDArray[np.bool_]
-Positions = NDArray[np.floating[Any]] | Tensor
+Positions = NDArray[np.floating[Any]]
 
-UP = 1
-"""The vertical axis, y."""
-
-FLAT = [0, 2]
-"""The horizontal axes, x and z."""
+UP, FLAT = 1, [0, 2]
+"""The vertical axis, y, and the horizontal ones, x and z."""
 
 PUBLISHED_FPS = 60.0
 """Frames a second that the published kinetic features take every motion to have."""
@@ -31,28 +28,24 @@ _PUBLISHED_RATE = 120.0  # frames a second that the geometric features take ever
 _HUMERUS, _SHOULDERS, _HIPS = 0.2568381092, 0.3908483586, 0.1192470659  # m, of SMPL's mean body
 
 
-def clip(positions: Positions, shortest: int) -> NDArray[np.floating[Any]]:
-    """Positions as an array of their own precision.
-
-    Args:
-        positions: (T, 24, 3).
-        shortest: frames that are needed.
+def clip(positions: Positions, shortest: int) -> Positions:
+    """Positions (T, 24, 3), checked.
 
     Raises:
-        MotionError: another shape, fewer frames, or NaN or infinite positions.
+        MotionError: another shape, fewer frames than ``shortest``, or NaN or infinite positions.
     """
-    joints = positions.detach().cpu().numpy() if isinstance(positions, Tensor) else positions
-    if joints.ndim != 3 or joints.shape[1:] != (len(JOINTS), 3):
+    if positions.ndim != 3 or positions.shape[1:] != (len(JOINTS), 3):
         raise MotionError(
-            f"motion has shape {joints.shape}; expected (frames, {len(JOINTS)}, 3) in SMPL's order"
+            f"motion has shape {positions.shape}; expected (frames, {len(JOINTS)}, 3) in SMPL's "
+            "order"
         )
-    if len(joints) < shortest:
+    if len(positions) < shortest:
         raise MotionError(
-            f"motion has {len(joints)} frames; this metric needs {shortest}, drop the clip"
+            f"motion has {len(positions)} frames; this metric needs {shortest}, drop the clip"
         )
-    if not np.isfinite(joints).all():
+    if not np.isfinite(positions).all():
         raise MotionError("motion holds NaN or infinite positions; repair or drop the clip")
-    return joints
+    return positions
 
 
 def kinetic_features(
@@ -71,19 +64,15 @@ def kinetic_features(
     ``clustering/features`` and, with SMPL joints, in ``aist_plusplus/features/kinetic.py`` of
     google/aistplusplus_api (also in Bailando, POPDG and LODGE).
 
-    Faults of the published code, all kept in ``legacy``:
-
-    * a misplaced bracket, p[k] − p[k−1] / Δt for (p[k] − p[k−1]) / Δt in the acceleration, which
-      then is about 3540 ‖p‖ and says where the dancer is. It changes with the origin: Bailando
-      therefore subtracts the pelvis of the first frame from all joints before, FACT does not;
-    * Δt is 1/60 s whatever the frame rate;
-    * LODGE leaves out the last two joints (features 0 to 65).
+    Faults of the published code, all kept in ``legacy``: a misplaced bracket, p[k] − p[k−1] / Δt
+    for (p[k] − p[k−1]) / Δt in the acceleration, which then is about 3540 ‖p‖ and says where the
+    dancer is (Bailando therefore subtracts the pelvis of the first frame before, FACT does not); Δt
+    is 1/60 s whatever the frame rate. LODGE leaves out the last two joints (features 0 to 65).
 
     Args:
-        positions: (T, 24, 3) metres, y up, SMPL order, T of 5 or more.
+        positions: of 5 frames or more.
         fps: frames a second; ``legacy`` does not look at it.
-        variant: ``fixed`` has the bracket in its place; it agrees with the published code in which
-            the bracket is moved, at 60 frames a second.
+        variant: ``fixed`` has the bracket in its place.
 
     Returns:
         (72,) three features of joint 0, three of joint 1, and so on.
@@ -118,38 +107,13 @@ def _windowed(values: Floats, count: int) -> Floats:
 
 
 def geometric_features(positions: Positions) -> Floats:
-    """Shares of the frames, from the second on, in which the body does each of 32 things.
+    """(32,) shares of the frames, from the second on, in which the body does certain things.
 
     Source: Müller, Röder and Clausen, "Efficient content-based retrieval of motion capture data",
     2005; features and thresholds as in fairmotion's ``clustering`` and, with SMPL joints, in
     ``aist_plusplus/features/manual.py`` of google/aistplusplus_api, whose numbers these are
-    (Bailando's ``manual_new.py`` and POPDG compute the same).
-
-    Thresholds count in lengths of SMPL's mean body, not of the dancer: humerus h = 0.257 m,
-    shoulder width s = 0.391 m, hip width w = 0.119 m. In pairs, right limb before left:
-
-    =====  =========================================================================================
-    0, 1   hand leaves the plane of neck and hips faster than 1.8 h/s, right back, left forward
-    2, 3   hand is more than 0.2 h above the neck, along the line from chest to neck
-    4, 5   chest moves away from the belly faster than 1.8 h/s
-    6, 7   elbow is bent to less than 110°
-    8      hands are more than 2.5 s apart along the line of the shoulders
-    9      hands part faster than 1.4 h/s
-    10, 11 the other hand moves, seen from this one, towards the root faster than 1.4 h/s
-    12, 13 hand is faster than 2.5 h/s
-    14, 15 ankle is more than 0.38 h off the plane of root, other hip and other toes: right ankle in
-           front of it, left ankle behind
-    16, 17 ankle is more than 1.2 h above the lowest joint
-    18     ankles are more than 2.1 w apart along the line of the hips
-    19, 20 knee is bent to less than 110°
-    21, 22 ankle is faster than 2.5 h/s
-    23, 24 upper arm is more than 25° off the spine
-    25, 26 thigh is more than 50° off the spine
-    27     root is more than 0.5 h in front of the plane of ankles and neck
-    28     spine is level, 70° to 110° off the vertical
-    29, 30 hand is less than 1.2 h above the lowest joint
-    31     root is faster than 2.3 h/s
-    =====  =========================================================================================
+    (Bailando's ``manual_new.py`` and POPDG compute the same). Thresholds count in lengths of SMPL's
+    mean body, not of the dancer.
 
     Faults of the published code, all kept:
 
@@ -163,11 +127,7 @@ def geometric_features(positions: Positions) -> Floats:
       joints from their parents for positions, and so have other thresholds.
 
     Args:
-        positions: (T, 24, 3) metres, y up, SMPL order, T of 2 or more; published numbers are at
-            60 frames a second.
-
-    Returns:
-        (32,) in [0, 1].
+        positions: of 2 frames or more; published numbers are at 60 frames a second.
 
     Raises:
         MotionError: wrong shape, fewer frames, or NaN.
@@ -176,7 +136,7 @@ def geometric_features(positions: Positions) -> Floats:
     at = dict(zip(JOINTS, joints[..., 1:], strict=True))
     before = dict(zip(JOINTS, joints[..., :-1], strict=True))
     ground = joints[:, UP, 1:].min(axis=0)
-    h, sides = _HUMERUS, (("r", "l"), ("l", "r"))
+    h, s, w = _HUMERUS, _SHOULDERS, _HIPS
     step = h / _PUBLISHED_RATE  # way in a frame at 1 h/s
 
     def line(start: str, end: str) -> Floats:
@@ -204,52 +164,68 @@ def geometric_features(positions: Positions) -> Floats:
         heights: Floats = at[joint][UP] - ground
         return heights
 
-    def bent(side: str, above: str, joint: str, below: str) -> Holds:
-        here = f"{side}_{joint}"
-        return _between(0, line(here, f"{side}_{above}"), line(here, f"{side}_{below}"), 110)
+    def bent(above: str, joint: str, below: str) -> Holds:
+        return _between(0, line(joint, above), line(joint, below), 110)
+
+    def both(feature: Callable[[str, str], Holds]) -> list[Holds]:
+        """Of the right limb and then of the left; a feature is of this side and the other."""
+        return [feature("r", "l"), feature("l", "r")]
 
     spine = line("neck", "pelvis")
-    chest = _beyond(line("spine1", "spine3"), seen("spine3", "spine1"), 1.8 * step)
-    pairs = [
-        [
-            _beyond(
-                normal("neck", f"{own}_hip", f"{other}_hip"),
-                seen(f"{own}_wrist", "neck"),
-                1.8 * step,
-            ),
-            _beyond(line("spine3", "neck"), line("neck", f"{own}_wrist"), 0.2 * h),
-            chest,
-            bent(own, "shoulder", "elbow", "wrist"),
-            _beyond(
-                line(f"{own}_wrist", "pelvis"), seen(f"{other}_wrist", f"{own}_wrist"), 1.4 * step
-            ),
-            fast(f"{own}_wrist", 2.5),
-            _beyond(
-                normal("pelvis", f"{other}_hip", f"{other}_foot"),
-                line("pelvis", f"{own}_ankle"),
-                0.38 * h,
-            ),
-            height(f"{own}_ankle") > 1.2 * h,
-            bent(own, "hip", "knee", "ankle"),
-            fast(f"{own}_ankle", 2.5),
-            _between(25, spine, line(f"{own}_shoulder", f"{own}_elbow"), 180),
-            _between(50, spine, line(f"{own}_hip", f"{own}_knee"), 180),
-            height(f"{own}_wrist") < 1.2 * h,
-        ]
-        for own, other in sides
-    ]
     hands, upright = line("l_wrist", "r_wrist"), np.eye(3)[UP][:, None]
-    single = {
-        8: _beyond(line("l_shoulder", "r_shoulder"), hands, 2.5 * _SHOULDERS),
-        9: _beyond(hands, seen("r_wrist", "l_wrist"), 1.4 * step),
-        18: _beyond(line("l_hip", "r_hip"), line("l_ankle", "r_ankle"), 2.1 * _HIPS),
-        27: _beyond(normal("r_ankle", "neck", "l_ankle"), line("r_ankle", "pelvis"), 0.5 * h),
-        28: _between(70, spine, upright, 110),
-        31: fast("pelvis", 2.3),
-    }
-    held = [feature for pair in zip(*pairs, strict=True) for feature in pair]
-    for place, feature in single.items():
-        held.insert(place, feature)
+    held = [
+        # 0, 1: hand leaves the plane of neck and hips faster than 1.8 h/s, right back, left forward
+        *both(
+            lambda a, b: _beyond(
+                normal("neck", f"{a}_hip", f"{b}_hip"), seen(f"{a}_wrist", "neck"), 1.8 * step
+            )
+        ),
+        # 2, 3: hand is more than 0.2 h above the neck, along the line from chest to neck
+        *both(lambda a, _: _beyond(line("spine3", "neck"), line("neck", f"{a}_wrist"), 0.2 * h)),
+        # 4, 5: chest moves away from the belly faster than 1.8 h/s
+        *[_beyond(line("spine1", "spine3"), seen("spine3", "spine1"), 1.8 * step)] * 2,
+        # 6, 7: elbow is bent to less than 110°
+        *both(lambda a, _: bent(f"{a}_shoulder", f"{a}_elbow", f"{a}_wrist")),
+        # 8: hands are more than 2.5 s apart along the line of the shoulders
+        _beyond(line("l_shoulder", "r_shoulder"), hands, 2.5 * s),
+        # 9: hands part faster than 1.4 h/s
+        _beyond(hands, seen("r_wrist", "l_wrist"), 1.4 * step),
+        # 10, 11: the other hand moves, seen from this one, towards the root faster than 1.4 h/s
+        *both(
+            lambda a, b: _beyond(
+                line(f"{a}_wrist", "pelvis"), seen(f"{b}_wrist", f"{a}_wrist"), 1.4 * step
+            )
+        ),
+        # 12, 13: hand is faster than 2.5 h/s
+        *both(lambda a, _: fast(f"{a}_wrist", 2.5)),
+        # 14, 15: ankle is more than 0.38 h off the plane of root, other hip and other toes: right
+        # ankle in front of it, left ankle behind
+        *both(
+            lambda a, b: _beyond(
+                normal("pelvis", f"{b}_hip", f"{b}_foot"), line("pelvis", f"{a}_ankle"), 0.38 * h
+            )
+        ),
+        # 16, 17: ankle is more than 1.2 h above the lowest joint
+        *both(lambda a, _: height(f"{a}_ankle") > 1.2 * h),
+        # 18: ankles are more than 2.1 w apart along the line of the hips
+        _beyond(line("l_hip", "r_hip"), line("l_ankle", "r_ankle"), 2.1 * w),
+        # 19, 20: knee is bent to less than 110°
+        *both(lambda a, _: bent(f"{a}_hip", f"{a}_knee", f"{a}_ankle")),
+        # 21, 22: ankle is faster than 2.5 h/s
+        *both(lambda a, _: fast(f"{a}_ankle", 2.5)),
+        # 23, 24: upper arm is more than 25° off the spine
+        *both(lambda a, _: _between(25, spine, line(f"{a}_shoulder", f"{a}_elbow"), 180)),
+        # 25, 26: thigh is more than 50° off the spine
+        *both(lambda a, _: _between(50, spine, line(f"{a}_hip", f"{a}_knee"), 180)),
+        # 27: root is more than 0.5 h in front of the plane of ankles and neck
+        _beyond(normal("r_ankle", "neck", "l_ankle"), line("r_ankle", "pelvis"), 0.5 * h),
+        # 28: spine is level, 70° to 110° off the vertical
+        _between(70, spine, upright, 110),
+        # 29, 30: hand is less than 1.2 h above the lowest joint
+        *both(lambda a, _: height(f"{a}_wrist") < 1.2 * h),
+        # 31: root is faster than 2.3 h/s
+        fast("pelvis", 2.3),
+    ]
     shares: Floats = np.mean(held, axis=1)
     return shares
 

@@ -1,13 +1,14 @@
 """Physical plausibility of dances: feet, floor, smoothness and bones.
 
 Positions are (T, 24, 3) in metres, in the joint order of :data:`motionbeat.motion.JOINTS` (SMPL)
-and with y up, as numpy arrays or torch tensors.
+and with y up. Every metric raises a ``MotionError`` for another shape, too few frames, or NaN.
 """
 
 import numpy as np
 
 from motionbeat.motion import FEET, PARENTS
-from motionbeat.tasks.metrics.dance_features import FLAT, UP, Floats, Positions, clip
+from motionbeat.tasks.metrics.dance_features import FLAT, UP, Positions, clip
+from motionbeat.tasks.metrics.per_track import Floats
 
 PFC_FPS = 30.0
 """Frames a second of the published physical foot contact and foot sliding."""
@@ -20,26 +21,17 @@ _SAME_GROUND, _LOW_ANKLE, _LOW_TOE, _SLIDES = 0.02, 0.08, 0.05, 0.01  # m
 
 
 def physical_foot_contact(positions: Positions) -> float:
-    """PFC: how far both feet slide while the body accelerates; lower is better.
+    """PFC, in 1e-4 m²: how far both feet slide while the body accelerates; lower is better.
 
     With a the second difference of the pelvis, its upward component 0 where it is negative, and f
     the smaller of the horizontal ways of ankle and toe (joints 7, 10 and 8, 11) from frame to
-    frame: mean over the frames from the third on of ‖a‖ / max ‖a‖ · f_left · f_right, times 10000.
-    The unit is 1e-4 m²; ways are not divided by Δt. Source: Tseng et al., "EDGE", 2023;
-    ``eval/eval_pfc.py`` of Stanford-TML/EDGE, where z is up.
+    frame: mean over the frames from the third on of ‖a‖ / max ‖a‖ · f_left · f_right, times 10000;
+    ways are not divided by Δt. Source: Tseng et al., "EDGE", 2023; ``eval/eval_pfc.py`` of
+    Stanford-TML/EDGE, where z is up.
 
     Faults of the published code, all kept: it depends on the frame rate, about with its inverse
-    square (published at 30), and, by the maximum, on how clips are cut; a clip whose pelvis never
-    accelerates makes it NaN. POPDG adds the upper body in another score of the same name.
-
-    Args:
-        positions: (T, 24, 3) metres, y up, SMPL order, T of 3 or more, at ``PFC_FPS``.
-
-    Returns:
-        0 or more for one clip, of which a set's is the mean; NaN when the pelvis never accelerates.
-
-    Raises:
-        MotionError: wrong shape, fewer than 3 frames, or NaN.
+    square (published at ``PFC_FPS``), and, by the maximum, on how clips are cut; a clip whose
+    pelvis never accelerates makes it NaN. POPDG adds the upper body in another score of that name.
     """
     joints = clip(positions, 3).astype(np.float64)
     push = np.diff(joints[:, 0], n=2, axis=0)
@@ -53,26 +45,17 @@ def physical_foot_contact(positions: Positions) -> float:
 
 
 def foot_sliding_ratio(positions: Positions) -> float:
-    """Share of its frames on the floor in which a foot slides, of both feet; lower is better.
+    """Share of its frames on the floor in which a foot slides, mean of both feet; lower is better.
 
-    The mean of left and right. A foot is on the floor where its ankle is at most 8 cm and its toe
-    at most 5 cm above the ground: the mean height of the toes in the first frame, or the lower one
-    when they are 2 cm or more apart. It slides where |Δx + Δz| / 2 of ankle or toe to the next
-    frame passes 1 cm.
+    A foot is on the floor where its ankle is at most 8 cm and its toe at most 5 cm above the
+    ground: the mean height of the toes in the first frame, or the lower one when they are 2 cm or
+    more apart. It slides where |Δx + Δz| / 2 of ankle or toe to the next frame passes 1 cm. NaN
+    when a foot is never on the floor.
     Source: Li et al., "Lodge", 2024; ``metric/foot_skating.py`` of li-ronghui/LODGE.
 
     Faults of the published code, all kept: components are averaged with their signs, so that a
-    foot that slides along x = −z does not slide; the threshold is in metres a frame, for 30 frames
-    a second; the ground is taken from the first frame, in which a dancer may be in the air.
-
-    Args:
-        positions: (T, 24, 3) metres, y up, SMPL order, T of 2 or more, at ``PFC_FPS``.
-
-    Returns:
-        In [0, 1]; NaN when a foot is never on the floor.
-
-    Raises:
-        MotionError: wrong shape, fewer than 2 frames, or NaN.
+    foot that slides along x = −z does not slide; the threshold is in metres a frame, for
+    ``PFC_FPS``; the ground is taken from the first frame, in which a dancer may be in the air.
     """
     feet = clip(positions, 2)[:, FEET].astype(np.float64).reshape(-1, 2, 2, 3)  # side, ankle or toe
     toes = feet[0, :, 1, UP]
@@ -89,12 +72,6 @@ def floor_height(positions: Positions) -> float:
 
     A dancer stands on it most of the time; heels and toes of a skeleton are above the soles, and so
     is this floor.
-
-    Args:
-        positions: (T, 24, 3) metres, y up, SMPL order, any frame rate.
-
-    Raises:
-        MotionError: wrong shape, no frames, or NaN.
     """
     return float(np.median(_lowest(positions)))
 
@@ -106,11 +83,8 @@ def penetration(positions: Positions, floor: float) -> float:
     al., "PhysDiff", 2023, for the vertices of a body; here for joints.
 
     Args:
-        positions: (T, 24, 3) metres, y up, SMPL order, any frame rate.
+        positions: at any frame rate.
         floor: height in metres, for example the :func:`floor_height`.
-
-    Raises:
-        MotionError: wrong shape, no frames, or NaN.
     """
     return _beyond(floor - _lowest(positions))
 
@@ -118,15 +92,7 @@ def penetration(positions: Positions, floor: float) -> float:
 def floating(positions: Positions, floor: float) -> float:
     """Mean height of the lowest joint of the feet above the floor, in millimetres.
 
-    Mean over all frames of max(y − floor, 0) where that is more than ``TOLERANCE``; that of real
-    dancers, who jump, is best. Source: as for :func:`penetration`.
-
-    Args:
-        positions: (T, 24, 3) metres, y up, SMPL order, any frame rate.
-        floor: height in metres, for example the :func:`floor_height`.
-
-    Raises:
-        MotionError: wrong shape, no frames, or NaN.
+    That of real dancers, who jump, is best. Otherwise as :func:`penetration`.
     """
     return _beyond(_lowest(positions) - floor)
 
@@ -136,13 +102,6 @@ def jerk(positions: Positions, fps: float) -> float:
 
     mean ‖p[t+3] − 3 p[t+2] + 3 p[t+1] − p[t]‖ · fps³ over frames and joints; it grows with the
     frame rate where there is noise. Source: Flash and Hogan, 1985, for the measure of smoothness.
-
-    Args:
-        positions: (T, 24, 3) metres, any axis up, SMPL order, T of 4 or more.
-        fps: frames a second.
-
-    Raises:
-        MotionError: wrong shape, fewer than 4 frames, or NaN.
     """
     third = np.diff(clip(positions, 4).astype(np.float64), n=3, axis=0)
     return float(np.linalg.norm(third, axis=2).mean() * fps**3)
@@ -153,12 +112,6 @@ def bone_length_drift(positions: Positions) -> float:
 
     Mean over the 23 bones of the standard deviation of a bone's length over its mean length. Bones
     of no length are left out.
-
-    Args:
-        positions: (T, 24, 3) metres, any axis up, SMPL order, any frame rate.
-
-    Raises:
-        MotionError: wrong shape, no frames, or NaN.
     """
     joints = clip(positions, 1).astype(np.float64)
     lengths = np.linalg.norm(joints[:, _BONES] - joints[:, np.array(PARENTS)[_BONES]], axis=2)

@@ -12,40 +12,19 @@ from motionbeat.audio import load_audio, resample
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import Motion, MotionError
 from motionbeat.pretraining.pairs import audio_inputs
-from motionbeat.tasks.metrics.dance_alignment import (
-    ALIGNMENT_FPS,
-    HIT,
-    SIGMA,
-    Frames,
-    Music,
-    PairScores,
-    Variant,
-    alignment,
-    coverage,
-    hit_rate,
-    motion_beats,
-    pair_scores,
-)
+from motionbeat.tasks.metrics import dance_alignment as alignment
+from motionbeat.tasks.metrics import dance_physics as physics
+from motionbeat.tasks.metrics.dance_alignment import Music
 from motionbeat.tasks.metrics.dance_features import (
-    Floats,
     Positions,
     geometric_features,
     kinetic_features,
 )
-from motionbeat.tasks.metrics.dance_physics import (
-    PFC_FPS,
-    bone_length_drift,
-    floating,
-    floor_height,
-    foot_sliding_ratio,
-    jerk,
-    penetration,
-    physical_foot_contact,
-)
+from motionbeat.tasks.metrics.per_track import Floats
 
 Better = Literal["higher", "lower", "as real"]
 
-FEATURES_FPS = ALIGNMENT_FPS["fact"]
+FEATURES_FPS = alignment.ALIGNMENT_FPS["fact"]
 """Frames a second of the kinetic and geometric features."""
 
 SHORTEST = 20 / 30
@@ -68,37 +47,41 @@ class BeatScore:
     better: Better
     fps: float
     sigma: float
-    variant: Variant
-    of: Callable[[Frames, int, Floats], float]
+    variant: alignment.Variant
+    of: Callable[[alignment.Frames, int, Floats], float]
 
     def pairs(
         self, motions: Sequence[Motion], songs: Sequence[Music], own: Sequence[int]
-    ) -> PairScores:
+    ) -> alignment.PairScores:
         """Scores of every dance with its own music, by number, and with every other piece."""
         positions = [motion.at(self.fps) for motion in motions]
-        moves = [motion_beats(one, self.variant) for one in positions]
-        return pair_scores(self.of, self.fps, moves, [len(one) for one in positions], songs, own)
+        moves = [alignment.motion_beats(one, self.variant) for one in positions]
+        lengths = [len(one) for one in positions]
+        return alignment.pair_scores(self.of, self.fps, moves, lengths, songs, own)
 
 
 BEAT_SCORES: dict[str, BeatScore] = {
-    **{
-        f"BAS {variant}": BeatScore(
-            "higher", fps, SIGMA / fps, variant, partial(alignment, variant=variant)
-        )
-        for variant, fps in ALIGNMENT_FPS.items()
-    },
-    "beat coverage": BeatScore("as real", 60.0, float("nan"), "fact", coverage),
-    "beat hit rate": BeatScore("higher", 60.0, HIT, "fact", hit_rate),
+    f"BAS {variant}": BeatScore(
+        "higher",
+        fps,
+        alignment.SIGMA / fps,
+        variant,
+        partial(alignment.beat_alignment_score, variant=variant),
+    )
+    for variant, fps in alignment.ALIGNMENT_FPS.items()
+} | {
+    "beat coverage": BeatScore("as real", 60.0, float("nan"), "fact", alignment.beat_coverage),
+    "beat hit rate": BeatScore("higher", 60.0, alignment.HIT, "fact", alignment.beat_hit_rate),
 }
 """By name."""
 
 PHYSICAL_SCORES: dict[str, tuple[Better, Callable[[Positions], float]]] = {
-    "PFC": ("lower", physical_foot_contact),
-    "foot sliding": ("lower", foot_sliding_ratio),
-    "penetration mm": ("lower", lambda p: penetration(p, floor_height(p))),
-    "float mm": ("as real", lambda p: floating(p, floor_height(p))),
-    "jerk m/s³": ("as real", partial(jerk, fps=PFC_FPS)),
-    "bone drift %": ("lower", bone_length_drift),
+    "PFC": ("lower", physics.physical_foot_contact),
+    "foot sliding": ("lower", physics.foot_sliding_ratio),
+    "penetration mm": ("lower", lambda p: physics.penetration(p, physics.floor_height(p))),
+    "float mm": ("as real", lambda p: physics.floating(p, physics.floor_height(p))),
+    "jerk m/s³": ("as real", partial(physics.jerk, fps=physics.PFC_FPS)),
+    "bone drift %": ("lower", physics.bone_length_drift),
 }
 """By name: which way is better, and the score of positions at ``PFC_FPS``."""
 
@@ -118,10 +101,9 @@ def estimate_beats(path: Path) -> Music:
     """
     waveform = resample(*load_audio(path), SAMPLE_RATE)
     duration = len(waveform) / SAMPLE_RATE
-    _, _, grid = audio_inputs(waveform)
-    if not grid.has_beat:
-        return Music(np.zeros(0), duration)
-    return Music(grid.times[(grid.times >= 0) & (grid.times < duration)], duration)
+    grid = audio_inputs(waveform)[2]
+    within = (grid.times >= 0) & (grid.times < duration)
+    return Music(grid.times[within] if grid.has_beat else np.zeros(0), duration)
 
 
 def check_length(motion: Motion) -> None:

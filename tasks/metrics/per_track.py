@@ -1,11 +1,62 @@
-"""What is known of each track, gathered over steps and processes."""
+"""Scores by track: their types, their means, and what gathers them over steps and processes."""
 
 import pickle
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+Floats = NDArray[np.float64]
+
+Scores = dict[str, Any]
+"""Per-track scores by name: numbers, or names of classes."""
+
+PerTrackScores = Mapping[str, NDArray[Any]]
+"""By name, (seeds, tracks); NaN marks what is undefined on a track."""
+
+Metrics = dict[str, Floats]
+"""By name, (seeds, samples) of metrics of the whole split."""
+
+FOLD = "fold"
+"""Name of the per-track score that numbers the fold a track was tested in, if there are several."""
+
+
+def arrays(scores: Sequence[Sequence[Scores]]) -> PerTrackScores:
+    """Scores [seed][track] as arrays (seeds, tracks) by name."""
+    return {
+        name: np.array([[track[name] for track in seed] for seed in scores])
+        for name in scores[0][0]
+    }
+
+
+def mean_defined(values: Floats) -> float:
+    """Mean of what is defined; NaN where nothing is."""
+    defined = values[np.isfinite(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
+
+
+def summarise_means(per_track: PerTrackScores, weights: Floats) -> Metrics:
+    """The weighted mean over the tracks of every per-track score.
+
+    Args:
+        per_track: by name, (seeds, tracks).
+        weights: (samples, tracks) how often each track counts.
+
+    Returns:
+        By name, (seeds, samples); NaN where it is undefined on all tracks.
+    """
+    means = {}
+    for name, values in per_track.items():
+        if name != FOLD:
+            defined = np.isfinite(values)
+            with np.errstate(invalid="ignore"):
+                means[name] = np.where(defined, values, 0) @ weights.T / (defined @ weights.T)
+    return means
 
 
 class PerTrack(Metric):
@@ -32,17 +83,12 @@ class PerTrack(Metric):
 
     def compute(self) -> tuple[Tensor, Tensor]:
         """The values as bytes, one after another, and how many bytes each has."""
-        if not len(self.values):
-            return torch.empty(0, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
-        joined, sizes = (
-            torch.cat(list(state)) if isinstance(state, list) else state
-            for state in (self.values, self.sizes)
-        )
-        return joined.cpu(), sizes.cpu()
+        return dim_zero_cat(self.values), dim_zero_cat(self.sizes)
 
-    def by_track(self) -> dict[str, Any]:
-        """The values by track id, in the order of the ids."""
+    def pop(self) -> list[Any]:
+        """The values in the order of the track ids, which are then forgotten."""
         joined, sizes = self.compute()
-        pieces = torch.split(joined, sizes.view(-1).tolist())
+        self.reset()
+        pieces = torch.split(joined.cpu(), sizes.view(-1).tolist())
         found = dict(pickle.loads(piece.numpy().tobytes()) for piece in pieces)
-        return {track: found[track] for track in sorted(found)}
+        return [found[track] for track in sorted(found)]

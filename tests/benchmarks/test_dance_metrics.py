@@ -13,7 +13,7 @@ from motionbeat.benchmarks.dance_metrics import read_dances
 from motionbeat.data_modules.motion_formats import write_bvh
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import Motion
-from motionbeat.tasks.metrics.dance_alignment import beat_alignment_score
+from motionbeat.tasks.metrics.dance_alignment import beat_alignment_score, motion_beats
 from motionbeat.tasks.metrics.dance_distances import diversity, normalise
 from motionbeat.tasks.metrics.dance_features import kinetic_features
 from motionbeat.tasks.metrics.dance_physics import jerk
@@ -90,7 +90,8 @@ def test_scores_are_those_of_the_functions(made, scored):
     for song in TEMPI:
         motion = Motion.load(made / "made" / f"{song}.npz")
         beats = estimate_beats(made / "music" / f"{song}.wav").beats
-        alignment = beat_alignment_score(motion.positions, beats, variant="edge30")
+        moves = motion_beats(motion.positions, "edge30")
+        alignment = beat_alignment_score(moves, len(motion.positions), beats, variant="edge30")
         scores.append((alignment, jerk(motion.positions, 30.0)))
     edge, jerky = np.mean(scores, axis=0)
     assert scored["generated"]["BAS edge30"] == pytest.approx(edge, rel=1e-5)

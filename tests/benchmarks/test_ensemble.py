@@ -12,7 +12,7 @@ from motionbeat.benchmarks.embedded import Embedded
 from motionbeat.benchmarks.ensemble import Ensemble, TrainingError
 from motionbeat.benchmarks.protocol import best_of, fit
 from motionbeat.tasks.beat_tracking import BeatTracking
-from motionbeat.tasks.task import Recipe
+from motionbeat.tasks.contract import Recipe
 
 NAN = math.nan
 

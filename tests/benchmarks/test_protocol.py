@@ -13,7 +13,7 @@ from motionbeat.benchmarks.embedded import Embedded
 from motionbeat.benchmarks.protocol import Probing
 from motionbeat.tasks.beat_tracking import BeatTracking
 from motionbeat.tasks.genre import GenreClassification
-from motionbeat.tasks.task import arrays
+from motionbeat.tasks.metrics.per_track import arrays
 
 
 class Beat(BeatTracking):
@@ -137,7 +137,7 @@ def test_what_shall_learn_learns_and_dropout_is_off(tuning, mode, monkeypatch):
     )
     before = Learner().state_dict()
     [task] = tuning(mode).train([(0, 0.03)], "a").tasks
-    after = task.encoder_module.state_dict()
+    after = task.front_end.encoder_module.state_dict()
     moved = {
         name for name, one in after.items() if name in before and not torch.equal(one, before[name])
     }

@@ -5,37 +5,31 @@ import pytest
 from motionbeat.tasks.metrics.beat import beat_scores, f_measures, tempo_scores
 
 REFERENCE = np.array([6.0, 7.0, 8.0, 9.0])
+EARLY = np.arange(0.5, 5.0, 0.5)
 
 
-def test_f_measure_by_hand():
-    estimated = np.array([6.05, 7.2, 8.0, 9.0, 10.0])
-    precision, recall = 3 / 5, 3 / 4
-    expected = pytest.approx(2 * precision * recall / (precision + recall))
-    assert beat_scores(REFERENCE, estimated)["f_measure"] == expected
-
-
-def test_a_hit_is_within_70_milliseconds():
-    assert beat_scores(REFERENCE, REFERENCE + 0.069)["f_measure"] == 1
-    assert beat_scores(REFERENCE, REFERENCE + 0.071)["f_measure"] == 0
-
-
-def test_first_five_seconds_do_not_count():
-    early = np.arange(0.5, 5.0, 0.5)
-    assert beat_scores(np.append(early, REFERENCE), REFERENCE)["f_measure"] == 1
-    assert beat_scores(REFERENCE, np.append(early, REFERENCE))["f_measure"] == 1
-
-
-def test_the_right_beats_score_1_and_none_score_0():
-    reference = np.arange(5.0, 25.0, 0.5)
-    assert set(beat_scores(reference, reference).values()) == {1.0}
-    assert set(beat_scores(reference, np.zeros(0)).values()) == {0.0}
+@pytest.mark.parametrize(
+    ("reference", "estimated", "expected"),
+    [
+        (REFERENCE, [6.05, 7.2, 8.0, 9.0, 10.0], 2 * 3 / (5 + 4)),
+        (REFERENCE, REFERENCE + 0.069, 1),
+        (REFERENCE, REFERENCE + 0.071, 0),
+        (np.append(EARLY, REFERENCE), REFERENCE, 1),
+        (REFERENCE, np.append(EARLY, REFERENCE), 1),
+        (REFERENCE, [], 0),
+    ],
+)
+def test_f_measure_by_hand(reference, estimated, expected):
+    """Hits are within 70 ms, and the first five seconds do not count."""
+    scores = beat_scores(reference, np.array(estimated))
+    assert scores["f_measure"] == pytest.approx(expected)
 
 
 def test_half_the_tempo_is_right_at_another_level_only():
     reference = np.arange(5.0, 25.0, 0.5)
+    assert set(beat_scores(reference, reference).values()) == {1.0}
     scores = beat_scores(reference, reference[::2])
-    assert scores["cmlt"] == 0
-    assert scores["amlt"] == 1
+    assert (scores["cmlt"], scores["amlt"]) == (0, 1)
 
 
 @pytest.mark.filterwarnings("ignore:Estimated beats are empty")
@@ -60,7 +54,7 @@ def test_f_measures_of_thresholds_are_those_of_mir_eval():
         assert np.array_equal(f_measures(reference, times, values, thresholds), expected, True)
 
 
-@pytest.mark.parametrize("reference", [[], [6.0], [1.0, 2.0, 3.0, 6.0]])
+@pytest.mark.parametrize("reference", [[], [1.0, 2.0, 3.0, 6.0]])
 def test_fewer_than_two_reference_beats_are_undefined(reference):
     scores = beat_scores(np.array(reference), REFERENCE)
     assert len(scores) == 7
@@ -76,7 +70,4 @@ def test_fewer_than_two_reference_beats_are_undefined(reference):
 )
 def test_tempo_within_4_percent_and_octaves(estimated, acc1, acc2):
     assert tempo_scores(100.0, float(estimated)) == {"acc1": acc1, "acc2": acc2}
-
-
-def test_an_unknown_reference_tempo_is_undefined():
-    assert np.isnan(list(tempo_scores(float("nan"), 100.0).values())).all()
+    assert np.isnan(list(tempo_scores(float("nan"), estimated).values())).all()

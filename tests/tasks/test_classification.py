@@ -8,14 +8,9 @@ from scipy.stats import pearsonr
 from sklearn import metrics as sklearn_metrics
 
 from motionbeat.tasks.metrics.classification import (
-    accuracy,
-    average_precision,
-    ccc,
     confusion,
     macro_f1,
-    pearson,
-    r2,
-    roc_auc,
+    ranking,
     summarise_multi_label,
     summarise_regression,
     summarise_single_label,
@@ -44,30 +39,48 @@ def lins(true, predicted):
 
 
 @pytest.mark.parametrize(
-    ("metric", "reference", "true", "predicted"),
+    ("summarise", "names", "pair", "references"),
     [
-        (accuracy, sklearn_metrics.accuracy_score, CLASSES, GUESSES),
         (
-            macro_f1,
-            partial(sklearn_metrics.f1_score, average="macro"),
-            CLASSES,
-            GUESSES,
+            summarise_single_label,
+            ("true", "predicted"),
+            (CLASSES, GUESSES),
+            {
+                "accuracy": sklearn_metrics.accuracy_score,
+                "macro_f1": partial(sklearn_metrics.f1_score, average="macro"),
+            },
         ),
-        (roc_auc, sklearn_metrics.roc_auc_score, BINARY, SCORES),
-        (average_precision, sklearn_metrics.average_precision_score, BINARY, SCORES),
-        (r2, sklearn_metrics.r2_score, NUMBERS, ESTIMATES),
-        (pearson, lambda *pair: pearsonr(*pair).statistic, NUMBERS, ESTIMATES),
-        (ccc, lins, NUMBERS, ESTIMATES),
+        (
+            summarise_multi_label,
+            ("true/a", "score/a"),
+            (BINARY, SCORES),
+            {
+                "roc_auc/a": sklearn_metrics.roc_auc_score,
+                "average_precision/a": sklearn_metrics.average_precision_score,
+            },
+        ),
+        (
+            summarise_regression,
+            ("true_x", "predicted_x"),
+            (NUMBERS, ESTIMATES),
+            {
+                "r2_x": sklearn_metrics.r2_score,
+                "pearson_x": lambda *pair: pearsonr(*pair).statistic,
+                "ccc_x": lins,
+            },
+        ),
     ],
+    ids=["single label", "multi label", "regression"],
 )
-def test_values_are_those_of_the_reference_on_repeated_tracks(metric, reference, true, predicted):
-    found = metric(true, predicted, WEIGHTS)
-    assert found.shape == (SEEDS, len(WEIGHTS))
-    for seed in range(SEEDS):
-        for sample, weights in enumerate(WEIGHTS.astype(int)):
-            drawn = np.repeat(np.arange(TRACKS), weights)
-            expected = reference(true[seed, drawn], predicted[seed, drawn])
-            assert found[seed, sample] == pytest.approx(expected, abs=1e-12)
+def test_values_are_those_of_the_reference_on_repeated_tracks(summarise, names, pair, references):
+    found = summarise(dict(zip(names, pair, strict=True)), WEIGHTS)
+    for metric, reference in references.items():
+        assert found[metric].shape == (SEEDS, len(WEIGHTS))
+        for seed in range(SEEDS):
+            for sample, weights in enumerate(WEIGHTS.astype(int)):
+                drawn = np.repeat(np.arange(TRACKS), weights)
+                expected = reference(*(one[seed, drawn] for one in pair))
+                assert found[metric][seed, sample] == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -77,27 +90,10 @@ def test_values_are_those_of_the_reference_on_repeated_tracks(metric, reference,
 )
 def test_every_class_that_is_true_or_predicted_counts_in_macro_f1(true, predicted, expected):
     pair = np.array([list(true)]), np.array([list(predicted)])
-    found = macro_f1(*pair, np.ones((1, len(true))))
-    assert found[0, 0] == pytest.approx(expected, abs=5e-4)
+    found = macro_f1(*pair, np.ones((1, len(true))))[0, 0]
+    assert found == pytest.approx(expected, abs=5e-4)
     sklearns = sklearn_metrics.f1_score(*(one[0] for one in pair), average="macro", zero_division=0)
-    assert found[0, 0] == pytest.approx(sklearns)
-
-
-def test_classes_of_folds_with_other_vocabularies_are_told_apart_by_name():
-    """A fold that lacks b counts c as its second class, as b is in the other: .867, not .6."""
-    true, predicted = np.array([list("abcacc")]), np.array([list("aacacc")])
-    by_fold = [{"a": 0, "b": 1, "c": 2}] * 3 + [{"a": 0, "c": 1}] * 3
-    numbers = [
-        np.array([[fold[name] for fold, name in zip(by_fold, names[0], strict=True)]])
-        for names in (true, predicted)
-    ]
-    weights = np.ones((1, 6))
-    by_name = summarise_single_label({"true": true, "predicted": predicted}, weights)["macro_f1"]
-    assert by_name[0, 0] == pytest.approx(0.6)
-    assert macro_f1(*numbers, weights)[0, 0] == pytest.approx(0.867, abs=5e-4)
-    matrix = confusion(true, predicted)
-    assert list(matrix.index) == list(matrix.columns) == ["a", "b", "c"]
-    assert matrix.loc["b"].tolist() == [1, 0, 0]
+    assert found == pytest.approx(sklearns)
 
 
 def test_a_class_that_a_sample_lacks_does_not_count_in_it():
@@ -105,34 +101,31 @@ def test_a_class_that_a_sample_lacks_does_not_count_in_it():
     assert macro_f1(*pair, np.array([[1.0, 1, 0]]))[0, 0] == 1
 
 
+def test_classes_of_folds_with_other_vocabularies_are_told_apart_by_name():
+    """A fold that lacks b would count c as its second class, as b is in the other: .867."""
+    true, predicted = np.array([list("abcacc")]), np.array([list("aacacc")])
+    assert macro_f1(true, predicted, np.ones((1, 6)))[0, 0] == pytest.approx(0.6)
+    matrix = confusion(true, predicted)
+    assert list(matrix.index) == list(matrix.columns) == ["a", "b", "c"]
+    assert matrix.loc["b"].tolist() == [1, 0, 0]
+
+
 def test_ranking_by_hand():
     true, score = np.array([[1.0, 0, 1, 0]]), np.array([[0.9, 0.8, 0.7, 0.1]])
-    assert roc_auc(true, score, ONCE)[0, 0] == pytest.approx(3 / 4)
-    assert average_precision(true, score, ONCE)[0, 0] == pytest.approx((1 + 2 / 3) / 2)
-    assert roc_auc(true, 0 * score, ONCE)[0, 0] == 0.5, "ties count half"
-    assert average_precision(true, 0 * score, ONCE)[0, 0] == 0.5
+    assert ranking(true, score, ONCE).ravel() == pytest.approx([3 / 4, (1 + 2 / 3) / 2])
+    assert ranking(true, 0 * score, ONCE).ravel().tolist() == [0.5, 0.5], "ties count half"
+    for one_sided in (0 * true, 0 * true + 1, np.full((1, 4), np.nan)):
+        assert np.isnan(ranking(one_sided, score, ONCE)[0]).all()
 
 
 def test_unknown_tracks_do_not_count():
     true = BINARY.copy()
     true[:, ::3] = np.nan
     known = np.isfinite(true[0])
-    for metric in (roc_auc, average_precision):
-        np.testing.assert_allclose(
-            metric(true, SCORES, WEIGHTS),
-            metric(BINARY[:, known], SCORES[:, known], WEIGHTS[:, known]),
-        )
-
-
-@pytest.mark.parametrize("true", [np.zeros((1, 4)), np.ones((1, 4)), np.full((1, 4), np.nan)])
-def test_one_sided_truth_has_no_area(true):
-    assert np.isnan(roc_auc(true, np.arange(4.0)[None], ONCE)).all()
-
-
-def test_constants_have_no_correlation():
-    constant, rising = np.ones((1, 4)), np.arange(4.0)[None]
-    for metric in (pearson, r2):
-        assert np.isnan(metric(constant, rising, ONCE)).all()
+    np.testing.assert_allclose(
+        ranking(true, SCORES, WEIGHTS),
+        ranking(BINARY[:, known], SCORES[:, known], WEIGHTS[:, known]),
+    )
 
 
 def test_several_classes_are_averaged_where_they_are_defined():
@@ -165,3 +158,6 @@ def test_numbers_have_three_metrics_each_and_r2_is_their_mean():
     found = summarise_regression(per_track | {"predicted_y": NUMBERS}, WEIGHTS)
     assert set(found) == {"r2"} | {f"{m}_{n}" for m in ("r2", "pearson", "ccc") for n in "xy"}
     np.testing.assert_allclose(found["r2"], (found["r2_x"] + 1) / 2)
+    constant = {"true_x": np.ones((1, 4)), "predicted_x": np.arange(4.0)[None]}
+    found = summarise_regression(constant, ONCE)
+    assert np.isnan([found["pearson_x"], found["r2_x"]]).all()

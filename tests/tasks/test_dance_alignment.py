@@ -1,3 +1,5 @@
+"""Alignment by hand, and chance: dances that hear nothing are at it, whatever their lengths."""
+
 import numpy as np
 import pytest
 from scipy.stats import binom, kstest, ttest_1samp
@@ -7,17 +9,15 @@ from motionbeat.tasks.metrics.dance_alignment import (
     ALIGNMENT_FPS,
     Music,
     PairScores,
-    alignment,
     beat_alignment_score,
     beat_coverage,
     beat_hit_rate,
     chance_floor,
-    hit_rate,
-    mean_defined,
     motion_beats,
     pair_scores,
     sensitivity,
 )
+from motionbeat.tasks.metrics.per_track import mean_defined
 
 
 def resting_at(frames, length=200):
@@ -26,41 +26,41 @@ def resting_at(frames, length=200):
     return np.tile(np.cumsum(1 + away)[:, None, None] * [0.001, 0, 0], (1, 24, 1))
 
 
+def aligned(motion, beats, variant="fact"):
+    moves = motion_beats(motion, variant)
+    return beat_alignment_score(moves, len(motion), beats, variant=variant)
+
+
 def test_alignment_by_hand():
     motion = resting_at([40, 80, 120])
     assert motion_beats(motion).tolist() == [40, 80, 120]
     beats = np.array([40, 83, 190]) / 60
     near = [1, np.exp(-9 / 18), np.exp(-(37**2) / 18)]
-    assert beat_alignment_score(motion, beats) == pytest.approx(np.mean(near), abs=1e-6)
+    assert aligned(motion, beats) == pytest.approx(np.mean(near), abs=1e-6)
     # The way to frame 40 is the way from frame 39, and smoothing keeps a symmetric minimum.
     assert motion_beats(motion, "bailando").tolist() == [39, 79, 119]
     near = [np.exp(-1 / 18), np.exp(-16 / 18), np.exp(-(71**2) / 18)]
-    found = beat_alignment_score(motion, beats, variant="bailando")
-    assert found == pytest.approx(np.mean(near), abs=1e-6)
-    found = beat_alignment_score(motion, np.array([43 / 30]), variant="edge30")
+    assert aligned(motion, beats, "bailando") == pytest.approx(np.mean(near), abs=1e-6)
+    found = aligned(motion, np.array([43 / 30]), "edge30")
     assert found == pytest.approx(np.exp(-9 / 18) / 3, abs=1e-6)
+    end = np.array([201 / 60])
+    assert np.isnan([aligned(motion, end), aligned(motion, end, "bailando")]).all()
+    assert aligned(motion, end * 2, "edge30") < 1e-9
 
 
-def test_seed_frames_and_beats_after_the_end_do_not_count():
-    motion = resting_at([40, 120], 160)
-    assert beat_alignment_score(motion, np.array([40, 120]) / 60) == 1
-    assert beat_alignment_score(motion, np.array([40, 126]) / 60, seed_frames=60) == pytest.approx(
-        np.exp(-36 / 18)
-    )
-    end = np.array([161 / 60])
-    assert np.isnan(beat_alignment_score(motion, end))
-    assert np.isnan(beat_alignment_score(motion, end, variant="bailando"))
-    assert beat_alignment_score(motion, end * 2, variant="edge30") < 1e-9
+def test_coverage_and_hits_by_hand():
+    motion, beats = resting_at([40, 80, 120]), np.array([36, 85, 150, 190, 900]) / 60
+    moves = motion_beats(motion)
+    assert beat_coverage(moves, len(motion), beats) == 3 / 4
+    assert beat_hit_rate(moves, len(motion), beats) == 1 / 3  # 4 frames are 67 ms, 5 are 83
 
 
-def test_no_motion_beat_scores_0_and_no_music_beat_nothing():
+@pytest.mark.parametrize("score", [beat_alignment_score, beat_coverage, beat_hit_rate])
+def test_no_motion_beat_scores_0_and_no_music_beat_nothing(score):
     steady = np.tile(np.arange(60.0)[:, None, None] * [1, 0, 0], (1, 24, 1))
-    for variant in ALIGNMENT_FPS:
-        assert beat_alignment_score(steady, np.array([0.5]), variant=variant) == 0
-        assert np.isnan(beat_alignment_score(steady, np.zeros(0), variant=variant))
-    assert beat_hit_rate(steady, np.array([0.5])) == beat_coverage(steady, np.array([0.5])) == 0
-    assert np.isnan(beat_hit_rate(steady, np.zeros(0)))
-    assert np.isnan(beat_coverage(steady, np.array([9.0])))
+    assert score(motion_beats(steady), 60, np.array([0.5])) == 0
+    assert np.isnan(score(motion_beats(steady), 60, np.zeros(0)))
+    assert np.isnan(score(motion_beats(steady), 60, np.array([9.0])))
 
 
 TEST_TEMPI = (120, 100, 80, 100, 130, 80, 110, 110, 135, 90)
@@ -73,28 +73,18 @@ def test_motion_that_hears_nothing_scores_what_was_measured_for_it(variant, chan
     for seed, tempo in enumerate(TEST_TEMPI):
         motion = np.random.default_rng(seed).standard_normal((4000, 24, 3)).cumsum(axis=0)
         beats = np.arange(0, 4000 / ALIGNMENT_FPS[variant], 60 / tempo)
-        scores.append(beat_alignment_score(motion, beats, variant=variant))
+        scores.append(aligned(motion, beats, variant))
     assert np.mean(scores) == pytest.approx(chance, abs=0.02)
 
 
 def test_jitter_alone_raises_bailandos_score():
     motion, beats = danced(110, 8.0, 0, 0).positions, np.arange(0, 8, 0.6)
-    noise = np.random.default_rng(0).standard_normal(motion.shape)
-    calm, nervous = (
-        beat_alignment_score(motion + size * noise, beats, variant="bailando")
-        for size in (0.0, 0.1)
-    )
-    assert nervous > calm + 0.05
-
-
-def test_coverage_and_hits_by_hand():
-    motion, beats = resting_at([40, 80, 120]), np.array([36, 85, 150, 190, 900]) / 60
-    assert beat_coverage(motion, beats) == 3 / 4
-    assert beat_hit_rate(motion, beats) == 1 / 3  # 4 frames are 67 ms, 5 are 83
+    noise = 0.1 * np.random.default_rng(0).standard_normal(motion.shape)
+    assert aligned(motion + noise, beats, "bailando") > aligned(motion, beats, "bailando") + 0.05
 
 
 def hits(moves, length, beats):
-    return hit_rate(moves, length, beats, fps=10.0)
+    return beat_hit_rate(moves, length, beats, fps=10.0)
 
 
 def test_pairs_are_scored_on_the_span_that_both_last():
@@ -123,17 +113,14 @@ def test_sensitivity_by_hand():
         [0.9, 0.8, 0.2, 0.4], [0.1, 0.5, 0.2, 0.6], [0.2, 0.4, 0.7, 0.5], [0.1, 0.3, 0.2, 0.9]
     ])  # fmt: skip
     own = other.diagonal()[:, None].repeat(4, axis=1)
-    found, chance = sensitivity(PairScores(other.diagonal(), own, other), "aabc")
+    scores = PairScores(other.diagonal(), own, other)
+    found, chance = sensitivity(scores, "aabc")
     assert chance == pytest.approx([0.3, 0.4, 0.4, 0.2])
-    level = [0.15, 0.35, 0.2, 0.5]  # of each piece, for dances of other groups
+    # Of each piece, for dances of other groups: 0.15, 0.35, 0.2 and 0.5
     easier = [0.15 - 0.35, 0.35 - 0.35, 0.2 - (0.25 + 0.5) / 2, 0.5 - (0.25 + 0.2) / 2]
     assert found == pytest.approx(other.diagonal() - chance - easier)
-    assert np.mean([np.mean(easier[:2]), *easier[2:]]) == pytest.approx(0), level
-
-
-def test_one_group_alone_has_no_chance():
-    scores = np.full((2, 2), 0.5)
-    assert np.isnan(sensitivity(PairScores(scores[0], scores, scores), "aa")).all()
+    assert np.mean([np.mean(easier[:2]), *easier[2:]]) == pytest.approx(0)
+    assert np.isnan(sensitivity(scores, "aaaa")).all(), "one group alone has no chance"
 
 
 def song(rng):
@@ -142,7 +129,7 @@ def song(rng):
     return Music(np.arange(rng.uniform(0, period), duration, period), duration)
 
 
-def blind_dance(rng, duration, steady):
+def blind_dance(rng, duration, steady=False):
     """Frames of the motion beats of somebody who hears nothing, at 60 frames a second."""
     if steady:
         period = 60 / rng.uniform(60, 150)
@@ -152,7 +139,14 @@ def blind_dance(rng, duration, steady):
     return np.unique(np.round(times[times < duration] * 60).astype(int))
 
 
-@pytest.mark.parametrize(("score", "steady"), [(alignment, True), (hit_rate, False)])
+def paired(score, moves, songs):
+    lengths = [round(60 * one.duration) for one in songs]
+    return pair_scores(score, 60.0, moves, lengths, songs, range(len(songs)))
+
+
+@pytest.mark.parametrize(
+    ("score", "steady"), [(beat_alignment_score, True), (beat_hit_rate, False)]
+)
 def test_dances_that_hear_nothing_are_at_chance(score, steady):
     """Of unequal lengths, one to three to a song: differences about 0, and p uniform."""
     runs, means, p = 200, [], []
@@ -162,9 +156,7 @@ def test_dances_that_hear_nothing_are_at_chance(score, steady):
         groups = np.sort(np.append(np.arange(7), rng.integers(0, 7, 5)))
         songs = [different[group] for group in groups]
         moves = [blind_dance(rng, one.duration, steady) for one in songs]
-        lengths = [round(60 * one.duration) for one in songs]
-        scores = pair_scores(score, 60.0, moves, lengths, songs, range(len(songs)))
-        values, _ = sensitivity(scores, groups.tolist())
+        values, _ = sensitivity(paired(score, moves, songs), groups.tolist())
         by_group = [values[groups == group].mean() for group in range(7)]
         means.append(np.mean(by_group))
         p.append(ttest_1samp(by_group, 0, alternative="greater").pvalue)
@@ -179,10 +171,7 @@ def test_a_dance_on_the_beat_is_above_chance():
     rng = np.random.default_rng(0)
     songs = [song(rng) for _ in range(8)]
     moves = [np.round(60 * one.beats).astype(int) for one in songs]
-    lengths = [round(60 * one.duration) for one in songs]
-    values, chance = sensitivity(
-        pair_scores(alignment, 60.0, moves, lengths, songs, range(8)), range(8)
-    )
+    values, chance = sensitivity(paired(beat_alignment_score, moves, songs), range(8))
     assert values.mean() == pytest.approx(1 - chance.mean(), abs=0.02)
     assert values.min() > 0.4
 
@@ -193,21 +182,17 @@ def test_the_floor_of_dances_that_hear_nothing_holds_their_score():
     for run in range(60):
         rng = np.random.default_rng(run)
         songs = [song(rng) for _ in range(10)]
-        moves = [blind_dance(rng, one.duration, False) for one in songs]
-        lengths = [round(60 * one.duration) for one in songs]
-        scores = pair_scores(alignment, 60.0, moves, lengths, songs, range(10))
+        moves = [blind_dance(rng, one.duration) for one in songs]
+        scores = paired(beat_alignment_score, moves, songs)
         floor = chance_floor(scores.other, range(10), 200)
         inside.append(floor.low <= mean_defined(scores.whole) <= floor.high)
     assert sum(inside) >= binom.ppf(0.001, 60, 0.95)
 
 
-def test_chance_by_hand():
+def test_chance_never_gives_a_dance_its_own_music():
     scores = np.array([[0.9, 0.1], [0.8, 0.3], [0.2, 0.7]])
     assert chance_floor(scores, [0, 0, 1], 20) == pytest.approx((0.2, 0.2, 0.2))
     assert np.isnan(chance_floor(scores[:, :1], [0, 0, 0])).all()
-
-
-def test_chance_never_gives_a_dance_its_own_music():
     own = [0, 1, 2, 3, 4, 0]
     scores = np.random.default_rng(0).uniform(0.1, 0.3, (6, 5))
     scores[np.arange(6), own] = 1e6

@@ -9,27 +9,19 @@ from motionbeat.tasks.metrics.dance_distances import (
     normalise,
 )
 
-
-def drawn(seed, shape):
-    return np.random.default_rng(seed).standard_normal(shape)
+CLOUD = np.random.default_rng(0).standard_normal((50, 4))
 
 
 def test_frechet_distance_by_hand():
-    one = np.array([[0.0], [2.0]])
+    one, other = np.array([[0.0], [2.0]]), np.array([[4.0], [8.0]])
     assert frechet_distance(one, one) == pytest.approx(0)
-    # Means 1 and 6, deviations √2 and √8.
-    other = np.array([[4.0], [8.0]])
-    assert frechet_distance(one, other) == pytest.approx(25 + 2)
-    cloud = drawn(0, (50, 4))
-    assert frechet_distance(cloud + np.array([3, 0, 4, 0]), cloud) == pytest.approx(25)
-    assert frechet_distance(3 * cloud, cloud) == pytest.approx(
-        4 * np.trace(np.cov(cloud, rowvar=False)) + 4 * (cloud.mean(axis=0) ** 2).sum()
-    )
+    assert frechet_distance(one, other) == pytest.approx(25 + 2)  # deviations √2 and √8
+    assert frechet_distance(CLOUD + np.array([3, 0, 4, 0]), CLOUD) == pytest.approx(25)
+    spread = np.trace(np.cov(CLOUD, rowvar=False)) + (CLOUD.mean(axis=0) ** 2).sum()
+    assert frechet_distance(3 * CLOUD, CLOUD) == pytest.approx(4 * spread)
 
 
-@pytest.mark.parametrize(
-    ("n", "width", "floor"), [(40, 72, 48.5), (186, 72, 9.1), (40, 32, 8.9), (186, 32, 1.9)]
-)
+@pytest.mark.parametrize(("n", "width", "floor"), [(40, 72, 48.5), (186, 32, 1.9)])
 def test_few_clips_are_far_from_many(n, width, floor):
     assert frechet_floor(n, 1363, width, draws=3) == pytest.approx(floor, rel=0.06)
 
@@ -40,12 +32,11 @@ def test_diversity_by_hand():
 
 
 def test_normalised_features_have_the_references_scale():
-    reference = drawn(0, (30, 5)) * 7 + 3
+    reference = CLOUD * 7 + 3
     scaled = normalise(reference, reference)
-    assert scaled.mean(axis=0) == pytest.approx(np.zeros(5), abs=1e-9)
-    assert scaled.std(axis=0) == pytest.approx(np.ones(5))
-    flat = np.ones((4, 2))
-    assert np.isfinite(normalise(flat, flat)).all()
+    assert scaled.mean(axis=0) == pytest.approx(np.zeros(4), abs=1e-9)
+    assert scaled.std(axis=0) == pytest.approx(np.ones(4))
+    assert np.isfinite(normalise(np.ones((4, 2)), np.ones((4, 2)))).all()
 
 
 def test_sets_that_cannot_be_compared_are_refused():

@@ -1,9 +1,12 @@
-"""Physical scores by hand, and the figure that poses for them."""
+"""Physical scores by hand, and what all metrics of dances refuse."""
 
 import numpy as np
 import pytest
 from tests.dancing import danced, posed
 
+from motionbeat.motion import MotionError
+from motionbeat.tasks.metrics.dance_alignment import motion_beats
+from motionbeat.tasks.metrics.dance_features import geometric_features, kinetic_features
 from motionbeat.tasks.metrics.dance_physics import (
     bone_length_drift,
     floating,
@@ -25,10 +28,7 @@ def test_physical_foot_contact_by_hand():
     motion[2, 7, 0] += 0.01  # moves in the frame before, in which the right foot does not
     motion[3, 7, 0] += 0.01
     assert physical_foot_contact(motion) == pytest.approx(expected)
-
-
-def test_a_root_that_never_accelerates_has_no_foot_contact():
-    assert np.isnan(physical_foot_contact(posed(*[{}] * 9)))
+    assert np.isnan(physical_foot_contact(posed(*[{}] * 9))), "the pelvis never accelerates"
 
 
 def test_foot_contact_depends_on_the_frame_rate():
@@ -73,3 +73,32 @@ def test_bone_length_drift_by_hand():
     motion[1, 15] += bone / 2  # the head: lengths 1 and 1.5, deviation 0.25, mean 1.25
     assert bone_length_drift(motion) == pytest.approx(20 / 23)
     assert np.isnan(bone_length_drift(np.zeros((3, 24, 3))))
+
+
+NOISE = 0.3 * np.random.default_rng(0).standard_normal((120, 24, 3))
+METRICS = {
+    "motion_beats": (motion_beats, 21),
+    "kinetic_features": (kinetic_features, 5),
+    "geometric_features": (geometric_features, 2),
+    "physical_foot_contact": (physical_foot_contact, 3),
+    "foot_sliding_ratio": (foot_sliding_ratio, 2),
+    "floor_height": (floor_height, 1),
+    "penetration": (lambda p: penetration(p, 0.0), 1),
+    "floating": (lambda p: floating(p, 0.0), 1),
+    "jerk": (lambda p: jerk(p, 60.0), 4),
+    "bone_length_drift": (bone_length_drift, 1),
+}
+
+
+@pytest.mark.parametrize(("metric", "shortest"), METRICS.values(), ids=METRICS)
+def test_bad_motion_is_one_clear_error(metric, shortest):
+    metric(NOISE[:shortest])
+    holey = NOISE.copy()
+    holey[3, 4, 1] = np.nan
+    for bad, reason in (
+        (NOISE[:, :22], "expected"),
+        (NOISE[: shortest - 1], f"needs {shortest}"),
+        (holey, "NaN"),
+    ):
+        with pytest.raises(MotionError, match=reason):
+            metric(bad)

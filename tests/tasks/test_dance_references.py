@@ -11,7 +11,7 @@ from tests.dancing import danced
 
 from motionbeat.data_modules.base import MotionFile
 from motionbeat.data_modules.published.dance_with_melody import DanceWithMelody
-from motionbeat.tasks.metrics.dance_alignment import beat_alignment_score
+from motionbeat.tasks.metrics.dance_alignment import beat_alignment_score, motion_beats
 from motionbeat.tasks.metrics.dance_distances import diversity, frechet_distance, normalise
 from motionbeat.tasks.metrics.dance_features import geometric_features, kinetic_features
 from motionbeat.tasks.metrics.dance_physics import foot_sliding_ratio, physical_foot_contact
@@ -84,16 +84,16 @@ def published(request):
 
 def test_beat_scores_are_those_of_published_code(published):
     motion, numbers = published
-    beats = np.arange(7, len(motion), 29) / 60
-    for variant in ("fact", "bailando"):
-        found = beat_alignment_score(motion, beats, variant=variant)
+    half, beats = motion[::2], np.arange(7, len(motion), 29) / 60
+    late = np.arange(4, len(half) + 60, 15) / 30
+    cases = {"fact": (motion, beats), "bailando": (motion, beats), "edge30": (half, late)}
+    for variant, (dance, times) in cases.items():
+        moves = motion_beats(dance, variant)
+        found = beat_alignment_score(moves, len(dance), times, variant=variant)
         assert found == pytest.approx(numbers[variant], abs=1e-4)
-    found = beat_alignment_score(motion, beats, 60.0, "fact", seed_frames=30)
-    assert found == pytest.approx(numbers["fact_seed"], abs=1e-4)
-    half = motion[::2]
-    beats = np.arange(4, len(half) + 60, 15) / 30
-    found = beat_alignment_score(half, beats, variant="edge30")
-    assert found == pytest.approx(numbers["edge30"], abs=1e-4)
+    moves = motion_beats(motion)
+    found = beat_alignment_score(moves[moves >= 30], len(motion), beats[beats >= 0.5])
+    assert found == pytest.approx(numbers["fact_seed"], abs=1e-4), "30 frames were given"
 
 
 def test_features_are_those_of_published_code(published):
@@ -113,14 +113,16 @@ def test_feet_are_scored_as_by_published_code(published):
     assert np.isnan(found) if expected is None else found == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize("sizes", [(90, 60, 24), (12, 40, 32)], ids=["many", "fewer than wide"])
-def test_distances_are_those_of_published_code(sizes):
-    generated, reference = sets(*sizes)
-    numbers = REFERENCES["sets"]["x".join(map(str, sizes))]
+def agree(generated, reference, numbers):
     found = frechet_distance(generated, reference)
     assert found == pytest.approx(numbers["frechet_mint"], abs=1e-4)
     assert found == pytest.approx(numbers["frechet_bailando"], abs=1e-4)
     assert diversity(generated) == pytest.approx(numbers["diversity"], abs=1e-4)
+
+
+@pytest.mark.parametrize("sizes", [(90, 60, 24), (12, 40, 32)], ids=["many", "fewer than wide"])
+def test_distances_are_those_of_published_code(sizes):
+    agree(*sets(*sizes), REFERENCES["sets"]["x".join(map(str, sizes))])
 
 
 @needs_data
@@ -135,9 +137,4 @@ def test_distances_of_captured_dances_are_those_of_published_code(captured, name
     }
     every = np.concatenate(list(features.values()))
     waltzes = np.concatenate([found for id, found in features.items() if id.startswith("DANCE_W")])
-    generated, reference = normalise(waltzes, every), normalise(every, every)
-    numbers = REFERENCES["captured sets"][name]
-    found = frechet_distance(generated, reference)
-    assert found == pytest.approx(numbers["frechet_mint"], abs=1e-4)
-    assert found == pytest.approx(numbers["frechet_bailando"], abs=1e-4)
-    assert diversity(generated) == pytest.approx(numbers["diversity"], abs=1e-4)
+    agree(normalise(waltzes, every), normalise(every, every), REFERENCES["captured sets"][name])

@@ -13,24 +13,20 @@ def pulses(times, height=1.0, seconds=30.0, floor=0.0):
     return activation
 
 
-def test_a_plateau_counts_once_at_its_start():
+@pytest.mark.parametrize(
+    ("frames", "values", "found"),
+    [
+        ([20, 21, 22, 23], 0.8, [20]),
+        ([20, 23, 30], [0.8, 0.9, 0.7], [23, 30]),
+        ([0, 49], 1.0, [0, 49]),
+    ],
+    ids=["a plateau", "two near maxima", "both ends"],
+)
+def test_peaks_by_hand(frames, values, found):
     activation = np.zeros(50)
-    activation[20:24] = 0.8
-    times, values = peaks(activation, RATE)
-    assert 0.4 in times[values > 0.5]
-    assert np.sum(values > 0.5) == 1
-
-
-def test_of_two_near_maxima_the_larger_one_is_a_peak():
-    activation = np.zeros(50)
-    activation[[20, 23, 30]] = 0.8, 0.9, 0.7
-    times, values = peaks(activation, RATE)
-    assert times[values > 0.5].tolist() == [23 / RATE, 30 / RATE]
-
-
-def test_peaks_lie_at_the_very_ends_too():
-    times, values = peaks(pulses([0, 29.98]), RATE)
-    assert times[values > 0.5].tolist() == [0, 29.98]
+    activation[frames] = values
+    times, heights = peaks(activation, RATE)
+    assert times[heights > 0.5].tolist() == [frame / RATE for frame in found]
 
 
 def test_thresholds_are_per_kind_and_must_be_exceeded():
@@ -41,46 +37,28 @@ def test_thresholds_are_per_kind_and_must_be_exceeded():
     assert estimate.downbeats.tolist() == [2]
 
 
-def test_downbeats_move_to_the_nearest_beat_and_stand_once():
-    activations = np.stack([pulses([1, 2, 3]), pulses([1.1, 2.8, 3.1])], axis=1)
-    estimate = pick_peaks(activations, RATE, (0.5, 0.5))
-    assert estimate.downbeats.tolist() == [1, 3]
+@pytest.mark.parametrize(
+    ("beats", "downbeats", "found"), [([1, 2, 3], [1.1, 2.8, 3.1], [1, 3]), ([], [1.1], [1.1])]
+)
+def test_downbeats_move_to_the_nearest_beat_if_there_is_one(beats, downbeats, found):
+    activations = np.stack([pulses(beats), pulses(downbeats)], axis=1)
+    assert pick_peaks(activations, RATE, (0.5, 0.5)).downbeats.tolist() == found
 
 
-def test_downbeats_stay_where_there_is_no_beat():
-    activations = np.stack([pulses([]), pulses([1.1])], axis=1)
-    assert pick_peaks(activations, RATE, (0.5, 0.5)).downbeats.tolist() == [1.1]
-
-
-@pytest.mark.parametrize("bpm", [55, 72.3, 90, 100, 120, 133.7, 150, 165])
+@pytest.mark.parametrize("bpm", [55, 72.3, 120, 133.7, 165])
 def test_tempo_of_pulses_within_1_percent(bpm):
     times = np.arange(0.3, 29.5, 60 / bpm)
     assert periodicity(pulses(times), RATE) == pytest.approx(bpm, rel=0.01)
 
 
 @pytest.mark.parametrize("frames", [1, 3, 500])
-@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
-def test_what_never_changes_has_no_tempo(frames, value):
-    assert np.isnan(periodicity(np.full(frames, value), RATE))
+def test_what_never_changes_has_no_tempo(frames):
+    assert np.isnan(periodicity(np.full(frames, 0.3), RATE))
 
 
 def test_interval_tempo_is_the_median():
     assert interval_tempo(np.array([0.0, 0.5, 1.0, 3.0])) == 120
     assert np.isnan(interval_tempo(np.array([1.0])))
-
-
-@pytest.mark.parametrize("beats_per_bar", [3, 4])
-@pytest.mark.parametrize(("height", "floor"), [(0.9, 0.02), (1.0, 0.0)])
-def test_dbn_finds_beats_and_bars(beats_per_bar, height, floor):
-    times = np.arange(0.4, 29.5, 0.5)
-    downbeats = times[1::beats_per_bar]
-    activations = np.stack(
-        [pulses(times, height, floor=floor), pulses(downbeats, height, floor=floor)], axis=1
-    )
-    estimate = decode_dbn(activations, RATE)
-    np.testing.assert_allclose(estimate.beats, times, atol=0.03)
-    np.testing.assert_allclose(estimate.downbeats, downbeats, atol=0.03)
-    assert estimate.tempo == pytest.approx(120, rel=0.01)
 
 
 def dbn_inputs(rng, rate, frames):

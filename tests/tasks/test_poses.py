@@ -15,9 +15,8 @@ from motionbeat.tasks.poses import CONTACT, FPS, GROUND, HEIGHT, JOINT, WIDTH, B
 
 SECONDS = 4.0
 
-angles = st.floats(-7, 7)
-metres = st.floats(-20, 20)
 few = settings(max_examples=15, deadline=None)
+metres = st.floats(-20, 20)
 
 
 @pytest.fixture(scope="module")
@@ -45,34 +44,13 @@ def circled(motion, radius=1.5, speed=0.8):
     return Motion(turned(out, 2 * speed * moments).astype(np.float32), motion.fps)
 
 
-def moved(motion, yaw, place):
-    positions = turned(motion.positions, yaw) + np.array(place)
-    return replace(motion, positions=positions.astype(np.float32))
-
-
 def overlaid(positions, onto):
     """Positions put where the first pelvis of others is, and turned as these are on the whole."""
     ours, theirs = (
         (p - p[:1, :1]).astype(np.float64)[..., [2, 0]] @ [1, 1j] for p in (positions, onto)
     )
     yaw = np.angle(np.sum(ours.conj() * theirs))
-    placed = turned(positions - positions[0, 0], yaw)
-    return placed + onto[0, 0]
-
-
-def lengths(positions):
-    bones = np.linalg.norm(positions - positions[:, PARENTS], axis=2)
-    return bones[:, 1:]
-
-
-def directions(positions):
-    bones = (positions - positions[:, PARENTS])[:, 1:]
-    return bones / np.linalg.norm(bones, axis=2, keepdims=True)
-
-
-def test_the_columns_are_all_there_is():
-    columns = [*range(3)[GROUND], HEIGHT, *range(WIDTH)[JOINT], *range(WIDTH)[CONTACT]]
-    assert columns == list(range(WIDTH))
+    return turned(positions - positions[0, 0], yaw) + onto[0, 0]
 
 
 @pytest.mark.parametrize("fps", [25.0, 30.0, 60.0])
@@ -83,11 +61,10 @@ def test_there_and_back_up_to_where_it_starts(fps):
     wanted = motion.at(FPS)
     assert back.fps == FPS
     assert back.positions.shape == wanted.shape
-    np.testing.assert_allclose(lengths(back.positions), [body.bones[1:]] * len(wanted), atol=1e-5)
-    onto = overlaid(back.positions, wanted)
-    apart = np.arccos(np.clip((directions(onto) * directions(wanted)).sum(axis=2), -1, 1))
-    assert np.degrees(apart).max() < 0.1
+    bones = np.linalg.norm(back.positions - back.positions[:, PARENTS], axis=2)[:, 1:]
+    np.testing.assert_allclose(bones, [body.bones[1:]] * len(wanted), atol=1e-5)
     # A spline between captured frames cuts corners, and with them bones, by a few millimetres.
+    onto = overlaid(back.positions, wanted)
     np.testing.assert_allclose(onto, wanted, atol=1e-4 if fps != 25 else 5e-3)
 
 
@@ -104,20 +81,21 @@ def test_who_is_carried_in_a_circle_goes_and_turns_evenly():
     rows = Body.of(still).rows(still)
     inner = rows[20:-20]
     np.testing.assert_allclose(inner[:, 2], 1.6 / FPS, rtol=1e-3)
-    np.testing.assert_allclose(
-        inner[:, HEIGHT:], inner[:1, HEIGHT:].repeat(len(inner), 0), atol=0.01
-    )
+    np.testing.assert_allclose(np.ptp(inner[:, HEIGHT:], axis=0), 0, atol=0.01)
     ways = np.linalg.norm(np.diff(still.at(FPS)[:, 0], axis=0), axis=1)
     np.testing.assert_allclose(np.hypot(rows[1:, 0], rows[1:, 1]), ways, atol=1e-5)
     assert rows[0, GROUND].tolist() == rows[1, GROUND].tolist(), "there is no row before"
 
 
 @few
-@given(yaw=angles, x=metres, y=st.floats(-2, 2), z=metres)
-def test_rows_do_not_know_where_the_dancer_is_and_how_turned(motion, body, yaw, x, y, z):
-    rows = body.rows(moved(motion, yaw, (x, y, z)))
-    np.testing.assert_allclose(rows, body.rows(motion), atol=2e-3)
-    assert np.abs(rows - body.rows(motion)).mean() < 1e-5
+@given(yaw=st.floats(-7, 7), x=metres, y=st.floats(-2, 2), z=metres, size=st.floats(0.3, 3))
+def test_rows_do_not_know_where_the_dancer_is_how_turned_and_how_large(
+    motion, body, yaw, x, y, z, size
+):
+    positions = (turned(motion.positions, yaw) + np.array([x, y, z])) * size
+    rows = body.rows(replace(motion, positions=positions.astype(np.float32)))
+    kept = [*range(3), HEIGHT, *range(WIDTH)[JOINT]]
+    np.testing.assert_allclose(rows[:, kept], body.rows(motion)[:, kept], atol=2e-3)
 
 
 @few
@@ -130,17 +108,7 @@ def test_another_body_dances_the_same_in_its_size(motion, body, size):
     np.testing.assert_allclose(larger[:, CONTACT], rows[:, CONTACT], atol=1e-6)
 
 
-@few
-@given(size=st.floats(0.3, 3))
-def test_a_dancer_of_another_size_leaves_the_same_rows(motion, body, size):
-    rows = body.rows(replace(motion, positions=motion.positions * np.float32(size)))
-    kept = [*range(3), HEIGHT, *range(WIDTH)[JOINT]]
-    np.testing.assert_allclose(rows[:, kept], body.rows(motion)[:, kept], atol=1e-4)
-
-
 def test_bodies_are_medians_of_bones_and_their_mean(motion, body):
-    np.testing.assert_allclose(body.bones[1:], np.median(lengths(motion.positions), axis=0))
-    assert body.bones[0] == 0
     positions = motion.positions.copy()
     positions[7, 20:] += 50  # a hand that a camera lost for a frame
     np.testing.assert_allclose(Body.of(Motion(positions, 60.0)).bones, body.bones, atol=1e-5)
@@ -158,8 +126,6 @@ def test_contacts_are_those_of_the_positions(fps):
     assert 0.1 < touching.mean() < 0.9, "a dance that says nothing about contacts"
     back = body.motion(rows)
     np.testing.assert_array_equal(back.contacts, rows[:, CONTACT] > 0.5)
-    heights = back.positions[:, FEET, 1]
-    assert heights[back.contacts].max() < heights[~back.contacts].max()
 
 
 @few
@@ -171,25 +137,13 @@ def test_whatever_is_generated_has_bones_of_the_body(body, seed, size):
     if size > 1e-9:
         assert bone_length_drift(made.positions) < 0.01
     np.testing.assert_allclose(made.positions[:, 0, 1], rows[:, HEIGHT], atol=1e-6)
-
-
-def test_a_single_row_is_a_pose(body):
-    made = body.motion(np.ones((1, WIDTH), np.float32))
-    assert made.positions.shape == (1, 24, 3)
+    assert body.motion(rows[:1]).positions.shape == (1, 24, 3)
 
 
 def test_motions_that_cannot_be_rows_are_refused(motion, body):
-    for place in (0.0, 3.0):
-        still = Motion(np.full((60, 24, 3), place, np.float32), 60.0)
-        with pytest.raises(MotionError, match="all joints in one place; drop the clip"):
-            body.rows(still)
-    for frames, fps in ((1, 30.0), (1, 60.0), (3, 60.0), (4, 120.0)):
+    still = Motion(np.full((60, 24, 3), 3.0, np.float32), 60.0)
+    with pytest.raises(MotionError, match="all joints in one place; drop the clip"):
+        body.rows(still)
+    for frames, fps in ((1, 30.0), (3, 60.0)):
         with pytest.raises(MotionError, match=r"motion has \d frames.*drop the clip"):
             body.rows(Motion(motion.positions[:frames], fps))
-
-
-def test_a_dancer_who_stands_still_can_be_rows(motion, body):
-    still = Motion(np.repeat(motion.positions[:1], 60, axis=0), 60.0)
-    rows = body.rows(still)
-    np.testing.assert_allclose(rows[:, GROUND], 0, atol=1e-6)
-    np.testing.assert_allclose(rows, rows[:1].repeat(30, axis=0), atol=1e-5)
