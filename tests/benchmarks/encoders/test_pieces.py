@@ -51,8 +51,7 @@ def test_twenty_minutes_equal_the_whole(monkeypatch):
 
 
 GROWTH = """
-import sys, numpy, torch
-from motionbeat.benchmarks import check_encoder
+import resource, sys, numpy, torch
 from motionbeat.benchmarks.registry import ENCODERS
 from motionbeat.encoding import encode
 
@@ -61,8 +60,9 @@ encoder = ENCODERS.get(sys.argv[1])()
 rate = encoder.card.sample_rate
 audio = numpy.random.default_rng(0).random(int(sys.argv[2]) * rate, numpy.float32) - 0.5
 short = encode(encoder, audio[: 180 * rate]).nbytes
-peak = check_encoder.peak_memory()
-print(encode(encoder, audio).nbytes - short, check_encoder.peak_memory() - peak)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+grown = encode(encoder, audio).nbytes - short
+print(grown, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak))
 """
 
 
