@@ -296,8 +296,8 @@ def check_encoder(name: str) -> bool:
         made.append(kind())
         return f"a {kind.__name__}, made without arguments"
 
-    checks = {"card": partial(check_card, kind), "made here": make}
-    checks |= {name: (lambda check=check: check(*made)) for name, check in CHECKS.items()}
+    checks: dict[str, Callable[[], str]] = {"card": partial(check_card, kind), "made here": make}
+    checks |= {name: partial(lambda check: check(*made), check) for name, check in CHECKS.items()}
     for check, function in checks.items():
         verdict, found = try_out(function, kind)
         verdicts.append(verdict)

@@ -114,14 +114,11 @@ class BasicPitch(PackageEncoder):
     # One window of kept frames; the half frame is rounded up and keeps the margin's pieces whole.
     context: ClassVar[float] = (_KEPT - 0.5) * _HOP / _SAMPLE_RATE
     packages: ClassVar[Mapping[str, str]] = {"basic_pitch": "--no-deps basic-pitch==0.4.0"}
-    files: ClassVar[Mapping[str, str]] = {
-        f"{_VARIABLES}/variables.index": (
-            "356aa1a00095cf2dba17386144e8b289cb04195ae090aa7f324312b08220115e"
-        ),
-        f"{_VARIABLES}/variables.data-00000-of-00001": (
-            "f5d12cd7245fecea0c956c963751f3519c263615ea954b5948d5e8c9c3376f9b"
-        ),
-    }
+    files: ClassVar[tuple[str, ...]] = (
+        f"{_VARIABLES}/variables.index",
+        f"{_VARIABLES}/variables.data-00000-of-00001",
+    )
+    sha256: ClassVar[str] = "ff52f5c2b410603f7ffff8df83ff4a8e5781710ac54be18f36af86e8929607cb"
 
     def __init__(self) -> None:
         super().__init__()

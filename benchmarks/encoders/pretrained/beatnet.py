@@ -81,9 +81,8 @@ class BeatNet(PackageEncoder):
     )
     context: ClassVar[float] = 40.0
     packages: ClassVar[Mapping[str, str]] = {"BeatNet": "--no-deps BeatNet==1.1.3"}
-    files: ClassVar[Mapping[str, str]] = {
-        _WEIGHTS: "619091bc317ca3e83b45591d46f6de3d5a41588bcb39fe9fe7be30cffa6aca84"
-    }
+    files: ClassVar[tuple[str, ...]] = (_WEIGHTS,)
+    sha256: ClassVar[str] = "619091bc317ca3e83b45591d46f6de3d5a41588bcb39fe9fe7be30cffa6aca84"
 
     def __init__(self) -> None:
         super().__init__()

@@ -21,6 +21,10 @@ from motionbeat.encoder import Encoder, EncoderCard
 
 _FFT_SIZE, _BANDS = 1024, 64
 _FRAMES = 32  # of a window
+_MS_DATA = """
+AudioCaps AudioSet Clotho CMU-MOSEI CMU-MOSI CochlScene EPIC-Kitchens findsounds.com FMA FSD50K
+IEMOCAP Kinetics-700 LJSpeech MACS MELD MSP-Podcast NSynth SoundDescs WavCaps WavText5K
+"""
 _MS_FRAME = 9647  # samples: 32 of these are 7 s and four samples
 _NAMES = {  # from those of MS-CLAP's file to those of transformers, in this order
     "bn0.": "batch_norm.",
@@ -49,7 +53,7 @@ class HtsatEncoder(Encoder):
 
     packages: ClassVar[Mapping[str, str]] = TRANSFORMERS
     frame: ClassVar[int]
-    mel: nn.Module
+    mel: Any
     network: Any
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -84,9 +88,6 @@ class ClapMusic(HtsatEncoder, HubEncoder):
 
     It sees 10 s at a time. Frames lie within 5 ms of their nominal times, as the network stretches
     1001 frames of spectrum to 1024.
-
-    Raises:
-        MotionBeatError: the weights cannot be had or read.
     """
 
     card: ClassVar[EncoderCard] = EncoderCard(
@@ -124,9 +125,6 @@ class MsClap2023(HtsatEncoder, FileEncoder):
     It sees 7 s at a time, as in its training. Frames lie within 4 ms of their nominal times, as the
     network stretches 965 frames of spectrum to 1024. The mel bands are those of the file: paper and
     code state different ones.
-
-    Raises:
-        MotionBeatError: the weights are not there, damaged or those of another network.
     """
 
     card: ClassVar[EncoderCard] = EncoderCard(
@@ -138,28 +136,7 @@ class MsClap2023(HtsatEncoder, FileEncoder):
         width=96 + 96 + 192 + 384 + 768,
         parameters=27_534_488,
         licence="MS-PL",
-        training_data=(
-            "AudioCaps",
-            "AudioSet",
-            "Clotho",
-            "CMU-MOSEI",
-            "CMU-MOSI",
-            "CochlScene",
-            "EPIC-Kitchens",
-            "findsounds.com",
-            "FMA",
-            "FSD50K",
-            "IEMOCAP",
-            "Kinetics-700",
-            "LJSpeech",
-            "MACS",
-            "MELD",
-            "MSP-Podcast",
-            "NSynth",
-            "SoundDescs",
-            "WavCaps",
-            "WavText5K",
-        ),
+        training_data=tuple(_MS_DATA.split()),
         source="https://arxiv.org/abs/2309.05767, zenodo.org/records/8378278",
         experimental=True,
     )
@@ -168,18 +145,13 @@ class MsClap2023(HtsatEncoder, FileEncoder):
     origin: ClassVar[str] = "https://zenodo.org/records/8378278"
     sizes: ClassVar[tuple[int, ...]] = (96,)
     key: ClassVar[str] = "model"
-    unused: ClassVar[tuple[str, ...]] = (
-        "logmel_extractor.",
-        "spectrogram_extractor.",
-        "tscam_conv.",
-        "head.",
-    )
+    unused: ClassVar[tuple[str, ...]] = ("logmel_", "spectrogram_", "tscam_conv.", "head.")
     frame: ClassVar[int] = _MS_FRAME
 
     def __init__(self) -> None:
         super().__init__()
         self.mel = mel_decibels(44_100, _FFT_SIZE, 320, _BANDS, pad_mode="reflect")
-        self.mel[0].mel_scale.fb.copy_(self.network.get_buffer("mel_bands"))
+        self.mel[0].mel_scale.fb.copy_(self.network.mel_bands)
         self.eval()
 
     @staticmethod

@@ -21,9 +21,6 @@ class Codec(HubEncoder):
     """A codec's encoder: a frame stands for the hop of samples that it is decoded to.
 
     Half a hop of padding centres these hops at the frames' times.
-
-    Raises:
-        MotionBeatError: the weights cannot be had or read.
     """
 
     files: ClassVar[tuple[str, ...]] = ("config.json", "model.safetensors")

@@ -29,9 +29,6 @@ class DashengBase(FileEncoder):
     Long inputs are encoded in pieces of the 10.08 s that it was trained on. Neighbours share 2 s of
     audio, where the published code lets them only touch. The hidden layers are the embedded
     spectrum and the output of each block, the last one normed, as published.
-
-    Raises:
-        MotionBeatError: the weights are not there, damaged or those of another network.
     """
 
     card: ClassVar[EncoderCard] = EncoderCard(

@@ -23,6 +23,9 @@ class HubEncoder(Encoder):
         repo: owner and name.
         commit: full hash; the card's revision names its beginning.
         files: what is read of it.
+
+    Raises:
+        MotionBeatError: the weights cannot be had or read.
     """
 
     packages: ClassVar[Mapping[str, str]] = TRANSFORMERS  # which brings huggingface_hub

@@ -9,7 +9,6 @@ folder ``models`` is read from the folder of datasets, packed or not.
 import os
 import re
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -55,11 +54,7 @@ def card(name: str, frame_rate: float, width: int, parameters: int) -> EncoderCa
 
 
 class Tagger(FileEncoder):
-    """What the networks share: where the weights are, and the mel spectrum in dB.
-
-    Raises:
-        MotionBeatError: the weights are not there, or damaged.
-    """
+    """What the networks share: where the weights are, and the mel spectrum in dB."""
 
     unused: ClassVar[tuple[str, ...]] = ("spec.", "dense", "bn.")
 
@@ -72,17 +67,15 @@ class Tagger(FileEncoder):
     def path(cls) -> Path | zipfile.Path | None:
         """Where the file lies in the folder of datasets, unpacked or packed."""
         data = os.environ.get("MOTIONBEAT_DATA")
-        if not data:
-            return None
         network, _, dataset = cls.card.name.partition("-")
         name = f"models/{dataset}/{network}/best_model.pth"
-        unpacked = Path(data, _PLACE, name)
-        if unpacked.is_file():
+        if data and (unpacked := Path(data, _PLACE, name)).is_file():
             return unpacked
-        with suppress(Exception):  # a damaged archive may fail in any way
-            packed = zipfile.Path(Path(data, f"{_PLACE}.zip"), name)
-            return packed if packed.is_file() else None
-        return None
+        try:
+            packed = zipfile.Path(Path(data or "", f"{_PLACE}.zip"), name)
+            return packed if data and packed.is_file() else None
+        except Exception:  # a damaged archive may fail in any way
+            return None
 
     @classmethod
     def unavailable(cls) -> str | None:
@@ -106,10 +99,8 @@ class Tagger(FileEncoder):
     def mel(self, waveform: Tensor) -> Tensor:
         """Normalised mel spectrum (B, 1, 96, frames) of (B, T) samples."""
         # The published power is not normalised: a full-scale sine has the height 128 squared.
-        filters = self.network.get_buffer("mel_filters")
-        power = (self.spectrum(waveform) * (_FFT_SIZE / 4)).square() @ filters
-        decibels = 10 * power.mT.unsqueeze(1).clamp_min(_FLOOR).log10()
-        level: Tensor = self.network.get_submodule("spec_bn")(decibels)
+        power = (self.spectrum(waveform) * (_FFT_SIZE / 4)).square() @ self.network.mel_filters
+        level: Tensor = self.network.spec_bn(10 * power.mT[:, None].clamp_min(_FLOOR).log10())
         return level
 
 
@@ -126,8 +117,7 @@ class Block(nn.Module):
     A published block steps over time by the width of its field, so that each block is coarser. Here
     the fields of the first block alone are laid side by side; those of later blocks slide over its
     frames, and their taps are spread out to be as far apart as the coarser steps were. Of the
-    values at every frame, those a published step apart are the published ones; in between lie
-    those of the recording begun a little later.
+    values at every frame, those a published step apart are the published ones.
 
     Args:
         inputs: number of input channels.
@@ -186,7 +176,7 @@ class BlockTagger(Tagger):
         padded = functional.pad(waveform, (before, after))
         maps, states = self.mel(padded)[..., : frames * step], []
         for number in range(1, len(self.fields) + 1):
-            maps = self.network.get_submodule(f"layer{number}")(maps)
+            maps = self.network[f"layer{number}"](maps)
             states.append(maps.mean(dim=2))
         return states
 
@@ -256,7 +246,7 @@ class CrnnJamendo(BlockTagger):
         padded = functional.pad(states[-1], (0, -frames % self.step))
         steps = torch.unflatten(padded, -1, (-1, self.step)).permute(0, 3, 2, 1).flatten(0, 1)
         clips = steps.unfold(1, min(_CLIP_STEPS, steps.shape[1]), 1).mT
-        for recurrence in self.network.get_submodule("layer5").children():
+        for recurrence in self.network.layer5:
             clips = recurrence(clips.flatten(0, 1))[0].unflatten(0, clips.shape[:2])
             # All states of the first clip, then the last of each clip.
             apart = torch.cat([clips[:, 0], clips[:, 1:, -1]], dim=1)
@@ -276,9 +266,6 @@ class TimbralBank(nn.Module):
 
     The norm is made part of the filters, and the convolution is a matrix product over windows,
     which on a CPU is twice as fast as torch's own for a single input channel.
-
-    Args:
-        bands: extent of a filter in mel bands.
     """
 
     def __init__(self, bands: int) -> None:
@@ -303,13 +290,7 @@ class TimbralBank(nn.Module):
 
 
 class Convolution(nn.Module):
-    """Convolution over time, batch norm and ReLU.
-
-    Args:
-        inputs: number of input features.
-        filters: number of filters.
-        times: extent of a filter in frames.
-    """
+    """Convolution over time, batch norm and ReLU."""
 
     def __init__(self, inputs: int, filters: int, times: int) -> None:
         super().__init__()
@@ -347,11 +328,10 @@ class MusicnnJamendo(Tagger):
         """Encode (B, T) samples as (B, 1, frames, 753)."""
         mel = self.mel(waveform)
         loudness = mel.mean(dim=2)
-        banks = list(self.network.get_submodule("layers").children())
+        banks = self.network.layers
         features = [bank(mel) for bank in banks[:2]] + [bank(loudness) for bank in banks[2:]]
-        first, second, third = (self.network.get_submodule(f"layer{n}") for n in (1, 2, 3))
-        features.append(first(torch.cat(features, dim=1)))
-        for layer in (second, third):
+        features.append(self.network.layer1(torch.cat(features, dim=1)))
+        for layer in (self.network.layer2, self.network.layer3):
             features.append(layer(features[-1]) + features[-1])
         return torch.cat(features, dim=1).mT.unsqueeze(1)
 

@@ -9,6 +9,7 @@ The block is wav2vec 2.0's conformer with rotary positions, taken from ``transfo
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar
 
@@ -43,12 +44,7 @@ _UNUSED = (
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a third, all of spectrum and time, halving both.
-
-    Args:
-        inputs: channels that come in.
-        filters: of each convolution.
-    """
+    """Two convolutions beside a third, all of spectrum and time, halving both."""
 
     def __init__(self, inputs: int, filters: int) -> None:
         super().__init__()
@@ -64,14 +60,7 @@ class Residual(nn.Module):
 
 
 class MusicFmNetwork(nn.Module):
-    """What the published networks have between spectrum and hidden states, names as there.
-
-    Args:
-        filters: of the convolutions.
-        width: features a frame.
-        depth: number of conformer layers.
-        heads: of attention.
-    """
+    """What the published networks have between spectrum and hidden states, names as there."""
 
     def __init__(self, filters: int, width: int, depth: int, heads: int) -> None:
         super().__init__()
@@ -133,7 +122,7 @@ class MusicFmMsd(HubEncoder):
     commit: ClassVar[str] = "4513b38bc25ad1d227b1980819b9691ba97f4d87"
     files: ClassVar[tuple[str, ...]] = ("pretrained_msd.pt", "msd_stats.json")
     sizes: ClassVar[tuple[int, ...]] = (512, 1024, 12, 16)
-    build: ClassVar[type[nn.Module]] = MusicFmNetwork
+    build: ClassVar[Callable[..., nn.Module]] = MusicFmNetwork
 
     def __init__(self) -> None:
         super().__init__()

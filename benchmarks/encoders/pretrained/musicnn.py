@@ -30,6 +30,12 @@ _PENULTIMATE, _TAGS = 200, 50
 _PATCH_FRAMES = 187  # of the three seconds the network was trained on
 _EPSILON = 1e-3  # TensorFlow's default in batch normalisation
 _BLOCK_FRAMES = 128  # filtered at a time: bounds the memory, and fits the processor's cache
+_KINDS: dict[type[nn.Module], str] = {  # of layers, in the checkpoint
+    nn.BatchNorm1d: "batch_normalization",
+    nn.Conv1d: "conv2d",
+    nn.Conv2d: "conv2d",
+    nn.Linear: "dense",
+}
 
 
 class FilterBank(nn.Module):
@@ -39,11 +45,6 @@ class FilterBank(nn.Module):
     maximum is taken straight from the convolution, with the filters of falling batch norm turned
     over to make it a minimum. The convolution is a matrix product over windows, which on a CPU is
     twice as fast as torch's own for a single input channel.
-
-    Args:
-        filters: number of filters.
-        times: extent of a filter in frames.
-        bands: extent of a filter in mel bands.
     """
 
     def __init__(self, filters: int, times: int, bands: int) -> None:
@@ -62,19 +63,14 @@ class FilterBank(nn.Module):
             (block.flatten(-2) @ weight).amax(dim=2)
             for block in torch.split(windows, max(1, _BLOCK_FRAMES // len(mel)), dim=1)
         ]
-        response = functional.relu(
-            torch.cat(largest, dim=1) * sign + self.convolution.get_parameter("bias")
-        )
+        bias = self.convolution.get_parameter("bias")
+        response = functional.relu(torch.cat(largest, dim=1) * sign + bias)
         normed: Tensor = self.norm(response.mT)
         return normed
 
 
 class DenseLayer(nn.Module):
-    """Convolution over time of all features, ReLU and batch norm.
-
-    Args:
-        features: number of input features.
-    """
+    """Convolution over time of all features, ReLU and batch norm."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -111,12 +107,8 @@ class Musicnn(PackageEncoder):
     # 64 frames of the longest filter, 3 of each dense layer, one of the analysis window.
     context: ClassVar[float] = (64 + 3 * 3 + 1) * _HOP / _SAMPLE_RATE
     packages: ClassVar[Mapping[str, str]] = {"musicnn": "--no-deps musicnn==0.1.0"}
-    files: ClassVar[Mapping[str, str]] = {
-        "MTT_musicnn/.index": "da2d7bb670b2b31e9bc441bb1bd75eca31b5b061f963cc1f9630c1aff3238f57",
-        "MTT_musicnn/.data-00000-of-00001": (
-            "041f3935e981a65cea739842d30c188d3a7d2adf4410955c8668eb3de4a5acab"
-        ),
-    }
+    files: ClassVar[tuple[str, ...]] = ("MTT_musicnn/.index", "MTT_musicnn/.data-00000-of-00001")
+    sha256: ClassVar[str] = "5a310d763b7d8bafda59f31636c3f1b87b5c62d134d7e6ff9b880e4c25515ab4"
 
     mel_filters: Tensor
 
@@ -171,22 +163,13 @@ class Musicnn(PackageEncoder):
 
     def _load(self) -> None:
         """Copy the checkpoint's variables, which are numbered in the order of the network."""
-        [*_, data] = self.files
-        variables = read_checkpoint(self.folder() / data.partition("/")[0])
+        variables = read_checkpoint((self.folder() / self.files[0]).parent)
         numbers: Counter[str] = Counter()
         for layer in self.modules():
-            match layer:
-                case nn.BatchNorm1d():
-                    kind = "batch_normalization"
-                case nn.Conv1d() | nn.Conv2d():
-                    kind = "conv2d"
-                case nn.Linear():
-                    kind = "dense"
-                case _:
-                    continue
-            number = numbers[kind]
-            copy_layer(layer, variables, f"{kind}_{number}" if number else kind)
-            numbers[kind] += 1
+            if (kind := _KINDS.get(type(layer))) is not None:
+                number = f"_{numbers[kind]}" if numbers[kind] else ""
+                copy_layer(layer, variables, kind + number)
+                numbers[kind] += 1
 
 
 class MusicnnMsd(Musicnn):
@@ -198,9 +181,5 @@ class MusicnnMsd(Musicnn):
         training_data=("Million Song Dataset",),
         source="https://arxiv.org/abs/1909.06654, package musicnn 0.1.0 (MSD_musicnn)",
     )
-    files: ClassVar[Mapping[str, str]] = {
-        "MSD_musicnn/.index": "87f3e0f3550c8d3bafc840374003e5c8af5eeb5ecf6add61af09a7822d3282c8",
-        "MSD_musicnn/.data-00000-of-00001": (
-            "8579734ee6388f799ed0def4bbd0d1fdcbeaf213ef2a9dc860917bd76a303de6"
-        ),
-    }
+    files: ClassVar[tuple[str, ...]] = ("MSD_musicnn/.index", "MSD_musicnn/.data-00000-of-00001")
+    sha256: ClassVar[str] = "ffb40cd66093fac1af5e4bae851c19c767a962aa577d0aa1fa12b426f15215ad"

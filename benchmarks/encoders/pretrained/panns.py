@@ -26,12 +26,7 @@ _STEP = _STRIDE // _PASSES
 
 
 class Block(nn.Module):
-    """Two convolutions with batch norm and ReLU.
-
-    Args:
-        inputs: channels that come in.
-        filters: of either convolution.
-    """
+    """Two convolutions with batch norm and ReLU."""
 
     def __init__(self, inputs: int, filters: int) -> None:
         super().__init__()
@@ -74,12 +69,7 @@ class PannsCnn14(FileEncoder):
     origin: ClassVar[str] = "https://zenodo.org/records/3987831"
     sizes: ClassVar[tuple[int, ...]] = (64,)
     key: ClassVar[str] = "model"
-    unused: ClassVar[tuple[str, ...]] = (
-        "spectrogram_extractor.",
-        "logmel_extractor.",
-        "fc1.",
-        "fc_audioset.",
-    )
+    unused: ClassVar[tuple[str, ...]] = ("spectrogram_", "logmel_", "fc1.", "fc_audioset.")
 
     def __init__(self) -> None:
         with torch.serialization.safe_globals(_integers()):

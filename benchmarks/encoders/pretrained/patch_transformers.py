@@ -85,11 +85,7 @@ def kaldi_log_mel(waveform: Tensor) -> Tensor:
 
 
 class Ast(PatchTransformer, HubEncoder):
-    """AST, on windows of 10.1 s.
-
-    Raises:
-        MotionBeatError: the weights cannot be had or read.
-    """
+    """AST, on windows of 10.1 s."""
 
     card: ClassVar[EncoderCard] = EncoderCard(
         name="ast",
@@ -127,12 +123,7 @@ class Ast(PatchTransformer, HubEncoder):
 
 
 class Patches(nn.Module):
-    """A spectrum as a class token and patches, with positions; names as published.
-
-    Args:
-        width: features a patch.
-        places: patches in time.
-    """
+    """A spectrum as a class token and patches, with positions; names as published."""
 
     def __init__(self, width: int, places: int) -> None:
         super().__init__()
@@ -152,12 +143,7 @@ class Patches(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, also to a learned token, and two dense layers, each after a norm and added.
-
-    Args:
-        width: features a token.
-        heads: of attention.
-    """
+    """Attention, also to a learned token, and two dense layers, each after a norm and added."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -182,9 +168,6 @@ class ImageBindAudio(PatchTransformer, FileEncoder):
 
     Clips follow each other every 1.9 s, so that frames go on without a gap. Of the file, which
     holds six senses and more than 4 GB, only what belongs to hearing is copied.
-
-    Raises:
-        MotionBeatError: the weights are not there, damaged or those of another network.
     """
 
     card: ClassVar[EncoderCard] = EncoderCard(
@@ -231,7 +214,7 @@ class ImageBindAudio(PatchTransformer, FileEncoder):
 
     def states(self, mel: Tensor) -> Tensor:
         """States of patches, without the class token."""
-        states = [self.network.get_submodule("patches")(mel)]
-        for block in self.network.get_submodule("blocks").children():
+        states = [self.network.patches(mel)]
+        for block in self.network.blocks:
             states.append(block(states[-1]))
         return torch.stack(states, dim=1)[:, :, 1:]

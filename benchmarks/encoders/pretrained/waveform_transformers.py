@@ -11,7 +11,7 @@ half precision, and is not read by the encoder that the larger model uses.
 import json
 import math
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -27,16 +27,9 @@ class WaveformTransformer(HubEncoder):
     The hidden layers are what enters the transformer and the output of each of its layers. A piece
     is brought to mean 0 and variance 1 where the published preprocessing does so, then padded by
     half the reach of the convolutions, which centres their first frame at its first sample.
-
-    Raises:
-        MotionBeatError: the weights cannot be had or read.
     """
 
-    files: ClassVar[tuple[str, ...]] = (
-        "config.json",
-        "preprocessor_config.json",
-        "pytorch_model.bin",
-    )
+    files = ("config.json", "preprocessor_config.json", "pytorch_model.bin")
     context: ClassVar[float] = 5.0  # attention has no bound; this is what MERT was trained on
     kind: ClassVar[str] = "HubertModel"  # in transformers
 
@@ -46,9 +39,7 @@ class WaveformTransformer(HubEncoder):
 
         folder = self.folder()
         self.model = pretrained(getattr(transformers, self.kind), folder)
-        preprocessing: dict[str, Any] = json.loads(
-            (folder / "preprocessor_config.json").read_text()
-        )
+        preprocessing = json.loads((folder / "preprocessor_config.json").read_text())
         self.normalised = bool(preprocessing.get("do_normalize", True))
         kernels, strides = self.model.config.conv_kernel, self.model.config.conv_stride
         self.hop, self.reach = math.prod(strides), 1

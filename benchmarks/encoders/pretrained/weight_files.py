@@ -3,8 +3,7 @@
 import hashlib
 import os
 import zipfile
-from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -30,11 +29,9 @@ def read_weights(path: Path | zipfile.Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return load_file(str(path))
-        # In an archive it cannot be read at random; elsewhere tensors stay on disk until looked at,
-        # which files of the older kind do not allow.
-        on_disk = isinstance(path, Path)
+        # Tensors stay on disk until looked at, but for files in archives or of the older kind.
         file = path if isinstance(path, Path) else BytesIO(path.read_bytes())
-        mmap = on_disk and zipfile.is_zipfile(str(path))
+        mmap = isinstance(path, Path) and zipfile.is_zipfile(path)
         contents = torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
         return dict(contents.items())
     except Exception as error:  # a damaged file may fail in any way
@@ -86,12 +83,13 @@ def load_strictly(
 class FileEncoder(Encoder):
     """An encoder whose weights are one file, which the user has put into a folder.
 
-    Nothing is fetched: of most such files no checksum of their publisher's is known.
+    Nothing is fetched: of most such files no checksum of their publisher's is known. Making one
+    raises MotionBeatError when the file is not there, damaged or of another network.
 
     Attributes:
         file: its name in ``MOTIONBEAT_DATA/weights``.
         origin: where to get it.
-        sizes: what :meth:`build` is given.
+        build: makes the network, whose tensors have the names of the file, of :attr:`sizes`.
         key: where the tensors lie in the file; at its top where there is no such key.
         unused: beginnings of the names of tensors that the network has no use for.
     """
@@ -101,7 +99,8 @@ class FileEncoder(Encoder):
     sizes: ClassVar[tuple[int, ...]] = ()
     key: ClassVar[str] = ""
     unused: ClassVar[tuple[str, ...]] = ()
-    network: nn.Module
+    build: ClassVar[Callable[..., nn.Module]]
+    network: Any
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,11 +114,6 @@ class FileEncoder(Encoder):
             self.network = self.build(*self.sizes)
         load_strictly(self.network, tensors, path, self.unused)
         self.eval()
-
-    @staticmethod
-    @abstractmethod
-    def build(*sizes: int) -> nn.Module:
-        """The network, whose tensors have the names of the file."""
 
     def named(self, tensors: dict[str, Any]) -> dict[str, Any]:
         """The tensors of the file by the names of the network."""
@@ -135,21 +129,21 @@ class FileEncoder(Encoder):
     @classmethod
     def unavailable(cls) -> str | None:
         """Why this encoder cannot be made here; None when it can."""
-        if (missing := super().unavailable()) is not None:
+        if (missing := super().unavailable()) is not None or cls.path() is not None:
             return missing
-        if cls.path() is None:
-            return f"no weights; put {cls.file} from {cls.origin} into DIR/weights, give --data DIR"
-        return None
+        return f"no weights; put {cls.file} from {cls.origin} into DIR/weights, give --data DIR"
 
 
 class PackageEncoder(Encoder):
     """An encoder whose weights lie in its one installed package, which is never imported.
 
     Attributes:
-        files: what is read of it, with SHA-256.
+        files: what is read of it.
+        sha256: of these, one after the other.
     """
 
-    files: ClassVar[Mapping[str, str]]
+    files: ClassVar[tuple[str, ...]]
+    sha256: ClassVar[str]
 
     @classmethod
     def folder(cls) -> Path:
@@ -163,11 +157,11 @@ class PackageEncoder(Encoder):
         if spec is None or spec.origin is None:
             raise MotionBeatError(f"encoder {cls.card.name}: {cls.unavailable()}")
         folder = Path(spec.origin).parent
-        for name, digest in cls.files.items():
-            file = folder / name
-            if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-                raise MotionBeatError(
-                    f"{file}: damaged, or of another version; "
-                    f"run: pip install --force-reinstall {install}"
-                )
+        paths = [folder / file for file in cls.files]
+        contents = b"".join(path.read_bytes() for path in paths if path.is_file())
+        if hashlib.sha256(contents).hexdigest() != cls.sha256:
+            raise MotionBeatError(
+                f"{paths[-1]}: damaged, or of another version; "
+                f"run: pip install --force-reinstall {install}"
+            )
         return folder

@@ -1,16 +1,7 @@
 """Convolutional networks on windows of fixed length: VGGish, OpenL3, CLMR and Wav2CLIP.
 
-- VGGish (Hershey et al., 2017, https://arxiv.org/abs/1609.09430): an image network on a second of
-  log-mel spectrum. Weights of https://github.com/harritaylor/torchvggish (release v0.1), a port of
-  https://github.com/tensorflow/models/tree/master/research/audioset/vggish.
-- OpenL3 (Cramer et al., 2019, https://doi.org/10.1109/ICASSP.2019.8682475): trained to tell whether
-  a sound and a picture are from one moment. Weights for music and 256 mel bands, converted by
-  https://github.com/torchopenl3/torchopenl3 from https://github.com/marl/openl3.
-- CLMR (Spijkervet, 2021, https://arxiv.org/abs/2103.09410): a network on samples, trained to know a
-  song by two of its excerpts. Weights of https://github.com/Spijkervet/CLMR/releases/tag/2.0.
-- Wav2CLIP (Wu et al., 2022, https://arxiv.org/abs/2110.11499): a residual network taught to place
-  sounds where CLIP places pictures. Network of the authors' package ``wav2clip``; weights of
-  https://github.com/descriptinc/lyrebird-wav2clip (release v0.1.0-alpha).
+Papers are on their cards. The weights of VGGish and OpenL3 are ports from TensorFlow. The network
+of Wav2CLIP is that of its authors' package ``wav2clip``.
 """
 
 import warnings
@@ -28,7 +19,7 @@ from motionbeat.benchmarks.encoders.pretrained.weight_files import FileEncoder
 from motionbeat.encoder import EncoderCard
 
 _KERAS_EPSILON = 1e-3  # in batch normalisation
-_VGGISH = (1, 0, 2, 0, 4, 4, 0, 8, 8, 0)  # filters, in those of the first; 0 is a pooling
+_VGGISH = ((1,), (2,), (4, 4), (8, 8))  # filters of the stages, in those of the first
 _VGGISH_CELLS = (96 // 16) * (64 // 16)  # of the last maps
 _OPENL3 = (1, 1, 2, 2, 4, 4, 8)  # filters, in those of the first
 _CLMR = (1, 1, 1, 2, 2, 2, 2, 2, 2, 4, 4)
@@ -44,9 +35,6 @@ class WindowedEncoder(FileEncoder):
         window: length in samples.
         hop: distance of frames in samples.
         block: windows at a time, which bounds the memory.
-
-    Raises:
-        MotionBeatError: the weights are not there, damaged or those of another network.
     """
 
     window: ClassVar[int]
@@ -61,17 +49,17 @@ class WindowedEncoder(FileEncoder):
         """Encode (B, T) samples as (B, 1, frames, width)."""
         length = self.window + waveform.shape[1] // self.hop * self.hop
         windows = around(waveform, self.window, length).unfold(1, self.window, self.hop)
-        states = [self.features(some) for some in windows.flatten(0, 1).split(self.block)]
+        states = [self.features(some) for some in torch.split(windows.flatten(0, 1), self.block)]
         return torch.cat(states).view(len(waveform), 1, windows.shape[1], -1)
 
 
-def averages(hidden: Tensor, layers: Iterable[nn.Module]) -> tuple[Tensor, list[Tensor]]:
-    """The output of layers one after another, and the averages (N, maps) of each one's."""
+def averages(hidden: Tensor, layers: Iterable[nn.Module]) -> list[Tensor]:
+    """What each of several layers, one after another, gives on average, (N, maps)."""
     states = []
     for layer in layers:
         hidden = layer(hidden)
         states.append(hidden.flatten(2).mean(dim=2))
-    return hidden, states
+    return states
 
 
 class Vggish(WindowedEncoder):
@@ -117,31 +105,29 @@ class Vggish(WindowedEncoder):
         """Four stages of convolutions, three dense layers."""
         layers: list[nn.Module] = []
         inputs = 1
-        for times in _VGGISH:
-            if times:
-                layers += [nn.Conv2d(inputs, times * width, 3, padding=1), nn.ReLU()]
-                inputs = times * width
-            else:
-                layers.append(nn.MaxPool2d(2))
+        for stage in _VGGISH:
+            for filters in (times * width for times in stage):
+                layers += [nn.Conv2d(inputs, filters, 3, padding=1), nn.ReLU()]
+                inputs = filters
+            layers.append(nn.MaxPool2d(2))
         last: list[nn.Module] = []
         for size, outputs in pairwise((inputs * _VGGISH_CELLS, dense, dense, embedding)):
             last += [nn.Linear(size, outputs), nn.ReLU()]
-        return nn.ModuleDict(
-            {"features": nn.Sequential(*layers), "embeddings": nn.Sequential(*last)}
-        )
+        parts = {"features": nn.Sequential(*layers), "embeddings": nn.Sequential(*last)}
+        return nn.ModuleDict(parts)
 
     def features(self, windows: Tensor) -> Tensor:
         """Averages of the stages, and dense layers."""
         hidden, states = self.log_mel(windows).unsqueeze(1), []
-        convolutions, dense = (list(layers.children()) for layers in self.network.children())
-        for layer in convolutions:
+        for layer in self.network.features:
             hidden = layer(hidden)
             if isinstance(layer, nn.MaxPool2d):
                 states.append(hidden.mean(dim=(2, 3)))
         hidden = hidden.permute(0, 2, 3, 1).flatten(1)  # TensorFlow's order
-        for linear, activation in zip(dense[::2], dense[1::2], strict=True):
-            hidden = activation(linear(hidden))
-            states.append(hidden)
+        for layer in self.network.embeddings:
+            hidden = layer(hidden)
+            if isinstance(layer, nn.ReLU):
+                states.append(hidden)
         return torch.cat(states, dim=1)
 
     def log_mel(self, windows: Tensor) -> Tensor:
@@ -193,14 +179,14 @@ class OpenL3(WindowedEncoder):
     @staticmethod
     def build(width: int) -> nn.ModuleDict:
         """Seven convolutions with batch norm, and one for the embedding."""
-        layers: dict[str, nn.Module] = {"batch_normalization_1": nn.BatchNorm2d(1, _KERAS_EPSILON)}
+        network = nn.ModuleDict({"batch_normalization_1": nn.BatchNorm2d(1, _KERAS_EPSILON)})
         filters = [1, *(times * width for times in _OPENL3)]
         for number, (inputs, outputs) in enumerate(pairwise(filters), start=1):
             norm = nn.BatchNorm2d(outputs, _KERAS_EPSILON)
-            layers[f"conv2d_{number}"] = nn.Conv2d(inputs, outputs, 3, padding=1)
-            layers[f"batch_normalization_{number + 1}"] = norm
-        layers["audio_embedding_layer"] = nn.Conv2d(filters[-1], filters[-1], 3, padding=1)
-        return nn.ModuleDict(layers)
+            network[f"conv2d_{number}"] = nn.Conv2d(inputs, outputs, 3, padding=1)
+            network[f"batch_normalization_{number + 1}"] = norm
+        network["audio_embedding_layer"] = nn.Conv2d(outputs, outputs, 3, padding=1)
+        return network
 
     def features(self, windows: Tensor) -> Tensor:
         """Averages of the maps, and the embedding."""
@@ -277,7 +263,7 @@ class Clmr(WindowedEncoder):
 
     def features(self, windows: Tensor) -> Tensor:
         """Averages of all layers."""
-        return torch.cat(averages(windows.unsqueeze(1), self.network.children())[1], dim=1)
+        return torch.cat(averages(windows.unsqueeze(1), self.network), dim=1)
 
 
 class Wav2Clip(WindowedEncoder):
@@ -326,19 +312,17 @@ class Wav2Clip(WindowedEncoder):
 
     def features(self, windows: Tensor) -> Tensor:
         """Averages of the maps, and dense layers."""
-        residual, transform = self.network.children()
-        stem = nn.Sequential(residual.conv1, residual.bn1, residual.relu)
-        hidden, states = averages(self.log_spectra(windows).unsqueeze(1), [stem])
+        residual, dense = self.network.audio_encoder, self.network.audio_transform.sequential
+        hidden = residual.relu(residual.bn1(residual.conv1(self.log_spectra(windows)[:, None])))
         stages = (residual.layer1, residual.layer2, residual.layer3, residual.layer4)
         blocks = [block for stage in stages for block in stage]
-        states += averages(residual.maxpool(hidden), blocks)[1]
-        *first, last = transform.sequential
-        states.append(nn.Sequential(*first)(states[-1]))
-        states.append(last(states[-1]))
+        states = [hidden.mean(dim=(2, 3)), *averages(residual.maxpool(hidden), blocks)]
+        states.append(dense[:-1](states[-1]))
+        states.append(dense[-1](states[-1]))
         return torch.cat(states, dim=1)
 
     def log_spectra(self, windows: Tensor) -> Tensor:
         """Standardised logarithms (N, 257, 46) of the power spectra of windows."""
-        logarithm = (self.network["audio_encoder"].spectrogram(windows) + 1e-7).log()
+        logarithm: Tensor = (self.network.audio_encoder.spectrogram(windows) + 1e-7).log()
         deviation, mean = torch.std_mean(logarithm, dim=(1, 2), keepdim=True)
         return (logarithm - mean) / deviation.clamp(min=_QUIET)

@@ -191,14 +191,6 @@ def test_imagebind_hears_clips_like_the_published_preprocessing(tiny):
     torch.testing.assert_close(found, torch.cat(expected, 2)[:, :, :31], rtol=1e-3, atol=1e-3)
 
 
-def test_what_is_read_of_a_file_is_a_copy(folder):
-    path = place(folder, "imagebind-audio")
-    encoder = small("imagebind-audio")()
-    before = encode(encoder, noise(encoder, 1.0))
-    path.write_bytes(bytes(path.stat().st_size))
-    assert torch.equal(encode(encoder, noise(encoder, 1.0)), before)
-
-
 def test_a_file_of_the_older_kind_is_read(folder, tiny):
     """One that is no archive cannot be mapped, and is read whole."""
     expected = tiny("imagebind-audio")
