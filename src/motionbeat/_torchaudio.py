@@ -9,6 +9,7 @@ from types import ModuleType
 
 try:
     from torchaudio import functional, transforms
+    from torchaudio.compliance import kaldi
 except OSError:
     for _name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
         del sys.modules[_name]
@@ -20,5 +21,6 @@ except OSError:
     )
     sys.modules[_absent.__name__] = _absent
     from torchaudio import functional, transforms
+    from torchaudio.compliance import kaldi
 
-__all__ = ["functional", "transforms"]
+__all__ = ["functional", "kaldi", "transforms"]

@@ -11,11 +11,9 @@ from torch.nn import functional
 
 from motionbeat.benchmarks.check_encoder import (
     CHECKS,
-    HUNGRY,
-    SLOW,
+    ContractError,
     ContractWarning,
     check_card,
-    judge_cost,
     try_out,
 )
 
@@ -69,8 +67,7 @@ BROKEN = {
         "set parameters=3 on the card",
     ),
     "double": ("output", output(lambda it: it.double()), "float64"),
-    "narrow": ("output", output(lambda it: it[..., :1]), "(2, 1, frames, 2)"),
-    "without layers": ("output", output(lambda it: it[:, 0]), "(B, layers, frames, width)"),
+    "without layers": ("output", output(lambda it: it[:, 0]), "(2, 1, frames, 2)"),
     "a pair": ("output", output(lambda it: (it, it)), "forward gave a tuple"),
     "raising": (
         "output",
@@ -120,8 +117,6 @@ BROKEN = {
     "farsighted": ("long audio", blurred(201), "set context to 2 or more"),
     "dropping frames": ("long audio", output(lambda it: it[:, :, :4000]), "in pieces"),
     "left behind": ("device", made(left_behind), "offset would stay behind"),
-    "on the CPU": ("device", output(lambda it: it + torch.zeros(2)), "device=waveform.device"),
-    "projected on the CPU": ("device", output(lambda it: it @ torch.eye(2)), "device="),
 }
 
 
@@ -133,16 +128,15 @@ def test_an_encoder_that_keeps_the_contract_passes(check):
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_broken_encoder_fails(fault):
     check, kind, words = BROKEN[fault]
-    found = try_out(partial(CHECKS[check], kind()), kind, "correct it")
-    assert found.verdict == "failed", found
-    assert found.measured
-    assert found.remedy
-    assert words in f"{found.measured}; {found.remedy}"
-    assert "\n" not in found.measured + found.remedy
+    verdict, found = try_out(partial(CHECKS[check], kind()), kind)
+    assert verdict == "failed", found
+    assert words in found
+    assert "; " in found  # what was measured, and what to change
+    assert "\n" not in found
 
 
 def test_every_check_is_broken_by_some_encoder():
-    assert {check for check, *_ in BROKEN.values()} == CHECKS.keys() - {"memory, speed"}
+    assert {check for check, *_ in BROKEN.values()} == CHECKS.keys()
 
 
 def test_the_context_asked_for_is_enough():
@@ -162,15 +156,6 @@ def test_the_context_asked_for_is_enough():
         ),
         ("long audio", output(lambda it: it - it.mean(dim=2, keepdim=True))),
         ("alignment", blurred(21)),
-        pytest.param(
-            "device",
-            variant(
-                forward=lambda self, waveform: (
-                    Loudness.forward(self, waveform) + waveform.abs().max().item()
-                )
-            ),
-            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU tells"),
-        ),
     ],
 )
 def test_what_may_be_meant_is_warned_of(check, kind):
@@ -187,48 +172,25 @@ def test_a_context_of_the_whole_recording_is_never_cut():
     assert check_card(kind)
 
 
-def test_indices_and_moves_between_devices_pass():
-    indexed = output(lambda it: it[..., torch.tensor([0, 1])] + torch.zeros(2).to(it))
-    assert CHECKS["device"](indexed())
-
-
 @pytest.mark.parametrize(
-    ("fact", "value"),
+    "fact",
     [
-        ("name", "a/b"),
-        ("revision", 1),
-        ("sample_rate", 16),
-        ("frame_rate", 20000.0),
-        ("layers", 0),
-        ("width", 1.5),
-        ("parameters", -1),
-        ("licence", " "),
-        ("training_data", "clicks"),
-        ("source", ""),
-        ("context", -1),
-        ("context", None),
+        {"name": "a/b"},
+        {"revision": 1},
+        {"layers": 0},
+        {"width": 1.5},
+        {"frame_rate": 20000.0},
+        {"training_data": "clicks"},
     ],
 )
-def test_a_card_that_cannot_be_true_fails(fact, value):
-    wrong = {"context": value} if fact == "context" else {
-        "card": replace(Loudness.card, **{fact: value})
-    }  # fmt: skip
-    with pytest.raises(Exception, match=f"{fact} is "):
-        check_card(variant(**wrong))
+def test_a_card_that_cannot_be_true_fails(fact):
+    with pytest.raises(ContractError, match="cannot be true"):
+        check_card(variant(card=replace(Loudness.card, **fact)))
 
 
-def test_memory_is_measured():
-    def forward(self, waveform):
-        held = torch.ones(waveform.shape[1] * (8 << 20) // 64000)  # 8 MiB a second
-        return Loudness.forward(self, waveform) + 0 * held[0]
-
-    assert 7.5 < float(CHECKS["memory, speed"](variant(forward=forward)()).split()[0]) < 12
-
-
-@pytest.mark.parametrize("costs", [(HUNGRY + 1, SLOW / 2), (HUNGRY / 2, SLOW + 1)])
-def test_a_large_or_slow_encoder_is_warned_of(costs):
-    with pytest.raises(ContractWarning):
-        judge_cost(*costs, "cpu")
+def test_a_negative_context_fails():
+    with pytest.raises(ContractError, match="context cannot be true"):
+        check_card(variant(context=-1))
 
 
 START = (
@@ -247,23 +209,29 @@ BAD_WEIGHTS = "        raise MotionBeatError('weights.pt: damaged; fetch it agai
         ("    def __init__(self, size): pass\n", "made here", "TypeError"),
         ("    def __init__(self):\n        [][1]\n", "made here", "(mine.py:7)"),
         ("    packages = {'nowhere_at_all': 'nowhere'}\n", "made here", "pip install"),
-        ("    def __init__(self):\n" + BAD_WEIGHTS, "made here", "│ fetch it again "),
+        (
+            "    def __init__(self):\n" + BAD_WEIGHTS,
+            "made here",
+            "weights.pt: damaged; fetch it again",
+        ),
         ("    def forward(self, w):\n        raise KeyError(1)\n", "output", "(mine.py:7)"),
         ("    def forward(self, w): pass\n", "output", "gave a NoneType"),
-        ("    def forward(self, w):\n" + BAD_WEIGHTS, "output", "│ fetch it again "),
+        (
+            "    def forward(self, w):\n" + BAD_WEIGHTS,
+            "output",
+            "weights.pt: damaged; fetch it again",
+        ),
     ],
 )
-def test_errors_of_the_encoder_are_findings_in_one_line(tmp_path, monkeypatch, code, check, words):
-    monkeypatch.setenv("COLUMNS", "300")
+def test_errors_of_the_encoder_are_findings_in_one_line(tmp_path, code, check, words):
     file = tmp_path / "mine.py"
     file.write_text(START + code)
     ended = motionbeat("check-encoder", f"{file}:Mine")
     assert ended.code == 1
     assert "Traceback" not in ended.printed + ended.said
     [line] = [line for line in ended.printed.splitlines() if words in line]
-    assert check in line
-    assert "failed" in line
-    assert "not tried before these are corrected" in ended.printed
+    assert line.startswith(f"failed  {check}: ")
+    assert ended.printed.splitlines()[-1].startswith("1 failed, 0 warned of, ")
 
 
 @pytest.mark.parametrize("code", ["x = = 1\n", "import nowhere_at_all\n", None])
@@ -280,7 +248,7 @@ def test_a_file_that_cannot_be_loaded_is_an_error_in_one_line(tmp_path, code):
 def test_weights_are_looked_for_in_the_folder_that_is_given(tmp_path, monkeypatch):
     monkeypatch.setenv("MOTIONBEAT_DATA", "")
     file = tmp_path / "weights" / "vggish-10086976.pth"
-    for words in ("put it there, from", "delete it and try again"):
+    for words in ("give --data DIR", "delete it and get it again"):
         ended = motionbeat("check-encoder", "vggish", "--data", tmp_path)
         assert ended.code == 1
         [line] = [line for line in ended.printed.splitlines() if "made here" in line]

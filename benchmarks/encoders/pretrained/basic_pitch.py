@@ -8,19 +8,16 @@ https://github.com/spotify/basic-pitch.
 
 import math
 from collections.abc import Mapping
-from importlib.util import find_spec
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from motionbeat.benchmarks.encoders.pretrained.tf_checkpoint import read_checkpoint
-from motionbeat.encoder import Encoder, EncoderCard
-from motionbeat.errors import MotionBeatError
+from motionbeat.benchmarks.encoders.pretrained.tf_checkpoint import copy_layer, read_checkpoint
+from motionbeat.benchmarks.encoders.pretrained.weight_files import PackageEncoder
+from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 22_050
 _HOP = 256
@@ -93,16 +90,13 @@ class ConstantQSpectrum(nn.Module):
         return level / torch.where(largest > 0, largest, 1)
 
 
-class BasicPitch(Encoder):
+class BasicPitch(PackageEncoder):
     """What Basic Pitch says of pitches, and the maps that it says it from.
 
     The hidden layer holds for each frame the probabilities of 264 contours, 88 notes and 88 onsets,
     then the activations of the 8, 32 and 32 maps behind them, averaged over frequency. As
     published, windows of two seconds are levelled and transcribed each by itself, and their inner
     frames kept; here they overlap by a whole number of frames, so that none drifts.
-
-    Raises:
-        MotionBeatError: the package is not installed, or its checkpoint is damaged.
     """
 
     card: ClassVar[EncoderCard] = EncoderCard(
@@ -120,6 +114,11 @@ class BasicPitch(Encoder):
     # One window of kept frames; the half frame is rounded up and keeps the margin's pieces whole.
     context: ClassVar[float] = (_KEPT - 0.5) * _HOP / _SAMPLE_RATE
     packages: ClassVar[Mapping[str, str]] = {"basic_pitch": "--no-deps basic-pitch==0.4.0"}
+    files: ClassVar[tuple[str, ...]] = (
+        f"{_VARIABLES}/variables.index",
+        f"{_VARIABLES}/variables.data-00000-of-00001",
+    )
+    sha256: ClassVar[str] = "ff52f5c2b410603f7ffff8df83ff4a8e5781710ac54be18f36af86e8929607cb"
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +132,10 @@ class BasicPitch(Encoder):
         self.onset_norm = nn.BatchNorm2d(_MAPS, _EPSILON)
         self.note = nn.Conv2d(_MAPS, 1, (7, 3), padding=(3, 1))
         self.onset = nn.Conv2d(1 + _MAPS, 1, 3, padding=1)
-        self._load(read_checkpoint(self._package_folder() / _VARIABLES, "variables"))
+        variables = read_checkpoint(self.folder() / _VARIABLES, "variables")
+        for number, layer in enumerate(list(self.children())[1:]):  # in the order they were made
+            scope = f"layer_with_weights-{number}"
+            copy_layer(layer, variables, scope, "/.ATTRIBUTES/VARIABLE_VALUE")
         self.eval().requires_grad_(False)
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -161,37 +163,6 @@ class BasicPitch(Encoder):
         said = [one.squeeze(1) for one in (contours, notes, onsets)]
         maps = [some.mean(dim=-1).mT for some in (contour_maps, note_maps, onset_maps)]
         return torch.cat(said + maps, dim=-1)
-
-    @torch.no_grad()
-    def _load(self, tensors: Mapping[str, NDArray[np.generic]]) -> None:
-        """Copy the checkpoint's variables; its layers are numbered in the order they were made."""
-        for number, module in enumerate(list(self.children())[1:]):
-            if isinstance(module, nn.BatchNorm2d):
-                targets = {
-                    "gamma": module.weight,
-                    "beta": module.bias,
-                    "moving_mean": module.get_buffer("running_mean"),
-                    "moving_variance": module.get_buffer("running_var"),
-                }
-            else:
-                kernel = module.get_parameter("weight").permute(2, 3, 1, 0)
-                targets = {"kernel": kernel, "bias": module.get_parameter("bias")}
-            for variable, target in targets.items():
-                name = f"layer_with_weights-{number}/{variable}"
-                value = tensors.get(f"{name}/.ATTRIBUTES/VARIABLE_VALUE")
-                if value is None or value.shape != target.shape:
-                    raise MotionBeatError(
-                        f"checkpoint of basic-pitch: {name} is missing or has another shape; "
-                        "install basic-pitch==0.4.0 again"
-                    )
-                target.copy_(torch.tensor(value))
-
-    def _package_folder(self) -> Path:
-        """Where the package lies; it is not imported, as that would ask for TensorFlow."""
-        spec = find_spec("basic_pitch")
-        if spec is None or spec.origin is None:
-            raise MotionBeatError(f"encoder {self.card.name}: {self.unavailable()}")
-        return Path(spec.origin).parent
 
 
 def _shifted(spectrum: Tensor, harmonic: float) -> Tensor:

@@ -8,17 +8,14 @@ https://github.com/mjhydri/BeatNet.
 import math
 import re
 from collections.abc import Mapping
-from importlib.util import find_spec
-from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from motionbeat.benchmarks.encoders.pretrained.hub import read_weights
-from motionbeat.encoder import Encoder, EncoderCard
-from motionbeat.errors import MotionBeatError
+from motionbeat.benchmarks.encoders.pretrained.weight_files import PackageEncoder, read_weights
+from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 22_050
 _HOP = 441
@@ -47,9 +44,7 @@ class LogFilteredSpectrum(nn.Module):
     def forward(self, waveform: Tensor) -> Tensor:
         """Map (B, T) samples to (B, frames, 272) with frame ``i`` centred at ``i * 441``."""
         spectrum = torch.stft(
-            functional.pad(
-                waveform, (0, 1)
-            ),  # the window's odd sample, for a last frame at the end
+            functional.pad(waveform, (0, 1)),  # the window is odd: room for a last frame
             _WINDOW,
             _HOP,
             window=self.window,
@@ -62,7 +57,7 @@ class LogFilteredSpectrum(nn.Module):
         return torch.cat([level, rise], dim=-1)
 
 
-class BeatNet(Encoder):
+class BeatNet(PackageEncoder):
     """The first of the package's three networks, which has not seen GTZAN.
 
     The hidden layers are the projected convolution and the states of both LSTMs. The network is
@@ -70,9 +65,6 @@ class BeatNet(Encoder):
     songs, states of at most 1 that began without it differ by .15 after 30 s where this lasts
     longest, by .006 after 40 s and by .00001 after 60 s, and by less than .003 after 25 s in half
     of the cases.
-
-    Raises:
-        MotionBeatError: the package is not installed, or its weights are damaged.
     """
 
     card: ClassVar[EncoderCard] = EncoderCard(
@@ -89,6 +81,8 @@ class BeatNet(Encoder):
     )
     context: ClassVar[float] = 40.0
     packages: ClassVar[Mapping[str, str]] = {"BeatNet": "--no-deps BeatNet==1.1.3"}
+    files: ClassVar[tuple[str, ...]] = (_WEIGHTS,)
+    sha256: ClassVar[str] = "619091bc317ca3e83b45591d46f6de3d5a41588bcb39fe9fe7be30cffa6aca84"
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,7 +90,13 @@ class BeatNet(Encoder):
         self.conv1 = nn.Conv1d(1, 2, _TAPS)
         self.linear0 = nn.Linear(2 * ((2 * _BANDS - _TAPS + 1) // 2), _WIDTH)
         self.lstms = nn.ModuleList(nn.LSTM(_WIDTH, _WIDTH, batch_first=True) for _ in range(2))
-        self._load()
+        # Published, both LSTMs are layers of one module.
+        weights = {
+            re.sub(r"^lstm\.(\w+)_l(\d)$", r"lstms.\2.\1_l0", name): weight
+            for name, weight in read_weights(self.folder() / _WEIGHTS).items()
+        }
+        for name, parameter in self.named_parameters():
+            parameter.data.copy_(weights[name])
         self.eval().requires_grad_(False)
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -108,25 +108,6 @@ class BeatNet(Encoder):
         for lstm in self.lstms:
             states.append(lstm(states[-1])[0])
         return torch.stack(states, dim=1)
-
-    def _load(self) -> None:
-        """Copy the published weights, in which both LSTMs are layers of one module."""
-        if (reason := self.unavailable()) is not None:
-            raise MotionBeatError(f"encoder beatnet: {reason}")
-        spec = find_spec("BeatNet")
-        assert spec is not None
-        assert spec.origin is not None
-        path = Path(spec.origin).parent / _WEIGHTS
-        remedy = "install BeatNet==1.1.3 again"
-        renamed = {
-            re.sub(r"^lstm\.(\w+)_l(\d)$", r"lstms.\2.\1_l0", name): weight
-            for name, weight in read_weights(path, remedy).items()
-        }
-        for name, parameter in self.named_parameters():
-            weight = renamed.get(name)
-            if not isinstance(weight, Tensor) or weight.shape != parameter.shape:
-                raise MotionBeatError(f"{path}: {name} is missing or has another shape; {remedy}")
-            parameter.data.copy_(weight)
 
 
 def _triangles() -> Tensor:

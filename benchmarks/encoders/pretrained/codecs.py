@@ -6,16 +6,14 @@ https://huggingface.co/facebook/encodec_24khz, https://huggingface.co/facebook/e
 https://huggingface.co/descript/dac_44khz.
 """
 
-import dataclasses
-import math
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from motionbeat.benchmarks.encoders.pretrained.hub import TRANSFORMERS, HubEncoder, pretrained
+from motionbeat.benchmarks.encoders.pretrained.hub import HubEncoder, pretrained
 from motionbeat.encoder import EncoderCard
 
 
@@ -25,10 +23,16 @@ class Codec(HubEncoder):
     Half a hop of padding centres these hops at the frames' times.
     """
 
-    packages: ClassVar[Mapping[str, str]] = TRANSFORMERS
-    files: ClassVar[Sequence[str]] = ("config.json", "model.safetensors")
+    files: ClassVar[tuple[str, ...]] = ("config.json", "model.safetensors")
+    kind: ClassVar[str] = "EncodecModel"  # in transformers
 
-    hop: int
+    def __init__(self) -> None:
+        super().__init__()
+        import transformers
+
+        self.encoder = pretrained(getattr(transformers, self.kind), self.folder()).encoder
+        self.hop = round(self.card.sample_rate / self.card.frame_rate)
+        self.eval().requires_grad_(False)
 
     def whole_hops(self, waveform: Tensor) -> Tensor:
         """(B, T) samples as (B, 1, hops), one hop centred at each frame's time."""
@@ -43,9 +47,6 @@ class Encodec24(Codec):
 
     The hidden layer joins what the last strided convolution gives, what the LSTM behind it makes of
     that, and the vector that is quantised.
-
-    Raises:
-        HubError: the weights cannot be had or read.
     """
 
     card: ClassVar[EncoderCard] = EncoderCard(
@@ -63,15 +64,6 @@ class Encodec24(Codec):
     repo: ClassVar[str] = "facebook/encodec_24khz"
     commit: ClassVar[str] = "c1dbe2ae3f1de713481a3b3e7c47f357092ee040"
 
-    def __init__(self) -> None:
-        super().__init__()
-        from transformers import EncodecModel
-
-        model = pretrained(EncodecModel, self.folder())
-        self.hop = model.config.hop_length
-        self.encoder = model.encoder
-        self.eval().requires_grad_(False)
-
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples as (B, 1, T // hop + 1, width)."""
         *convolutions, recurrent, activation, last = self.encoder.layers
@@ -86,7 +78,7 @@ class Encodec24(Codec):
 class Encodec32(Encodec24):
     """EnCodec at 32 kHz, which MusicGen writes for: music alone, and it looks ahead."""
 
-    card: ClassVar[EncoderCard] = dataclasses.replace(
+    card: ClassVar[EncoderCard] = replace(
         Encodec24.card,
         name="encodec-32khz",
         revision="1@d0c45384",
@@ -103,11 +95,7 @@ class Encodec32(Encodec24):
 
 
 class Dac44(Codec):
-    """DAC at 44.1 kHz: the output of its last strided block, and the vector that is quantised.
-
-    Raises:
-        HubError: the weights cannot be had or read.
-    """
+    """DAC at 44.1 kHz: the output of its last strided block, and the vector that is quantised."""
 
     card: ClassVar[EncoderCard] = EncoderCard(
         name="dac-44khz",
@@ -132,15 +120,7 @@ class Dac44(Codec):
     context: ClassVar[float] = 0.1  # reach of the convolutions: 4 000 samples
     repo: ClassVar[str] = "descript/dac_44khz"
     commit: ClassVar[str] = "c1bc521685adf9cfe247bc39a5ca58917eda1ac4"
-
-    def __init__(self) -> None:
-        super().__init__()
-        from transformers import DacModel
-
-        model = pretrained(DacModel, self.folder())
-        self.hop = math.prod(model.config.downsampling_ratios)
-        self.encoder = model.encoder
-        self.eval().requires_grad_(False)
+    kind: ClassVar[str] = "DacModel"
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples as (B, 2, T // 512 + 1, width)."""

@@ -1,133 +1,19 @@
-"""Encoders whose weights lie on the Hugging Face hub: how a pinned state of them is fetched.
+"""Encoders whose weights lie on the Hugging Face hub, at a pinned commit.
 
 Files come from the hub's own cache (``HF_HOME``, ``HF_HUB_OFFLINE`` and ``HF_TOKEN`` work as ever),
 or from ``MOTIONBEAT_HUB``: a folder with copies of repositories as ``OWNER/NAME/FILE``, for
 machines without a network. Whoever fills it answers for its being the state an encoder names.
 """
 
-import errno
 import os
-import zipfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from io import BytesIO
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
-
-import torch
-from safetensors.torch import load_file
 
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 
-HUB_PACKAGE = "huggingface_hub>=0.34,<1"
 TRANSFORMERS = {"transformers": "'transformers>=4.57,<5'"}
-
-
-class HubError(MotionBeatError):
-    """Weights that could not be had or read, with the remedy."""
-
-
-def copies() -> Path | None:
-    """The folder with copies of repositories that stands in for the hub, if any."""
-    folder = os.environ.get("MOTIONBEAT_HUB")
-    return Path(folder) if folder else None
-
-
-def snapshot(repo: str, revision: str, files: Sequence[str]) -> Path:
-    """A folder with files of a repository on the hub, fetched unless they are here.
-
-    Args:
-        repo: owner and name.
-        revision: full hash of a commit.
-        files: their names in the repository.
-
-    Raises:
-        HubError: they cannot be had.
-    """
-    if (folder := copies()) is not None:
-        if (fault := _lacking(folder / repo, files)) is not None:
-            raise HubError(fault)
-        return folder / repo
-    try:
-        import huggingface_hub
-        from huggingface_hub import errors
-    except ImportError as error:
-        raise HubError(
-            f"{repo}: huggingface_hub is not installed; run: pip install '{HUB_PACKAGE}'"
-        ) from error
-    with suppress(errors.LocalEntryNotFoundError):  # a commit never changes: no need to ask
-        folder = Path(
-            huggingface_hub.snapshot_download(repo, revision=revision, local_files_only=True)
-        )
-        if not _missing(folder, files):
-            return folder
-    page = f"https://huggingface.co/{repo}"
-    try:
-        folder = Path(
-            huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=list(files))
-        )
-    except errors.GatedRepoError as error:
-        raise HubError(
-            f"{repo}: its owner asks for consent; give it at {page} and run: hf auth login"
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise HubError(
-            f"{repo}: the hub no longer has commit {revision}; put a copy of it into "
-            f"MOTIONBEAT_HUB/{repo}/"
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise HubError(
-            f"{repo}: not on the hub, or not for you; look at {page}, and if it is private run: "
-            "hf auth login"
-        ) from error
-    except OSError as error:  # all that network, hub and disk throw, LocalEntryNotFoundError too
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise HubError(
-                f"{repo}: the disk is full; free some space, or let HF_HOME name another folder"
-            ) from error
-        raise HubError(
-            f"{repo}: not here, and the hub gave no answer ({type(error).__name__}); connect and "
-            f"unset HF_HUB_OFFLINE, or put {', '.join(files)} of commit {revision[:8]} into "
-            f"MOTIONBEAT_HUB/{repo}/"
-        ) from error
-    if missing := _missing(folder, files):  # an interrupted download that nothing could finish
-        raise HubError(
-            f"{repo}: {missing} of commit {revision[:8]} could not be had; connect and "
-            "unset HF_HUB_OFFLINE"
-        )
-    return folder
-
-
-def read_weights(
-    path: Path | zipfile.Path,
-    remedy: str = "delete it and try again",
-    *,
-    mapped: bool = False,
-) -> dict[str, Any]:
-    """Tensors of a safetensors file, or of a pickle of nothing but tensors and plain values.
-
-    Args:
-        path: of the file, which may lie in an archive.
-        remedy: what to do when it cannot be read.
-        mapped: leave the tensors of a pickle on disk until they are looked at, where the file is
-            of the newer kind, an archive itself.
-
-    Raises:
-        HubError: the file is damaged or holds more than that.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(str(path))
-        # Through memory, as a file in an archive cannot be read at random.
-        file = path if isinstance(path, Path) else BytesIO(path.read_bytes())
-        mapped = mapped and isinstance(path, Path) and zipfile.is_zipfile(path)
-        tensors = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
-    except Exception as error:  # a damaged file may fail in any way
-        raise HubError(f"{path}: damaged, or no file of weights; {remedy}") from error
-    if not isinstance(tensors, dict) or not all(isinstance(name, str) for name in tensors):
-        raise HubError(f"{path}: holds no named tensors; {remedy}")
-    return tensors
 
 
 class HubEncoder(Encoder):
@@ -135,46 +21,75 @@ class HubEncoder(Encoder):
 
     Attributes:
         repo: owner and name.
-        commit: full hash; the card's revision begins with what it begins with.
+        commit: full hash; the card's revision names its beginning.
         files: what is read of it.
+
+    Raises:
+        MotionBeatError: the weights cannot be had or read.
     """
 
-    packages: ClassVar[Mapping[str, str]] = {"huggingface_hub": f"'{HUB_PACKAGE}'"}
+    packages: ClassVar[Mapping[str, str]] = TRANSFORMERS  # which brings huggingface_hub
     repo: ClassVar[str]
     commit: ClassVar[str]
-    files: ClassVar[Sequence[str]]
+    files: ClassVar[tuple[str, ...]]
 
     @classmethod
     def unavailable(cls) -> str | None:
         """Why this encoder cannot be made here; whether the hub answers is only seen by asking."""
-        folder = copies()
-        return super().unavailable() or (
-            None if folder is None else _lacking(folder / cls.repo, cls.files)
+        if (fault := super().unavailable()) is not None or (copies := _copies()) is None:
+            return fault
+        missing = [file for file in cls.files if not (copies / cls.repo / file).is_file()]
+        if not missing:
+            return None
+        return (
+            f"{copies / cls.repo}: has no {', '.join(missing)}; put it there or unset "
+            "MOTIONBEAT_HUB"
         )
 
     @classmethod
     def here(cls) -> str:
         """What a list says of it, by the files that lie where the hub's library keeps them."""
-        if cls.unavailable() or copies():
+        if cls.unavailable() or _copies():
             return super().here()
-        from huggingface_hub.constants import HF_HUB_CACHE
+        from huggingface_hub import try_to_load_from_cache
 
-        kept = Path(HF_HUB_CACHE, f"models--{cls.repo.replace('/', '--')}", "snapshots", cls.commit)
-        return "after a download, on first use" if _missing(kept, cls.files) else super().here()
+        found = (try_to_load_from_cache(cls.repo, file, revision=cls.commit) for file in cls.files)
+        cached = all(isinstance(file, str) for file in found)
+        return super().here() if cached else "after a download, on first use"
 
     @classmethod
     def folder(cls) -> Path:
-        """The folder with its files, fetched unless they are here."""
-        return snapshot(cls.repo, cls.commit, cls.files)
+        """The folder with its files, fetched unless they are here.
+
+        Raises:
+            MotionBeatError: they cannot be had.
+        """
+        if (fault := cls.unavailable()) is not None:
+            raise MotionBeatError(f"encoder {cls.card.name}: {fault}")
+        if (copies := _copies()) is not None:
+            return copies / cls.repo
+        from huggingface_hub import errors, hf_hub_download
+
+        try:
+            found = [hf_hub_download(cls.repo, file, revision=cls.commit) for file in cls.files]
+        except errors.RepositoryNotFoundError as error:  # or one whose owner asks for consent
+            raise MotionBeatError(
+                f"{cls.repo}: not open to you; look at https://huggingface.co/{cls.repo} and run: "
+                "hf auth login"
+            ) from error
+        except OSError as error:  # all that network, hub and disk throw
+            raise MotionBeatError(
+                f"{cls.repo}: cannot be fetched ({error.strerror or type(error).__name__}); "
+                f"connect and unset HF_HUB_OFFLINE, or put {', '.join(cls.files)} of commit "
+                f"{cls.commit[:8]} into MOTIONBEAT_HUB/{cls.repo}/"
+            ) from error
+        return Path(found[0]).parent
 
 
-def _missing(folder: Path, files: Sequence[str]) -> str:
-    return ", ".join(file for file in files if not (folder / file).is_file())
-
-
-def _lacking(folder: Path, files: Sequence[str]) -> str | None:
-    missing = _missing(folder, files)
-    return f"{folder}: has no {missing}; put it there or unset MOTIONBEAT_HUB" if missing else None
+def _copies() -> Path | None:
+    """The folder with copies of repositories that stands in for the hub, if any."""
+    folder = os.environ.get("MOTIONBEAT_HUB")
+    return Path(folder) if folder else None
 
 
 def pretrained(kind: Any, folder: Path) -> Any:
@@ -185,7 +100,7 @@ def pretrained(kind: Any, folder: Path) -> Any:
         folder: with config.json and the weights; no code in it is run.
 
     Raises:
-        HubError: the weights are damaged or those of another network.
+        MotionBeatError: the weights are damaged or those of another network.
     """
     from transformers.utils import logging
 
@@ -196,10 +111,10 @@ def pretrained(kind: Any, folder: Path) -> Any:
             folder, local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True
         )
     except Exception as error:  # a damaged file may fail in any way
-        raise HubError(f"{folder}: cannot be read; fetch its files again") from error
+        raise MotionBeatError(f"{folder}: cannot be read; fetch its files again") from error
     finally:
         logging.set_verbosity(told)
     if found["missing_keys"] or found["mismatched_keys"]:
         # They would be random numbers.
-        raise HubError(f"{folder}: lacks weights of {kind.__name__}; fetch its files again")
+        raise MotionBeatError(f"{folder}: lacks weights of {kind.__name__}; fetch its files again")
     return network.float().eval().requires_grad_(False)

@@ -9,17 +9,15 @@ folder ``models`` is read from the folder of datasets, packed or not.
 import os
 import re
 import zipfile
-from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from motionbeat.benchmarks.encoders.pretrained.hub import read_weights
-from motionbeat.encoder import Encoder, EncoderCard
-from motionbeat.errors import MotionBeatError
+from motionbeat.benchmarks.encoders.pretrained.weight_files import FileEncoder
+from motionbeat.encoder import EncoderCard
 from motionbeat.spectrum import AmplitudeSpectrum
 
 _SAMPLE_RATE = 16_000
@@ -29,74 +27,88 @@ _MEL_BANDS = 96
 _MEL_RATE = _SAMPLE_RATE / _HOP
 _FLOOR = 1e-10  # of power
 _TIMBRAL, _TEMPORAL, _DENSE = 204, 51, 64  # filters of a bank or layer
+_WIDTH = 2 * _TIMBRAL + 3 * _TEMPORAL + 3 * _DENSE
 _BLOCK_FRAMES = 128  # filtered at a time: bounds the memory, and fits the processor's cache
 _GRU = 32
 _CLIP_STEPS = 18  # of the recurrent layers in a clip of 29 s
-_NEGLIGIBLE = (
-    1e-20  # many weights were trained down to denormal numbers, which cost 30 times as much
-)
+_NEGLIGIBLE = 1e-20  # many weights were trained down to denormal numbers, which are slow
 _PLACE = "tagging_weights"
+_DATASETS = {"jamendo": "MTG-Jamendo", "msd": "Million Song Dataset", "mtat": "MagnaTagATune"}
 
 
-class Tagger(Encoder):
-    """What the networks share: where the weights are, and the mel spectrum in dB.
+def card(name: str, frame_rate: float, width: int, parameters: int) -> EncoderCard:
+    """The card of a network, named by its architecture and the dataset it was trained on."""
+    network, _, dataset = name.partition("-")
+    return EncoderCard(
+        name=name,
+        revision="1",
+        sample_rate=_SAMPLE_RATE,
+        frame_rate=frame_rate,
+        layers=1,
+        width=width,
+        parameters=parameters,
+        licence="MIT",
+        training_data=(_DATASETS[dataset],),
+        source=f"https://arxiv.org/abs/2006.00751, models/{dataset}/{network}",
+    )
 
-    Raises:
-        MotionBeatError: the weights are not there, or damaged.
-    """
 
-    weights: ClassVar[str]
-    mel_filters: Tensor
+class Tagger(FileEncoder):
+    """What the networks share: where the weights are, and the mel spectrum in dB."""
+
+    unused: ClassVar[tuple[str, ...]] = ("spec.", "dense", "bn.")
 
     def __init__(self) -> None:
         super().__init__()
         self.spectrum = AmplitudeSpectrum(_FFT_SIZE, _HOP)
-        self.register_buffer("mel_filters", torch.empty(_FFT_SIZE // 2 + 1, _MEL_BANDS))
-        self.spec_bn = nn.BatchNorm2d(1)
-        self._build()
-        self._load()
-        self.eval().requires_grad_(False)
+        self.eval()
+
+    @classmethod
+    def path(cls) -> Path | zipfile.Path | None:
+        """Where the file lies in the folder of datasets, unpacked or packed."""
+        data = os.environ.get("MOTIONBEAT_DATA")
+        network, _, dataset = cls.card.name.partition("-")
+        name = f"models/{dataset}/{network}/best_model.pth"
+        if data and (unpacked := Path(data, _PLACE, name)).is_file():
+            return unpacked
+        try:
+            packed = zipfile.Path(Path(data or "", f"{_PLACE}.zip"), name)
+            return packed if data and packed.is_file() else None
+        except Exception:  # a damaged archive may fail in any way
+            return None
 
     @classmethod
     def unavailable(cls) -> str | None:
         """Why this encoder cannot be made here, with the remedy; None when it can."""
-        if _find(cls.weights) is not None:
+        if cls.path() is not None:
             return None
         return (
-            "weights not found; put the folder models of minzwon/sota-music-tagging-models "
-            f"(GitHub) into DIR/{_PLACE}, or packed into DIR/{_PLACE}.zip, and give --data DIR"
+            "no weights; put the folder models of minzwon/sota-music-tagging-models (GitHub) into "
+            f"DIR/{_PLACE}, or packed into DIR/{_PLACE}.zip, and give --data DIR"
         )
 
-    def _build(self) -> None:
-        """Make the modules, under the names that their weights were published by."""
-        raise NotImplementedError
-
-    @torch.no_grad()
-    def _load(self) -> None:
-        """Copy the published weights."""
-        place = _find(self.weights)
-        if place is None:
-            raise MotionBeatError(f"encoder {self.card.name}: {self.unavailable()}")
-        published = read_weights(place, "fetch it again")
-        for own, target in self.state_dict().items():
-            if own == "spectrum.window":
-                continue
-            name = own.replace("mel_filters", "spec.mel_scale.fb")
+    def named(self, tensors: dict[str, Any]) -> dict[str, Any]:
+        """Tensors of the file, without denormal numbers."""
+        named = {"mel_filters": tensors["spec.mel_scale.fb"]}
+        for name, tensor in tensors.items():
             # Both recurrent layers are one module there; apart, they show the state between them.
-            name = re.sub(r"^layer5\.(\d)\.(\w+)_l0$", r"layer5.\2_l\1", name)
-            value = published.get(name)
-            if not isinstance(value, Tensor) or value.shape != target.shape:
-                raise MotionBeatError(
-                    f"{place}: {name} is missing or has another shape; fetch it again"
-                )
-            target.copy_(torch.where(value.abs() < _NEGLIGIBLE, 0, value))
+            name = re.sub(r"^layer5\.(\w+)_l(\d)$", r"layer5.\2.\1_l0", name)
+            named[name] = torch.where(tensor.abs() < _NEGLIGIBLE, 0, tensor)
+        return named
 
-    def _mel(self, waveform: Tensor) -> Tensor:
+    def mel(self, waveform: Tensor) -> Tensor:
         """Normalised mel spectrum (B, 1, 96, frames) of (B, T) samples."""
         # The published power is not normalised: a full-scale sine has the height 128 squared.
-        power = (self.spectrum(waveform) * (_FFT_SIZE / 4)).square() @ self.mel_filters
-        level: Tensor = self.spec_bn(10 * power.mT.unsqueeze(1).clamp_min(_FLOOR).log10())
+        power = (self.spectrum(waveform) * (_FFT_SIZE / 4)).square() @ self.network.mel_filters
+        level: Tensor = self.network.spec_bn(10 * power.mT[:, None].clamp_min(_FLOOR).log10())
         return level
+
+
+def with_mel(layers: dict[str, nn.Module]) -> nn.ModuleDict:
+    """Layers of a network, with the filters and norm of its spectrum."""
+    network = nn.ModuleDict({"spec_bn": nn.BatchNorm2d(1), **layers})
+    network.register_buffer("mel_filters", torch.empty(_FFT_SIZE // 2 + 1, _MEL_BANDS))
+    return network
 
 
 class Block(nn.Module):
@@ -105,8 +117,7 @@ class Block(nn.Module):
     A published block steps over time by the width of its field, so that each block is coarser. Here
     the fields of the first block alone are laid side by side; those of later blocks slide over its
     frames, and their taps are spread out to be as far apart as the coarser steps were. Of the
-    values at every frame, those a published step apart are the published ones; in between lie
-    those of the recording begun a little later.
+    values at every frame, those a published step apart are the published ones.
 
     Args:
         inputs: number of input channels.
@@ -146,24 +157,28 @@ class BlockTagger(Tagger):
     fields: ClassVar[tuple[tuple[int, int], ...]]
     maps: ClassVar[tuple[int, ...]]
 
-    def _build(self) -> None:
+    @classmethod
+    def build(cls) -> nn.Module:
+        """The blocks."""
+        layers: dict[str, nn.Module] = {}
         spread, inputs = 0, 1
-        for number, (field, maps) in enumerate(zip(self.fields, self.maps, strict=True), start=1):
-            self.add_module(f"layer{number}", Block(inputs, maps, field, spread))
+        for number, (field, maps) in enumerate(zip(cls.fields, cls.maps, strict=True), start=1):
+            layers[f"layer{number}"] = Block(inputs, maps, field, spread)
             spread, inputs = spread * field[1] or 1, maps
-        self.spread = spread
+        return with_mel(layers)
 
-    def _blocks(self, waveform: Tensor) -> list[Tensor]:
-        """Maps (B, maps, bands, frames) of all blocks."""
+    def states(self, waveform: Tensor) -> list[Tensor]:
+        """Maps (B, maps, frames) of all blocks, averaged over frequency."""
         step = self.fields[0][1]
         frames = waveform.shape[1] // (step * _HOP) + 1
         before = (step - 1) * _HOP // 2
         after = max(0, (frames * step - 1) * _HOP - before - waveform.shape[1])
         padded = functional.pad(waveform, (before, after))
-        states = [self._mel(padded)[..., : frames * step]]
+        maps, states = self.mel(padded)[..., : frames * step], []
         for number in range(1, len(self.fields) + 1):
-            states.append(self.get_submodule(f"layer{number}")(states[-1]))
-        return states[1:]
+            maps = self.network[f"layer{number}"](maps)
+            states.append(maps.mean(dim=2))
+        return states
 
 
 class FcnJamendo(BlockTagger):
@@ -173,52 +188,27 @@ class FcnJamendo(BlockTagger):
     128, and 64.
     """
 
-    card: ClassVar[EncoderCard] = EncoderCard(
-        name="fcn-jamendo",
-        revision="1",
-        sample_rate=_SAMPLE_RATE,
-        frame_rate=_MEL_RATE / 4,
-        layers=1,
-        width=512,
-        parameters=444_482,
-        licence="MIT",
-        training_data=("MTG-Jamendo",),
-        source="https://arxiv.org/abs/2006.00751, models/jamendo/fcn",
-    )
+    card: ClassVar[EncoderCard] = card("fcn-jamendo", _MEL_RATE / 4, 512, 444_482)
     # In frames: fields and convolutions of the later blocks, and two for the first with its window.
     context: ClassVar[float] = (2 + (1 + 2) + (4 + 6) + (16 + 32) + (80 + 120)) * 4 / _MEL_RATE
-    weights: ClassVar[str] = "jamendo/fcn"
     fields = ((2, 4), (2, 4), (2, 4), (3, 5), (4, 4))
     maps = (64, 128, 128, 128, 64)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples as (B, 1, frames, 512)."""
-        states = [maps.mean(dim=2) for maps in self._blocks(waveform)]
-        return torch.cat(states, dim=1).mT.unsqueeze(1)
+        return torch.cat(self.states(waveform), dim=1).mT.unsqueeze(1)
 
 
 class FcnMsd(FcnJamendo):
     """The same, trained on the Million Song Dataset."""
 
-    card: ClassVar[EncoderCard] = replace(
-        FcnJamendo.card,
-        name="fcn-msd",
-        training_data=("Million Song Dataset",),
-        source="https://arxiv.org/abs/2006.00751, models/msd/fcn",
-    )
-    weights: ClassVar[str] = "msd/fcn"
+    card: ClassVar[EncoderCard] = card("fcn-msd", _MEL_RATE / 4, 512, 444_482)
 
 
 class FcnMtat(FcnJamendo):
     """The same, trained on MagnaTagATune."""
 
-    card: ClassVar[EncoderCard] = replace(
-        FcnJamendo.card,
-        name="fcn-mtat",
-        training_data=("MagnaTagATune",),
-        source="https://arxiv.org/abs/2006.00751, models/mtat/fcn",
-    )
-    weights: ClassVar[str] = "mtat/fcn"
+    card: ClassVar[EncoderCard] = card("fcn-mtat", _MEL_RATE / 4, 512, 444_482)
 
 
 class CrnnJamendo(BlockTagger):
@@ -230,45 +220,37 @@ class CrnnJamendo(BlockTagger):
     29 s, as in training; left to itself it would not forget within minutes.
     """
 
-    card: ClassVar[EncoderCard] = EncoderCard(
-        name="crnn-jamendo",
-        revision="1",
-        sample_rate=_SAMPLE_RATE,
-        frame_rate=_MEL_RATE / 2,
-        layers=1,
-        width=512,
-        parameters=392_450,
-        licence="MIT",
-        training_data=("MTG-Jamendo",),
-        source="https://arxiv.org/abs/2006.00751, models/jamendo/crnn",
-    )
+    card: ClassVar[EncoderCard] = card("crnn-jamendo", _MEL_RATE / 2, 512, 392_450)
     # As above, and the steps that are remembered.
     context: ClassVar[float] = (
         (2 + (1 + 1) + (3 + 5) + (12 + 18) + (_CLIP_STEPS - 1) * 48) * 2 / _MEL_RATE
     )
-    weights: ClassVar[str] = "jamendo/crnn"
     fields = ((2, 2), (3, 3), (4, 4), (4, 4))
     maps = (64, 128, 128, 128)
+    step: ClassVar[int] = 3 * 4 * 4  # frames a step of the recurrent layers
 
-    def _build(self) -> None:
-        super()._build()
-        self.layer5 = nn.ModuleList(
-            nn.GRU(inputs, _GRU, batch_first=True) for inputs in (self.maps[-1], _GRU)
-        )
+    @classmethod
+    def build(cls) -> nn.Module:
+        """Blocks and recurrent layers."""
+        network = super().build()
+        sizes = (cls.maps[-1], _GRU)
+        layers = nn.ModuleList(nn.GRU(inputs, _GRU, batch_first=True) for inputs in sizes)
+        network.add_module("layer5", layers)
+        return network
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples as (B, 1, frames, 512)."""
-        states = [maps.mean(dim=2) for maps in self._blocks(waveform)]
+        states = self.states(waveform)
         # One band is left; the sequences of steps lie side by side in the batch.
         frames = states[-1].shape[-1]
-        padded = functional.pad(states[-1], (0, -frames % self.spread))
-        steps = torch.unflatten(padded, -1, (-1, self.spread)).permute(0, 3, 2, 1).flatten(0, 1)
+        padded = functional.pad(states[-1], (0, -frames % self.step))
+        steps = torch.unflatten(padded, -1, (-1, self.step)).permute(0, 3, 2, 1).flatten(0, 1)
         clips = steps.unfold(1, min(_CLIP_STEPS, steps.shape[1]), 1).mT
-        for recurrence in self.layer5:
+        for recurrence in self.network.layer5:
             clips = recurrence(clips.flatten(0, 1))[0].unflatten(0, clips.shape[:2])
             # All states of the first clip, then the last of each clip.
             apart = torch.cat([clips[:, 0], clips[:, 1:, -1]], dim=1)
-            apart = torch.unflatten(apart, 0, (-1, self.spread))
+            apart = torch.unflatten(apart, 0, (-1, self.step))
             states.append(apart.permute(0, 3, 2, 1).flatten(2)[..., :frames])
         return torch.cat(states, dim=1).mT.unsqueeze(1)
 
@@ -276,13 +258,7 @@ class CrnnJamendo(BlockTagger):
 class CrnnMsd(CrnnJamendo):
     """The same, trained on the Million Song Dataset."""
 
-    card: ClassVar[EncoderCard] = replace(
-        CrnnJamendo.card,
-        name="crnn-msd",
-        training_data=("Million Song Dataset",),
-        source="https://arxiv.org/abs/2006.00751, models/msd/crnn",
-    )
-    weights: ClassVar[str] = "msd/crnn"
+    card: ClassVar[EncoderCard] = card("crnn-msd", _MEL_RATE / 2, 512, 392_450)
 
 
 class TimbralBank(nn.Module):
@@ -290,9 +266,6 @@ class TimbralBank(nn.Module):
 
     The norm is made part of the filters, and the convolution is a matrix product over windows,
     which on a CPU is twice as fast as torch's own for a single input channel.
-
-    Args:
-        bands: extent of a filter in mel bands.
     """
 
     def __init__(self, bands: int) -> None:
@@ -317,13 +290,7 @@ class TimbralBank(nn.Module):
 
 
 class Convolution(nn.Module):
-    """Convolution over time, batch norm and ReLU.
-
-    Args:
-        inputs: number of input features.
-        filters: number of filters.
-        times: extent of a filter in frames.
-    """
+    """Convolution over time, batch norm and ReLU."""
 
     def __init__(self, inputs: int, filters: int, times: int) -> None:
         super().__init__()
@@ -342,67 +309,34 @@ class MusicnnJamendo(Tagger):
     features, then 64 of each of three dense layers.
     """
 
-    card: ClassVar[EncoderCard] = EncoderCard(
-        name="musicnn-jamendo",
-        revision="1",
-        sample_rate=_SAMPLE_RATE,
-        frame_rate=_MEL_RATE,
-        layers=1,
-        width=2 * _TIMBRAL + 3 * _TEMPORAL + 3 * _DENSE,
-        parameters=472_450,
-        licence="MIT",
-        training_data=("MTG-Jamendo",),
-        source="https://arxiv.org/abs/2006.00751, models/jamendo/musicnn",
-    )
+    card: ClassVar[EncoderCard] = card("musicnn-jamendo", _MEL_RATE, _WIDTH, 472_450)
     # 64 frames of the longest filter, 3 of each dense layer, one of the analysis window.
     context: ClassVar[float] = (64 + 3 * 3 + 1) / _MEL_RATE
-    weights: ClassVar[str] = "jamendo/musicnn"
 
-    def _build(self) -> None:
-        self.layers = nn.ModuleList(
+    @staticmethod
+    def build() -> nn.Module:
+        """Two timbral and three temporal banks of filters, and three dense layers."""
+        banks = nn.ModuleList(
             [TimbralBank(int(share * _MEL_BANDS)) for share in (0.7, 0.4)]
             + [Convolution(1, _TEMPORAL, times) for times in (129, 65, 33)]
         )
-        frontend = 2 * _TIMBRAL + 3 * _TEMPORAL
-        self.layer1 = Convolution(frontend, _DENSE, 7)
-        self.layer2 = Convolution(_DENSE, _DENSE, 7)
-        self.layer3 = Convolution(_DENSE, _DENSE, 7)
+        sizes = (2 * _TIMBRAL + 3 * _TEMPORAL, _DENSE, _DENSE)
+        dense = {f"layer{i}": Convolution(size, _DENSE, 7) for i, size in enumerate(sizes, start=1)}
+        return with_mel({"layers": banks, **dense})
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples as (B, 1, frames, 753)."""
-        mel = self._mel(waveform)
+        mel = self.mel(waveform)
         loudness = mel.mean(dim=2)
-        features = [bank(mel) for bank in self.layers[:2]] + [
-            bank(loudness) for bank in self.layers[2:]
-        ]
-        first = self.layer1(torch.cat(features, dim=1))
-        second = self.layer2(first) + first
-        third = self.layer3(second) + second
-        return torch.cat([*features, first, second, third], dim=1).mT.unsqueeze(1)
+        banks = self.network.layers
+        features = [bank(mel) for bank in banks[:2]] + [bank(loudness) for bank in banks[2:]]
+        features.append(self.network.layer1(torch.cat(features, dim=1)))
+        for layer in (self.network.layer2, self.network.layer3):
+            features.append(layer(features[-1]) + features[-1])
+        return torch.cat(features, dim=1).mT.unsqueeze(1)
 
 
 class MusicnnMtat(MusicnnJamendo):
     """The same, trained on MagnaTagATune."""
 
-    card: ClassVar[EncoderCard] = replace(
-        MusicnnJamendo.card,
-        name="musicnn-mtat",
-        training_data=("MagnaTagATune",),
-        source="https://arxiv.org/abs/2006.00751, models/mtat/musicnn",
-    )
-    weights: ClassVar[str] = "mtat/musicnn"
-
-
-def _find(weights: str) -> Path | zipfile.Path | None:
-    """A file of weights in the folder of datasets, unpacked or packed; None where there is none."""
-    data = os.environ.get("MOTIONBEAT_DATA")
-    if not data:
-        return None
-    name = f"models/{weights}/best_model.pth"
-    if (unpacked := Path(data, _PLACE, name)).is_file():
-        return unpacked
-    try:
-        packed = zipfile.Path(Path(data, f"{_PLACE}.zip"), name)
-        return packed if packed.is_file() else None
-    except Exception:  # a damaged archive may fail in any way
-        return None
+    card: ClassVar[EncoderCard] = card("musicnn-mtat", _MEL_RATE, _WIDTH, 472_450)

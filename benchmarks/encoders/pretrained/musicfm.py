@@ -9,45 +9,42 @@ The block is wav2vec 2.0's conformer with rotary positions, taken from ``transfo
 """
 
 import json
-from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from motionbeat.benchmarks.encoders.frames import MelDecibels, in_pieces
-from motionbeat.benchmarks.encoders.pretrained.hub import (
-    TRANSFORMERS,
-    HubEncoder,
-    HubError,
-    read_weights,
-)
+from motionbeat.benchmarks.encoders.frames import in_pieces, mel_decibels
+from motionbeat.benchmarks.encoders.pretrained.hub import HubEncoder
 from motionbeat.benchmarks.encoders.pretrained.weight_files import (
     below,
-    hollow,
     load_strictly,
-    tensors_under,
+    read_weights,
 )
 from motionbeat.encoder import EncoderCard
+from motionbeat.errors import MotionBeatError
 
 _SAMPLE_RATE = 24_000
 _FFT_SIZE, _HOP, _BANDS = 2048, 240, 128
 _STRIDE = 4  # spectra in a frame
 _ROTARY_BASE = 10_000.0
 _PIECE, _MARGIN = 30.0, 5.0  # seconds: what the networks were trained on, and what is seen twice
+_UNUSED = (
+    "cls_token",
+    "conformer.pos_conv_embed.",  # made by wav2vec 2.0's code, asked by nobody
+    "linear.",
+    "preprocessor_melspec_2048.",
+    "quantizer_melspec_2048",
+    "recon_proj.",
+    "rvq.",
+)
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a third, all of spectrum and time, halving both.
-
-    Args:
-        inputs: channels that come in.
-        filters: of each convolution.
-    """
+    """Two convolutions beside a third, all of spectrum and time, halving both."""
 
     def __init__(self, inputs: int, filters: int) -> None:
         super().__init__()
@@ -62,35 +59,8 @@ class Residual(nn.Module):
         return functional.relu(hidden + self.bn3(self.conv3(maps)))
 
 
-class Subsampling(nn.Module):
-    """From four spectra to a frame.
-
-    Args:
-        filters: of the convolutions.
-        width: features of a frame.
-    """
-
-    def __init__(self, filters: int, width: int) -> None:
-        super().__init__()
-        self.conv = nn.Sequential(Residual(1, filters), Residual(filters, filters))
-        self.linear = nn.Linear(filters * _BANDS // 4, width)
-
-    def forward(self, mel: Tensor) -> Tensor:
-        """Map (B, spectra, 128) to (B, frames, width)."""
-        maps = self.conv(mel.mT.unsqueeze(1))
-        frames: Tensor = self.linear(maps.flatten(1, 2).mT)
-        return frames
-
-
 class MusicFmNetwork(nn.Module):
-    """What the published networks have between spectrum and hidden states, names as there.
-
-    Args:
-        filters: of the convolutions.
-        width: features a frame.
-        depth: number of conformer layers.
-        heads: of attention.
-    """
+    """What the published networks have between spectrum and hidden states, names as there."""
 
     def __init__(self, filters: int, width: int, depth: int, heads: int) -> None:
         super().__init__()
@@ -105,91 +75,34 @@ class MusicFmNetwork(nn.Module):
             hidden_act="swish",
             position_embeddings_type="rotary",
         )
-        self.conv = Subsampling(filters, width)
+        residuals = nn.Sequential(Residual(1, filters), Residual(filters, filters))
+        linear = nn.Linear(filters * _BANDS // 4, width)
+        self.conv = nn.ModuleDict({"conv": residuals, "linear": linear})
         self.conformer = conformer.Wav2Vec2ConformerEncoder(config)
         self.conformer.pos_conv_embed = nn.Identity()  # in the published files, but never called
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Map a standardised spectrum (B, spectra, 128) to (B, depth + 1, frames, width)."""
-        found = self.conformer(self.conv(mel), output_hidden_states=True)
+        """Map a standardised spectrum (B, 128, spectra) to (B, depth + 1, frames, width)."""
+        maps = self.conv["conv"](mel.unsqueeze(1))
+        frames = self.conv["linear"](maps.flatten(1, 2).mT)
+        found = self.conformer(frames, output_hidden_states=True)
         # What it keeps of an input would stay behind where the module moves to another device.
         self.conformer.embed_positions.cached_sequence_length = None
         self.conformer.embed_positions.cached_rotary_positional_embedding = None
         return torch.stack(found.hidden_states, dim=1)
 
 
-def rotary_speeds(width: int, heads: int) -> Tensor:
-    """Radians a frame by which halves of a head are turned into each other."""
-    half = width // heads // 2
-    return _ROTARY_BASE ** (-torch.arange(half) / half)
-
-
-class ConformerEncoder(HubEncoder):
-    """What MusicFM and MuQ share.
+class MusicFmMsd(HubEncoder):
+    """MusicFM trained on the Million Song Dataset, the better of the two published ones.
 
     Long inputs are encoded in pieces of 30 s, the length of the training examples, of which the
     outer 5 s are seen by two pieces. The hidden layers are the input of the conformer and the
     output of each layer, the last one normed, as published. The last spectrum, which the published
     code drops, is kept, so that the end of the input has its frame.
+
+    Raises:
+        MotionBeatError: the weights cannot be had or read, or are those of another network.
     """
-
-    packages: ClassVar[Mapping[str, str]] = TRANSFORMERS
-    sizes: ClassVar[Sequence[int]] = (512, 1024, 12, 16)
-    context: ClassVar[float] = _MARGIN
-    unused: ClassVar[Sequence[str]] = (
-        "cls_token",
-        "conformer.pos_conv_embed.",  # made by wav2vec 2.0's code, asked by nobody
-        "linear.",
-        "preprocessor_melspec_2048.",
-        "quantizer_melspec_2048",
-        "recon_proj.",
-        "rvq.",
-    )
-
-    def __init__(self) -> None:
-        super().__init__()
-        from motionbeat._torchaudio import functional as audio
-
-        filters = audio.melscale_fbanks(
-            _FFT_SIZE // 2 + 1, 0.0, _SAMPLE_RATE / 2, _BANDS, _SAMPLE_RATE, mel_scale="htk"
-        )
-        self.mel = MelDecibels(filters, _HOP)
-        folder = self.folder()
-        weights, statistics = self.published(folder)
-        try:
-            self.mean = float(statistics["melspec_2048_mean"])
-            self.deviation = float(statistics["melspec_2048_std"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise HubError(
-                f"{folder}: no mean and deviation of the spectrum in {self.files[1]}; "
-                "delete it and try again"
-            ) from error
-        self.network = hollow(MusicFmNetwork, *self.sizes)
-        tensors = below(weights, "model.")
-        # Constants, which not every version of the published code writes.
-        tensors["conformer.embed_positions.inv_freq"] = rotary_speeds(self.sizes[1], self.sizes[3])
-        load_strictly(self.network, tensors, folder / self.files[0], self.unused)
-        self.eval().requires_grad_(False)
-
-    @abstractmethod
-    def published(self, folder: Path) -> tuple[dict[str, Tensor], Mapping[str, float]]:
-        """Weights by published name, and the statistics of the spectrum."""
-
-    def forward(self, waveform: Tensor) -> Tensor:
-        """Encode (B, T) samples as (B, 13, frames, 1024)."""
-        margin = round(_MARGIN * self.card.frame_rate)
-        core = round(_PIECE * self.card.frame_rate) - 2 * margin
-        return in_pieces(self._encode, waveform, _STRIDE * _HOP, core, margin)
-
-    def _encode(self, waveform: Tensor) -> Tensor:
-        """States of one piece."""
-        mel = self.mel(waveform)
-        states: Tensor = self.network((mel - self.mean) / self.deviation)
-        return states
-
-
-class MusicFmMsd(ConformerEncoder):
-    """MusicFM trained on the Million Song Dataset, the better of the two published ones."""
 
     card: ClassVar[EncoderCard] = EncoderCard(
         name="musicfm-msd",
@@ -204,14 +117,47 @@ class MusicFmMsd(ConformerEncoder):
         source="https://arxiv.org/abs/2311.03318, huggingface.co/minzwon/MusicFM",
         experimental=True,
     )
+    context: ClassVar[float] = _MARGIN
     repo: ClassVar[str] = "minzwon/MusicFM"
     commit: ClassVar[str] = "4513b38bc25ad1d227b1980819b9691ba97f4d87"
-    files: ClassVar[Sequence[str]] = ("pretrained_msd.pt", "msd_stats.json")
+    files: ClassVar[tuple[str, ...]] = ("pretrained_msd.pt", "msd_stats.json")
+    sizes: ClassVar[tuple[int, ...]] = (512, 1024, 12, 16)
+    build: ClassVar[Callable[..., nn.Module]] = MusicFmNetwork
 
-    def published(self, folder: Path) -> tuple[dict[str, Tensor], Mapping[str, float]]:
-        """A checkpoint of Lightning and a file of statistics."""
-        weights = tensors_under(read_weights(folder / self.files[0]), "state_dict")
-        return weights, read_json(folder / self.files[1])
+    def __init__(self) -> None:
+        super().__init__()
+        weights, settings = (self.folder() / file for file in self.files)
+        try:
+            statistics = json.loads(settings.read_text(encoding="utf-8"))
+            statistics = statistics.get("stat", statistics)
+            self.mean = float(statistics["melspec_2048_mean"])
+            self.deviation = float(statistics["melspec_2048_std"])
+        except Exception as error:  # a damaged file may fail in any way
+            raise MotionBeatError(
+                f"{settings}: no mean and deviation of the spectrum; delete it and get it again"
+            ) from error
+        contents = read_weights(weights)
+        tensors = below(contents.get("state_dict", contents), "model.")
+        # Constants, which not every version of the published code writes.
+        half = self.sizes[1] // self.sizes[3] // 2
+        speeds = _ROTARY_BASE ** (-torch.arange(half) / half)
+        tensors["conformer.embed_positions.inv_freq"] = speeds
+        with torch.device("meta"):
+            self.network = self.build(*self.sizes)
+        load_strictly(self.network, tensors, weights, _UNUSED)
+        self.mel = mel_decibels(_SAMPLE_RATE, _FFT_SIZE, _HOP, _BANDS)
+        self.eval()
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Encode (B, T) samples as (B, 13, frames, 1024)."""
+        margin = round(_MARGIN * self.card.frame_rate)
+        core = round(_PIECE * self.card.frame_rate) - 2 * margin
+        return in_pieces(self._encode, waveform, _STRIDE * _HOP, core, margin)
+
+    def _encode(self, waveform: Tensor) -> Tensor:
+        """States of one piece."""
+        states: Tensor = self.network((self.mel(waveform) - self.mean) / self.deviation)
+        return states
 
 
 class MusicFmFma(MusicFmMsd):
@@ -220,10 +166,10 @@ class MusicFmFma(MusicFmMsd):
     card: ClassVar[EncoderCard] = replace(
         MusicFmMsd.card, name="musicfm-fma", training_data=("FMA",)
     )
-    files: ClassVar[Sequence[str]] = ("pretrained_fma.pt", "fma_stats.json")
+    files: ClassVar[tuple[str, ...]] = ("pretrained_fma.pt", "fma_stats.json")
 
 
-class Muq(ConformerEncoder):
+class Muq(MusicFmMsd):
     """MuQ trained on the Million Song Dataset, the one published."""
 
     card: ClassVar[EncoderCard] = replace(
@@ -235,21 +181,4 @@ class Muq(ConformerEncoder):
     )
     repo: ClassVar[str] = "OpenMuQ/MuQ-large-msd-iter"
     commit: ClassVar[str] = "0562a57814f6f8bbd9fdea0a25921a2fce1a841a"
-    files: ClassVar[Sequence[str]] = ("model.safetensors", "config.json")
-
-    def published(self, folder: Path) -> tuple[dict[str, Tensor], Mapping[str, float]]:
-        """Safetensors, and the statistics in the configuration."""
-        statistics = read_json(folder / self.files[1]).get("stat", {})
-        return read_weights(folder / self.files[0]), statistics
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """What a JSON file holds.
-
-    Raises:
-        HubError: it is damaged, or holds no object.
-    """
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")).items())
-    except (OSError, ValueError, RecursionError, AttributeError) as error:
-        raise HubError(f"{path}: no JSON object; delete it and try again") from error
+    files: ClassVar[tuple[str, ...]] = ("model.safetensors", "config.json")

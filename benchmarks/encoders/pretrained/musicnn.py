@@ -5,22 +5,18 @@ run; the network is stated anew in torch. Paper: https://arxiv.org/abs/1909.0665
 https://github.com/jordipons/musicnn.
 """
 
-import dataclasses
 from collections import Counter
 from collections.abc import Mapping
-from importlib.util import find_spec
-from pathlib import Path
+from dataclasses import replace
 from typing import ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from motionbeat.benchmarks.encoders.pretrained.tf_checkpoint import read_checkpoint
-from motionbeat.encoder import Encoder, EncoderCard
-from motionbeat.errors import MotionBeatError
+from motionbeat.benchmarks.encoders.pretrained.tf_checkpoint import copy_layer, read_checkpoint
+from motionbeat.benchmarks.encoders.pretrained.weight_files import PackageEncoder
+from motionbeat.encoder import EncoderCard
 from motionbeat.spectrum import AmplitudeSpectrum
 
 _SAMPLE_RATE = 16_000
@@ -34,6 +30,12 @@ _PENULTIMATE, _TAGS = 200, 50
 _PATCH_FRAMES = 187  # of the three seconds the network was trained on
 _EPSILON = 1e-3  # TensorFlow's default in batch normalisation
 _BLOCK_FRAMES = 128  # filtered at a time: bounds the memory, and fits the processor's cache
+_KINDS: dict[type[nn.Module], str] = {  # of layers, in the checkpoint
+    nn.BatchNorm1d: "batch_normalization",
+    nn.Conv1d: "conv2d",
+    nn.Conv2d: "conv2d",
+    nn.Linear: "dense",
+}
 
 
 class FilterBank(nn.Module):
@@ -43,41 +45,32 @@ class FilterBank(nn.Module):
     maximum is taken straight from the convolution, with the filters of falling batch norm turned
     over to make it a minimum. The convolution is a matrix product over windows, which on a CPU is
     twice as fast as torch's own for a single input channel.
-
-    Args:
-        filters: number of filters.
-        times: extent of a filter in frames.
-        bands: extent of a filter in mel bands.
     """
 
     def __init__(self, filters: int, times: int, bands: int) -> None:
         super().__init__()
-        self.times, self.bands = times, bands
-        self.weight = nn.Parameter(torch.empty(times * bands, filters))
-        self.bias = nn.Parameter(torch.empty(filters))
+        self.convolution = nn.Conv2d(1, filters, (times, bands))
         self.norm = nn.BatchNorm1d(filters, _EPSILON)
 
     def forward(self, mel: Tensor) -> Tensor:
         """Map (B, frames, mel bands) to (B, filters, frames)."""
         sign = self.norm.weight.sign()
-        weight = self.weight * sign
-        padded = functional.pad(mel, (0, 0, (self.times - 1) // 2, self.times // 2))
-        windows = padded.unfold(1, self.times, 1).unfold(2, self.bands, 1)
+        weight = self.convolution.weight.flatten(1).T.contiguous() * sign
+        times, bands = self.convolution.kernel_size
+        padded = functional.pad(mel, (0, 0, (times - 1) // 2, times // 2))
+        windows = padded.unfold(1, times, 1).unfold(2, bands, 1)
         largest = [
             (block.flatten(-2) @ weight).amax(dim=2)
             for block in torch.split(windows, max(1, _BLOCK_FRAMES // len(mel)), dim=1)
         ]
-        response = functional.relu(torch.cat(largest, dim=1) * sign + self.bias)
+        bias = self.convolution.get_parameter("bias")
+        response = functional.relu(torch.cat(largest, dim=1) * sign + bias)
         normed: Tensor = self.norm(response.mT)
         return normed
 
 
 class DenseLayer(nn.Module):
-    """Convolution over time of all features, ReLU and batch norm.
-
-    Args:
-        features: number of input features.
-    """
+    """Convolution over time of all features, ReLU and batch norm."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -90,16 +83,13 @@ class DenseLayer(nn.Module):
         return normed
 
 
-class Musicnn(Encoder):
+class Musicnn(PackageEncoder):
     """musicnn trained on MagnaTagATune, up to the features that its back end pools.
 
     The hidden layer holds what the published network concatenates for each frame: 408 timbral and
     153 temporal features of the front end, then 64 of each of three dense layers. It is computed
     for the whole input at once instead of in patches of three seconds. The log-mel spectrum is
     kept in float32, as half precision overflows where the published code uses it.
-
-    Raises:
-        MotionBeatError: the package is not installed, or its checkpoint is damaged.
     """
 
     card: ClassVar[EncoderCard] = EncoderCard(
@@ -117,7 +107,8 @@ class Musicnn(Encoder):
     # 64 frames of the longest filter, 3 of each dense layer, one of the analysis window.
     context: ClassVar[float] = (64 + 3 * 3 + 1) * _HOP / _SAMPLE_RATE
     packages: ClassVar[Mapping[str, str]] = {"musicnn": "--no-deps musicnn==0.1.0"}
-    checkpoint: ClassVar[str] = "MTT_musicnn"
+    files: ClassVar[tuple[str, ...]] = ("MTT_musicnn/.index", "MTT_musicnn/.data-00000-of-00001")
+    sha256: ClassVar[str] = "5a310d763b7d8bafda59f31636c3f1b87b5c62d134d7e6ff9b880e4c25515ab4"
 
     mel_filters: Tensor
 
@@ -135,11 +126,14 @@ class Musicnn(Encoder):
             + [FilterBank(_TEMPORAL, times, 1) for times in (128, 64, 32)]
         )
         self.dense = nn.ModuleList(DenseLayer(features) for features in (_FRONTEND, _DENSE, _DENSE))
-        self.pooled_norm = nn.BatchNorm1d(2 * _WIDTH, _EPSILON)
-        self.penultimate = nn.Linear(2 * _WIDTH, _PENULTIMATE)
-        self.penultimate_norm = nn.BatchNorm1d(_PENULTIMATE, _EPSILON)
-        self.output = nn.Linear(_PENULTIMATE, _TAGS)
-        self._load(read_checkpoint(_package_folder() / self.checkpoint))
+        self.tagger = nn.Sequential(
+            nn.BatchNorm1d(2 * _WIDTH, _EPSILON),
+            nn.Linear(2 * _WIDTH, _PENULTIMATE),
+            nn.ReLU(),
+            nn.BatchNorm1d(_PENULTIMATE, _EPSILON),
+            nn.Linear(_PENULTIMATE, _TAGS),
+        )
+        self._load()
         self.eval().requires_grad_(False)
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -147,25 +141,11 @@ class Musicnn(Encoder):
         return self._features(self._log_mel(waveform)).mT.unsqueeze(1)
 
     def tags(self, waveform: Tensor) -> Tensor:
-        """Probabilities of the 50 tags, as published: from the first 187 frames.
-
-        Args:
-            waveform: (B, T) samples at 16 kHz, at least 2.976 s.
-
-        Returns:
-            (B, 50) in the order of the package's list of labels.
-
-        Raises:
-            ValueError: the waveform is too short.
-        """
-        mel = self._log_mel(waveform)[:, :_PATCH_FRAMES]
-        if mel.shape[1] < _PATCH_FRAMES:
-            raise ValueError(f"tags need {_PATCH_FRAMES} frames, the waveform has {mel.shape[1]}")
-        features = self._features(mel)
+        """Probabilities (B, 50) of the tags, as published: from the first 187 frames."""
+        features = self._features(self._log_mel(waveform)[:, :_PATCH_FRAMES])
         pooled = torch.stack([features.amax(dim=-1), features.mean(dim=-1)], dim=-1).flatten(1)
-        hidden = functional.relu(self.penultimate(self.pooled_norm(pooled)))
-        logits: Tensor = self.output(self.penultimate_norm(hidden))
-        return logits.sigmoid()
+        tags: Tensor = self.tagger(pooled).sigmoid()
+        return tags
 
     def _log_mel(self, waveform: Tensor) -> Tensor:
         """Compressed mel spectrum (B, frames, 96) of (B, T) samples."""
@@ -181,62 +161,25 @@ class Musicnn(Encoder):
             features.append(layer(features[-1]) + features[-1])
         return torch.cat(features, dim=1)
 
-    @torch.no_grad()
-    def _load(self, tensors: Mapping[str, NDArray[np.generic]]) -> None:
+    def _load(self) -> None:
         """Copy the checkpoint's variables, which are numbered in the order of the network."""
+        variables = read_checkpoint((self.folder() / self.files[0]).parent)
         numbers: Counter[str] = Counter()
-        for module in self.modules():
-            match module:
-                case nn.BatchNorm1d():
-                    kind = "batch_normalization"
-                    targets = {
-                        "gamma": module.weight,
-                        "beta": module.bias,
-                        "moving_mean": module.get_buffer("running_mean"),
-                        "moving_variance": module.get_buffer("running_var"),
-                    }
-                case FilterBank():
-                    kind = "conv2d"
-                    kernel = module.weight.view(module.times, module.bands, 1, -1)
-                    targets = {"kernel": kernel, "bias": module.bias}
-                case nn.Conv1d():
-                    kind = "conv2d"
-                    kernel = module.weight.permute(2, 1, 0).unsqueeze(2)
-                    targets = {"kernel": kernel, "bias": module.get_parameter("bias")}
-                case nn.Linear():
-                    kind = "dense"
-                    targets = {"kernel": module.weight.T, "bias": module.bias}
-                case _:
-                    continue
-            scope = f"{kind}_{numbers[kind]}" if numbers[kind] else kind
-            numbers[kind] += 1
-            for variable, target in targets.items():
-                value = tensors.get(f"{scope}/{variable}")
-                if value is None or value.shape != target.shape:
-                    raise MotionBeatError(
-                        f"checkpoint {self.checkpoint}: {scope}/{variable} is missing or has "
-                        "another shape; install musicnn==0.1.0 again"
-                    )
-                target.copy_(torch.tensor(value))
+        for layer in self.modules():
+            if (kind := _KINDS.get(type(layer))) is not None:
+                number = f"_{numbers[kind]}" if numbers[kind] else ""
+                copy_layer(layer, variables, kind + number)
+                numbers[kind] += 1
 
 
 class MusicnnMsd(Musicnn):
     """musicnn trained on the Million Song Dataset."""
 
-    card: ClassVar[EncoderCard] = dataclasses.replace(
+    card: ClassVar[EncoderCard] = replace(
         Musicnn.card,
         name="musicnn-msd",
         training_data=("Million Song Dataset",),
         source="https://arxiv.org/abs/1909.06654, package musicnn 0.1.0 (MSD_musicnn)",
     )
-    checkpoint: ClassVar[str] = "MSD_musicnn"
-
-
-def _package_folder() -> Path:
-    """Where the package lies; it is not imported, as that would import TensorFlow."""
-    spec = find_spec("musicnn")
-    if spec is None or spec.origin is None:
-        raise MotionBeatError(
-            "package musicnn is not installed; run: pip install --no-deps musicnn==0.1.0"
-        )
-    return Path(spec.origin).parent
+    files: ClassVar[tuple[str, ...]] = ("MSD_musicnn/.index", "MSD_musicnn/.data-00000-of-00001")
+    sha256: ClassVar[str] = "ffb40cd66093fac1af5e4bae851c19c767a962aa577d0aa1fa12b426f15215ad"

@@ -4,6 +4,7 @@ Weights: ``Cnn14_mAP=0.431.pth`` of https://zenodo.org/records/3987831, code:
 https://github.com/qiuqiangkong/audioset_tagging_cnn, paper: https://arxiv.org/abs/1912.10211.
 """
 
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,17 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from motionbeat.benchmarks.encoders.frames import MelDecibels, around
-from motionbeat.benchmarks.encoders.pretrained.weight_files import (
-    FileEncoder,
-    hollow,
-    load_strictly,
-)
+from motionbeat.benchmarks.encoders.frames import around, mel_decibels
+from motionbeat.benchmarks.encoders.pretrained.weight_files import FileEncoder
 from motionbeat.encoder import EncoderCard
 
 _SAMPLE_RATE = 32_000
 _FFT_SIZE, _HOP = 1024, 320
-_BANDS, _LOWEST, _HIGHEST = 64, 50, 14_000
+_BANDS = 64
 _BLOCKS = 6
 _STRIDE = 32  # spectra in a pixel of the last two blocks' maps
 _PASSES = 4  # of the network over the input, each begun later
@@ -29,12 +26,7 @@ _STEP = _STRIDE // _PASSES
 
 
 class Block(nn.Module):
-    """Two convolutions with batch norm and ReLU.
-
-    Args:
-        inputs: channels that come in.
-        filters: of either convolution.
-    """
+    """Two convolutions with batch norm and ReLU."""
 
     def __init__(self, inputs: int, filters: int) -> None:
         super().__init__()
@@ -47,34 +39,6 @@ class Block(nn.Module):
         """Map (B, inputs, spectra, bands) to (B, filters, spectra, bands)."""
         hidden = functional.relu(self.bn1(self.conv1(maps)))
         return functional.relu(self.bn2(self.conv2(hidden)))
-
-
-class Cnn14(nn.Module):
-    """Batch norm of the bands and six blocks, names as in the published file.
-
-    Args:
-        width: filters of the first block; each other has twice as many as the one before.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.bn0 = nn.BatchNorm2d(_BANDS)
-        inputs = 1
-        for number in range(_BLOCKS):
-            filters = width << number
-            setattr(self, f"conv_block{number + 1}", Block(inputs, filters))
-            inputs = filters
-
-    def forward(self, mel: Tensor) -> Tensor:
-        """Map (B, 32 n, 64) to what all blocks say of every 32 spectra, (B, n, 63 width)."""
-        hidden = self.bn0(mel.mT.unsqueeze(2)).permute(0, 2, 3, 1)
-        states = []
-        for number in range(_BLOCKS):
-            hidden = getattr(self, f"conv_block{number + 1}")(hidden)
-            if number < _BLOCKS - 1:
-                hidden = functional.avg_pool2d(hidden, 2)
-            states.append(hidden.mean(dim=3).unflatten(2, (mel.shape[1] // _STRIDE, -1)).mean(-1))
-        return torch.cat(states, dim=1).mT
 
 
 class PannsCnn14(FileEncoder):
@@ -103,22 +67,26 @@ class PannsCnn14(FileEncoder):
     context: ClassVar[float] = (2 * (_STRIDE * 2 - 1) + _STRIDE // 2 + 2) * _HOP / _SAMPLE_RATE
     file: ClassVar[str] = "Cnn14_mAP=0.431.pth"
     origin: ClassVar[str] = "https://zenodo.org/records/3987831"
-    filters: ClassVar[int] = 64  # of the first block
+    sizes: ClassVar[tuple[int, ...]] = (64,)
+    key: ClassVar[str] = "model"
+    unused: ClassVar[tuple[str, ...]] = ("spectrogram_", "logmel_", "fc1.", "fc_audioset.")
 
     def __init__(self) -> None:
-        super().__init__()
-        import librosa
-
-        filters = librosa.filters.mel(
-            sr=_SAMPLE_RATE, n_fft=_FFT_SIZE, n_mels=_BANDS, fmin=_LOWEST, fmax=_HIGHEST
-        )
-        self.mel = MelDecibels(torch.from_numpy(filters.T), _HOP)
-        self.network = hollow(Cnn14, self.filters)
-        unused = ("spectrogram_extractor.", "logmel_extractor.", "fc1.", "fc_audioset.")
         with torch.serialization.safe_globals(_integers()):
-            tensors = self.read("model")
-        load_strictly(self.network, tensors, self.path(), unused)
-        self.eval().requires_grad_(False)
+            super().__init__()
+        scale = {"f_min": 50, "f_max": 14_000, "norm": "slaney", "mel_scale": "slaney"}
+        self.mel = mel_decibels(_SAMPLE_RATE, _FFT_SIZE, _HOP, _BANDS, **scale)
+        self.eval()
+
+    @staticmethod
+    def build(width: int) -> nn.ModuleDict:
+        """Batch norm of the bands, and blocks of which each has twice the filters of the last."""
+        filters = [1, *(width << number for number in range(_BLOCKS))]
+        blocks = {
+            f"conv_block{number}": Block(inputs, outputs)
+            for number, (inputs, outputs) in enumerate(pairwise(filters), start=1)
+        }
+        return nn.ModuleDict({"bn0": nn.BatchNorm2d(_BANDS), **blocks})
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples as (B, 1, frames, 4032)."""
@@ -128,10 +96,21 @@ class PannsCnn14(FileEncoder):
         # From the centre of a pixel's first spectrum to that of its last are 31 hops.
         mel = self.mel(around(waveform, (_STRIDE - 1) * _HOP, (spectra - 1) * _HOP))
         passes = [
-            self.network(mel[:, start : start + pixels * _STRIDE])
+            self._pixels(mel[:, :, start : start + pixels * _STRIDE])
             for start in range(0, _STRIDE, _STEP)
         ]
         return torch.stack(passes, dim=2).flatten(1, 2)[:, None, :frames]
+
+    def _pixels(self, mel: Tensor) -> Tensor:
+        """What all blocks say of every 32 spectra, (B, n, 4032), of (B, 64, 32 n)."""
+        norm, *blocks = self.network.children()
+        hidden, states = norm(mel.unsqueeze(2)).permute(0, 2, 3, 1), []
+        for number, block in enumerate(blocks, start=1):
+            hidden = block(hidden)
+            if number < _BLOCKS:
+                hidden = functional.avg_pool2d(hidden, 2)
+            states.append(hidden.mean(dim=3).unflatten(2, (mel.shape[2] // _STRIDE, -1)).mean(-1))
+        return torch.cat(states, dim=1).mT
 
 
 def _integers() -> list[Any]:

@@ -1,83 +1,46 @@
 """Published weights: where their files lie, and loading them without a doubt left."""
 
+import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from motionbeat.benchmarks.encoders.pretrained.hub import read_weights
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 
-Network = TypeVar("Network", bound=nn.Module)
 
+def read_weights(path: Path | zipfile.Path) -> dict[str, Any]:
+    """What a file of weights holds by name: safetensors, or a pickle that may run no code.
 
-class FileEncoder(Encoder):
-    """An encoder whose weights are one file, which the user has put into a folder.
+    Args:
+        path: of the file, which may lie in an archive.
 
-    Nothing is fetched: of most such files no checksum of their publisher's is known.
-
-    Attributes:
-        file: its name in ``MOTIONBEAT_DATA/weights``.
-        origin: where to get it.
+    Raises:
+        MotionBeatError: it is damaged or holds more than tensors and plain values.
     """
-
-    file: ClassVar[str]
-    origin: ClassVar[str]
-
-    @classmethod
-    def unavailable(cls) -> str | None:
-        """Why this encoder cannot be made here; None when it can."""
-        if (missing := super().unavailable()) is not None:
-            return missing
-        if not os.environ.get("MOTIONBEAT_DATA"):
-            return (
-                f"weights not found; put {cls.file}, from {cls.origin}, into DIR/weights and give "
-                "--data DIR or set MOTIONBEAT_DATA to DIR"
-            )
-        if not cls.path().is_file():
-            return f"{cls.path()}: no such file; put it there, from {cls.origin}"
-        return None
-
-    @classmethod
-    def path(cls) -> Path:
-        """Where the file is looked for; only where ``MOTIONBEAT_DATA`` is set."""
-        return Path(os.environ["MOTIONBEAT_DATA"], "weights", cls.file)
-
-    @classmethod
-    def read(cls, key: str = "", *parts: str) -> dict[str, Tensor]:
-        """The tensors that the file holds, at its top or under a key.
-
-        Args:
-            key: where they lie.
-            parts: beginnings of names. Where there are some, tensors of other names are left out,
-                and never read into memory.
-
-        Raises:
-            MotionBeatError: it is not there or damaged.
-        """
-        if (fault := cls.unavailable()) is not None:
-            raise MotionBeatError(f"encoder {cls.card.name}: {fault}")
-        if not parts:
-            return tensors_under(read_weights(cls.path()), key)
-        return {
-            name: tensor.clone()
-            for name, tensor in tensors_under(read_weights(cls.path(), mapped=True), key).items()
-            if name.startswith(parts) and isinstance(tensor, Tensor)
-        }
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(str(path))
+        # Tensors stay on disk until looked at, but for files in archives or of the older kind.
+        file = path if isinstance(path, Path) else BytesIO(path.read_bytes())
+        mmap = isinstance(path, Path) and zipfile.is_zipfile(path)
+        contents = torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
+        return dict(contents.items())
+    except Exception as error:  # a damaged file may fail in any way
+        raise MotionBeatError(
+            f"{path}: damaged, or no file of weights; delete it and get it again"
+        ) from error
 
 
-def tensors_under(contents: Mapping[str, Any], key: str) -> dict[str, Tensor]:
-    """What a file holds by name under a key, or in all where there is no such key."""
-    found = contents.get(key)
-    named = found if isinstance(found, Mapping) else contents
-    return {name: content for name, content in named.items() if isinstance(name, str)}
-
-
-def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def below(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """The tensors whose names begin with a prefix, without it."""
     return {
         name.removeprefix(prefix): tensor
@@ -87,12 +50,12 @@ def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def load_strictly(
-    network: nn.Module, tensors: Mapping[str, Tensor], source: Path, unused: Sequence[str] = ()
+    network: nn.Module, tensors: Mapping[str, Any], source: object, unused: tuple[str, ...] = ()
 ) -> None:
-    """Make tensors the weights of a network, which may have been built without memory for its own.
+    """Copy tensors into a network, which may have been built without memory for its weights.
 
     Args:
-        network: gets them, in single precision, frozen and in evaluation mode.
+        network: gets them, frozen and in evaluation mode.
         tensors: by the names that the network gives them.
         source: the file they are from, for the message.
         unused: beginnings of the names of parts the encoder has no use for.
@@ -100,30 +63,105 @@ def load_strictly(
     Raises:
         MotionBeatError: one of the others is missing, unknown or of another shape.
     """
-    expected = network.state_dict()
+    own = network.state_dict()
     given = {
-        name: tensor.float() if expected[name].is_floating_point() else tensor.long()
+        name: tensor.to(own[name].dtype, copy=True) if name in own else tensor
         for name, tensor in tensors.items()
-        if name in expected and isinstance(tensor, Tensor)
+        if isinstance(tensor, Tensor) and not name.startswith(unused)
     }
-    unknown = [name for name in tensors if name not in given and not name.startswith(tuple(unused))]
-    faults = [f"lacks {name}" for name in expected if name not in given]
-    faults += [f"holds an unknown {name}" for name in unknown]
-    faults += [
-        f"has {name} of shape {tuple(tensor.shape)} instead of {tuple(expected[name].shape)}"
-        for name, tensor in given.items()
-        if tensor.shape != expected[name].shape
-    ]
-    if faults:
+    try:
+        network.load_state_dict(given, assign=True)
+    except RuntimeError as error:
+        fault = str(error).splitlines()[1].strip()[:200]
         raise MotionBeatError(
-            f"{source}: {faults[0]} ({len(faults)} faults), so these are weights of another "
-            "network; get the file that the encoder's card names"
-        )
-    network.load_state_dict(given, assign=True)
+            f"{source}: weights of another network ({fault}); get those that the encoder's card "
+            "names"
+        ) from error
     network.eval().requires_grad_(False)
 
 
-def hollow(kind: Callable[..., Network], *sizes: int) -> Network:
-    """A network without memory for its weights, to be given some."""
-    with torch.device("meta"):
-        return kind(*sizes)
+class FileEncoder(Encoder):
+    """An encoder whose weights are one file, which the user has put into a folder.
+
+    Nothing is fetched: of most such files no checksum of their publisher's is known. Making one
+    raises MotionBeatError when the file is not there, damaged or of another network.
+
+    Attributes:
+        file: its name in ``MOTIONBEAT_DATA/weights``.
+        origin: where to get it.
+        build: makes the network, whose tensors have the names of the file, of :attr:`sizes`.
+        key: where the tensors lie in the file; at its top where there is no such key.
+        unused: beginnings of the names of tensors that the network has no use for.
+    """
+
+    file: ClassVar[str]
+    origin: ClassVar[str]
+    sizes: ClassVar[tuple[int, ...]] = ()
+    key: ClassVar[str] = ""
+    unused: ClassVar[tuple[str, ...]] = ()
+    build: ClassVar[Callable[..., nn.Module]]
+    network: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        if (fault := self.unavailable()) is not None:
+            raise MotionBeatError(f"encoder {self.card.name}: {fault}")
+        path = self.path()
+        assert path is not None
+        contents = read_weights(path)
+        tensors = self.named(contents.get(self.key, contents))
+        with torch.device("meta"):
+            self.network = self.build(*self.sizes)
+        load_strictly(self.network, tensors, path, self.unused)
+        self.eval()
+
+    def named(self, tensors: dict[str, Any]) -> dict[str, Any]:
+        """The tensors of the file by the names of the network."""
+        return tensors
+
+    @classmethod
+    def path(cls) -> Path | zipfile.Path | None:
+        """Where the file lies, if it does."""
+        data = os.environ.get("MOTIONBEAT_DATA")
+        path = Path(data, "weights", cls.file) if data else None
+        return path if path is not None and path.is_file() else None
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Why this encoder cannot be made here; None when it can."""
+        if (missing := super().unavailable()) is not None or cls.path() is not None:
+            return missing
+        return f"no weights; put {cls.file} from {cls.origin} into DIR/weights, give --data DIR"
+
+
+class PackageEncoder(Encoder):
+    """An encoder whose weights lie in its one installed package, which is never imported.
+
+    Attributes:
+        files: what is read of it.
+        sha256: of these, one after the other.
+    """
+
+    files: ClassVar[tuple[str, ...]]
+    sha256: ClassVar[str]
+
+    @classmethod
+    def folder(cls) -> Path:
+        """The folder of the package.
+
+        Raises:
+            MotionBeatError: it is not installed, or its files are others.
+        """
+        [(package, install)] = cls.packages.items()
+        spec = find_spec(package)
+        if spec is None or spec.origin is None:
+            raise MotionBeatError(f"encoder {cls.card.name}: {cls.unavailable()}")
+        folder = Path(spec.origin).parent
+        paths = [folder / file for file in cls.files]
+        contents = b"".join(path.read_bytes() for path in paths if path.is_file())
+        if hashlib.sha256(contents).hexdigest() != cls.sha256:
+            raise MotionBeatError(
+                f"{paths[-1]}: damaged, or of another version; "
+                f"run: pip install --force-reinstall {install}"
+            )
+        return folder

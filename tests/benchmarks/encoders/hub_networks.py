@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from motionbeat.benchmarks.encoders.pretrained.ast import Ast
 from motionbeat.benchmarks.encoders.pretrained.clap import ClapMusic
 from motionbeat.benchmarks.encoders.pretrained.codecs import Dac44, Encodec24, Encodec32
-from motionbeat.benchmarks.encoders.pretrained.mert import Mert95, Mert330
-from motionbeat.benchmarks.encoders.pretrained.wav2vec import (
+from motionbeat.benchmarks.encoders.pretrained.patch_transformers import Ast
+from motionbeat.benchmarks.encoders.pretrained.waveform_transformers import (
     HubertBase,
+    Mert95,
+    Mert330,
     Wav2Vec2Base,
     WaveformTransformer,
 )

@@ -1,10 +1,12 @@
 import math
+import zlib
 
 import pytest
 import torch
 
 from motionbeat.benchmarks.encoders.logmel import LogMel
 from motionbeat.benchmarks.encoders.mfcc_chroma import MfccChroma
+from motionbeat.benchmarks.encoders.random import RandomNetwork
 from motionbeat.spectrum import AmplitudeSpectrum
 
 
@@ -55,3 +57,21 @@ def test_slopes_follow_a_fading_tone():
     noise = torch.rand(1, 48_000, generator=torch.Generator().manual_seed(1)) - 0.5
     states = MfccChroma()(noise * 10**-seconds)[0, 0]
     assert states[10:90, 20].mean() == pytest.approx(-0.04 * math.sqrt(80), rel=0.05)
+
+
+def test_random_weights_are_pinned_to_the_bit_whatever_the_global_seed():
+    for seed in (0, 1234):
+        torch.manual_seed(seed)
+        before, checksum = torch.get_rng_state(), 0
+        for weights in RandomNetwork().parameters():
+            checksum = zlib.crc32(weights.numpy().tobytes(), checksum)
+        assert checksum == 0x7EE2980B
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_every_random_block_changes_what_it_is_given():
+    generator = torch.Generator().manual_seed(5)
+    states = RandomNetwork()(torch.rand(1, 48_000, generator=generator) - 0.5)[0]
+    spread = states.std(dim=(1, 2))
+    assert (states.diff(dim=0).std(dim=(1, 2)) > 0.2 * spread[:-1]).all()
+    assert (spread < 5).all()

@@ -1,20 +1,23 @@
-"""wav2vec 2.0 and HuBERT, which heard nothing but speech: controls for encoders of music.
+"""wav2vec 2.0, HuBERT and MERT: convolutions over the waveform, then a transformer.
 
-Papers: https://arxiv.org/abs/2006.11477 and https://arxiv.org/abs/2106.07447; weights:
-https://huggingface.co/facebook/wav2vec2-base and
-https://huggingface.co/facebook/hubert-base-ls960.
+wav2vec 2.0 (https://arxiv.org/abs/2006.11477) and HuBERT (https://arxiv.org/abs/2106.07447) heard
+nothing but speech: controls for encoders of music. MERT (https://arxiv.org/abs/2306.00107) is a
+HuBERT of music. Its repositories hold code of their own, which is not run: with the settings of
+both published models (no constant-Q input, no DeepNorm) it comes to the network of HuBERT under the
+same names of weights. Their setting ``attention_relax`` only guards a softmax against overflow in
+half precision, and is not read by the encoder that the larger model uses.
 """
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from motionbeat.benchmarks.encoders.pretrained.hub import TRANSFORMERS, HubEncoder, pretrained
+from motionbeat.benchmarks.encoders.pretrained.hub import HubEncoder, pretrained
 from motionbeat.encoder import EncoderCard
 
 
@@ -24,35 +27,23 @@ class WaveformTransformer(HubEncoder):
     The hidden layers are what enters the transformer and the output of each of its layers. A piece
     is brought to mean 0 and variance 1 where the published preprocessing does so, then padded by
     half the reach of the convolutions, which centres their first frame at its first sample.
-
-    Raises:
-        HubError: the weights cannot be had or read.
     """
 
-    packages: ClassVar[Mapping[str, str]] = TRANSFORMERS
-    files: ClassVar[Sequence[str]] = (
-        "config.json",
-        "preprocessor_config.json",
-        "pytorch_model.bin",
-    )
+    files = ("config.json", "preprocessor_config.json", "pytorch_model.bin")
     context: ClassVar[float] = 5.0  # attention has no bound; this is what MERT was trained on
-    network: ClassVar[str] = "HubertModel"
+    kind: ClassVar[str] = "HubertModel"  # in transformers
 
     def __init__(self) -> None:
         super().__init__()
         import transformers
 
         folder = self.folder()
-        self.model = pretrained(getattr(transformers, self.network), folder)
-        preprocessing: dict[str, Any] = json.loads(
-            (folder / "preprocessor_config.json").read_text()
-        )
+        self.model = pretrained(getattr(transformers, self.kind), folder)
+        preprocessing = json.loads((folder / "preprocessor_config.json").read_text())
         self.normalised = bool(preprocessing.get("do_normalize", True))
-        self.hop = math.prod(self.model.config.conv_stride)
-        self.reach = 1
-        for kernel, stride in reversed(
-            list(zip(self.model.config.conv_kernel, self.model.config.conv_stride, strict=True))
-        ):
+        kernels, strides = self.model.config.conv_kernel, self.model.config.conv_stride
+        self.hop, self.reach = math.prod(strides), 1
+        for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
             self.reach = (self.reach - 1) * stride + kernel
         self.eval().requires_grad_(False)
 
@@ -85,24 +76,52 @@ class Wav2Vec2Base(WaveformTransformer):
     )
     repo: ClassVar[str] = "facebook/wav2vec2-base"
     commit: ClassVar[str] = "0b5b8e868dd84f03fd87d01f9c4ff0f080fecfe8"
-    network: ClassVar[str] = "Wav2Vec2Model"
+    kind: ClassVar[str] = "Wav2Vec2Model"
 
 
 class HubertBase(WaveformTransformer):
     """HuBERT base."""
 
-    card: ClassVar[EncoderCard] = EncoderCard(
+    card: ClassVar[EncoderCard] = replace(
+        Wav2Vec2Base.card,
         name="hubert-base",
         revision="1@dba3bb02",
-        sample_rate=16_000,
-        frame_rate=50.0,
-        layers=13,
-        width=768,
-        parameters=94_371_712,
-        licence="Apache-2.0",
-        training_data=("LibriSpeech",),
         source="https://arxiv.org/abs/2106.07447, "
         "https://huggingface.co/facebook/hubert-base-ls960",
     )
     repo: ClassVar[str] = "facebook/hubert-base-ls960"
     commit: ClassVar[str] = "dba3bb02fda4248b6e082697eee756de8fe8aa8a"
+
+
+class Mert95(WaveformTransformer):
+    """MERT-v1-95M."""
+
+    card: ClassVar[EncoderCard] = replace(
+        Wav2Vec2Base.card,
+        name="mert-v1-95m",
+        revision="1@12af15fe",
+        sample_rate=24_000,
+        frame_rate=75.0,
+        licence="CC-BY-NC-4.0",
+        training_data=("20 000 h of music from the internet (undisclosed)",),
+        source="https://arxiv.org/abs/2306.00107, https://huggingface.co/m-a-p/MERT-v1-95M",
+    )
+    repo: ClassVar[str] = "m-a-p/MERT-v1-95M"
+    commit: ClassVar[str] = "12af15fef9d0ac838c3f475bfbbf26d2060dd4f5"
+
+
+class Mert330(WaveformTransformer):
+    """MERT-v1-330M."""
+
+    card: ClassVar[EncoderCard] = replace(
+        Mert95.card,
+        name="mert-v1-330m",
+        revision="1@5240c270",
+        layers=25,
+        width=1024,
+        parameters=315_428_992,
+        training_data=("160 000 h of music from the internet (undisclosed)",),
+        source="https://arxiv.org/abs/2306.00107, https://huggingface.co/m-a-p/MERT-v1-330M",
+    )
+    repo: ClassVar[str] = "m-a-p/MERT-v1-330M"
+    commit: ClassVar[str] = "5240c2708a5acaee1007f43fb9735c7dcd0b78c9"
