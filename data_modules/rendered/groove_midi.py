@@ -53,7 +53,13 @@ from motionbeat.data_modules.rendered.rendering import (
 )
 from motionbeat.data_modules.rendered.sources import content, readable
 from motionbeat.data_modules.rendered.synthesis.affect import Cues
-from motionbeat.data_modules.rendered.synthesis.arranger import Score, Voice, gather_accents, within
+from motionbeat.data_modules.rendered.synthesis.arranger import (
+    Score,
+    Voice,
+    gather_accents,
+    slip,
+    within,
+)
 from motionbeat.data_modules.rendered.synthesis.render import Note, Part
 from motionbeat.data_modules.rendered.synthesis.styles import KITS, PROGRAMS, PROGRESSIONS, SCALES
 
@@ -338,7 +344,6 @@ def arrange(id: str, recording: Recording, drumming: Drumming, start: int, bars:
     voices = [Voice("drums", "drums", Part(kit, strokes, drums=True))]
     if rng.random() < 0.5:
         voices += _accompany(recording, range(first, end), at, rng)
-    programs = [voice.part.program for voice in voices]
     return Score(
         style=recording.style,
         metre=recording.signature.replace("-", "/"),
@@ -353,8 +358,6 @@ def arrange(id: str, recording: Recording, drumming: Drumming, start: int, bars:
         voices=tuple(voices),
         # The mix reads dynamics and timbre; nothing here is rated for emotion.
         cues=Cues(0.0, 0.0, 0.0, rng.uniform(-1, 1), 0.0, rng.uniform(-1, 1)),
-        tags=frozenset(),
-        used={"kits": programs[:1], "programs": programs[1:]},
     )
 
 
@@ -379,7 +382,7 @@ def _accompany(
             beat = bar * per_bar + place
             if beat not in beats:
                 continue
-            onset = at(beat) + float(np.clip(rng.normal(0, _JITTER), -3 * _JITTER, 3 * _JITTER))
+            onset = at(beat) + slip(rng, _JITTER)
             release = at(beat + 0.9 * (following - place))
             velocity = int(np.clip(rng.normal(loudness, 5), 1, 127))
             notes += [Note(onset, release, pitch, velocity) for pitch in pitches]

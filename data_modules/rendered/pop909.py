@@ -56,16 +56,22 @@ from motionbeat.data_modules.rendered.rendering import (
 )
 from motionbeat.data_modules.rendered.sources import content
 from motionbeat.data_modules.rendered.synthesis.affect import Cues
-from motionbeat.data_modules.rendered.synthesis.arranger import Score, Voice, gather_accents, within
+from motionbeat.data_modules.rendered.synthesis.arranger import (
+    Score,
+    Voice,
+    gather_accents,
+    slip,
+    within,
+)
 from motionbeat.data_modules.rendered.synthesis.render import Note, Part
 from motionbeat.data_modules.rendered.synthesis.styles import (
-    BEATS_A_BAR,
     DRUMS,
     GROOVES,
     KITS,
     LOUDNESS,
     PROGRAMS,
     STYLES,
+    count_beats,
 )
 
 if TYPE_CHECKING:
@@ -332,11 +338,6 @@ def arrange(id: str, song: Song, window: range) -> Score:
         voices=tuple(voices),
         # The mix reads dynamics and timbre; nothing here is rated for emotion.
         cues=Cues(0.0, 0.0, 0.0, rng.uniform(-1, 1), 0.0, rng.uniform(-1, 1)),
-        tags=frozenset(),
-        used={
-            "kits": [voice.part.program for voice in voices if voice.part.drums],
-            "programs": [voice.part.program for voice in voices if not voice.part.drums],
-        },
     )
 
 
@@ -349,9 +350,8 @@ def _play_along(
 ) -> list[Voice]:
     """Drums in a groove, and a bass that plays the piano's lowest note with the bass drum."""
     style = STYLES[str(rng.choice(_BANDS[beats_a_bar]))]
-    words = style.grooves[int(rng.choice(GROOVES[split]))].split()
-    rows = {name: row for name, row in zip(words[::2], words[1::2], strict=True) if name in DRUMS}
-    parts = style.steps // BEATS_A_BAR[style.metre]  # of a beat
+    rows = style.rows(int(rng.choice(GROOVES[split])))
+    parts = style.steps // count_beats(style.metre)[1]  # of a beat
     loudness = rng.uniform(0.75, 1.0)
     strokes: list[Note] = []
     bass: list[Note] = []
@@ -359,9 +359,9 @@ def _play_along(
         onset, later = np.interp([step / parts, step / parts + 0.9], np.arange(len(clock)), clock)
         for name, row in rows.items():
             sign = row[step % len(row)]
-            if sign == ".":
+            if sign == "." or name not in DRUMS:
                 continue
-            start = onset + float(np.clip(rng.normal(0, _JITTER), -3 * _JITTER, 3 * _JITTER))
+            start = onset + slip(rng, _JITTER)
             velocity = int(np.clip(loudness * rng.normal(LOUDNESS[sign], 5), 1, 127))
             strokes.append(Note(start, float(later), DRUMS[name], velocity))
             sounding = [note.pitch for note in piano if note.start < start + _TOUCH < note.end]

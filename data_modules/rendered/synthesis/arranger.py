@@ -3,7 +3,7 @@
 import itertools
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from motionbeat.data_modules.base import SPLITS, Split
 from motionbeat.data_modules.rendered.synthesis.affect import Cues
 from motionbeat.data_modules.rendered.synthesis.render import Note, Part
 from motionbeat.data_modules.rendered.synthesis.styles import (
-    BEATS_A_BAR,
     DRUMS,
     GROOVES,
     KITS,
@@ -24,6 +23,7 @@ from motionbeat.data_modules.rendered.synthesis.styles import (
     SCALES,
     STYLES,
     Style,
+    count_beats,
 )
 
 _TICKS = 24  # a beat, of the tempo curve
@@ -70,7 +70,7 @@ class Score:
         positions: (n,) place of each beat in its bar, 1 is the downbeat.
         accents: (k, 2) time and strength in [0, 1] of everything that sounds.
         voices: the parts; those without a note are left out.
-        cues: what the emotion rule reads; ``cues.timbre`` is also the tilt of the equaliser.
+        cues: what the emotion rule reads; dynamics and timbre also shape the mix.
         tags: free tags.
         used: what the piece took from the pools, and its other choices, as JSON values.
     """
@@ -84,8 +84,12 @@ class Score:
     accents: NDArray[np.float64]
     voices: tuple[Voice, ...]
     cues: Cues
-    tags: frozenset[str]
-    used: dict[str, Any]
+    tags: frozenset[str] = frozenset()
+    used: dict[str, Any] = field(default_factory=dict)
+
+    def programs(self, drums: bool) -> list[int]:
+        """Programs of the drum kits, or of the other instruments."""
+        return [voice.part.program for voice in self.voices if voice.part.drums == drums]
 
 
 def generator(seed: int, split: Split, style: str, index: int, stage: int) -> np.random.Generator:
@@ -109,10 +113,7 @@ def compose(style: str, split: Split, index: int, seed: int, seconds: float = 24
 
 
 def gather_accents(onsets: Iterable[tuple[float, float]]) -> NDArray[np.float64]:
-    """What sounds together counts together; the strongest moment has strength 1.
-
-    Args:
-        onsets: time in seconds and strength of at least one onset, in the order of their times.
+    """Merge onsets (time, strength), ordered by time, that sound together; the strongest has 1.
 
     Returns:
         (k, 2) times and strengths.
@@ -131,6 +132,11 @@ def gather_accents(onsets: Iterable[tuple[float, float]]) -> NDArray[np.float64]
 def within(lowest: int, pitch: int) -> int:
     """The pitch of the same name in the octave from the lowest up."""
     return lowest + (pitch - lowest) % 12
+
+
+def slip(rng: np.random.Generator, spread: float) -> float:
+    """Seconds by which a player misses the beat."""
+    return float(np.clip(rng.normal(0, spread), -3 * spread, 3 * spread))
 
 
 @dataclass(frozen=True)
@@ -152,9 +158,8 @@ class _Arranger:
         self.name, self.split, self.rng = name, split, rng
         self.style = style = STYLES[name]
         self.groove = GROOVES[split][index % len(GROOVES[split])]
-        words = style.grooves[self.groove].split()
-        self.rows = dict(zip(words[::2], words[1::2], strict=True))
-        self.beats = BEATS_A_BAR[style.metre]
+        self.rows = style.rows(self.groove)
+        self.beats = count_beats(style.metre)[1]
         self.per_beat = style.steps // self.beats
 
         bpm = float(rng.uniform(*style.bpm))
@@ -188,7 +193,7 @@ class _Arranger:
         self.programs = {
             role: int(rng.choice(PROGRAMS[family][split])) for role, family in self.families.items()
         }
-        rhythms = RHYTHMS[style.metre, style.steps][split]
+        rhythms = RHYTHMS[style.metre][str(style.steps)][split]
         self.rhythms = [str(rhythm) for rhythm in rng.choice(rhythms, 3)]
         self.drums = bool(rng.random() >= style.drumless)
         self.layers = self._form()
@@ -280,8 +285,6 @@ class _Arranger:
                 "mode": self.mode,
                 "key": self.key,
                 "rhythms": self.rhythms,
-                "kits": [voice.part.program for voice in voices if voice.part.drums],
-                "programs": [voice.part.program for voice in voices if not voice.part.drums],
                 "swing": self.swing,
                 "drift": self.drift,
                 "pickup": self.pickup,
@@ -441,8 +444,7 @@ class _Arranger:
             notes = []
             for event in events:
                 if event.role == role:
-                    slip = float(np.clip(self.rng.normal(0, spread), -3 * spread, 3 * spread))
-                    start = max(0.0, self._time(event.beat) + slip)
+                    start = max(0.0, self._time(event.beat) + slip(self.rng, spread))
                     end = min(max(self._time(event.beat + event.length), start + 0.04), duration)
                     velocity = int(min(max(event.velocity, 1), 127))
                     notes.append(Note(start, end, event.pitch, velocity))
@@ -453,7 +455,7 @@ class _Arranger:
                 yield Voice(role, family, Part(program, tuple(notes), drums))
 
     def _accents(self, events: list[_Event]) -> NDArray[np.float64]:
-        """What sounds together counts together; the strongest moment has strength 1."""
+        """Strength of what sounds on each beat or between, (k, 2); the strongest has 1."""
         strengths: dict[float, float] = {}
         for event in events:
             strengths[event.beat] = strengths.get(event.beat, 0.0) + event.accent

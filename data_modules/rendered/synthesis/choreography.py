@@ -10,7 +10,6 @@ from scipy.ndimage import gaussian_filter1d
 from motionbeat.data_modules.rendered.synthesis.skeleton import Floats
 from motionbeat.data_modules.rendered.synthesis.steps import (
     BY_BAR,
-    HANG,
     STYLES,
     Arms,
     Kind,
@@ -108,13 +107,10 @@ def _listen(beats: Floats, person: Dancer, duration: float, rng: np.random.Gener
     period = float(np.median(np.diff(beats))) if len(beats) > 1 else 0.5
     drift = gaussian_filter1d(rng.normal(0, 1, len(beats)), 1.5, mode="nearest")
     felt = beats + person.lag + np.clip(1.5 * person.jitter * drift, -0.1 * period, 0.1 * period)
-    first, last = (felt[0], felt[-1]) if len(felt) else (0.0, 0.0)
-    before = np.arange(-max(int((first + 1) / period), 0) - 2, 0)
-    after = np.arange(1, max(int((duration + 1 - last) / period), 0) + 3)
-    numbers = np.concatenate([before, np.arange(max(len(felt), 1)), after + max(len(felt) - 1, 0)])
-    times = np.concatenate(
-        [first + before * period, felt if len(felt) else [0.0], last + after * period]
-    )
+    before = np.arange(-max(int((felt[0] + 1) / period), 0) - 2, 0)
+    after = np.arange(1, max(int((duration + 1 - felt[-1]) / period), 0) + 3)
+    numbers = np.concatenate([before, np.arange(len(felt)), after + len(felt) - 1])
+    times = np.concatenate([felt[0] + before * period, felt, felt[-1] + after * period])
     return Clock(
         PchipInterpolator(numbers, times), PchipInterpolator(times, numbers), period, len(beats)
     )
@@ -157,7 +153,7 @@ class Plan:
         landings: all steps in order of time.
         motifs: arm motifs with the second from which each one lasts.
         downbeat: number of the beat on which the dance starts.
-        start: seconds; infinite when nobody dances.
+        start: seconds.
         end: seconds.
     """
 
@@ -208,12 +204,8 @@ def choreograph(
     clock = _listen(music.beats, person, duration, rng)
     moves, unit = _repertoire(style, music.beats_a_bar, clock.period, person)
     bars = np.flatnonzero(music.positions == 1)
-    if not len(bars):
-        bars = np.arange(0, clock.count, music.beats_a_bar)
     if len(bars) > 6:
         bars = bars[rng.integers(0, 3) :]
-    if not len(bars):
-        return Plan(moves, unit, clock, [], [(0.0, HANG)], 0, np.inf, np.inf)
     heading, origin = 0.0, np.zeros(2)
     landings: list[Landing] = []
     sections: list[_Section] = []

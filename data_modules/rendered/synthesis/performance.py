@@ -59,6 +59,6 @@ def perform(
         "beats": score.beats.tolist(),
         "positions": score.positions.tolist(),
         "dancer": dancer,
-        "used": score.used,
+        "used": score.used | {"kits": score.programs(True), "programs": score.programs(False)},
     }
     return Piece((f"{id}.flac", f"{id}.npz"), labels)
