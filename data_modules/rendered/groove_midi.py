@@ -340,7 +340,7 @@ def arrange(id: str, recording: Recording, drumming: Drumming, start: int, bars:
             onsets[inside], drumming.pitches[inside], drumming.velocities[inside], strict=True
         )
     )
-    kit = KITS[str(rng.choice(_KITS))][recording.split][0]
+    kit = KITS[str(rng.choice(_KITS))][recording.split]
     voices = [Voice("drums", "drums", Part(kit, strokes, drums=True))]
     if rng.random() < 0.5:
         voices += _accompany(recording, range(first, end), at, rng)

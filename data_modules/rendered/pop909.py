@@ -369,7 +369,7 @@ def _play_along(
                 bass.append(
                     Note(start, float(later), within(_BASS_LOWEST, min(sounding)), velocity)
                 )
-    voices = [Voice("drums", "drums", Part(KITS["acoustic"][split][0], tuple(strokes), drums=True))]
+    voices = [Voice("drums", "drums", Part(KITS["acoustic"][split], tuple(strokes), drums=True))]
     if bass:
         program = int(rng.choice(PROGRAMS["bass"][split]))
         voices.append(Voice("bass", "bass", Part(program, tuple(bass))))

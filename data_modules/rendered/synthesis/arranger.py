@@ -182,7 +182,7 @@ class _Arranger:
         self.brightness = float(rng.uniform(-1, 1))
         self.high = int(rng.integers(-4, 5))  # semitones the upper parts are moved by
 
-        self.kit = KITS[style.kit][split][0]
+        self.kit = KITS[style.kit][split]
         turn = index + SPLITS.index(split)  # in turns, so that training hears every family
         chords = style.chords[turn % len(style.chords)]
         leads = [family for family in style.leads if family != chords]

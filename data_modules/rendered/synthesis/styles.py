@@ -95,7 +95,7 @@ _TABLES = tomllib.loads(Path(__file__).with_name("styles.toml").read_text(encodi
 
 STYLES = {name: Style(**style) for name, style in _TABLES["styles"].items()}
 
-KITS: Mapping[str, Mapping[Split, Sequence[int]]] = _TABLES["kits"]
+KITS: Mapping[str, Mapping[Split, int]] = _TABLES["kits"]
 """Programs of the drum kits."""
 
 PROGRAMS: Mapping[str, Mapping[Split, Sequence[int]]] = _TABLES["programs"]
