@@ -23,21 +23,21 @@ There is no official split. A song's split follows from the CRC-32 of its number
 The dataset's archive tells no artists, so an artist may be heard in all splits.
 """
 
-import logging
+import io
 import math
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import mode
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motionbeat.data_modules import generated
 from motionbeat.data_modules.base import (
+    Annotation,
     Beats,
     DatasetCard,
     Metre,
@@ -50,12 +50,12 @@ from motionbeat.data_modules.rendered.rendering import (
     MARGIN,
     TAIL,
     Excerpts,
-    corrupt,
+    Source,
     generator,
-    read_midi,
+    perform_excerpt,
+    timed,
+    unrated,
 )
-from motionbeat.data_modules.rendered.sources import content
-from motionbeat.data_modules.rendered.synthesis.affect import Cues
 from motionbeat.data_modules.rendered.synthesis.arranger import (
     Score,
     Voice,
@@ -77,8 +77,6 @@ from motionbeat.data_modules.rendered.synthesis.styles import (
 if TYPE_CHECKING:
     from mido import MidiFile, MidiTrack
 
-_FOLDER = "POP909"
-_LARGEST = 5_000_000  # bytes of one file; the largest of the dataset has 0.1 MB
 _SONGS = tuple(f"{number:03}" for number in range(1, 701))
 _VERSIONS = {"018": "017", "103": "101", "666": "492"}  # share runs of 20 steps of the melody
 
@@ -102,8 +100,6 @@ _BANDS = {  # beats a bar: styles whose grooves the drums play
 }
 _LOUD = {"lead": 0.4, "chords": 0.5, "bass": 0.6}  # share of a note in an accent
 _STROKES = {36: 1.0, 37: 0.8, 38: 0.8, 39: 0.8}  # and of a stroke
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +206,7 @@ class Pop909(Excerpts):
         data="rendered",
         renderer="motionbeat",
     )
-    places = (_FOLDER, "pop909.zip")
+    places = ("POP909", "pop909.zip")
 
     def ids(self) -> tuple[str, ...]:
         """All songs, by number; a song that is left out is a piece without excerpts."""
@@ -218,30 +214,18 @@ class Pop909(Excerpts):
 
     def recipes(self) -> dict[str, Recipe]:
         """The songs, by number."""
-        return {
-            song: partial(_make, song, self.source, self.seconds, self.excerpts) for song in _SONGS
-        }
+        source = self.source
+        return {song: partial(_make, song, source, self.seconds, self.excerpts) for song in _SONGS}
 
     def entries(self, id: str, piece: Piece) -> Iterator[tuple[str, dict[str, Any]]]:
         """The excerpts of a song."""
         for number, labels in enumerate(piece.labels["excerpts"]):
             yield f"{id}-{number}", labels
 
-    def place(self, id: str, labels: dict[str, Any]) -> tuple[Split, str]:
+    def describe(self, id: str, labels: dict[str, Any]) -> tuple[Split, str, Sequence[Annotation]]:
         """The split of a song's number, and the song."""
         song = id.partition("-")[0]
-        return split_of(song), group_of(song)
-
-    def prepare_data(self) -> None:
-        """Render the songs that are missing or damaged; verify the others by their checksums.
-
-        Raises:
-            DatasetError: the dataset is missing or broken, or the cache cannot be written.
-        """
-        super().prepare_data()
-        pieces = generated.read(self.folder)
-        left_out = sum(not pieces[song].files for song in _SONGS)
-        _log.info("%d POP909 songs left out: their annotation does not fit", left_out)
+        return split_of(song), group_of(song), ()
 
 
 def group_of(song: str) -> str:
@@ -255,18 +239,24 @@ def split_of(song: str) -> Split:
     return "train" if tenth < 8 else "validation" if tenth == 8 else "test"
 
 
-def read_song(source: Path, id: str) -> Song:
-    """A song's notes, beats and bars.
-
-    Args:
-        source: the dataset's folder or archive.
-        id: its number, three digits.
+def read_song(source: Source, id: str) -> Song:
+    """The notes, beats and bars of a song by its number, three digits.
 
     Raises:
         DatasetError: a file is missing, corrupt or malformed.
     """
-    beats, downbeats, beats_a_bar = _read_beats(source, f"{id}/beat_midi.txt")
-    return Song(id, _read_tracks(source, f"{id}/{id}.mid"), beats, downbeats, beats_a_bar)
+    name = f"{id}/beat_midi.txt"
+    try:
+        times, halves, bars = np.loadtxt(io.BytesIO(source.content(name)), ndmin=2).T
+        if not (np.diff(times, prepend=-1e-9) > 0).all():
+            raise ValueError("beats that do not increase")
+    except ValueError as error:
+        raise source.fault(name, "is malformed") from error
+    for column in (bars, halves):
+        downbeats = np.flatnonzero(column == 1)
+        if len(downbeats) > 1 and (usual := mode(np.diff(downbeats).tolist())) in (2, 3, 4):
+            return Song(id, _read_tracks(source, f"{id}/{id}.mid"), times, downbeats, usual)
+    raise source.fault(name, "has no bars of 2, 3 or 4 beats")
 
 
 def choose_excerpts(song: Song, seconds: float, excerpts: int) -> list[range]:
@@ -336,8 +326,7 @@ def arrange(id: str, song: Song, window: range) -> Score:
             )
         ),
         voices=tuple(voices),
-        # The mix reads dynamics and timbre; nothing here is rated for emotion.
-        cues=Cues(0.0, 0.0, 0.0, rng.uniform(-1, 1), 0.0, rng.uniform(-1, 1)),
+        cues=unrated(rng),
     )
 
 
@@ -382,49 +371,21 @@ def _loudness(voice: Voice, note: Note) -> float:
     return share * note.velocity / 127
 
 
-def _make(id: str, source: Path, seconds: float, excerpts: int, folder: Path) -> Piece:
+def _make(id: str, source: Source, seconds: float, excerpts: int, folder: Path) -> Piece:
     """Arrange, render and dance the excerpts of a song; write their audio and their motion."""
-    from motionbeat.data_modules.rendered.synthesis.performance import perform
-
     song = read_song(source, id)
-    files: list[str] = []
-    labels: list[dict[str, Any]] = []
-    for number, window in enumerate(choose_excerpts(song, seconds, excerpts)):
-        name = f"{id}-{number}"
-        score = arrange(name, song, window)
-        rngs = generator(name, 2), generator(name, 3)
-        piece = perform(folder, name, score, score.style, *rngs)
-        files += piece.files
-        labels.append(piece.labels | {"beat": window.start})
-    return Piece(tuple(files), {"excerpts": labels})
+    pieces = [
+        perform_excerpt(folder, name, arrange(name, song, window), "pop", beat=window.start)
+        for number, window in enumerate(choose_excerpts(song, seconds, excerpts))
+        for name in [f"{id}-{number}"]
+    ]
+    files = tuple(file for piece in pieces for file in piece.files)
+    return Piece(files, {"excerpts": [piece.labels for piece in pieces]})
 
 
-def _read_beats(source: Path, name: str) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
-    """Times of the beats, indices of the downbeats, and beats in a regular bar."""
-    text = content(source, _FOLDER, name, _LARGEST).decode("utf-8", errors="replace")
-    malformed = corrupt(source, name, "is malformed")
-    try:
-        rows = np.array([line.split() for line in text.splitlines() if line.strip()], np.float64)
-    except ValueError as error:
-        raise malformed from error
-    if (
-        rows.ndim != 2
-        or rows.shape[1] != 3
-        or not np.isfinite(rows).all()
-        or not (np.diff(rows[:, 0], prepend=-1e-9) > 0).all()
-    ):
-        raise malformed
-    for column in (2, 1):
-        downbeats = np.flatnonzero(rows[:, column] == 1)
-        lengths = Counter(np.diff(downbeats).tolist())
-        if lengths and (usual := max(lengths, key=lengths.__getitem__)) in (2, 3, 4):
-            return rows[:, 0], downbeats, usual
-    raise corrupt(source, name, "has no bars of 2, 3 or 4 beats")
-
-
-def _read_tracks(source: Path, name: str) -> dict[str, tuple[Note, ...]]:
+def _read_tracks(source: Source, name: str) -> dict[str, tuple[Note, ...]]:
     """The notes of the three tracks, each in the order of their onsets."""
-    file = read_midi(source, _FOLDER, name, _LARGEST)
+    file = source.midi(name)
     clock = _clock(file)
     tracks = {
         track.name: tuple(sorted(_notes(track, clock), key=lambda note: note.start))
@@ -432,23 +393,18 @@ def _read_tracks(source: Path, name: str) -> dict[str, tuple[Note, ...]]:
         if track.name in _PLAYERS
     }
     if absent := [track for track in _PLAYERS if not tracks.get(track)]:
-        raise corrupt(source, name, f"has no notes of {', '.join(absent)}")
+        raise source.fault(name, f"has no notes of {', '.join(absent)}")
     return tracks
 
 
 def _clock(file: "MidiFile") -> Callable[[int], float]:
     """Seconds of a tick, by the tempos of all tracks."""
-    changes = []
-    end = 0
-    for track in file.tracks:
-        tick = 0
-        for message in track:
-            tick += message.time
-            if message.type == "set_tempo":
-                changes.append((tick, message.tempo))
-        end = max(end, tick)
+    import mido
+
+    merged = list(timed(mido.merge_tracks(file.tracks)))
+    changes = [(tick, message.tempo) for tick, message in merged if message.type == "set_tempo"]
     ticks, seconds, tempo = [0], [0.0], 500_000  # microseconds a quarter until another is set
-    for tick, following in [*sorted(changes), (end + 1, 0)]:
+    for tick, following in [*changes, (merged[-1][0] + 1, 0)]:
         seconds.append(seconds[-1] + (tick - ticks[-1]) * tempo / 1e6 / file.ticks_per_beat)
         ticks.append(tick)
         tempo = following
@@ -457,10 +413,8 @@ def _clock(file: "MidiFile") -> Callable[[int], float]:
 
 def _notes(track: "MidiTrack", clock: Callable[[int], float]) -> Iterator[Note]:
     """The notes of a track; a key that is struck again ends its last note."""
-    tick = 0
     sounding: dict[int, tuple[int, int]] = {}
-    for message in track:
-        tick += message.time
+    for tick, message in timed(track):
         if message.type in ("note_on", "note_off"):
             if message.note in sounding:
                 start, velocity = sounding.pop(message.note)

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ def perform(
     mixing: np.random.Generator,
     dancing: np.random.Generator,
     soundfont: Path | None = None,
+    **labels: Any,
 ) -> Piece:
     """Render and dance a score; write its audio and its motion, in this order.
 
@@ -32,9 +34,7 @@ def perform(
         mixing: draws the mix.
         dancing: draws the dancer and the dance.
         soundfont: another one to play it with than the usual.
-
-    Returns:
-        The files, and the labels that every score has.
+        labels: more of them than every score has.
     """
     write_audio(folder / f"{id}.flac", mix(score, mixing, soundfont))
     dancer = int(dancing.integers(len(DANCERS)))
@@ -51,7 +51,7 @@ def perform(
     buffer = io.BytesIO()
     np.savez(buffer, **danced.arrays())  # type: ignore[arg-type]
     write_atomically(folder / f"{id}.npz", buffer.getvalue())
-    labels = {
+    labels |= {
         "style": score.style,
         "metre": score.metre,
         "bpm": score.bpm,
