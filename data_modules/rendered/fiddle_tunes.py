@@ -57,17 +57,11 @@ Clock = Callable[[float], float]
 
 @dataclass(frozen=True)
 class Dance:
-    """How a dance type is played.
+    """How a dance type is played."""
 
-    Attributes:
-        metres: time signatures it is notated in.
-        tempo: slowest and fastest, in beats a minute.
-        accents: velocity added in equal parts of the beat, the first on the beat.
-    """
-
-    metres: tuple[str, ...]
-    tempo: tuple[float, float]
-    accents: tuple[int, ...]
+    metres: tuple[str, ...]  # time signatures it is notated in
+    tempo: tuple[float, float]  # slowest and fastest, in beats a minute
+    accents: tuple[int, ...]  # velocity added in equal parts of the beat, the first on the beat
 
 
 DANCES = {
@@ -109,43 +103,26 @@ class UnusableTuneError(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """A tune as it stands in the collection.
+    """A tune as it stands in the collection."""
 
-    Attributes:
-        id: name of its file without suffix.
-        abc: text of the file.
-        family: what its title shares with other settings of the tune.
-        dance: name of its dance type.
-        metre: time signature.
-    """
-
-    id: str
-    abc: str
-    family: str
-    dance: str
-    metre: str
+    id: str  # name of its file without suffix
+    abc: str  # text of the file
+    family: str  # what its title shares with other settings of the tune
+    dance: str  # name of its dance type
+    metre: str  # time signature
 
 
 @dataclass(frozen=True)
 class Tune:
-    """The notes of a tune, counted in beats from its first downbeat.
+    """The notes of a tune, counted in beats from its first downbeat."""
 
-    Attributes:
-        source: where it comes from.
-        notes: (onset, length, MIDI key) in the order of their onsets; onsets in an upbeat are
-            negative.
-        start: where the first bar or upbeat begins, at most 0.
-        end: where the last bar ends.
-        tonic: pitch class of the key, 0 is C.
-        mode: one of major, minor, dorian, mixolydian.
-    """
-
-    source: Source
+    source: Source  # where it comes from
+    # (onset, length, MIDI key) in the order of the onsets, which are negative in an upbeat
     notes: tuple[tuple[float, float, int], ...]
-    start: float
-    end: float
-    tonic: int
-    mode: str
+    start: float  # where the first bar or upbeat begins, at most 0
+    end: float  # where the last bar ends
+    tonic: int  # pitch class of the key, 0 is C
+    mode: str  # one of major, minor, dorian, mixolydian
 
     @property
     def beats_per_bar(self) -> int:

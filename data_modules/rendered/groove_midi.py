@@ -114,25 +114,15 @@ Strokes = list[tuple[float, int, int]]
 
 @dataclass(frozen=True)
 class Recording:
-    """A row of ``info.csv``.
+    """A row of ``info.csv``."""
 
-    Attributes:
-        id: drummer, session and number.
-        midi: file name below the dataset's folder.
-        style: primary style, perhaps with a secondary one after a slash.
-        bpm: quarters a minute.
-        metre: time signature.
-        seconds: duration.
-        split: official.
-    """
-
-    id: str
-    midi: str
-    style: str
-    bpm: float
-    metre: str
-    seconds: float
-    split: Split
+    id: str  # drummer, session and number
+    midi: str  # file name below the dataset's folder
+    style: str  # primary style, perhaps with a secondary one after a slash
+    bpm: float  # quarters a minute
+    metre: str  # time signature
+    seconds: float  # duration
+    split: Split  # official
 
     @property
     def period(self) -> float:

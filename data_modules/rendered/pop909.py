@@ -104,21 +104,13 @@ _STROKES = {36: 1.0, 37: 0.8, 38: 0.8, 39: 0.8}  # and of a stroke
 
 @dataclass(frozen=True, eq=False)
 class Song:
-    """What the files of a song say.
+    """What the files of a song say."""
 
-    Attributes:
-        id: its number, three digits.
-        tracks: notes of MELODY, BRIDGE and PIANO in the order of their onsets.
-        beats: (n,) seconds.
-        downbeats: (k,) int, indices of the beats on which bars begin.
-        beats_a_bar: in a regular bar, 2 to 4.
-    """
-
-    id: str
-    tracks: dict[str, tuple[Note, ...]]
-    beats: NDArray[np.float64]
-    downbeats: NDArray[np.int64]
-    beats_a_bar: int
+    id: str  # its number, three digits
+    tracks: dict[str, tuple[Note, ...]]  # of MELODY, BRIDGE and PIANO, by onset
+    beats: NDArray[np.float64]  # (n,) seconds
+    downbeats: NDArray[np.int64]  # (k,) int, indices of the beats on which bars begin
+    beats_a_bar: int  # in a regular bar, 2 to 4
 
     def places(
         self, tracks: tuple[str, ...] = tuple(_PLAYERS), below: int = 128

@@ -13,23 +13,14 @@ from dataclasses import astuple, dataclass
 
 @dataclass(frozen=True)
 class Cues:
-    """The six primary cues, each in [-1, 1].
+    """The six primary cues, each in [-1, 1]."""
 
-    Attributes:
-        mode: dark to bright (minor to major).
-        tempo: slow to fast.
-        register: low to high.
-        dynamics: soft to loud.
-        articulation: legato to staccato.
-        timbre: dull to bright.
-    """
-
-    mode: float
-    tempo: float
-    register: float
-    dynamics: float
-    articulation: float
-    timbre: float
+    mode: float  # dark to bright (minor to major)
+    tempo: float  # slow to fast
+    register: float  # low to high
+    dynamics: float  # soft to loud
+    articulation: float  # legato to staccato
+    timbre: float  # dull to bright
 
 
 VALENCE = Cues(

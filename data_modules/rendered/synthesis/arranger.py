@@ -44,48 +44,28 @@ _ACCENT = {"bass": 0.6, "chords": 0.5, "lead": 0.4, "pad": 0.1}
 
 @dataclass(frozen=True)
 class Voice:
-    """A part with its place in the music.
+    """A part with its place in the music."""
 
-    Attributes:
-        role: drums, bass, chords, lead or pad.
-        family: instrument family, the label; ``drums`` for drums.
-        part: what it plays.
-    """
-
-    role: str
-    family: str
-    part: Part
+    role: str  # drums, bass, chords, lead or pad
+    family: str  # instrument family, the label; ``drums`` for drums
+    part: Part  # what it plays
 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """An arranged piece; times in seconds.
+    """An arranged piece; times in seconds."""
 
-    Attributes:
-        style: name of the style.
-        metre: time signature.
-        bpm: beats a minute, the median over the piece.
-        duration: length with the tail.
-        beats: (n,) all beats.
-        positions: (n,) place of each beat in its bar, 1 is the downbeat.
-        accents: (k, 2) time and strength in [0, 1] of everything that sounds.
-        voices: the parts; those without a note are left out.
-        cues: what the emotion rule reads; dynamics and timbre also shape the mix.
-        tags: free tags.
-        used: what the piece took from the pools, and its other choices, as JSON values.
-    """
-
-    style: str
-    metre: str
-    bpm: float
-    duration: float
-    beats: NDArray[np.float64]
-    positions: NDArray[np.int64]
-    accents: NDArray[np.float64]
-    voices: tuple[Voice, ...]
-    cues: Cues
-    tags: frozenset[str] = frozenset()
-    used: dict[str, Any] = field(default_factory=dict)
+    style: str  # name of the style
+    metre: str  # time signature
+    bpm: float  # beats a minute, the median over the piece
+    duration: float  # length with the tail
+    beats: NDArray[np.float64]  # (n,) all beats
+    positions: NDArray[np.int64]  # (n,) place of each beat in its bar, 1 is the downbeat
+    accents: NDArray[np.float64]  # (k, 2) time and strength in [0, 1] of everything that sounds
+    voices: tuple[Voice, ...]  # the parts; those without a note are left out
+    cues: Cues  # what the emotion rule reads; dynamics and timbre also shape the mix
+    tags: frozenset[str] = frozenset()  # free tags
+    used: dict[str, Any] = field(default_factory=dict)  # what it took from the pools, as JSON
 
     def programs(self, drums: bool) -> list[int]:
         """Programs of the drum kits, or of the other instruments."""

@@ -22,33 +22,19 @@ from motionbeat.data_modules.rendered.synthesis.steps import (
 
 @dataclass(frozen=True)
 class Dancer:
-    """One dancer's body and habits.
+    """One dancer's body and habits."""
 
-    Attributes:
-        height: stature in metres.
-        lag: seconds behind the music; negative for one who anticipates it.
-        jitter: standard deviation of the timing of single steps, in seconds.
-        size: size of steps and gestures, 1 on average.
-        bounce: springiness, 1 on average.
-        arms: activity of the arms, 1 on average.
-        lazy: probability of leaving out a step.
-        pace: octaves by which the music seems faster than it is: above 0 tends to half time.
-        backbeat: taste for accents on the backbeat (1) or on the downbeat (-1).
-        mirrored: starts with the other foot, and hits with the left arm.
-        turns: how much of the style's turning and travel is danced, 1 on average.
-    """
-
-    height: float
-    lag: float
-    jitter: float
-    size: float
-    bounce: float
-    arms: float
-    lazy: float
-    pace: float
-    backbeat: float
-    mirrored: bool
-    turns: float
+    height: float  # stature in metres
+    lag: float  # seconds behind the music; negative for one who anticipates it
+    jitter: float  # standard deviation of the timing of single steps, in seconds
+    size: float  # size of steps and gestures, 1 on average
+    bounce: float  # springiness, 1 on average
+    arms: float  # activity of the arms, 1 on average
+    lazy: float  # probability of leaving out a step
+    pace: float  # octaves by which the music seems faster than it is: above 0 tends to half time
+    backbeat: float  # taste for accents on the backbeat (1) or on the downbeat (-1)
+    mirrored: bool  # starts with the other foot, and hits with the left arm
+    turns: float  # how much of the style's turning and travel is danced, 1 on average
 
 
 DANCERS = (
@@ -77,19 +63,12 @@ _PULL = 0.4  # share of the way from the planned time of a step to an accent clo
 
 @dataclass(frozen=True)
 class Music:
-    """What a dancer hears.
+    """What a dancer hears."""
 
-    Attributes:
-        beats: (n,) seconds.
-        positions: (n,) positions in the bar, 1 on the downbeat.
-        accents: (m, 2) onset times in seconds and strengths.
-        beats_a_bar: beats in a full bar.
-    """
-
-    beats: Floats
-    positions: NDArray[np.int64]
-    accents: Floats
-    beats_a_bar: int
+    beats: Floats  # (n,) seconds
+    positions: NDArray[np.int64]  # (n,) positions in the bar, 1 on the downbeat
+    accents: Floats  # (m, 2) onset times in seconds and strengths
+    beats_a_bar: int  # beats in a full bar
 
 
 @dataclass(frozen=True)
@@ -144,27 +123,16 @@ class Landing:
 
 @dataclass(frozen=True)
 class Plan:
-    """A dance before anybody moves.
+    """A dance before anybody moves."""
 
-    Attributes:
-        moves: the style, with the patterns that fit the music.
-        unit: beats of music that one beat of the moves takes; 2 is half time.
-        clock: the beats as felt.
-        landings: all steps in order of time.
-        motifs: arm motifs with the second from which each one lasts.
-        downbeat: number of the beat on which the dance starts.
-        start: seconds.
-        end: seconds.
-    """
-
-    moves: Style
-    unit: float
-    clock: Clock
-    landings: list[Landing]
-    motifs: list[tuple[float, Arms]]
-    downbeat: int
-    start: float
-    end: float
+    moves: Style  # the style, with the patterns that fit the music
+    unit: float  # beats of music that one beat of the moves takes; 2 is half time
+    clock: Clock  # the beats as felt
+    landings: list[Landing]  # all steps in order of time
+    motifs: list[tuple[float, Arms]]  # arm motifs with the second from which each one lasts
+    downbeat: int  # number of the beat on which the dance starts
+    start: float  # seconds
+    end: float  # seconds
 
 
 @dataclass(frozen=True)

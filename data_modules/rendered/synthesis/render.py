@@ -23,36 +23,22 @@ SOUNDFONT = "TimGM6mb.sf2"
 
 @dataclass(frozen=True)
 class Note:
-    """A sounding note.
+    """A sounding note."""
 
-    Attributes:
-        start: onset in seconds.
-        end: release in seconds; what rings on after it is up to the soundfont.
-        pitch: MIDI key number; in a drum part the drum.
-        velocity: 1 to 127.
-    """
-
-    start: float
-    end: float
-    pitch: int
-    velocity: int
+    start: float  # onset in seconds
+    end: float  # release in seconds; what rings on after it is up to the soundfont
+    pitch: int  # MIDI key number; in a drum part the drum
+    velocity: int  # 1 to 127
 
 
 @dataclass(frozen=True)
 class Part:
-    """The notes of one player.
+    """The notes of one player."""
 
-    Attributes:
-        program: General MIDI program, 0 to 127; in a drum part the kit.
-        notes: in any order.
-        drums: whether program and pitches mean a drum kit and its drums.
-        gain_db: level in dB relative to the soundfont's own.
-    """
-
-    program: int
-    notes: tuple[Note, ...]
-    drums: bool = False
-    gain_db: float = 0.0
+    program: int  # General MIDI program, 0 to 127; in a drum part the kit
+    notes: tuple[Note, ...]  # in any order
+    drums: bool = False  # whether program and pitches mean a drum kit and its drums
+    gain_db: float = 0.0  # level in dB relative to the soundfont's own
 
 
 def render(

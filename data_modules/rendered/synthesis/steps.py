@@ -12,23 +12,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Kind:
-    """A way to set a foot down.
+    """A way to set a foot down."""
 
-    Attributes:
-        swing: time in the air before the landing, in beats.
-        lift: height of the toes on the way, in metres.
-        weight: share of the body weight that the foot takes on landing.
-        free: the foot may leave the floor while the other one is in the air.
-        rise: how much of the lift the whole body follows.
-        kick: distance in metres that the foot shoots forward on its way.
-    """
-
-    swing: float
-    lift: float
-    weight: float
-    free: bool = False
-    rise: float = 0.0
-    kick: float = 0.0
+    swing: float  # time in the air before the landing, in beats
+    lift: float  # height of the toes on the way, in metres
+    weight: float  # share of the body weight that the foot takes on landing
+    free: bool = False  # the foot may leave the floor while the other one is in the air
+    rise: float = 0.0  # how much of the lift the whole body follows
+    kick: float = 0.0  # distance in metres that the foot shoots forward on its way
 
 
 KINDS = {
@@ -99,62 +90,35 @@ def walk(beats_per_bar: int) -> Pattern:
 
 @dataclass(frozen=True)
 class Arms:
-    """A motif of both arms: shoulder flexion, abduction, inward twist and elbow, in degrees.
+    """A motif of both arms: shoulder flexion, abduction, inward twist and elbow, in degrees."""
 
-    Attributes:
-        pose: angles that the motif moves about.
-        swing: amplitudes of the movement.
-        hit: what an accent of full strength adds.
-        period: beats that one swing takes.
-        opposed: the arms swing against each other.
-    """
-
-    pose: tuple[float, float, float, float]
-    swing: tuple[float, float, float, float]
-    hit: tuple[float, float, float, float] = (26, 14, 0, -18)
-    period: float = 2
-    opposed: bool = True
+    pose: tuple[float, float, float, float]  # angles that the motif moves about
+    swing: tuple[float, float, float, float]  # amplitudes of the movement
+    hit: tuple[float, float, float, float] = (26, 14, 0, -18)  # what the strongest accent adds
+    period: float = 2  # beats that one swing takes
+    opposed: bool = True  # the arms swing against each other
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a style is danced.
+    """How a style is danced."""
 
-    Attributes:
-        patterns: steps to choose from, section by section.
-        arms: arm motifs to choose from.
-        bounce: depth in metres to which the body sinks, once every ``period`` beats.
-        period: beats of one bounce.
-        upbeat: the body rises on the beat instead of sinking.
-        crouch: depth in metres of the bent knees between bounces.
-        hips: roll and twist of the pelvis over the standing leg, in degrees.
-        wave: body roll through the spine, in degrees, once every two bounces.
-        lean: forward lean in degrees.
-        nod: head nod in degrees, on each bounce.
-        hit: share of an accent that trunk and arms show.
-        legato: length of the steps in the air; below 1 they are staccato.
-        travel: metres covered a bar.
-        turn: degrees turned a bar.
-        offbeat: place of the off-beat inside the beat; 0.5 is straight, 2/3 triplets.
-        fastest: tempo in beats a minute above which it is danced in half time.
-    """
-
-    patterns: tuple[Pattern, ...]
-    arms: tuple[Arms, ...]
-    bounce: float = 0.035
-    period: float = 1
-    upbeat: bool = False
-    crouch: float = 0.02
-    hips: float = 3
-    wave: float = 2
-    lean: float = 2
-    nod: float = 6
-    hit: float = 1
-    legato: float = 1
-    travel: float = 0
-    turn: float = 15
-    offbeat: float = 0.5
-    fastest: float = 150
+    patterns: tuple[Pattern, ...]  # steps to choose from, section by section
+    arms: tuple[Arms, ...]  # arm motifs to choose from
+    bounce: float = 0.035  # depth in metres to which the body sinks, once every ``period`` beats
+    period: float = 1  # beats of one bounce
+    upbeat: bool = False  # the body rises on the beat instead of sinking
+    crouch: float = 0.02  # depth in metres of the bent knees between bounces
+    hips: float = 3  # roll and twist of the pelvis over the standing leg, in degrees
+    wave: float = 2  # body roll through the spine, in degrees, once every two bounces
+    lean: float = 2  # forward lean in degrees
+    nod: float = 6  # head nod in degrees, on each bounce
+    hit: float = 1  # share of an accent that trunk and arms show
+    legato: float = 1  # length of the steps in the air; below 1 they are staccato
+    travel: float = 0  # metres covered a bar
+    turn: float = 15  # degrees turned a bar
+    offbeat: float = 0.5  # place of the off-beat inside the beat; 0.5 is straight, 2/3 triplets
+    fastest: float = 150  # tempo in beats a minute above which it is danced in half time
 
 
 def _style(patterns: list[str], arms: list[str], **groove: Any) -> Style:

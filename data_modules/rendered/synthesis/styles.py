@@ -20,36 +20,22 @@ from motionbeat.data_modules.base import Split
 
 @dataclass(frozen=True)
 class Style:
-    """A dance style.
+    """A dance style."""
 
-    Attributes:
-        scene: broad family of styles, a tag.
-        metre: time signature.
-        steps: steps a bar in the rows of the grooves.
-        bpm: slowest and fastest tempo.
-        kit: family of drum kits.
-        modes: scales it is played in.
-        chords: instrument families that play its chords.
-        leads: instrument families that play its melody.
-        grooves: four patterns: two to train on, one for validation, one to test on.
-        swing: range of the place of the off-beat step in its pair (steps of a quarter of a beat)
-            or of the last step in its beat (steps of a third); None is even.
-        sevenths: whether its chords have four tones.
-        drumless: share of its pieces without drums.
-    """
-
-    scene: str
-    metre: str
-    steps: int
-    bpm: Sequence[int]
-    kit: str
-    modes: Sequence[str]
-    chords: Sequence[str]
-    leads: Sequence[str]
-    grooves: Sequence[str]
+    scene: str  # broad family of styles, a tag
+    metre: str  # time signature
+    steps: int  # steps a bar in the rows of the grooves
+    bpm: Sequence[int]  # slowest and fastest tempo
+    kit: str  # family of drum kits
+    modes: Sequence[str]  # scales it is played in
+    chords: Sequence[str]  # instrument families that play its chords
+    leads: Sequence[str]  # instrument families that play its melody
+    grooves: Sequence[str]  # four patterns: two to train on, one for validation, one to test on
+    # Range of the place of the off-beat step in its pair (steps of a quarter of a beat) or of the
+    # last step in its beat (steps of a third); None is even.
     swing: Sequence[float] | None = None
-    sevenths: bool = False
-    drumless: float = 0.0
+    sevenths: bool = False  # whether its chords have four tones
+    drumless: float = 0.0  # share of its pieces without drums
 
     def rows(self, groove: int) -> dict[str, str]:
         """The rows of a groove by drum, ``bass`` and ``chord``."""
