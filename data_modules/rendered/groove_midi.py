@@ -48,7 +48,7 @@ from motionbeat.data_modules.rendered.rendering import (
     Excerpts,
     Source,
     generator,
-    perform_excerpt,
+    perform,
     timed,
     unrated,
 )
@@ -351,6 +351,14 @@ def _make(
     score = arrange(id, recording, read_strokes(source, recording), start, bars)
     primary = recording.style.partition("/")[0]
     style = _DANCES.get(recording.style, _DANCES.get(primary, primary))
-    return perform_excerpt(
-        folder, id, score, style, recording=recording.id, split=recording.split, bar=start
+    return perform(
+        folder,
+        id,
+        score,
+        style,
+        generator(id, 2),
+        generator(id, 3),
+        recording=recording.id,
+        split=recording.split,
+        bar=start,
     )

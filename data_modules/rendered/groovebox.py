@@ -22,7 +22,7 @@ from motionbeat.data_modules.base import (
     Tempo,
 )
 from motionbeat.data_modules.generated import Piece, Recipe
-from motionbeat.data_modules.rendered.rendering import Rendered
+from motionbeat.data_modules.rendered.rendering import Rendered, perform
 from motionbeat.data_modules.rendered.synthesis.affect import affect
 from motionbeat.data_modules.rendered.synthesis.arranger import compose, generator
 from motionbeat.data_modules.rendered.synthesis.styles import STYLES
@@ -140,8 +140,6 @@ def _make(
     folder: Path,
 ) -> Piece:
     """Arrange, render and dance one piece; write its audio and its motion."""
-    from motionbeat.data_modules.rendered.synthesis.performance import perform
-
     score = compose(style, split, index, seed, seconds)
     mixing, dancing, choice = (generator(seed, split, style, index, stage) for stage in (1, 2, 3))
     valence, arousal = affect(score.cues)

@@ -52,7 +52,7 @@ from motionbeat.data_modules.rendered.rendering import (
     Excerpts,
     Source,
     generator,
-    perform_excerpt,
+    perform,
     timed,
     unrated,
 )
@@ -367,9 +367,16 @@ def _make(id: str, source: Source, seconds: float, excerpts: int, folder: Path) 
     """Arrange, render and dance the excerpts of a song; write their audio and their motion."""
     song = read_song(source, id)
     pieces = [
-        perform_excerpt(folder, name, arrange(name, song, window), "pop", beat=window.start)
+        perform(
+            folder,
+            name := f"{id}-{number}",
+            arrange(name, song, window),
+            "pop",
+            generator(name, 2),
+            generator(name, 3),
+            beat=window.start,
+        )
         for number, window in enumerate(choose_excerpts(song, seconds, excerpts))
-        for name in [f"{id}-{number}"]
     ]
     files = tuple(file for piece in pieces for file in piece.files)
     return Piece(files, {"excerpts": [piece.labels for piece in pieces]})

@@ -26,6 +26,8 @@ from motionbeat.data_modules.base import (
 from motionbeat.data_modules.generated import Piece, Recipe
 from motionbeat.data_modules.rendered.synthesis.affect import Cues
 from motionbeat.data_modules.rendered.synthesis.arranger import Score
+from motionbeat.data_modules.rendered.synthesis.render import write_audio
+from motionbeat.files import write_atomically
 
 if TYPE_CHECKING:
     from mido import Message, MidiFile, MidiTrack
@@ -223,8 +225,48 @@ def unrated(rng: np.random.Generator) -> Cues:
     return Cues(0.0, 0.0, 0.0, rng.uniform(-1, 1), 0.0, rng.uniform(-1, 1))
 
 
-def perform_excerpt(folder: Path, id: str, score: Score, dance: str, **labels: Any) -> Piece:
-    """Render and dance an excerpt; write its audio and its motion."""
-    from motionbeat.data_modules.rendered.synthesis.performance import perform
+def perform(
+    folder: Path,
+    id: str,
+    score: Score,
+    style: str,
+    mixing: np.random.Generator,
+    dancing: np.random.Generator,
+    soundfont: Path | None = None,
+    **labels: Any,
+) -> Piece:
+    """Render and dance a score; write its audio and its motion.
 
-    return perform(folder, id, score, dance, generator(id, 2), generator(id, 3), **labels)
+    Args:
+        folder: where to write.
+        id: names of the files without their suffix.
+        score: what to play.
+        style: what to dance.
+        mixing: draws the mix.
+        dancing: draws the dancer and the dance.
+        soundfont: another one to play it with than the usual.
+        labels: more of them than every score has.
+    """
+    from motionbeat.data_modules.rendered.synthesis.dancer import DANCERS, dance
+    from motionbeat.data_modules.rendered.synthesis.mixing import mix
+
+    write_audio(folder / f"{id}.flac", mix(score, mixing, soundfont))
+    dancer = int(dancing.integers(len(DANCERS)))
+    danced = dance(
+        beats=score.beats,
+        positions=score.positions,
+        accents=score.accents,
+        style=style,
+        metre=score.metre,
+        duration=score.duration,
+        dancer=dancer,
+        seed=int(dancing.integers(2**31)),
+    )
+    buffer = io.BytesIO()
+    np.savez(buffer, **danced.arrays())  # type: ignore[arg-type]
+    write_atomically(folder / f"{id}.npz", buffer.getvalue())
+    labels |= {name: getattr(score, name) for name in ("style", "metre", "bpm", "duration")}
+    labels |= {"beats": score.beats.tolist(), "positions": score.positions.tolist()}
+    used = {"kits": score.programs(drums=True), "programs": score.programs(drums=False)}
+    labels |= {"dancer": dancer, "used": score.used | used}
+    return Piece((f"{id}.flac", f"{id}.npz"), labels)

@@ -7,8 +7,6 @@ from motionbeat.motion import JOINTS, PARENTS
 
 Floats = NDArray[np.float64]
 
-_RIGHT_FROM_LEFT = np.array([-1.0, 1.0, 1.0])
-
 _BONES = {
     "pelvis": (0.0, 0.0, 0.0),
     "spine1": (0.0, 0.060, -0.008),
@@ -27,12 +25,10 @@ _BONES = {
     "l_hand": (0.0, -0.050, 0.0),
 }
 
-OFFSETS: Floats = np.array(
-    [
-        _BONES[name] if name in _BONES else _RIGHT_FROM_LEFT * _BONES["l" + name[1:]]
-        for name in JOINTS
-    ]
-)
+OFFSETS: Floats = np.array([
+    _BONES[name] if name in _BONES else [-1.0, 1.0, 1.0] * np.array(_BONES["l" + name[1:]])
+    for name in JOINTS
+])  # fmt: skip
 """(24, 3) bone vectors of a standing body with hanging arms, as fractions of its height.
 
 x to the body's left, y up, z forward. Segment lengths after D. A. Winter, *Biomechanics and Motor
@@ -42,10 +38,8 @@ Control of Human Movement*, 4th ed. (2009), figure 4.1; the spine is divided by 
 THIGH, SHANK = 0.245, 0.246
 """Lengths of the two leg bones, as fractions of height."""
 
-ANKLE_HEIGHT, TOE_HEIGHT = 0.039, 0.012
-"""Heights of ankle and toe joints above the floor of a flat foot, as fractions of height."""
-
-_LEGS = {name: JOINTS.index(name) for name in JOINTS if name.endswith(("knee", "ankle", "foot"))}
+TOE_HEIGHT = 0.012
+"""Height of the toe joints above the floor of a flat foot, as a fraction of height."""
 
 
 def trunk_and_arms(height: float, root: Floats, turns: dict[str, Floats]) -> Floats:
@@ -63,7 +57,7 @@ def trunk_and_arms(height: float, root: Floats, turns: dict[str, Floats]) -> Flo
     positions[:, 0] = root
     world = {0: turns["pelvis"]}
     for joint, name in enumerate(JOINTS[1:], start=1):
-        if name in _LEGS:
+        if name.endswith(("knee", "ankle", "foot")):
             continue
         parent = PARENTS[joint]
         positions[:, joint] = positions[:, parent] + world[parent] @ (OFFSETS[joint] * height)
