@@ -74,21 +74,11 @@ def test_music_and_labels_are_those_of_this_revision(made):
     assert digests(made) == PINNED
 
 
-def test_bytes_do_not_depend_on_neighbours(made, tmp_path):
-    other = tiny(tmp_path, styles=["jig"])
-    other.prepare_data()
-    for path in other.folder.glob("*-jig-*"):
-        assert path.read_bytes() == (made.folder / path.name).read_bytes()
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"train": 0}, "1 piece a style"),
-        ({"seconds": 1.0}, "4 seconds"),
-        ({"seed": -1}, "seed from 0"),
         ({"styles": ["hosue"]}, r"no style \['hosue'\].*house"),
-        ({"styles": []}, "needs a style"),
     ],
 )
 def test_options_out_of_range_are_one_clear_error(tmp_path, options, message):
@@ -98,7 +88,7 @@ def test_options_out_of_range_are_one_clear_error(tmp_path, options, message):
 
 def other_soundfont(path):
     """The usual soundfont with its samples played as squares."""
-    content = bytearray(render._soundfont())
+    content = bytearray(render._soundfont(None))
     at = content.index(b"smpl", content.index(b"sdta"))
     size = int.from_bytes(content[at + 4 : at + 8], "little")
     samples = np.frombuffer(content[at + 8 : at + 8 + size], "<i2")
