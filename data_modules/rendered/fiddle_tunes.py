@@ -5,10 +5,7 @@ transcribed to ABC by John Chambers and others, as it stands in the corpus of mu
 the metre, the bars and the dance type are human; tempo, expression, instruments and accompaniment
 are the project's own.
 
-A beat is what the dancer steps to: the half note in cut time, the quarter in 2/4 and in the
-strathspey's common time, the dotted quarter in 6/8 and 9/8. Repeats are expanded with their first
-and second endings, and a tune goes on from its beginning when it ends too early. Grace notes are
-left out.
+What a beat is, and what is left out, is said in ``docs/decisions/rendered_data.md``.
 """
 
 import math
@@ -216,11 +213,7 @@ class FiddleTunes(Rendered):
         return made + ["?"] * (sum(self.sizes.values()) - len(made))
 
     def recipes(self) -> dict[str, Recipe]:
-        """The chosen tunes.
-
-        Raises:
-            DatasetError: the collection is missing or too small.
-        """
+        """The chosen tunes."""
         # The test split comes first: it stays the same when more tunes are asked to train on.
         order: tuple[Split, ...] = ("test", "validation", "train")
         splits = [split for split in order for _ in range(self.sizes[split])]
@@ -235,24 +228,13 @@ class FiddleTunes(Rendered):
         return labels["split"], labels["family"], [Genre(labels["dance"])]
 
     def prepare_data(self) -> None:
-        """Render the tunes that are missing or damaged.
-
-        Raises:
-            DatasetError: the collection is missing or too small, or the cache cannot be written.
-        """
+        """Render what is missing or damaged; when nothing is, the collection is not read."""
         if len(generated.intact(self.folder)) < sum(self.sizes.values()):
             super().prepare_data()
 
 
 def read_sources(folder: Path | None = None) -> list[Source]:
-    """The tunes of known dance types and their usual metres, by id.
-
-    Args:
-        folder: with ABC files, one tune each; music21's own collection by default.
-
-    Raises:
-        DatasetError: the collection is missing.
-    """
+    """The tunes of known dance types and their usual metres, by id, from a folder of ABC files."""
     if folder is None:
         folder = Path(str(distribution("music21").locate_file("music21/corpus/ryansMammoth")))
     sources = []
@@ -327,8 +309,6 @@ def read_tune(source: Source) -> Tune:
 def choose(sources: list[Source], count: int, seed: int) -> list[Tune]:
     """Usable tunes, dance types in turn, every title and every opening once.
 
-    About a tenth of the collection stands in it under two titles.
-
     Any run of them is as even over the dance types as can be, until a type has no more tunes.
 
     Raises:
@@ -365,12 +345,7 @@ def _usable(sources: list[Source], taken: set[str | tuple[int, ...]]) -> Iterato
 
 
 def perform(tune: Tune, rng: np.random.Generator) -> tuple[list[Part], dict[str, Any]]:
-    """Play a tune, with whole bars up to a number of seconds.
-
-    Returns:
-        The melody, and the accompaniment if there is one; and the labels of the performance.
-        Players stray from its beats by some milliseconds.
-    """
+    """Play whole bars of a tune: melody and perhaps accompaniment, and the performance's labels."""
     dance, per_bar = DANCES[tune.source.dance], tune.beats_per_bar
     period = 60 / rng.uniform(*dance.tempo)
     drift = rng.uniform(0.01, 0.03) if rng.random() < 0.5 else 0.0

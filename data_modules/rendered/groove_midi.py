@@ -5,14 +5,8 @@ Transformations" (ICML 2019). The drumming with all its timing and dynamics is h
 soundfont's, and half of the excerpts have a bass and chords by this project, so that an encoder
 hears more than drums.
 
-A beat is what the metronome counted: k · 60 / bpm from tick 0, where a bar begins. In 6/8 a beat is
-a dotted quarter, one and a half of the file's quarters. Drummers are a little early (9 ms in the
-median) and lay back or push; beats are the metronome's all the same. Left out are fills, recordings
-under 8 seconds, the one recording in 5/8, whose beats are uneven, and ``drummer2/session2``, which
-does not keep to its clock.
-
-The official split shares drummers and sessions: a drummer may be heard in all of its splits, and a
-test recording may be another take of a groove in train. Only recordings are disjoint.
+A beat is what the metronome counted: k · 60 / bpm from tick 0, where a bar begins. What is left out
+is said in ``docs/decisions/rendered_data.md``.
 """
 
 import csv
@@ -138,10 +132,6 @@ class Recording:
         """First bars of excerpts that do not overlap, and how many bars each one lasts.
 
         The first excerpt is the same however many are asked for.
-
-        Args:
-            seconds: longest excerpt.
-            excerpts: how many at most.
         """
         length = self.beats_a_bar * self.period
         longest = max(1, int((seconds - MARGIN) / length))
@@ -197,11 +187,7 @@ class GrooveMidi(Excerpts):
 
 
 def read_info(source: Source) -> list[Recording]:
-    """The recordings that can be used, in the order of the table.
-
-    Raises:
-        DatasetError: the table is missing or unsound.
-    """
+    """The recordings that can be used, in the order of the table."""
     table = source.content("info.csv").decode("utf-8", errors="replace")
     try:
         recordings = [
@@ -227,11 +213,7 @@ def read_info(source: Source) -> list[Recording]:
 
 
 def read_strokes(source: Source, recording: Recording) -> Strokes:
-    """The strokes of a recording.
-
-    Raises:
-        DatasetError: the file is corrupt, holds no strokes or another tempo than the table says.
-    """
+    """The strokes of a recording."""
     import mido
 
     file = source.midi(recording.midi)
@@ -251,16 +233,10 @@ def read_strokes(source: Source, recording: Recording) -> Strokes:
 
 
 def arrange(id: str, recording: Recording, strokes: Strokes, start: int, bars: int) -> Score:
-    """Some bars of a recording, perhaps with bass and chords.
+    """Some bars of a recording from a first bar on, perhaps with bass and chords.
 
-    Beats go from the bar of the recording's first stroke to its last stroke at most.
-
-    Args:
-        id: decides on kit, accompaniment and the silence before the first beat.
-        recording: what is known about it.
-        strokes: all of the recording.
-        start: first bar, counted from 0.
-        bars: how many.
+    Beats go from the bar of the recording's first stroke to its last stroke at most. The id decides
+    on kit, accompaniment and silence before the first beat.
 
     Raises:
         DatasetError: nothing is played in these bars.

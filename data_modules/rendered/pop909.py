@@ -6,21 +6,10 @@ are human. The instruments are a soundfont's, and half of the songs have drums a
 project: a groove on the true beats, and the piano's lowest note on every stroke of the bass drum.
 Pedals are left out.
 
-Beats and bars are those of ``beat_midi.txt``. Its third column marks the downbeats; where that
-makes bars of six, the second column's bars of three are taken, because the bass marks both halves
-of six alike. Bars of other lengths stand between regular ones in most songs. An excerpt has regular
-bars only, begins on a downbeat, and is taken where the notes confirm the annotation:
-
-* no beat is longer or shorter than the song's median by a fifth,
-* onsets lie within a fiftieth of a beat of its quarters or thirds, in the median,
-* the piano plays a low note on at least half of the downbeats, on no other beat more often, and on
-  the beats beside them less often.
-
-Songs without such a place are left out; in most of them the downbeats are a beat late or early.
-
-There is no official split. A song's split follows from the CRC-32 of its number: about 80 % train,
-10 % validation, 10 % test. Three songs stand twice in the dataset; both versions are in one split.
-The dataset's archive tells no artists, so an artist may be heard in all splits.
+Beats and bars are those of ``beat_midi.txt``. Bars of other lengths stand between regular ones in
+most songs, and some annotations are a beat late or early. An excerpt therefore has regular bars
+only and is taken where the notes confirm the annotation; songs without such a place are left out.
+How is said in ``docs/decisions/rendered_data.md``.
 """
 
 import io
@@ -115,12 +104,7 @@ class Song:
     def places(
         self, tracks: tuple[str, ...] = tuple(_PLAYERS), below: int = 128
     ) -> NDArray[np.float64]:
-        """(m,) onsets counted in beats from the first; those outside of the beats are left out.
-
-        Args:
-            tracks: whose notes.
-            below: MIDI key that they do not reach.
-        """
+        """(m,) onsets of notes below a key, in beats from the first; none outside of the beats."""
         onsets = np.array([
             note.start for name in tracks for note in self.tracks[name] if note.pitch < below
         ])  # fmt: skip
@@ -232,11 +216,7 @@ def split_of(song: str) -> Split:
 
 
 def read_song(source: Source, id: str) -> Song:
-    """The notes, beats and bars of a song by its number, three digits.
-
-    Raises:
-        DatasetError: a file is missing, corrupt or malformed.
-    """
+    """The notes, beats and bars of a song by its number, three digits."""
     name = f"{id}/beat_midi.txt"
     try:
         times, halves, bars = np.loadtxt(io.BytesIO(source.content(name)), ndmin=2).T
@@ -255,11 +235,6 @@ def choose_excerpts(song: Song, seconds: float, excerpts: int) -> list[range]:
     """The beats of excerpts that do not overlap and whose notes confirm the annotation.
 
     The first excerpts are the same however many are asked for.
-
-    Args:
-        song: what to choose from.
-        seconds: longest excerpt, with the silence before and after the music.
-        excerpts: how many at most.
     """
     windows = song.windows(seconds - MARGIN)
     chosen: list[range] = []
@@ -276,10 +251,7 @@ def choose_excerpts(song: Song, seconds: float, excerpts: int) -> list[range]:
 def arrange(id: str, song: Song, window: range) -> Score:
     """Some bars of a song on instruments of its split, perhaps with drums and a bass.
 
-    Args:
-        id: decides on the instruments, the band and the silence before the first beat.
-        song: what to play.
-        window: its beats to play, whole bars with at least one note.
+    The id decides on instruments, band and silence before the first beat.
     """
     rng, split = generator(id, 1), split_of(song.id)
     clock = song.beats[window.start : window.stop + 1]
@@ -303,6 +275,9 @@ def arrange(id: str, song: Song, window: range) -> Score:
             voices.append(Voice(role, family, Part(program, tracks[name])))
     if rng.random() < 0.5:
         voices += _play_along(tracks["PIANO"], clock, song.beats_a_bar, split, rng)
+    onsets = sorted(
+        (note.start, _loudness(voice, note)) for voice in voices for note in voice.part.notes
+    )
     return Score(
         style="pop",
         metre=f"{song.beats_a_bar}/4",
@@ -310,13 +285,7 @@ def arrange(id: str, song: Song, window: range) -> Score:
         duration=math.floor((float(clock[-1]) + TAIL) * 100) / 100,
         beats=clock[:-1],
         positions=np.arange(len(window)) % song.beats_a_bar + 1,
-        accents=gather_accents(
-            sorted(
-                (note.start, _loudness(voice, note))
-                for voice in voices
-                for note in voice.part.notes
-            )
-        ),
+        accents=gather_accents(onsets),
         voices=tuple(voices),
         cues=unrated(rng),
     )
@@ -401,7 +370,7 @@ def _clock(file: "MidiFile") -> Callable[[int], float]:
     import mido
 
     merged = list(timed(mido.merge_tracks(file.tracks)))
-    changes = [(tick, message.tempo) for tick, message in merged if message.type == "set_tempo"]
+    changes = sorted((tick, each.tempo) for tick, each in merged if each.type == "set_tempo")
     ticks, seconds, tempo = [0], [0.0], 500_000  # microseconds a quarter until another is set
     for tick, following in [*changes, (merged[-1][0] + 1, 0)]:
         seconds.append(seconds[-1] + (tick - ticks[-1]) * tempo / 1e6 / file.ticks_per_beat)

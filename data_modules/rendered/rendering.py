@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -56,11 +57,7 @@ class Rendered(DataModule):
 
     @abstractmethod
     def recipes(self) -> Mapping[str, Recipe]:
-        """The recipe of each piece by its id, in the order of the tracks.
-
-        Raises:
-            DatasetError: what it is made from is missing or broken.
-        """
+        """The recipe of each piece by its id, in the order of the tracks."""
 
     @abstractmethod
     def describe(self, id: str, labels: dict[str, Any]) -> tuple[Split, str, Sequence[Annotation]]:
@@ -78,8 +75,7 @@ class Rendered(DataModule):
         """Render the pieces that are missing or damaged; verify the others by their checksums.
 
         Raises:
-            DatasetError: what they are made from is missing or broken, the folder cannot be
-                written, or the disk is full.
+            DatasetError: the source is missing or broken, or the folder cannot be written.
         """
         generated.build(self.folder, self.recipes(), self.card.name)
 
@@ -150,29 +146,24 @@ class Excerpts(Rendered):
         Raises:
             DatasetError: there is none.
         """
-        for name in self.places if self.data else ():
+        for name in self.places:
             if self.data and (self.data / name).exists():
                 return Source(self.data / name, self.places[0])
         raise DatasetError(f"{self.card.name} is missing; {self.card.how_to_get}")
 
 
+@dataclass(frozen=True)
 class Source:
     """Files of a dataset, read safely; nothing is unpacked to disk.
 
-    Args:
-        path: the dataset's folder, or an archive with it.
-        folder: name of the folder in the archive.
+    Methods raise a ``DatasetError`` when a file is missing, too large or corrupt.
     """
 
-    def __init__(self, path: Path, folder: str) -> None:
-        self.path, self.folder = path, folder
+    path: Path  # the dataset's folder, or an archive with it
+    folder: str  # its name in the archive
 
     def content(self, name: str) -> bytes:
-        """The bytes of one file below the folder.
-
-        Raises:
-            DatasetError: the file is missing, too large or cannot be read.
-        """
+        """The bytes of one file below the folder."""
         try:
             if self.path.is_dir():
                 if not (self.path / name).resolve().is_relative_to(self.path.resolve()):
@@ -189,11 +180,7 @@ class Source:
             raise self.fault(name, f"cannot be read ({e})") from e
 
     def midi(self, name: str) -> "MidiFile":
-        """A MIDI file below the folder.
-
-        Raises:
-            DatasetError: the file is missing, too large or corrupt.
-        """
+        """A MIDI file below the folder."""
         import mido
 
         content = self.content(name)

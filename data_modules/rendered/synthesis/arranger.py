@@ -80,14 +80,10 @@ def generator(seed: int, split: Split, style: str, index: int, stage: int) -> np
 
 
 def compose(style: str, split: Split, index: int, seed: int, seconds: float = 24.0) -> Score:
-    """Arrange one piece.
+    """Arrange one piece of a style in whole bars of about so many seconds.
 
-    Args:
-        style: name of one of ``STYLES``.
-        split: whose pools of grooves, progressions, rhythms and instruments to draw from.
-        index: number of the piece in its style and split.
-        seed: of the dataset.
-        seconds: about how long; the piece has a whole number of bars.
+    It draws grooves, progressions, rhythms and instruments from the pools of its split. Seed,
+    split, style and index decide on everything.
     """
     return _Arranger(style, split, index, generator(seed, split, style, index, 0), seconds).score()
 
@@ -324,15 +320,15 @@ class _Arranger:
                 beat = self._beat(bar, self.style.steps - length + step)
                 yield self._stroke(drum, beat, float(self.rng.uniform(80, 115)))
 
+    def _bars(self, role: str) -> list[int]:
+        return [bar for bar, layer in enumerate(self.layers) if role in layer]
+
     def _bass(self) -> Iterator[_Event]:
-        row = self.rows["bass"]
-        for bar, layer in enumerate(self.layers):
-            if "bass" not in layer:
-                continue
+        for bar in self._bars("bass"):
             root = self._bass_root(bar)
-            tones = dict(zip("1357", (tone - self.chords[bar][0] for tone in self.chords[bar]),
-                             strict=True)) | {"8": 12}  # fmt: skip
-            for step, steps, sign in self._strokes(row, bar):
+            lowest, *_ = chord = self.chords[bar]
+            tones = dict(zip("13578", [*(tone - lowest for tone in chord), 12], strict=True))
+            for step, steps, sign in self._strokes(self.rows["bass"], bar):
                 pitch = self._bass_root(bar + 1) - 1 if sign == "a" else root + tones[sign]
                 length = min(steps, 2 * self.per_beat) * (0.5 + self.gate / 2)
                 yield self._event("bass", self._beat(bar, step), length, pitch, _VELOCITY)
@@ -346,13 +342,10 @@ class _Arranger:
         return sorted(within(lowest, self.key + tone) for tone in tones)
 
     def _harmony(self) -> Iterator[_Event]:
-        row = self.rows["chord"]
-        for bar, layer in enumerate(self.layers):
-            if "chords" not in layer:
-                continue
+        for bar in self._bars("chords"):
             voicing = self._voicing(bar)
             arpeggio = dict(zip("135", voicing, strict=False)) | {"8": voicing[0] + 12}
-            for step, steps, sign in self._strokes(row, bar):
+            for step, steps, sign in self._strokes(self.rows["chord"], bar):
                 beat = self._beat(bar, step)
                 if sign.isdigit():
                     yield self._event("chords", beat, steps * 1.5, arpeggio[sign], _VELOCITY)
@@ -362,12 +355,9 @@ class _Arranger:
                     yield self._event("chords", beat, length, pitch, LOUDNESS[sign])
 
     def _pads(self) -> Iterator[_Event]:
-        if "pad" not in self.families:
-            return
-        for bar, layer in enumerate(self.layers):
-            if "pad" in layer:
-                for pitch in self._voicing(bar):
-                    yield self._event("pad", self._beat(bar, 0), self.style.steps, pitch, 70)
+        for bar in self._bars("pad") if "pad" in self.families else ():
+            for pitch in self._voicing(bar):
+                yield self._event("pad", self._beat(bar, 0), self.style.steps, pitch, 70)
 
     def _lead(self) -> Iterator[_Event]:
         """Four-bar phrases a b a c: each bar its rhythm and contour, bent to the chords."""

@@ -44,19 +44,13 @@ class Part:
 def render(
     parts: Sequence[Part], duration: float, soundfont: Path | None = None
 ) -> NDArray[np.float32]:
-    """Play parts together.
+    """Play parts together, by a General MIDI soundfont or the usual one.
 
     Every part has a synthesiser of its own, so the sound of one never depends on the others. The
     synthesiser is advanced from event to event, so every onset falls on its nearest sample.
 
-    Args:
-        parts: what to play; notes that start after the end are left out.
-        duration: in seconds.
-        soundfont: another General MIDI soundfont than ``SOUNDFONT``.
-
     Returns:
-        Waveform of shape (samples,) at ``SAMPLE_RATE``, mono; not normalised, loud parts may
-        exceed 1.
+        Waveform of shape (samples,) at ``SAMPLE_RATE``, not normalised: loud parts may exceed 1.
 
     Raises:
         DatasetError: the soundfont is none.

@@ -43,15 +43,12 @@ TOE_HEIGHT = 0.012
 
 
 def trunk_and_arms(height: float, root: Floats, turns: dict[str, Floats]) -> Floats:
-    """Place pelvis, hips, spine, head and arms; the leg joints are left at zero.
+    """Positions (T, 24, 3) of pelvis, hips, spine, head and arms; the leg joints are left at zero.
 
     Args:
         height: stature in metres.
         root: (T, 3) pelvis positions in metres.
         turns: local rotation matrices (T, 3, 3) by joint name; joints left out do not turn.
-
-    Returns:
-        (T, 24, 3) joint positions in metres.
     """
     positions = np.zeros((len(root), len(JOINTS), 3))
     positions[:, 0] = root
@@ -66,16 +63,9 @@ def trunk_and_arms(height: float, root: Floats, turns: dict[str, Floats]) -> Flo
 
 
 def bend_knee(hip: Floats, ankle: Floats, forward: Floats, height: float) -> Floats:
-    """Knee between a hip and an ankle, with both leg bones at their length.
+    """Knee (T, 3) between a hip and an ankle (T, 3) within its reach, all in metres.
 
-    Args:
-        hip: (T, 3) metres.
-        ankle: (T, 3) metres, within reach of the hip.
-        forward: (T, 3) direction the knee points to, not along the leg.
-        height: stature in metres.
-
-    Returns:
-        (T, 3) knee positions in metres.
+    Both leg bones keep their length. ``forward`` (T, 3) is where the knee points to.
     """
     thigh, shank = THIGH * height, SHANK * height
     leg = ankle - hip
