@@ -94,10 +94,6 @@ _SECONDS = 28.0  # music is cut at the last bar that ends before
 _TAIL = 1.5  # seconds for the last notes to ring
 
 
-class UnusableTuneError(Exception):
-    """A tune whose bars cannot be trusted, with the reason."""
-
-
 @dataclass(frozen=True)
 class Source:
     """A tune as it stands in the collection."""
@@ -254,30 +250,24 @@ def read_sources(folder: Path | None = None) -> list[Source]:
     return sources
 
 
-def read_tune(source: Source) -> Tune:
-    """The notes of a tune, if its bars add up.
-
-    Raises:
-        UnusableTuneError: the file, its repeats or the lengths of its bars are not sound.
-    """
+def read_tune(source: Source) -> Tune | None:
+    """The notes of a tune; None when its file, repeats or lengths of bars are not sound."""
     from music21 import converter, stream
     from music21.exceptions21 import Music21Exception
 
     try:
         score = converter.parse(source.abc, format="abc")
-        if not isinstance(score, stream.Score):
-            raise UnusableTuneError("is not one tune")
+        if not isinstance(score, stream.Score):  # several tunes
+            return None
         written = score.parts[0]
         everything = written.recurse()
         signatures = {each.ratioString for each in everything.getElementsByClass("TimeSignature")}
         key = everything.getElementsByClass("Key").first()
         played = written.expandRepeats()
-    except (Music21Exception, ValueError, IndexError) as error:
-        raise UnusableTuneError("cannot be read, or its repeats do not match") from error
-    if signatures != {source.metre}:
-        raise UnusableTuneError("changes its metre")
-    if key is None or key.mode not in _CHORDS:
-        raise UnusableTuneError("has an unusual key")
+    except (Music21Exception, ValueError, IndexError):
+        return None
+    if signatures != {source.metre} or key is None or key.mode not in _CHORDS:
+        return None
     beat, beats_per_bar = count_beats(source.metre)
 
     notes: list[tuple[float, float, int]] = []
@@ -286,9 +276,8 @@ def read_tune(source: Source) -> Tune:
         length = _exactly(measure.duration.quarterLength) / beat
         if index == 0 and length < beats_per_bar:
             now = start = -length
-        room = beats_per_bar - now % beats_per_bar
-        if length > room:
-            raise UnusableTuneError("has bars that do not add up")
+        if length > beats_per_bar - now % beats_per_bar:
+            return None
         for note in measure.notes:
             onset = float(now + _exactly(note.offset) / beat)
             sounds = float(_exactly(note.quarterLength) / beat)
@@ -301,9 +290,7 @@ def read_tune(source: Source) -> Tune:
         now += length
     tune = Tune(source, tuple(notes), float(start), float(now), key.tonic.pitchClass, key.mode)
     seconds = tune.end * 60 / DANCES[source.dance].tempo[1]
-    if not notes or (not tune.goes_round and seconds < _SECONDS):
-        raise UnusableTuneError("is too short and does not go round")
-    return tune
+    return tune if notes and (tune.goes_round or seconds >= _SECONDS) else None
 
 
 def choose(sources: list[Source], count: int, seed: int) -> list[Tune]:
@@ -333,13 +320,8 @@ def choose(sources: list[Source], count: int, seed: int) -> list[Tune]:
 def _usable(sources: list[Source], taken: set[str | tuple[int, ...]]) -> Iterator[Tune]:
     """Sources that can be read, each with a new title and a new opening."""
     for source in sources:
-        if source.family in taken:
-            continue
-        try:
-            tune = read_tune(source)
-        except UnusableTuneError:
-            continue
-        if tune.opening not in taken:
+        tune = None if source.family in taken else read_tune(source)
+        if tune and tune.opening not in taken:
             taken |= {source.family, tune.opening}
             yield tune
 

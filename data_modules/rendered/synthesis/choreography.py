@@ -12,42 +12,13 @@ from motionbeat.data_modules.rendered.synthesis.steps import (
     BY_BAR,
     STYLES,
     Arms,
+    Dancer,
     Kind,
     Pattern,
     Step,
     Style,
     walk,
 )
-
-
-@dataclass(frozen=True)
-class Dancer:
-    """One dancer's body and habits."""
-
-    height: float  # stature in metres
-    lag: float  # seconds behind the music; negative for one who anticipates it
-    jitter: float  # standard deviation of the timing of single steps, in seconds
-    size: float  # size of steps and gestures, 1 on average
-    bounce: float  # springiness, 1 on average
-    arms: float  # activity of the arms, 1 on average
-    lazy: float  # probability of leaving out a step
-    pace: float  # octaves by which the music seems faster than it is: above 0 tends to half time
-    backbeat: float  # taste for accents on the backbeat (1) or on the downbeat (-1)
-    mirrored: bool  # starts with the other foot, and hits with the left arm
-    turns: float  # how much of the style's turning and travel is danced, 1 on average
-
-
-DANCERS = (
-    Dancer(1.72, -0.015, 0.012, 1.00, 1.0, 1.0, 0.02, 0.0, 0.0, False, 1.0),
-    Dancer(1.58, -0.045, 0.015, 1.15, 1.4, 1.3, 0.03, -0.2, 0.8, False, 1.5),
-    Dancer(1.88, 0.040, 0.020, 0.85, 0.7, 0.7, 0.12, 0.4, -0.6, False, 0.6),
-    Dancer(1.65, 0.015, 0.010, 0.95, 0.8, 1.1, 0.01, 0.0, -0.8, True, 1.2),
-    Dancer(1.80, 0.025, 0.025, 1.20, 1.2, 0.5, 0.06, 0.2, 0.5, True, 0.9),
-    Dancer(1.62, -0.030, 0.018, 0.80, 0.9, 1.5, 0.05, -0.3, 0.3, False, 0.4),
-    Dancer(1.94, 0.055, 0.022, 1.05, 0.6, 0.8, 0.08, 0.1, -0.2, True, 0.7),
-    Dancer(1.55, 0.000, 0.014, 1.10, 1.3, 0.9, 0.04, -0.1, 1.0, False, 1.3),
-)
-"""The dancers to choose from; ``dance`` takes an index."""
 
 NEAR = 0.07
 """Seconds within which an accent belongs to a step or a beat."""

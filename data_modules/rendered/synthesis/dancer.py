@@ -16,18 +16,16 @@ from scipy.spatial.transform import Rotation
 
 from motionbeat.data_modules.rendered.synthesis import skeleton
 from motionbeat.data_modules.rendered.synthesis.choreography import (
-    DANCERS,
     NEAR,
     SPLAY,
     STANDING,
-    Dancer,
     Landing,
     Music,
     Plan,
     choreograph,
 )
 from motionbeat.data_modules.rendered.synthesis.skeleton import Floats
-from motionbeat.data_modules.rendered.synthesis.steps import ARMS, KINDS, Kind
+from motionbeat.data_modules.rendered.synthesis.steps import ARMS, DANCERS, KINDS, Dancer, Kind
 from motionbeat.data_modules.rendered.synthesis.styles import count_beats
 from motionbeat.motion import JOINTS, Motion
 

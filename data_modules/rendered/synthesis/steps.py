@@ -22,17 +22,6 @@ class Kind:
     kick: float = 0.0  # distance in metres that the foot shoots forward on its way
 
 
-KINDS = {
-    "": Kind(swing=0.75, lift=0.05, weight=0.72),
-    "t": Kind(swing=0.6, lift=0.04, weight=0.3),
-    "s": Kind(swing=0.7, lift=0.13, weight=0.75),
-    "k": Kind(swing=1.6, lift=0.18, weight=0.7, kick=0.3),
-    "h": Kind(swing=0.5, lift=0.07, weight=0.75, free=True, rise=0.9),
-    "f": Kind(swing=0.9, lift=0.14, weight=0.72, free=True),
-}
-"""Plain step, tap, stomp, kick, hop on one foot, and a free foot carried through a hop."""
-
-
 @dataclass(frozen=True)
 class Step:
     """One landing: ``beat`` from the start of the pattern, foot 0 left or 1 right, metres."""
@@ -121,12 +110,30 @@ class Style:
     fastest: float = 150  # tempo in beats a minute above which it is danced in half time
 
 
+@dataclass(frozen=True)
+class Dancer:
+    """One dancer's body and habits."""
+
+    height: float  # stature in metres
+    lag: float  # seconds behind the music; negative for one who anticipates it
+    jitter: float  # standard deviation of the timing of single steps, in seconds
+    size: float  # size of steps and gestures, 1 on average
+    bounce: float  # springiness, 1 on average
+    arms: float  # activity of the arms, 1 on average
+    lazy: float  # probability of leaving out a step
+    pace: float  # octaves by which the music seems faster than it is: above 0 tends to half time
+    backbeat: float  # taste for accents on the backbeat (1) or on the downbeat (-1)
+    mirrored: bool  # starts with the other foot, and hits with the left arm
+    turns: float  # how much of the style's turning and travel is danced, 1 on average
+
+
 def _style(patterns: list[str], arms: list[str], **groove: Any) -> Style:
     return Style(tuple(PATTERNS[p] for p in patterns), tuple(ARMS[a] for a in arms), **groove)
 
 
 _TABLES = tomllib.loads(Path(__file__).with_name("dances.toml").read_text(encoding="utf-8"))
 
+KINDS = {letter: Kind(**kind) for letter, kind in _TABLES["kinds"].items()}
 PATTERNS = {name: pattern(*written) for name, written in _TABLES["patterns"].items()}
 ARMS = {name: Arms(**motif) for name, motif in _TABLES["arms"].items()}
 
@@ -136,3 +143,6 @@ STYLES = {name: _style(**style) for name, style in _TABLES["styles"].items()}
 BY_BAR = {int(beats): _style(**style) for beats, style in _TABLES["by_bar"].items()}
 BY_BAR[3] = STYLES["waltz"]
 """What is danced to an unknown style, by beats a bar; other bars are walked."""
+
+DANCERS = tuple(Dancer(**dancer) for dancer in _TABLES["dancers"])
+"""The dancers to choose from; ``dance`` takes an index."""

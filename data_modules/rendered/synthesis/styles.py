@@ -60,26 +60,15 @@ GROOVES: Mapping[Split, Sequence[int]] = {"train": (0, 1), "validation": (2,), "
 LOUDNESS = {"X": 112, "x": 92, "o": 52, "=": 88}
 """MIDI velocities of the signs in the rows of a groove."""
 
-DRUMS = {
-    "kick": 36, "snare": 38, "stick": 37, "clap": 39, "hat": 42, "pedal": 44, "open": 46,
-    "ride": 51, "bell": 53, "crash": 49, "high_tom": 48, "tom": 45, "floor": 41, "tamb": 54,
-    "cowbell": 56, "bongo": 60, "conga": 63, "tumba": 64, "timbale": 65, "agogo": 67,
-    "shaker": 70, "guiro": 73, "claves": 75, "block": 76,
-}  # fmt: skip
-"""General MIDI keys of the drums."""
-
-SCALES = {
-    "major": (0, 2, 4, 5, 7, 9, 11),
-    "mixolydian": (0, 2, 4, 5, 7, 9, 10),
-    "dorian": (0, 2, 3, 5, 7, 9, 10),
-    "minor": (0, 2, 3, 5, 7, 8, 10),
-    "blues": (0, 2, 4, 5, 7, 9, 10),
-}
-"""Semitones of the scale degrees; ``blues`` is mixolydian over twelve-bar progressions."""
-
 _TABLES = tomllib.loads(Path(__file__).with_name("styles.toml").read_text(encoding="utf-8"))
 
 STYLES = {name: Style(**style) for name, style in _TABLES["styles"].items()}
+
+DRUMS: Mapping[str, int] = _TABLES["drums"]
+"""General MIDI keys of the drums."""
+
+SCALES: Mapping[str, Sequence[int]] = _TABLES["scales"]
+"""Semitones of the scale degrees; ``blues`` is mixolydian over twelve-bar progressions."""
 
 KITS: Mapping[str, Mapping[Split, int]] = _TABLES["kits"]
 """Programs of the drum kits."""

@@ -17,7 +17,6 @@ from motionbeat.data_modules.rendered.fiddle_tunes import (
     DANCES,
     FiddleTunes,
     Source,
-    UnusableTuneError,
     choose,
     perform,
     read_sources,
@@ -78,8 +77,7 @@ def test_positions_in_the_bar_follow_the_upbeat(notes, dance, metre, first, posi
     ],
 )
 def test_tunes_whose_bars_do_not_add_up_are_refused(notes):
-    with pytest.raises(UnusableTuneError):
-        read_tune(source(notes))
+    assert read_tune(source(notes)) is None
 
 
 @pytest.mark.parametrize("seed", range(12))
