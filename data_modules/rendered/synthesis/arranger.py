@@ -145,7 +145,7 @@ class _Arranger:
         self.lead_in = float(rng.uniform(0.1, 1.2)) if rng.random() < 0.5 else 0.03
         drifts = rng.random() < 0.25
         self.drift = float(rng.choice([-1, 1]) * rng.uniform(0.03, 0.06)) if drifts else 0.0
-        self.swing = float(rng.uniform(*style.swing)) if style.swing else None
+        self.swing = float(rng.uniform(style.swing[0], style.swing[1])) if style.swing else None
         self.clock = self._clock(bpm, arch=bool(rng.random() < 0.5))
 
         self.mode = str(rng.choice(style.modes))
