@@ -46,6 +46,7 @@ from motionbeat.data_modules.rendered.rendering import (
     timed,
     unrated,
 )
+from motionbeat.data_modules.rendered.synthesis import styles
 from motionbeat.data_modules.rendered.synthesis.arranger import (
     Score,
     Voice,
@@ -54,13 +55,6 @@ from motionbeat.data_modules.rendered.synthesis.arranger import (
     within,
 )
 from motionbeat.data_modules.rendered.synthesis.render import Note, Part
-from motionbeat.data_modules.rendered.synthesis.styles import (
-    KITS,
-    PROGRAMS,
-    PROGRESSIONS,
-    SCALES,
-    count_beats,
-)
 
 _METRES = ("3-4", "4-4", "5-4", "6-8")
 _UNTIMED = "drummer2/session2"  # onsets drift through all phases of the clock
@@ -121,12 +115,12 @@ class Recording:
     @property
     def period(self) -> float:
         """Seconds from beat to beat."""
-        return 60 / self.bpm * float(count_beats(self.metre)[0])
+        return 60 / self.bpm * float(styles.count_beats(self.metre)[0])
 
     @property
     def beats_a_bar(self) -> int:
         """Beats in a bar."""
-        return count_beats(self.metre)[1]
+        return styles.count_beats(self.metre)[1]
 
     def bars(self, seconds: float, excerpts: int) -> tuple[list[int], int]:
         """First bars of excerpts that do not overlap, and how many bars each one lasts.
@@ -242,7 +236,7 @@ def arrange(id: str, recording: Recording, strokes: Strokes, start: int, bars: i
         DatasetError: nothing is played in these bars.
     """
     rng = generator(id, 1)
-    per_bar, unit = recording.beats_a_bar, float(count_beats(recording.metre)[0])
+    per_bar, unit = recording.beats_a_bar, float(styles.count_beats(recording.metre)[0])
     opening, closing = (math.floor(strokes[at][0] / unit + _EARLY) for at in (0, -1))
     first = max(start, opening // per_bar) * per_bar
     end = min((start + bars) * per_bar, closing + 1)
@@ -261,7 +255,7 @@ def arrange(id: str, recording: Recording, strokes: Strokes, start: int, bars: i
             f"{recording.midi}: no strokes in bars {start + 1} to {start + bars}; "
             "get the dataset again"
         )
-    kit = KITS[str(rng.choice(_KITS))][recording.split]
+    kit = styles.KITS[str(rng.choice(_KITS))][recording.split]
     voices = [Voice("drums", "drums", Part(kit, played, drums=True))]
     if rng.random() < 0.5:
         voices += _accompany(recording, range(first, end), at, rng)
@@ -286,7 +280,7 @@ def _accompany(
     """A bass and chords, one harmony a bar; strokes on beats only, so they suit any feel."""
     split, per_bar = recording.split, recording.beats_a_bar
     mode = str(rng.choice(_MODES))
-    progression = str(rng.choice(PROGRESSIONS[mode][split]))
+    progression = str(rng.choice(styles.PROGRESSIONS[mode][split]))
     key = int(rng.integers(12))
     family = str(rng.choice(_CHORD_FAMILIES))
     each, half = list(range(per_bar)), (per_bar + 1) // 2
@@ -308,12 +302,12 @@ def _accompany(
 
     for bar in range(beats.start // per_bar, (beats.stop - 1) // per_bar + 1):
         degree = int(progression[bar % len(progression)]) - 1
-        root, third, fifth = (key + SCALES[mode][(degree + step) % 7] for step in (0, 2, 4))
+        root, third, fifth = (key + styles.SCALES[mode][(degree + step) % 7] for step in (0, 2, 4))
         low = [within(_BASS_LOWEST, fifth if place == half else root) for place in bass_row]
         voicing = [within(_CHORDS_LOWEST, tone) for tone in (root, third, fifth)]
         play(bass, bass_row, bar, [[pitch] for pitch in low])
         play(chords, chord_row, bar, [voicing for _ in chord_row])
-    programs = [int(rng.choice(PROGRAMS[name][split])) for name in ("bass", family)]
+    programs = [int(rng.choice(styles.PROGRAMS[name][split])) for name in ("bass", family)]
     return [
         Voice("bass", "bass", Part(programs[0], tuple(bass))),
         Voice("chords", family, Part(programs[1], tuple(chords))),

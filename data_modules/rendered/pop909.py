@@ -45,6 +45,7 @@ from motionbeat.data_modules.rendered.rendering import (
     timed,
     unrated,
 )
+from motionbeat.data_modules.rendered.synthesis import styles
 from motionbeat.data_modules.rendered.synthesis.arranger import (
     Score,
     Voice,
@@ -53,15 +54,6 @@ from motionbeat.data_modules.rendered.synthesis.arranger import (
     within,
 )
 from motionbeat.data_modules.rendered.synthesis.render import Note, Part
-from motionbeat.data_modules.rendered.synthesis.styles import (
-    DRUMS,
-    GROOVES,
-    KITS,
-    LOUDNESS,
-    PROGRAMS,
-    STYLES,
-    count_beats,
-)
 
 if TYPE_CHECKING:
     from mido import MidiFile, MidiTrack
@@ -270,7 +262,7 @@ def arrange(id: str, song: Song, window: range) -> Score:
     voices = []
     for name, (role, families) in _PLAYERS.items():
         family = str(rng.choice(families))
-        program = int(rng.choice(PROGRAMS[family][split]))
+        program = int(rng.choice(styles.PROGRAMS[family][split]))
         if tracks[name]:
             voices.append(Voice(role, family, Part(program, tracks[name])))
     if rng.random() < 0.5:
@@ -299,9 +291,9 @@ def _play_along(
     rng: np.random.Generator,
 ) -> list[Voice]:
     """Drums in a groove, and a bass that plays the piano's lowest note with the bass drum."""
-    style = STYLES[str(rng.choice(_BANDS[beats_a_bar]))]
-    rows = style.rows(int(rng.choice(GROOVES[split])))
-    parts = style.steps // count_beats(style.metre)[1]  # of a beat
+    style = styles.STYLES[str(rng.choice(_BANDS[beats_a_bar]))]
+    rows = style.rows(int(rng.choice(styles.GROOVES[split])))
+    parts = style.steps // styles.count_beats(style.metre)[1]  # of a beat
     loudness = rng.uniform(0.75, 1.0)
     strokes: list[Note] = []
     bass: list[Note] = []
@@ -309,19 +301,20 @@ def _play_along(
         onset, later = np.interp([step / parts, step / parts + 0.9], np.arange(len(clock)), clock)
         for name, row in rows.items():
             sign = row[step % len(row)]
-            if sign == "." or name not in DRUMS:
+            if sign == "." or name not in styles.DRUMS:
                 continue
             start = onset + slip(rng, _JITTER)
-            velocity = int(np.clip(loudness * rng.normal(LOUDNESS[sign], 5), 1, 127))
-            strokes.append(Note(start, float(later), DRUMS[name], velocity))
+            velocity = int(np.clip(loudness * rng.normal(styles.LOUDNESS[sign], 5), 1, 127))
+            strokes.append(Note(start, float(later), styles.DRUMS[name], velocity))
             sounding = [note.pitch for note in piano if note.start < start + _TOUCH < note.end]
             if name == "kick" and sounding:
                 bass.append(
                     Note(start, float(later), within(_BASS_LOWEST, min(sounding)), velocity)
                 )
-    voices = [Voice("drums", "drums", Part(KITS["acoustic"][split], tuple(strokes), drums=True))]
+    kit = styles.KITS["acoustic"][split]
+    voices = [Voice("drums", "drums", Part(kit, tuple(strokes), drums=True))]
     if bass:
-        program = int(rng.choice(PROGRAMS["bass"][split]))
+        program = int(rng.choice(styles.PROGRAMS["bass"][split]))
         voices.append(Voice("bass", "bass", Part(program, tuple(bass))))
     return voices
 

@@ -10,21 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionbeat.data_modules.base import SPLITS, Split
+from motionbeat.data_modules.rendered.synthesis import styles
 from motionbeat.data_modules.rendered.synthesis.affect import Cues
 from motionbeat.data_modules.rendered.synthesis.render import Note, Part
-from motionbeat.data_modules.rendered.synthesis.styles import (
-    DRUMS,
-    GROOVES,
-    KITS,
-    LOUDNESS,
-    PROGRAMS,
-    PROGRESSIONS,
-    RHYTHMS,
-    SCALES,
-    STYLES,
-    Style,
-    count_beats,
-)
 
 _TICKS = 24  # a beat, of the tempo curve
 _TOGETHER = 0.03  # seconds within which onsets are one accent
@@ -132,10 +120,10 @@ class _Arranger:
         self, name: str, split: Split, index: int, rng: np.random.Generator, seconds: float
     ) -> None:
         self.name, self.split, self.rng = name, split, rng
-        self.style = style = STYLES[name]
-        self.groove = GROOVES[split][index % len(GROOVES[split])]
+        self.style = style = styles.STYLES[name]
+        self.groove = styles.GROOVES[split][index % len(styles.GROOVES[split])]
         self.rows = style.rows(self.groove)
-        self.beats = count_beats(style.metre)[1]
+        self.beats = styles.count_beats(style.metre)[1]
         self.per_beat = style.steps // self.beats
 
         bpm = float(rng.uniform(*style.bpm))
@@ -150,7 +138,7 @@ class _Arranger:
 
         self.mode = str(rng.choice(style.modes))
         self.key = int(rng.integers(12))
-        self.progression = str(rng.choice(PROGRESSIONS[self.mode][split]))
+        self.progression = str(rng.choice(styles.PROGRESSIONS[self.mode][split]))
         degrees = itertools.islice(itertools.cycle(self.progression), self.bars + 1)
         self.chords = [self._chord(int(degree)) for degree in degrees]
         self.gate = float(rng.uniform(0.4, 1.0))
@@ -158,7 +146,7 @@ class _Arranger:
         self.brightness = float(rng.uniform(-1, 1))
         self.high = int(rng.integers(-4, 5))  # semitones the upper parts are moved by
 
-        self.kit = KITS[style.kit][split]
+        self.kit = styles.KITS[style.kit][split]
         turn = index + SPLITS.index(split)  # in turns, so that training hears every family
         chords = style.chords[turn % len(style.chords)]
         leads = [family for family in style.leads if family != chords]
@@ -167,9 +155,10 @@ class _Arranger:
             pads = [family for family in _PADS if family not in self.families.values()]
             self.families["pad"] = str(rng.choice(pads))
         self.programs = {
-            role: int(rng.choice(PROGRAMS[family][split])) for role, family in self.families.items()
+            role: int(rng.choice(styles.PROGRAMS[family][split]))
+            for role, family in self.families.items()
         }
-        rhythms = RHYTHMS[style.metre][str(style.steps)][split]
+        rhythms = styles.RHYTHMS[style.metre][str(style.steps)][split]
         self.rhythms = [str(rhythm) for rhythm in rng.choice(rhythms, 3)]
         self.drums = bool(rng.random() >= style.drumless)
         self.layers = self._form()
@@ -200,7 +189,7 @@ class _Arranger:
 
     def _chord(self, degree: int) -> tuple[int, ...]:
         """Four chord tones in semitones above the tonic, stacked in thirds."""
-        scale = SCALES[self.mode]
+        scale = styles.SCALES[self.mode]
         places = [degree - 1 + 2 * third for third in range(4)]
         tones = [scale[place % 7] + 12 * (place // 7) for place in places]
         if self.mode == "blues":
@@ -254,7 +243,7 @@ class _Arranger:
             accents=self._accents(events),
             voices=voices,
             cues=cues,
-            tags=_tags(self.style, bpm, self.swing, cues, drums=voices[0].role == "drums"),
+            tags=self._tags(bpm, cues, drums=voices[0].role == "drums"),
             used={
                 "groove": f"{self.name}-{self.groove}",
                 "progression": self.progression,
@@ -286,11 +275,11 @@ class _Arranger:
     def _stroke(self, drum: str, beat: float, loud: float) -> _Event:
         accent = 1.0 if drum in ("kick", "floor") else 0.8 if drum in _BACKBEAT else 0.3
         loud *= 0.75 if drum in _BACKGROUND else 1.0
-        return self._event("drums", beat, self.per_beat, DRUMS[drum], loud, accent)
+        return self._event("drums", beat, self.per_beat, styles.DRUMS[drum], loud, accent)
 
     def _drums(self) -> Iterator[_Event]:
         """The groove with its fills; a light bar leaves the background alone."""
-        rows = {drum: row for drum, row in self.rows.items() if drum in DRUMS}
+        rows = {drum: row for drum, row in self.rows.items() if drum in styles.DRUMS}
         background = [drum for drum in rows if drum in _BACKGROUND]
         if len(rows) > 3 and background and self.rng.random() < 0.4:
             del rows[str(self.rng.choice(background))]
@@ -308,7 +297,7 @@ class _Arranger:
             for drum, row in playing.items():
                 for step, _, sign in self._strokes(row, bar):
                     if step < self.style.steps - length:
-                        yield self._stroke(drum, self._beat(bar, step), LOUDNESS[sign])
+                        yield self._stroke(drum, self._beat(bar, step), styles.LOUDNESS[sign])
             if fill:
                 yield from self._fill(bar, length)
 
@@ -352,7 +341,7 @@ class _Arranger:
                     continue
                 length = steps * 0.95 if sign == "=" else min(steps, self.per_beat) * self.gate
                 for pitch in voicing:
-                    yield self._event("chords", beat, length, pitch, LOUDNESS[sign])
+                    yield self._event("chords", beat, length, pitch, styles.LOUDNESS[sign])
 
     def _pads(self) -> Iterator[_Event]:
         for bar in self._bars("pad") if "pad" in self.families else ():
@@ -384,7 +373,7 @@ class _Arranger:
 
     def _lead_pitch(self, place: int) -> int:
         tonic = within(_LEAD_LOWEST + self.high, self.key)
-        return tonic + SCALES[self.mode][place % 7] + 12 * (place // 7)
+        return tonic + styles.SCALES[self.mode][place % 7] + 12 * (place // 7)
 
     def _pickup(self) -> Iterator[_Event]:
         """A run of the melody or a few strokes into the first bar."""
@@ -444,22 +433,21 @@ class _Arranger:
             timbre=self.brightness,
         )
 
-
-def _tags(style: Style, bpm: float, swing: float | None, cues: Cues, drums: bool) -> frozenset[str]:
-    return frozenset({
-        style.scene,
-        {"3/4": "triple", "6/8": "compound", "12/8": "compound"}.get(style.metre, "duple"),
-        "slow" if bpm < 90 else "medium" if bpm < 130 else "fast",
-        "swung" if swing is not None and swing > 0.55 else "straight",
-        "major" if cues.mode > 0 else "minor",
-        "drums" if drums else "no_drums",
-        *({"staccato"} if cues.articulation > 0.4 else set()),
-        *({"legato"} if cues.articulation < -0.4 else set()),
-        *({"loud"} if cues.dynamics > 0.4 else set()),
-        *({"quiet"} if cues.dynamics < -0.4 else set()),
-        *({"bright"} if cues.timbre > 0.4 else set()),
-        *({"dark"} if cues.timbre < -0.4 else set()),
-    })  # fmt: skip
+    def _tags(self, bpm: float, cues: Cues, drums: bool) -> frozenset[str]:
+        return frozenset({
+            self.style.scene,
+            {"3/4": "triple", "6/8": "compound", "12/8": "compound"}.get(self.style.metre, "duple"),
+            "slow" if bpm < 90 else "medium" if bpm < 130 else "fast",
+            "swung" if self.swing is not None and self.swing > 0.55 else "straight",
+            "major" if cues.mode > 0 else "minor",
+            "drums" if drums else "no_drums",
+            *({"staccato"} if cues.articulation > 0.4 else set()),
+            *({"legato"} if cues.articulation < -0.4 else set()),
+            *({"loud"} if cues.dynamics > 0.4 else set()),
+            *({"quiet"} if cues.dynamics < -0.4 else set()),
+            *({"bright"} if cues.timbre > 0.4 else set()),
+            *({"dark"} if cues.timbre < -0.4 else set()),
+        })  # fmt: skip
 
 
 def _unit(value: float) -> float:
