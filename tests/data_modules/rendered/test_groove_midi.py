@@ -15,9 +15,7 @@ from motionbeat.data_modules.base import (
     Genre,
     Metre,
     Tempo,
-    check_splits,
 )
-from motionbeat.data_modules.rendered import groove_midi
 from motionbeat.data_modules.rendered.groove_midi import (
     GrooveMidi,
     arrange,
@@ -29,34 +27,18 @@ DATA = os.environ.get("MOTIONBEAT_DATA")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_groove_zip(tmp_path_factory.mktemp("data"))
+def source(tmp_path_factory):
+    return GrooveMidi(data=write_groove_zip(tmp_path_factory.mktemp("data"))).source
 
 
-@pytest.fixture(scope="module")
-def made(data, tmp_path_factory):
-    dataset = GrooveMidi(cache=tmp_path_factory.mktemp("cache"), data=data, seconds=15)
+def test_beats_are_the_metronomes(source, tmp_path):
+    dataset = GrooveMidi(cache=tmp_path, data=source.path.parent, seconds=15)
     dataset.prepare_data()
-    return dataset
-
-
-def everything(dataset):
-    return [track for split in SPLITS for track in dataset.tracks(split)]
-
-
-def test_tracks_have_official_splits_and_every_label(made):
-    splits = [made.tracks(split) for split in SPLITS]
-    check_splits(splits)
-    assert [[track.group for track in tracks] for tracks in splits] == [
-        USED[:2], [USED[2]], [USED[3]]
-    ]  # fmt: skip
-    assert [track.get(Genre).name for track in everything(made)] == [
-        "rock", "funk", "rock", "latin"
-    ]  # fmt: skip
-
-
-def test_beats_are_the_metronomes(made):
-    tracks = {track.group: track for track in everything(made)}
+    splits = [dataset.tracks(split) for split in SPLITS]
+    groups = [[track.group for track in tracks] for tracks in splits]
+    assert groups == [USED[:2], [USED[2]], [USED[3]]]
+    tracks = {track.group: track for tracks in splits for track in tracks}
+    assert [tracks[id].get(Genre).name for id in USED] == ["rock", "funk", "rock", "latin"]
     for id, _, bpm, _, metre, _, _ in TABLE[:4]:
         beats = tracks[id].get(Beats)
         period = 60 / bpm * (1.5 if metre == "6-8" else 1)
@@ -69,8 +51,7 @@ def test_beats_are_the_metronomes(made):
     assert len(tracks[USED[1]].get(Beats).times) == 3 * 4 + 2
 
 
-def test_strokes_keep_their_times_on_general_midi_keys(data):
-    source = GrooveMidi(data=data).source
+def test_strokes_keep_their_times_on_general_midi_keys(source):
     recording = read_info(source)[1]
     strokes = read_strokes(source, recording)
     assert {pitch for _, pitch, _ in strokes} == {36, 38, 42}
@@ -88,8 +69,7 @@ def test_strokes_keep_their_times_on_general_midi_keys(data):
         arrange("any", recording, strokes, 7, 2)
 
 
-def test_half_of_the_excerpts_are_accompanied_on_the_beat(data):
-    source = GrooveMidi(data=data).source
+def test_half_of_the_excerpts_are_accompanied_on_the_beat(source):
     recording = read_info(source)[0]
     strokes = read_strokes(source, recording)
     scores = [arrange(f"id{k}", recording, strokes, 0, 26) for k in range(60)]
@@ -102,8 +82,8 @@ def test_half_of_the_excerpts_are_accompanied_on_the_beat(data):
             assert np.abs(onsets[:, None] - score.beats).min(axis=1).max() < 0.016
 
 
-def test_excerpts_do_not_overlap(data):
-    recording = read_info(GrooveMidi(data=data).source)[0]
+def test_excerpts_do_not_overlap(source):
+    recording = read_info(source)[0]
     starts, bars = recording.bars(15, 9)
     assert len(starts) == 4
     assert min(np.diff(sorted(starts))) >= bars
@@ -111,9 +91,9 @@ def test_excerpts_do_not_overlap(data):
     assert max(starts) + bars <= 26
 
 
-def change(name, old, new):
+def change(old, new):
     def edit(folder):
-        path = folder / name
+        path = folder / "info.csv"
         path.write_text(path.read_text().replace(old, new))
 
     return edit
@@ -125,9 +105,9 @@ MIDI = "drummer1/session1/2_funk_96_beat_4-4.mid"
 @pytest.mark.parametrize(
     ("edit", "match"),
     [
-        (change("info.csv", "midi_filename", "file"), r"info\.csv is unsound.*midi_filename"),
-        (change("info.csv", ",96,", ",fast,"), r"info\.csv is unsound.*fast"),
-        (change("info.csv", MIDI, "../../secret.mid"), r"\.\./\.\./secret\.mid is missing"),
+        (change("midi_filename", "file"), r"info\.csv is unsound.*midi_filename"),
+        (change(",96,", ",fast,"), r"info\.csv is unsound.*fast"),
+        (change(MIDI, "../secret.mid"), r"\.\./secret\.mid is missing"),
         (lambda folder: (folder / MIDI).unlink(), f"{MIDI} is missing"),
         (lambda folder: (folder / MIDI).write_bytes(b"MThd no"), f"{MIDI} is corrupt"),
         (
@@ -145,17 +125,10 @@ def test_broken_data_is_one_clear_error(tmp_path, edit, match):
 
 
 @pytest.mark.skipif(not DATA, reason="needs the real dataset: set MOTIONBEAT_DATA")
-def test_real_drumming_keeps_to_the_beats(tmp_path, monkeypatch):
-    recordings = read_info(GrooveMidi(cache=tmp_path, data=Path(str(DATA))).source)
-    counts = [sum(each.split == split for each in recordings) for split in SPLITS]
-    assert counts == [312, 44, 75]
-    monkeypatch.setattr(groove_midi, "read_info", lambda source: recordings[::90])
-    dataset = GrooveMidi(cache=tmp_path, data=Path(str(DATA)))
-    dataset.prepare_data()
-    tracks = everything(dataset)
-    assert len(tracks) == 5
-    check_splits([dataset.tracks(split) for split in SPLITS])
-    source = dataset.source
+def test_real_drumming_keeps_to_the_beats():
+    source = GrooveMidi(data=Path(str(DATA))).source
+    recordings = read_info(source)
+    assert [sum(one.split == split for one in recordings) for split in SPLITS] == [312, 44, 75]
     errors = []
     for recording in recordings[::20]:
         strokes = read_strokes(source, recording)

@@ -163,15 +163,6 @@ def test_same_arguments_give_the_same_dance_and_others_another():
         assert (motion.contacts != other.contacts).any(axis=1).mean() > 0.05
 
 
-@pytest.mark.parametrize("metre", ["2/4", "3/4", "4/4", "5/4", "7/8", "9/8", "12/8"])
-@pytest.mark.parametrize("style", ["waltz", "some_new_style"])
-def test_every_metre_is_danced(metre, style):
-    piece = music() | {"metre": metre, "style": style}
-    piece["positions"] = np.arange(len(piece["beats"])) % 5 + 1
-    motion = dance(**piece, dancer=0, seed=0)
-    assert len(landings(motion)) > 5
-
-
 def test_steps_are_read_from_text():
     (step,) = pattern(4, "2.5Rt:10,-20").steps
     assert (step.beat, step.foot, step.forward, step.side) == (1.5, 1, 0.1, -0.2)
