@@ -12,9 +12,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import compress
 from multiprocessing import parent_process
 from pathlib import Path
 from threading import Thread
@@ -31,15 +32,10 @@ MANIFEST = "manifest.jsonl"
 
 @dataclass(frozen=True)
 class Piece:
-    """What a recipe has made.
+    """What a recipe has made."""
 
-    Attributes:
-        files: names of the written files, relative to the library's folder.
-        labels: what is known about the piece, as JSON values.
-    """
-
-    files: tuple[str, ...]
-    labels: dict[str, Any]
+    files: tuple[str, ...]  # names of the written files, relative to the library's folder
+    labels: dict[str, Any]  # what is known about the piece, as JSON values
 
 
 Recipe = Callable[[Path], Piece]
@@ -53,15 +49,14 @@ def build(
 ) -> dict[str, Piece]:
     """Make the pieces that are missing or damaged, and leave the others as they are.
 
-    Every file that should be there is compared with its sha256. Pieces are made by as many
-    processes as the machine has processors, under a progress bar. Of two processes that build one
+    Every file that should be there is compared with its sha256. Of two processes that build one
     folder the second waits, and finds everything made.
 
     Args:
         folder: the library; made when missing.
         recipes: recipe of each piece by its id.
         title: name in front of the progress bar.
-        workers: number of processes; 1 works in this one.
+        workers: number of processes, by default one a processor; 1 works in this one.
 
     Returns:
         The pieces by id, in the order of the recipes.
@@ -72,8 +67,7 @@ def build(
     with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
-            written = _entries(folder)
-            kept = _intact(folder, {id: written[id] for id in recipes if id in written})
+            kept = {id: entry for id, entry in _intact(folder).items() if id in recipes}
             missing = {id: recipe for id, recipe in recipes.items() if id not in kept}
             if missing:
                 write_atomically(folder / MANIFEST, "".join(map(_line, kept.values())).encode())
@@ -82,12 +76,12 @@ def build(
                         manifest.write(_line(entry))
                         manifest.flush()
                         kept[entry["id"]] = entry
-    return {id: _piece(kept[id]) for id in recipes}
+    return _pieces({id: kept[id] for id in recipes})
 
 
 def intact(folder: Path) -> dict[str, Piece]:
     """The pieces that are finished and undamaged, by id; none where there is no library."""
-    return {id: _piece(entry) for id, entry in _intact(folder, _entries(folder)).items()}
+    return _pieces(_intact(folder))
 
 
 def read(folder: Path) -> dict[str, Piece]:
@@ -98,11 +92,11 @@ def read(folder: Path) -> dict[str, Piece]:
     """
     if not (folder / MANIFEST).is_file():
         raise DatasetError(f"{folder}: nothing made here yet; call prepare_data first")
-    return {id: _piece(entry) for id, entry in _entries(folder).items()}
+    return _pieces(_entries(folder))
 
 
-def _piece(entry: _Entry) -> Piece:
-    return Piece(tuple(entry["files"]), entry["labels"])
+def _pieces(entries: dict[str, _Entry]) -> dict[str, Piece]:
+    return {id: Piece(tuple(entry["files"]), entry["labels"]) for id, entry in entries.items()}
 
 
 def _line(entry: _Entry) -> str:
@@ -112,13 +106,10 @@ def _line(entry: _Entry) -> str:
 def _entries(folder: Path) -> dict[str, _Entry]:
     entries: dict[str, _Entry] = {}
     path = folder / MANIFEST
-    lines = path.read_bytes().splitlines() if path.is_file() else []
-    for line in lines:
-        try:
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
+        with suppress(ValueError):  # the line a kill cut off: its piece is made again
             entry = json.loads(line)
             entries[entry["id"]] = entry
-        except (ValueError, KeyError, TypeError):  # the line a kill cut off: make its piece again
-            continue
     return entries
 
 
@@ -129,13 +120,14 @@ def _sha256(path: Path) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _intact(folder: Path, entries: Mapping[str, _Entry]) -> dict[str, _Entry]:
+def _intact(folder: Path) -> dict[str, _Entry]:
     def whole(entry: _Entry) -> bool:
         return all(_sha256(folder / name) == digest for name, digest in entry["files"].items())
 
+    entries = _entries(folder)
     with ThreadPoolExecutor() as pool:  # hashing releases the interpreter lock
-        verdicts = list(pool.map(whole, entries.values()))
-    return {id: entry for (id, entry), good in zip(entries.items(), verdicts, strict=True) if good}
+        good = pool.map(whole, entries.values())
+        return dict(compress(entries.items(), good))
 
 
 def _make(folder: Path, id: str, recipe: Recipe) -> _Entry:
@@ -164,8 +156,7 @@ def _made(
 
 def _die_with_parent() -> None:
     """End this worker when its parent is killed; else it would wait for work for ever."""
-    parent = parent_process()
-    if parent is not None:
+    if parent := parent_process():
 
         def watch() -> None:
             parent.join()

@@ -5,23 +5,18 @@ transcribed to ABC by John Chambers and others, as it stands in the corpus of mu
 the metre, the bars and the dance type are human; tempo, expression, instruments and accompaniment
 are the project's own.
 
-A beat is what the dancer steps to: the half note in cut time, the quarter in 2/4 and in the
-strathspey's common time, the dotted quarter in 6/8 and 9/8. Repeats are expanded with their first
-and second endings, and a tune goes on from its beginning when it ends too early. Grace notes are
-left out.
+What a beat is, and what is left out, is said in ``docs/decisions/rendered_data.md``.
 """
 
-import logging
 import math
 import re
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from importlib.util import find_spec
-from itertools import cycle, pairwise
+from importlib.metadata import distribution
+from itertools import chain, islice, pairwise, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +38,7 @@ from motionbeat.data_modules.base import (
 )
 from motionbeat.data_modules.generated import Piece, Recipe
 from motionbeat.data_modules.rendered.rendering import Rendered
+from motionbeat.data_modules.rendered.synthesis.arranger import slip, within
 from motionbeat.data_modules.rendered.synthesis.render import (
     Note,
     Part,
@@ -50,26 +46,19 @@ from motionbeat.data_modules.rendered.synthesis.render import (
     render,
     write_audio,
 )
+from motionbeat.data_modules.rendered.synthesis.styles import count_beats
 
 Clock = Callable[[float], float]
 """Time in seconds of a place counted in beats."""
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Dance:
-    """How a dance type is played.
+    """How a dance type is played."""
 
-    Attributes:
-        metres: time signatures it is notated in.
-        tempo: slowest and fastest, in beats a minute.
-        accents: velocity added in equal parts of the beat, the first on the beat.
-    """
-
-    metres: tuple[str, ...]
-    tempo: tuple[float, float]
-    accents: tuple[int, ...]
+    metres: tuple[str, ...]  # time signatures it is notated in
+    tempo: tuple[float, float]  # slowest and fastest, in beats a minute
+    accents: tuple[int, ...]  # velocity added in equal parts of the beat, the first on the beat
 
 
 DANCES = {
@@ -82,13 +71,6 @@ DANCES = {
 }
 """The dance types with enough tunes to learn from, in the order in which they take turns."""
 
-_BEATS = {  # time signature: quarters a beat, beats a bar
-    "2/4": (Fraction(1), 2),
-    "2/2": (Fraction(2), 2),
-    "4/4": (Fraction(1), 4),
-    "6/8": (Fraction(3, 2), 2),
-    "9/8": (Fraction(3, 2), 3),
-}
 _CHORDS = {  # mode: triads above the tonic, in semitones, the most usual first
     "major": ((0, 4, 7), (7, 11, 2), (5, 9, 0)),
     "minor": ((0, 3, 7), (10, 2, 5), (5, 8, 0)),
@@ -112,54 +94,33 @@ _SECONDS = 28.0  # music is cut at the last bar that ends before
 _TAIL = 1.5  # seconds for the last notes to ring
 
 
-class UnusableTuneError(Exception):
-    """A tune whose bars cannot be trusted, with the reason."""
-
-
 @dataclass(frozen=True)
 class Source:
-    """A tune as it stands in the collection.
+    """A tune as it stands in the collection."""
 
-    Attributes:
-        id: name of its file without suffix.
-        abc: text of the file.
-        family: what its title shares with other settings of the tune.
-        dance: name of its dance type.
-        metre: time signature.
-    """
-
-    id: str
-    abc: str
-    family: str
-    dance: str
-    metre: str
+    id: str  # name of its file without suffix
+    abc: str  # text of the file
+    family: str  # what its title shares with other settings of the tune
+    dance: str  # name of its dance type
+    metre: str  # time signature
 
 
 @dataclass(frozen=True)
 class Tune:
-    """The notes of a tune, counted in beats from its first downbeat.
+    """The notes of a tune, counted in beats from its first downbeat."""
 
-    Attributes:
-        source: where it comes from.
-        notes: (onset, length, MIDI key) in the order of their onsets; onsets in an upbeat are
-            negative.
-        start: where the first bar or upbeat begins, at most 0.
-        end: where the last bar ends.
-        tonic: pitch class of the key, 0 is C.
-        mode: one of major, minor, dorian, mixolydian.
-    """
-
-    source: Source
+    source: Source  # where it comes from
+    # (onset, length, MIDI key) in the order of the onsets, which are negative in an upbeat
     notes: tuple[tuple[float, float, int], ...]
-    start: float
-    end: float
-    tonic: int
-    mode: str
+    start: float  # where the first bar or upbeat begins, at most 0
+    end: float  # where the last bar ends
+    tonic: int  # pitch class of the key, 0 is C
+    mode: str  # one of major, minor, dorian, mixolydian
 
     @property
     def beats_per_bar(self) -> int:
         """Number of beats in a bar."""
-        return _BEATS[self.source.metre][1]
+        return count_beats(self.source.metre)[1]
 
     @property
     def opening(self) -> tuple[int, ...]:
@@ -181,32 +142,6 @@ class Tune:
                 if shift + onset < beats:
                     yield shift + onset, min(length, beats - shift - onset), key
             shift += self.end - self.start
-
-
-@dataclass(frozen=True)
-class Performance:
-    """A tune as it is played.
-
-    Attributes:
-        parts: the melody, and the accompaniment if there is one.
-        beats: (n,) float64 in seconds, as counted; players stray from it by some milliseconds.
-        positions: (n,) int, position of each beat in its bar from 1.
-        duration: in seconds.
-        lead: name of the melody instrument.
-        accompaniment: its name, or none.
-    """
-
-    parts: tuple[Part, ...]
-    beats: NDArray[np.float64]
-    positions: NDArray[np.int64]
-    duration: float
-    lead: str
-    accompaniment: str
-
-    @property
-    def bpm(self) -> float:
-        """Mean tempo in beats a minute."""
-        return float(60 * (len(self.beats) - 1) / (self.beats[-1] - self.beats[0]))
 
 
 class FiddleTunes(Rendered):
@@ -269,24 +204,12 @@ class FiddleTunes(Rendered):
         return f"{self.card.revision}-{sizes}-seed{self.seed}"
 
     def ids(self) -> list[str]:
-        """The tunes that are rendered, by id; there is no telling which without reading them all.
-
-        Raises:
-            DatasetError: not all of them are.
-        """
-        made = generated.read(self.folder)
-        if missing := sum(self.sizes.values()) - len(made):
-            raise DatasetError(
-                f"{self.folder}: {missing} pieces are missing; call prepare_data again"
-            )
-        return sorted(made)
+        """The tunes that are rendered; there is no telling which without reading the collection."""
+        made = sorted(generated.read(self.folder))
+        return made + ["?"] * (sum(self.sizes.values()) - len(made))
 
     def recipes(self) -> dict[str, Recipe]:
-        """The chosen tunes.
-
-        Raises:
-            DatasetError: the collection is missing or too small.
-        """
+        """The chosen tunes."""
         # The test split comes first: it stays the same when more tunes are asked to train on.
         order: tuple[Split, ...] = ("test", "validation", "train")
         splits = [split for split in order for _ in range(self.sizes[split])]
@@ -296,37 +219,20 @@ class FiddleTunes(Rendered):
             for tune, split in zip(tunes, splits, strict=True)
         }
 
-    def place(self, id: str, labels: dict[str, Any]) -> tuple[Split, str]:
-        """The split, and what the titles of all settings of a tune share."""
-        return labels["split"], labels["family"]
-
-    def annotations(self, labels: dict[str, Any]) -> tuple[Annotation, ...]:
-        """The dance type."""
-        return (Genre(labels["dance"]),)
+    def describe(self, id: str, labels: dict[str, Any]) -> tuple[Split, str, Sequence[Annotation]]:
+        """The split, what the titles of all settings of a tune share, and the dance type."""
+        return labels["split"], labels["family"], [Genre(labels["dance"])]
 
     def prepare_data(self) -> None:
-        """Render the tunes that are missing or damaged.
-
-        Raises:
-            DatasetError: the collection is missing or too small, or the cache cannot be written.
-        """
+        """Render what is missing or damaged; when nothing is, the collection is not read."""
         if len(generated.intact(self.folder)) < sum(self.sizes.values()):
             super().prepare_data()
 
 
 def read_sources(folder: Path | None = None) -> list[Source]:
-    """The tunes of known dance types and their usual metres, by id.
-
-    Args:
-        folder: with ABC files, one tune each; music21's own collection by default.
-
-    Raises:
-        DatasetError: the collection is missing.
-    """
+    """The tunes of known dance types and their usual metres, by id, from a folder of ABC files."""
     if folder is None:
-        package = find_spec("music21")
-        places = package.submodule_search_locations if package else None
-        folder = Path(*places) / "corpus" / "ryansMammoth" if places else Path("ryansMammoth")
+        folder = Path(str(distribution("music21").locate_file("music21/corpus/ryansMammoth")))
     sources = []
     for path in sorted(folder.glob("*.abc")):
         abc = path.read_text(encoding="utf-8", errors="replace")
@@ -344,31 +250,25 @@ def read_sources(folder: Path | None = None) -> list[Source]:
     return sources
 
 
-def read_tune(source: Source) -> Tune:
-    """The notes of a tune, if its bars add up.
-
-    Raises:
-        UnusableTuneError: the file, its repeats or the lengths of its bars are not sound.
-    """
+def read_tune(source: Source) -> Tune | None:
+    """The notes of a tune; None when its file, repeats or lengths of bars are not sound."""
     from music21 import converter, stream
     from music21.exceptions21 import Music21Exception
 
     try:
         score = converter.parse(source.abc, format="abc")
-        if not isinstance(score, stream.Score):
-            raise UnusableTuneError("is not one tune")
+        if not isinstance(score, stream.Score):  # several tunes
+            return None
         written = score.parts[0]
         everything = written.recurse()
         signatures = {each.ratioString for each in everything.getElementsByClass("TimeSignature")}
         key = everything.getElementsByClass("Key").first()
         played = written.expandRepeats()
-    except (Music21Exception, ValueError, IndexError) as error:
-        raise UnusableTuneError("cannot be read, or its repeats do not match") from error
-    if signatures != {source.metre}:
-        raise UnusableTuneError("changes its metre")
-    if key is None or key.mode not in _CHORDS:
-        raise UnusableTuneError("has an unusual key")
-    beat, beats_per_bar = _BEATS[source.metre]
+    except (Music21Exception, ValueError, IndexError):
+        return None
+    if signatures != {source.metre} or key is None or key.mode not in _CHORDS:
+        return None
+    beat, beats_per_bar = count_beats(source.metre)
 
     notes: list[tuple[float, float, int]] = []
     now = start = Fraction(0)
@@ -376,9 +276,8 @@ def read_tune(source: Source) -> Tune:
         length = _exactly(measure.duration.quarterLength) / beat
         if index == 0 and length < beats_per_bar:
             now = start = -length
-        room = beats_per_bar - now % beats_per_bar
-        if length > room:
-            raise UnusableTuneError("has bars that do not add up")
+        if length > beats_per_bar - now % beats_per_bar:
+            return None
         for note in measure.notes:
             onset = float(now + _exactly(note.offset) / beat)
             sounds = float(_exactly(note.quarterLength) / beat)
@@ -391,15 +290,11 @@ def read_tune(source: Source) -> Tune:
         now += length
     tune = Tune(source, tuple(notes), float(start), float(now), key.tonic.pitchClass, key.mode)
     seconds = tune.end * 60 / DANCES[source.dance].tempo[1]
-    if not notes or (not tune.goes_round and seconds < _SECONDS):
-        raise UnusableTuneError("is too short and does not go round")
-    return tune
+    return tune if notes and (tune.goes_round or seconds >= _SECONDS) else None
 
 
 def choose(sources: list[Source], count: int, seed: int) -> list[Tune]:
     """Usable tunes, dance types in turn, every title and every opening once.
-
-    About a tenth of the collection stands in it under two titles.
 
     Any run of them is as even over the dance types as can be, until a type has no more tunes.
 
@@ -407,23 +302,14 @@ def choose(sources: list[Source], count: int, seed: int) -> list[Tune]:
         DatasetError: there are not so many.
     """
     rng = np.random.default_rng(seed)
+    taken: set[str | tuple[int, ...]] = set()
     queues = []
     for dance in DANCES:
         own = [source for source in sources if source.dance == dance]
-        queues.append([own[index] for index in rng.permutation(len(own))])
-    taken: set[str | tuple[int, ...]] = set()
-    skipped: Counter[str] = Counter()
-    chosen: list[Tune] = []
+        queues.append(_usable([own[index] for index in rng.permutation(len(own))[::-1]], taken))
+    tunes = islice(filter(None, chain.from_iterable(zip_longest(*queues))), count)
     with bar("tunes") as progress:
-        reading = progress.add_task("reading fiddle tunes", total=count)
-        for queue in cycle(queues):
-            if len(chosen) == count or not any(queues):
-                break
-            if (tune := _next_usable(queue, taken, skipped)) is not None:
-                chosen.append(tune)
-                progress.advance(reading)
-    for reason, number in skipped.items():
-        _log.info("%d fiddle tunes left out: %s", number, reason)
+        chosen = list(progress.track(tunes, total=count, description="reading fiddle tunes"))
     if len(chosen) < count:
         raise DatasetError(
             f"fiddle_tunes: {count} tunes wanted, {len(chosen)} usable; ask for less"
@@ -431,14 +317,23 @@ def choose(sources: list[Source], count: int, seed: int) -> list[Tune]:
     return chosen
 
 
-def perform(tune: Tune, rng: np.random.Generator, seconds: float = _SECONDS) -> Performance:
-    """Play a tune, with whole bars up to a number of seconds."""
+def _usable(sources: list[Source], taken: set[str | tuple[int, ...]]) -> Iterator[Tune]:
+    """Sources that can be read, each with a new title and a new opening."""
+    for source in sources:
+        tune = None if source.family in taken else read_tune(source)
+        if tune and tune.opening not in taken:
+            taken |= {source.family, tune.opening}
+            yield tune
+
+
+def perform(tune: Tune, rng: np.random.Generator) -> tuple[list[Part], dict[str, Any]]:
+    """Play whole bars of a tune: melody and perhaps accompaniment, and the performance's labels."""
     dance, per_bar = DANCES[tune.source.dance], tune.beats_per_bar
     period = 60 / rng.uniform(*dance.tempo)
     drift = rng.uniform(0.01, 0.03) if rng.random() < 0.5 else 0.0
     swell = rng.uniform(0, 2 * np.pi)
     silence = rng.uniform(0.2, 0.8)
-    bars = int((seconds - silence) / period + tune.start) // per_bar
+    bars = int((_SECONDS - silence) / period + tune.start) // per_bar
     if not tune.goes_round:
         bars = min(bars, int(tune.end) // per_bar)
     beats = bars * per_bar
@@ -467,14 +362,15 @@ def perform(tune: Tune, rng: np.random.Generator, seconds: float = _SECONDS) -> 
         program = _PIANO if accompaniment == "piano" else _GUITAR
         parts.append(_boom_chuck(tune, beats, at, rng, program))
     heard = np.arange(math.ceil(first - 1e-6), beats)
-    return Performance(
-        parts=tuple(parts),
-        beats=np.interp(heard, counted, clock),
-        positions=heard % per_bar + 1,
-        duration=at(beats) + _TAIL,
-        lead=lead,
-        accompaniment=accompaniment,
-    )
+    times = np.interp(heard, counted, clock)
+    return parts, {
+        "bpm": float(60 * (len(times) - 1) / (times[-1] - times[0])),
+        "beats": times.tolist(),
+        "positions": (heard % per_bar + 1).tolist(),
+        "duration": at(beats) + _TAIL,
+        "lead": lead,
+        "accompaniment": accompaniment,
+    }
 
 
 def _exactly(quarters: float | Fraction) -> Fraction:
@@ -482,28 +378,9 @@ def _exactly(quarters: float | Fraction) -> Fraction:
     return Fraction(quarters).limit_denominator(960)
 
 
-def _next_usable(
-    queue: list[Source], taken: set[str | tuple[int, ...]], skipped: Counter[str]
-) -> Tune | None:
-    """Take sources from a queue up to one that is usable, with a new title and a new opening."""
-    while queue:
-        source = queue.pop()
-        if source.family in taken:
-            continue
-        try:
-            tune = read_tune(source)
-        except UnusableTuneError as reason:
-            skipped[str(reason)] += 1
-            continue
-        if tune.opening not in taken:
-            taken |= {source.family, tune.opening}
-            return tune
-    return None
-
-
 def _human(rng: np.random.Generator, start: float, end: float, key: int, velocity: float) -> Note:
     """A note as a player places it: some milliseconds off, some steps louder or softer."""
-    start = max(0.0, start + float(np.clip(rng.normal(0, 0.004), -0.012, 0.012)))
+    start = max(0.0, start + slip(rng, 0.004))
     touch = int(np.clip(round(velocity + rng.normal(0, 4)), 1, 127))
     return Note(start, max(end, start + 0.03), key, touch)
 
@@ -536,7 +413,7 @@ def _boom_chuck(tune: Tune, beats: int, at: Clock, rng: np.random.Generator, pro
         notes.append(_human(rng, at(beat), at(beat + 0.8 * chuck), bass, 84))
         for tone in chord:
             after = at(beat + chuck), at(beat + chuck + 0.25)
-            notes.append(_human(rng, *after, 52 + (tone - 52) % 12, 62))
+            notes.append(_human(rng, *after, within(52, tone), 62))
     return Part(program, tuple(notes), gain_db=-5)
 
 
@@ -551,19 +428,8 @@ def _pitch_classes(tune: Tune, beats: int) -> NDArray[np.float64]:
 
 def _make(tune: Tune, split: Split, seed: int, folder: Path) -> Piece:
     rng = np.random.default_rng([seed, zlib.crc32(tune.source.id.encode())])
-    performance = perform(tune, rng)
+    parts, labels = perform(tune, rng)
     name = f"{tune.source.id}.flac"
-    write_audio(folder / name, normalise(render(performance.parts, performance.duration)))
-    labels = {
-        "split": split,
-        "family": tune.source.family,
-        "dance": tune.source.dance,
-        "metre": tune.source.metre,
-        "bpm": performance.bpm,
-        "beats": performance.beats.tolist(),
-        "positions": performance.positions.tolist(),
-        "duration": performance.duration,
-        "lead": performance.lead,
-        "accompaniment": performance.accompaniment,
-    }
-    return Piece((name,), labels)
+    write_audio(folder / name, normalise(render(parts, labels["duration"])))
+    source = {name: getattr(tune.source, name) for name in ("family", "dance", "metre")}
+    return Piece((name,), {"split": split, **source, **labels})

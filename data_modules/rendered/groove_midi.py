@@ -5,22 +5,15 @@ Transformations" (ICML 2019). The drumming with all its timing and dynamics is h
 soundfont's, and half of the excerpts have a bass and chords by this project, so that an encoder
 hears more than drums.
 
-A beat is what the metronome counted: k · 60 / bpm from tick 0, where a bar begins. In 6/8 a beat is
-a dotted quarter, one and a half of the file's quarters. Drummers are a little early (9 ms in the
-median) and lay back or push; beats are the metronome's all the same. Left out are fills, recordings
-under 8 seconds, the one recording in 5/8, whose beats are uneven, and ``drummer2/session2``, which
-does not keep to its clock.
-
-The official split shares drummers and sessions: a drummer may be heard in all of its splits, and a
-test recording may be another take of a groove in train. Only recordings are disjoint.
+A beat is what the metronome counted: k · 60 / bpm from tick 0, where a bar begins. What is left out
+is said in ``docs/decisions/rendered_data.md``.
 """
 
 import csv
 import io
 import math
 import re
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -28,7 +21,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from motionbeat.data_modules.base import (
     SPLITS,
@@ -45,30 +37,27 @@ from motionbeat.data_modules.base import (
 from motionbeat.data_modules.generated import Piece, Recipe
 from motionbeat.data_modules.rendered.rendering import (
     MARGIN,
+    SHORTEST,
     TAIL,
     Excerpts,
-    corrupt,
+    Source,
     generator,
-    read_midi,
+    perform,
+    timed,
+    unrated,
 )
-from motionbeat.data_modules.rendered.sources import content, readable
-from motionbeat.data_modules.rendered.synthesis.affect import Cues
-from motionbeat.data_modules.rendered.synthesis.arranger import Score, Voice, gather_accents, within
+from motionbeat.data_modules.rendered.synthesis import styles
+from motionbeat.data_modules.rendered.synthesis.arranger import (
+    Score,
+    Voice,
+    gather_accents,
+    slip,
+    within,
+)
 from motionbeat.data_modules.rendered.synthesis.render import Note, Part
-from motionbeat.data_modules.rendered.synthesis.styles import KITS, PROGRAMS, PROGRESSIONS, SCALES
 
-_FOLDER = "groove"
-_COLUMNS = (
-    "id", "style", "bpm", "beat_type", "time_signature", "midi_filename", "duration", "split",
-)  # fmt: skip
-_LARGEST = 20_000_000  # bytes of one file; the largest of the dataset has 0.2 MB
-_UNTIMED = ("drummer2/session2",)  # onsets drift through all phases of the clock
-_METRES = {  # time signature: quarters a beat, beats a bar
-    "3-4": (1.0, 3),
-    "4-4": (1.0, 4),
-    "5-4": (1.0, 5),
-    "6-8": (1.5, 2),
-}
+_METRES = ("3-4", "4-4", "5-4", "6-8")
+_UNTIMED = "drummer2/session2"  # onsets drift through all phases of the clock
 _EARLY = 1 / 8  # of a beat by which a stroke may come before the beat it belongs to
 
 # The Roland TD-11 has two zones of the hi-hat and one of a tom where General MIDI has others.
@@ -83,21 +72,17 @@ _BASS_LOWEST, _CHORDS_LOWEST = 31, 52
 _JITTER = 0.005  # seconds
 
 _DANCES = {  # style of the drumming: of the dance; to any other people dance by the metre
-    "rock": "rock",
     "rock/shuffle": "shuffle",
     "rock/rockabilly": "swing",
     "punk": "rock",
-    "funk": "funk",
     "funk/purdieshuffle": "shuffle",
     "soul": "funk",
     "hiphop": "hip_hop",
     "jazz": "swing",
     "jazz/funk": "funk",
     "jazz/march": "march",
-    "blues": "blues",
     "dance/disco": "disco",
     "dance/breakbeat": "breakbeat",
-    "reggae": "reggae",
     "neworleans/chacha": "cha_cha",
     "afrocuban": "salsa",
     "afrocuban/rhumba": "rumba",
@@ -111,47 +96,36 @@ _DANCES = {  # style of the drumming: of the dance; to any other people dance by
     "latin/dominican-merengue": "merengue",
 }
 
+Strokes = list[tuple[float, int, int]]
+"""Onset in quarters from tick 0, General MIDI key and velocity, in the order of the onsets."""
+
 
 @dataclass(frozen=True)
 class Recording:
-    """A row of ``info.csv``.
+    """A row of ``info.csv``."""
 
-    Attributes:
-        id: drummer, session and number.
-        midi: file name below the dataset's folder.
-        style: primary style, perhaps with a secondary one after a slash.
-        bpm: quarters a minute.
-        signature: time signature as in the table, for example ``6-8``.
-        seconds: duration.
-        split: official.
-    """
-
-    id: str
-    midi: str
-    style: str
-    bpm: float
-    signature: str
-    seconds: float
-    split: Split
+    id: str  # drummer, session and number
+    midi: str  # file name below the dataset's folder
+    style: str  # primary style, perhaps with a secondary one after a slash
+    bpm: float  # quarters a minute
+    metre: str  # time signature
+    seconds: float  # duration
+    split: Split  # official
 
     @property
     def period(self) -> float:
         """Seconds from beat to beat."""
-        return 60 / self.bpm * _METRES[self.signature][0]
+        return 60 / self.bpm * float(styles.count_beats(self.metre)[0])
 
     @property
     def beats_a_bar(self) -> int:
         """Beats in a bar."""
-        return _METRES[self.signature][1]
+        return styles.count_beats(self.metre)[1]
 
     def bars(self, seconds: float, excerpts: int) -> tuple[list[int], int]:
         """First bars of excerpts that do not overlap, and how many bars each one lasts.
 
         The first excerpt is the same however many are asked for.
-
-        Args:
-            seconds: longest excerpt.
-            excerpts: how many at most.
         """
         length = self.beats_a_bar * self.period
         longest = max(1, int((seconds - MARGIN) / length))
@@ -161,21 +135,6 @@ class Recording:
         rng = generator(self.id, 0)
         start = int(rng.integers(spare + 1))
         return [start + int(turn) * longest for turn in rng.permutation(room)[:excerpts]], longest
-
-
-@dataclass(frozen=True, eq=False)
-class Drumming:
-    """The strokes of a recording in the order of their onsets.
-
-    Attributes:
-        quarters: (n,) onsets in quarters from tick 0.
-        pitches: (n,) General MIDI keys.
-        velocities: (n,) from 1 to 127.
-    """
-
-    quarters: NDArray[np.float64]
-    pitches: NDArray[np.int64]
-    velocities: NDArray[np.int64]
 
 
 class GrooveMidi(Excerpts):
@@ -203,7 +162,7 @@ class GrooveMidi(Excerpts):
         data="rendered",
         renderer="motionbeat",
     )
-    places = (_FOLDER, "groove_midi.zip", "groove-v1.0.0-midionly.zip")
+    places = ("groove", "groove_midi.zip", "groove-v1.0.0-midionly.zip")
 
     def recipes(self) -> dict[str, Recipe]:
         """The excerpts, recording by recording."""
@@ -216,145 +175,102 @@ class GrooveMidi(Excerpts):
                 recipes[id] = partial(_make, id, recording, source, start, bars)
         return recipes
 
-    def place(self, id: str, labels: dict[str, Any]) -> tuple[Split, str]:
-        """The official split, and the recording."""
-        return labels["split"], labels["recording"]
-
-    def annotations(self, labels: dict[str, Any]) -> tuple[Annotation, ...]:
-        """The primary style."""
-        return (Genre(labels["style"].partition("/")[0]),)
+    def describe(self, id: str, labels: dict[str, Any]) -> tuple[Split, str, Sequence[Annotation]]:
+        """The official split, the recording, and the primary style."""
+        return labels["split"], labels["recording"], [Genre(labels["style"].partition("/")[0])]
 
 
-def read_info(source: Path) -> list[Recording]:
-    """The recordings that can be used, in the order of the table.
-
-    Args:
-        source: the dataset's folder or archive.
-
-    Raises:
-        DatasetError: the table is missing or unsound, or a MIDI file of it is missing.
-    """
-    table = f"{source}: {_FOLDER}/info.csv"
-    text = content(source, _FOLDER, "info.csv", _LARGEST).decode("utf-8", errors="replace")
-    rows = csv.DictReader(io.StringIO(text))
-    if absent := [name for name in _COLUMNS if name not in (rows.fieldnames or ())]:
-        raise DatasetError(f"{table} has no column {', '.join(absent)}; get the dataset again")
-    recordings = []
-    for row in rows:
-        try:
-            recording = Recording(
+def read_info(source: Source) -> list[Recording]:
+    """The recordings that can be used, in the order of the table."""
+    table = source.content("info.csv").decode("utf-8", errors="replace")
+    try:
+        recordings = [
+            Recording(
                 row["id"],
                 row["midi_filename"],
                 row["style"],
                 float(row["bpm"]),
-                row["time_signature"],
+                row["time_signature"].replace("-", "/"),
                 float(row["duration"]),
                 SPLITS[SPLITS.index(cast(Split, row["split"]))],
             )
-            sound = 0 < recording.bpm < 1000 and 0 <= recording.seconds < 1e5 and recording.id
-        except (ValueError, TypeError):
-            sound = False
-        if not sound:
-            raise DatasetError(f"{table}: line {rows.line_num} is unsound; get the dataset again")
-        if (
-            row["beat_type"] == "beat"
-            and recording.seconds >= GrooveMidi.shortest
-            and recording.signature in _METRES
-            and recording.id.rpartition("/")[0] not in _UNTIMED
-        ):
-            recordings.append(recording)
-    names = _names(source)
-    if missing := [each.midi for each in recordings if each.midi not in names]:
-        raise DatasetError(
-            f"{source}: {missing[0]} is missing ({len(missing)} in all); get the dataset again"
-        )
-    return recordings
+            for row in csv.DictReader(io.StringIO(table))
+            if row["beat_type"] == "beat" and row["time_signature"] in _METRES
+        ]
+    except (KeyError, ValueError, TypeError) as error:
+        raise source.fault("info.csv", f"is unsound ({error})") from error
+    return [
+        each
+        for each in recordings
+        if each.seconds >= SHORTEST and each.id.rpartition("/")[0] != _UNTIMED
+    ]
 
 
-def read_drumming(source: Path, recording: Recording) -> Drumming:
-    """The strokes of a recording, on General MIDI keys.
-
-    Raises:
-        DatasetError: the file is corrupt, holds no strokes or another tempo than the table says.
-    """
+def read_strokes(source: Source, recording: Recording) -> Strokes:
+    """The strokes of a recording."""
     import mido
 
-    file = read_midi(source, _FOLDER, recording.midi, _LARGEST)
-    ticks, tempos, strokes = 0, set(), []
-    for message in mido.merge_tracks(file.tracks):
-        ticks += message.time
+    file = source.midi(recording.midi)
+    tempos: set[int] = set()
+    strokes: Strokes = []
+    for tick, message in timed(mido.merge_tracks(file.tracks)):
         if message.type == "set_tempo":
             tempos.add(message.tempo)
         elif message.type == "note_on" and message.velocity:
             pitch = _GENERAL_MIDI.get(message.note, message.note)
-            strokes.append((ticks / file.ticks_per_beat, pitch, message.velocity))
+            strokes.append((tick / file.ticks_per_beat, pitch, message.velocity))
     if not strokes:
-        raise corrupt(source, recording.midi, "has no strokes")
+        raise source.fault(recording.midi, "has no strokes")
     if len(tempos) != 1 or abs(60e6 / tempos.pop() / recording.bpm - 1) > 1e-3:
-        raise corrupt(source, recording.midi, "has not the tempo of info.csv")
-    quarters, pitches, velocities = zip(*sorted(strokes), strict=True)
-    return Drumming(np.array(quarters), np.array(pitches), np.array(velocities))
+        raise source.fault(recording.midi, "has not the tempo of info.csv")
+    return sorted(strokes)
 
 
-def arrange(id: str, recording: Recording, drumming: Drumming, start: int, bars: int) -> Score:
-    """Some bars of a recording, perhaps with bass and chords.
+def arrange(id: str, recording: Recording, strokes: Strokes, start: int, bars: int) -> Score:
+    """Some bars of a recording from a first bar on, perhaps with bass and chords.
 
-    Beats go from the bar of the recording's first stroke to its last stroke at most.
-
-    Args:
-        id: decides on kit, accompaniment and the silence before the first beat.
-        recording: what is known about it.
-        drumming: its strokes.
-        start: first bar, counted from 0.
-        bars: how many.
+    Beats go from the bar of the recording's first stroke to its last stroke at most. The id decides
+    on kit, accompaniment and silence before the first beat.
 
     Raises:
         DatasetError: nothing is played in these bars.
     """
     rng = generator(id, 1)
-    unit, per_bar = _METRES[recording.signature]
-    onsets = drumming.quarters / unit
-    played = np.floor(onsets[[0, -1]] + _EARLY).astype(int)
-    first = max(start, int(played[0]) // per_bar) * per_bar
-    end = min((start + bars) * per_bar, int(played[1]) + 1)
-    inside = (onsets >= first - _EARLY) & (onsets < end - _EARLY)
-    if not inside.any():
-        raise DatasetError(
-            f"{recording.midi}: no strokes in bars {start + 1} to {start + bars}; "
-            "get the dataset again"
-        )
+    per_bar, unit = recording.beats_a_bar, float(styles.count_beats(recording.metre)[0])
+    opening, closing = (math.floor(strokes[at][0] / unit + _EARLY) for at in (0, -1))
+    first = max(start, opening // per_bar) * per_bar
+    end = min((start + bars) * per_bar, closing + 1)
     lead_in = rng.uniform(0.2, MARGIN - TAIL)
 
     def at(beat: float) -> float:
         return float(lead_in + (beat - first) * recording.period)
 
-    strokes = tuple(
-        Note(at(onset), at(onset) + _RING, int(pitch), int(velocity))
-        for onset, pitch, velocity in zip(
-            onsets[inside], drumming.pitches[inside], drumming.velocities[inside], strict=True
-        )
+    played = tuple(
+        Note(at(quarter / unit), at(quarter / unit) + _RING, pitch, velocity)
+        for quarter, pitch, velocity in strokes
+        if first - _EARLY <= quarter / unit < end - _EARLY
     )
-    kit = KITS[str(rng.choice(_KITS))][recording.split][0]
-    voices = [Voice("drums", "drums", Part(kit, strokes, drums=True))]
+    if not played:
+        raise DatasetError(
+            f"{recording.midi}: no strokes in bars {start + 1} to {start + bars}; "
+            "get the dataset again"
+        )
+    kit = styles.KITS[str(rng.choice(_KITS))][recording.split]
+    voices = [Voice("drums", "drums", Part(kit, played, drums=True))]
     if rng.random() < 0.5:
         voices += _accompany(recording, range(first, end), at, rng)
-    programs = [voice.part.program for voice in voices]
     return Score(
         style=recording.style,
-        metre=recording.signature.replace("-", "/"),
+        metre=recording.metre,
         bpm=60 / recording.period,
         duration=math.floor((at(end) + TAIL) * 100) / 100,
         beats=np.array([at(beat) for beat in range(first, end)]),
         positions=np.arange(first, end) % per_bar + 1,
         accents=gather_accents(
-            (stroke.start, _LOUD.get(stroke.pitch, 0.3) * stroke.velocity / 127)
-            for stroke in strokes
+            (note.start, _LOUD.get(note.pitch, 0.3) * note.velocity / 127) for note in played
         ),
         voices=tuple(voices),
-        # The mix reads dynamics and timbre; nothing here is rated for emotion.
-        cues=Cues(0.0, 0.0, 0.0, rng.uniform(-1, 1), 0.0, rng.uniform(-1, 1)),
-        tags=frozenset(),
-        used={"kits": programs[:1], "programs": programs[1:]},
+        cues=unrated(rng),
     )
 
 
@@ -364,7 +280,7 @@ def _accompany(
     """A bass and chords, one harmony a bar; strokes on beats only, so they suit any feel."""
     split, per_bar = recording.split, recording.beats_a_bar
     mode = str(rng.choice(_MODES))
-    progression = str(rng.choice(PROGRESSIONS[mode][split]))
+    progression = str(rng.choice(styles.PROGRESSIONS[mode][split]))
     key = int(rng.integers(12))
     family = str(rng.choice(_CHORD_FAMILIES))
     each, half = list(range(per_bar)), (per_bar + 1) // 2
@@ -379,19 +295,19 @@ def _accompany(
             beat = bar * per_bar + place
             if beat not in beats:
                 continue
-            onset = at(beat) + float(np.clip(rng.normal(0, _JITTER), -3 * _JITTER, 3 * _JITTER))
+            onset = at(beat) + slip(rng, _JITTER)
             release = at(beat + 0.9 * (following - place))
             velocity = int(np.clip(rng.normal(loudness, 5), 1, 127))
             notes += [Note(onset, release, pitch, velocity) for pitch in pitches]
 
     for bar in range(beats.start // per_bar, (beats.stop - 1) // per_bar + 1):
         degree = int(progression[bar % len(progression)]) - 1
-        root, third, fifth = (key + SCALES[mode][(degree + step) % 7] for step in (0, 2, 4))
+        root, third, fifth = (key + styles.SCALES[mode][(degree + step) % 7] for step in (0, 2, 4))
         low = [within(_BASS_LOWEST, fifth if place == half else root) for place in bass_row]
         voicing = [within(_CHORDS_LOWEST, tone) for tone in (root, third, fifth)]
         play(bass, bass_row, bar, [[pitch] for pitch in low])
         play(chords, chord_row, bar, [voicing for _ in chord_row])
-    programs = [int(rng.choice(PROGRAMS[name][split])) for name in ("bass", family)]
+    programs = [int(rng.choice(styles.PROGRAMS[name][split])) for name in ("bass", family)]
     return [
         Voice("bass", "bass", Part(programs[0], tuple(bass))),
         Voice("chords", family, Part(programs[1], tuple(chords))),
@@ -399,24 +315,20 @@ def _accompany(
 
 
 def _make(
-    id: str, recording: Recording, source: Path, start: int, bars: int, folder: Path
+    id: str, recording: Recording, source: Source, start: int, bars: int, folder: Path
 ) -> Piece:
     """Arrange, render and dance one excerpt; write its audio and its motion."""
-    from motionbeat.data_modules.rendered.synthesis.performance import perform
-
-    score = arrange(id, recording, read_drumming(source, recording), start, bars)
+    score = arrange(id, recording, read_strokes(source, recording), start, bars)
     primary = recording.style.partition("/")[0]
     style = _DANCES.get(recording.style, _DANCES.get(primary, primary))
-    piece = perform(folder, id, score, style, generator(id, 2), generator(id, 3))
-    more = {"recording": recording.id, "split": recording.split, "bar": start}
-    return Piece(piece.files, piece.labels | more)
-
-
-def _names(source: Path) -> frozenset[str]:
-    """Names of the files below the dataset's folder; no other name is ever opened."""
-    if source.is_dir():
-        return frozenset(path.relative_to(source).as_posix() for path in source.rglob("*.mid"))
-    with readable(source), zipfile.ZipFile(source) as archive:
-        names = archive.namelist()
-    start = f"{_FOLDER}/"
-    return frozenset(name.removeprefix(start) for name in names if name.startswith(start))
+    return perform(
+        folder,
+        id,
+        score,
+        style,
+        generator(id, 2),
+        generator(id, 3),
+        recording=recording.id,
+        split=recording.split,
+        bar=start,
+    )

@@ -22,7 +22,9 @@ from motionbeat.data_modules.base import (
     Tempo,
 )
 from motionbeat.data_modules.generated import Piece, Recipe
-from motionbeat.data_modules.rendered.rendering import Rendered
+from motionbeat.data_modules.rendered.rendering import Rendered, perform
+from motionbeat.data_modules.rendered.synthesis.affect import affect
+from motionbeat.data_modules.rendered.synthesis.arranger import compose, generator
 from motionbeat.data_modules.rendered.synthesis.styles import STYLES
 
 
@@ -105,57 +107,52 @@ class GrooveBox(Rendered):
         return {
             f"{split}-{style}-{index}": partial(
                 _make,
+                self.seed,
+                self.seconds,
+                self.soundfonts if split == "train" else (),
                 style,
                 split,
                 index,
-                seed=self.seed,
-                seconds=self.seconds,
-                soundfonts=self.soundfonts if split == "train" else (),
             )
             for split, size in self.sizes.items()
             for style in self.styles
             for index in range(size)
         }
 
-    def place(self, id: str, labels: dict[str, Any]) -> tuple[Split, str]:
-        """The split, and the groove."""
-        return cast(Split, id.partition("-")[0]), labels["used"]["groove"]
-
-    def annotations(self, labels: dict[str, Any]) -> tuple[Annotation, ...]:
-        """Style, instruments, tags and emotion."""
-        return (
+    def describe(self, id: str, labels: dict[str, Any]) -> tuple[Split, str, Sequence[Annotation]]:
+        """The split, the groove, and style, instruments, tags and emotion."""
+        annotations = [
             Genre(labels["style"]),
             Instruments(frozenset(labels["instruments"])),
             Tags(frozenset(labels["tags"])),
             Emotion(labels["valence"], labels["arousal"]),
-        )
+        ]
+        return cast(Split, id.partition("-")[0]), labels["used"]["groove"], annotations
 
 
 def _make(
+    seed: int,
+    seconds: float,
+    soundfonts: Sequence[Path],
     style: str,
     split: Split,
     index: int,
     folder: Path,
-    *,
-    seed: int,
-    seconds: float,
-    soundfonts: Sequence[Path],
 ) -> Piece:
     """Arrange, render and dance one piece; write its audio and its motion."""
-    from motionbeat.data_modules.rendered.synthesis.affect import affect
-    from motionbeat.data_modules.rendered.synthesis.arranger import compose, generator
-    from motionbeat.data_modules.rendered.synthesis.performance import perform
-
     score = compose(style, split, index, seed, seconds)
-    mixing, dancing = (generator(seed, split, style, index, stage) for stage in (1, 2))
-    drawn = int(generator(seed, split, style, index, 3).integers(len(soundfonts) + 1))
-    soundfont = [None, *soundfonts][drawn]
-    piece = perform(folder, f"{split}-{style}-{index}", score, style, mixing, dancing, soundfont)
+    mixing, dancing, choice = (generator(seed, split, style, index, stage) for stage in (1, 2, 3))
     valence, arousal = affect(score.cues)
-    more = {
-        "instruments": sorted({voice.family for voice in score.voices}),
-        "tags": sorted(score.tags),
-        "valence": valence,
-        "arousal": arousal,
-    }
-    return Piece(piece.files, piece.labels | more)
+    return perform(
+        folder,
+        f"{split}-{style}-{index}",
+        score,
+        style,
+        mixing,
+        dancing,
+        soundfont=[None, *soundfonts][int(choice.integers(len(soundfonts) + 1))],
+        instruments=sorted({voice.family for voice in score.voices}),
+        tags=sorted(score.tags),
+        valence=valence,
+        arousal=arousal,
+    )

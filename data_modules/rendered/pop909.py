@@ -6,38 +6,27 @@ are human. The instruments are a soundfont's, and half of the songs have drums a
 project: a groove on the true beats, and the piano's lowest note on every stroke of the bass drum.
 Pedals are left out.
 
-Beats and bars are those of ``beat_midi.txt``. Its third column marks the downbeats; where that
-makes bars of six, the second column's bars of three are taken, because the bass marks both halves
-of six alike. Bars of other lengths stand between regular ones in most songs. An excerpt has regular
-bars only, begins on a downbeat, and is taken where the notes confirm the annotation:
-
-* no beat is longer or shorter than the song's median by a fifth,
-* onsets lie within a fiftieth of a beat of its quarters or thirds, in the median,
-* the piano plays a low note on at least half of the downbeats, on no other beat more often, and on
-  the beats beside them less often.
-
-Songs without such a place are left out; in most of them the downbeats are a beat late or early.
-
-There is no official split. A song's split follows from the CRC-32 of its number: about 80 % train,
-10 % validation, 10 % test. Three songs stand twice in the dataset; both versions are in one split.
-The dataset's archive tells no artists, so an artist may be heard in all splits.
+Beats and bars are those of ``beat_midi.txt``. Bars of other lengths stand between regular ones in
+most songs, and some annotations are a beat late or early. An excerpt therefore has regular bars
+only and is taken where the notes confirm the annotation; songs without such a place are left out.
+How is said in ``docs/decisions/rendered_data.md``.
 """
 
-import logging
+import io
 import math
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import mode
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motionbeat.data_modules import generated
 from motionbeat.data_modules.base import (
+    Annotation,
     Beats,
     DatasetCard,
     Metre,
@@ -50,29 +39,25 @@ from motionbeat.data_modules.rendered.rendering import (
     MARGIN,
     TAIL,
     Excerpts,
-    corrupt,
+    Source,
     generator,
-    read_midi,
+    perform,
+    timed,
+    unrated,
 )
-from motionbeat.data_modules.rendered.sources import content
-from motionbeat.data_modules.rendered.synthesis.affect import Cues
-from motionbeat.data_modules.rendered.synthesis.arranger import Score, Voice, gather_accents, within
+from motionbeat.data_modules.rendered.synthesis import styles
+from motionbeat.data_modules.rendered.synthesis.arranger import (
+    Score,
+    Voice,
+    gather_accents,
+    slip,
+    within,
+)
 from motionbeat.data_modules.rendered.synthesis.render import Note, Part
-from motionbeat.data_modules.rendered.synthesis.styles import (
-    BEATS_A_BAR,
-    DRUMS,
-    GROOVES,
-    KITS,
-    LOUDNESS,
-    PROGRAMS,
-    STYLES,
-)
 
 if TYPE_CHECKING:
     from mido import MidiFile, MidiTrack
 
-_FOLDER = "POP909"
-_LARGEST = 5_000_000  # bytes of one file; the largest of the dataset has 0.1 MB
 _SONGS = tuple(f"{number:03}" for number in range(1, 701))
 _VERSIONS = {"018": "017", "103": "101", "666": "492"}  # share runs of 20 steps of the melody
 
@@ -97,36 +82,21 @@ _BANDS = {  # beats a bar: styles whose grooves the drums play
 _LOUD = {"lead": 0.4, "chords": 0.5, "bass": 0.6}  # share of a note in an accent
 _STROKES = {36: 1.0, 37: 0.8, 38: 0.8, 39: 0.8}  # and of a stroke
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, eq=False)
 class Song:
-    """What the files of a song say.
+    """What the files of a song say."""
 
-    Attributes:
-        id: its number, three digits.
-        tracks: notes of MELODY, BRIDGE and PIANO in the order of their onsets.
-        beats: (n,) seconds.
-        downbeats: (k,) int, indices of the beats on which bars begin.
-        beats_a_bar: in a regular bar, 2 to 4.
-    """
-
-    id: str
-    tracks: dict[str, tuple[Note, ...]]
-    beats: NDArray[np.float64]
-    downbeats: NDArray[np.int64]
-    beats_a_bar: int
+    id: str  # its number, three digits
+    tracks: dict[str, tuple[Note, ...]]  # of MELODY, BRIDGE and PIANO, by onset
+    beats: NDArray[np.float64]  # (n,) seconds
+    downbeats: NDArray[np.int64]  # (k,) int, indices of the beats on which bars begin
+    beats_a_bar: int  # in a regular bar, 2 to 4
 
     def places(
         self, tracks: tuple[str, ...] = tuple(_PLAYERS), below: int = 128
     ) -> NDArray[np.float64]:
-        """(m,) onsets counted in beats from the first; those outside of the beats are left out.
-
-        Args:
-            tracks: whose notes.
-            below: MIDI key that they do not reach.
-        """
+        """(m,) onsets of notes below a key, in beats from the first; none outside of the beats."""
         onsets = np.array([
             note.start for name in tracks for note in self.tracks[name] if note.pitch < below
         ])  # fmt: skip
@@ -204,7 +174,7 @@ class Pop909(Excerpts):
         data="rendered",
         renderer="motionbeat",
     )
-    places = (_FOLDER, "pop909.zip")
+    places = ("POP909", "pop909.zip")
 
     def ids(self) -> tuple[str, ...]:
         """All songs, by number; a song that is left out is a piece without excerpts."""
@@ -212,30 +182,18 @@ class Pop909(Excerpts):
 
     def recipes(self) -> dict[str, Recipe]:
         """The songs, by number."""
-        return {
-            song: partial(_make, song, self.source, self.seconds, self.excerpts) for song in _SONGS
-        }
+        source = self.source
+        return {song: partial(_make, song, source, self.seconds, self.excerpts) for song in _SONGS}
 
     def entries(self, id: str, piece: Piece) -> Iterator[tuple[str, dict[str, Any]]]:
         """The excerpts of a song."""
         for number, labels in enumerate(piece.labels["excerpts"]):
             yield f"{id}-{number}", labels
 
-    def place(self, id: str, labels: dict[str, Any]) -> tuple[Split, str]:
+    def describe(self, id: str, labels: dict[str, Any]) -> tuple[Split, str, Sequence[Annotation]]:
         """The split of a song's number, and the song."""
         song = id.partition("-")[0]
-        return split_of(song), group_of(song)
-
-    def prepare_data(self) -> None:
-        """Render the songs that are missing or damaged; verify the others by their checksums.
-
-        Raises:
-            DatasetError: the dataset is missing or broken, or the cache cannot be written.
-        """
-        super().prepare_data()
-        pieces = generated.read(self.folder)
-        left_out = sum(not pieces[song].files for song in _SONGS)
-        _log.info("%d POP909 songs left out: their annotation does not fit", left_out)
+        return split_of(song), group_of(song), ()
 
 
 def group_of(song: str) -> str:
@@ -249,29 +207,26 @@ def split_of(song: str) -> Split:
     return "train" if tenth < 8 else "validation" if tenth == 8 else "test"
 
 
-def read_song(source: Path, id: str) -> Song:
-    """A song's notes, beats and bars.
-
-    Args:
-        source: the dataset's folder or archive.
-        id: its number, three digits.
-
-    Raises:
-        DatasetError: a file is missing, corrupt or malformed.
-    """
-    beats, downbeats, beats_a_bar = _read_beats(source, f"{id}/beat_midi.txt")
-    return Song(id, _read_tracks(source, f"{id}/{id}.mid"), beats, downbeats, beats_a_bar)
+def read_song(source: Source, id: str) -> Song:
+    """The notes, beats and bars of a song by its number, three digits."""
+    name = f"{id}/beat_midi.txt"
+    try:
+        times, halves, bars = np.loadtxt(io.BytesIO(source.content(name)), ndmin=2).T
+        if not (np.diff(times, prepend=-1e-9) > 0).all():
+            raise ValueError("beats that do not increase")
+    except ValueError as error:
+        raise source.fault(name, "is malformed") from error
+    for column in (bars, halves):
+        downbeats = np.flatnonzero(column == 1)
+        if len(downbeats) > 1 and (usual := mode(np.diff(downbeats).tolist())) in (2, 3, 4):
+            return Song(id, _read_tracks(source, f"{id}/{id}.mid"), times, downbeats, usual)
+    raise source.fault(name, "has no bars of 2, 3 or 4 beats")
 
 
 def choose_excerpts(song: Song, seconds: float, excerpts: int) -> list[range]:
     """The beats of excerpts that do not overlap and whose notes confirm the annotation.
 
     The first excerpts are the same however many are asked for.
-
-    Args:
-        song: what to choose from.
-        seconds: longest excerpt, with the silence before and after the music.
-        excerpts: how many at most.
     """
     windows = song.windows(seconds - MARGIN)
     chosen: list[range] = []
@@ -288,10 +243,7 @@ def choose_excerpts(song: Song, seconds: float, excerpts: int) -> list[range]:
 def arrange(id: str, song: Song, window: range) -> Score:
     """Some bars of a song on instruments of its split, perhaps with drums and a bass.
 
-    Args:
-        id: decides on the instruments, the band and the silence before the first beat.
-        song: what to play.
-        window: its beats to play, whole bars with at least one note.
+    The id decides on instruments, band and silence before the first beat.
     """
     rng, split = generator(id, 1), split_of(song.id)
     clock = song.beats[window.start : window.stop + 1]
@@ -310,11 +262,14 @@ def arrange(id: str, song: Song, window: range) -> Score:
     voices = []
     for name, (role, families) in _PLAYERS.items():
         family = str(rng.choice(families))
-        program = int(rng.choice(PROGRAMS[family][split]))
+        program = int(rng.choice(styles.PROGRAMS[family][split]))
         if tracks[name]:
             voices.append(Voice(role, family, Part(program, tracks[name])))
     if rng.random() < 0.5:
         voices += _play_along(tracks["PIANO"], clock, song.beats_a_bar, split, rng)
+    onsets = sorted(
+        (note.start, _loudness(voice, note)) for voice in voices for note in voice.part.notes
+    )
     return Score(
         style="pop",
         metre=f"{song.beats_a_bar}/4",
@@ -322,21 +277,9 @@ def arrange(id: str, song: Song, window: range) -> Score:
         duration=math.floor((float(clock[-1]) + TAIL) * 100) / 100,
         beats=clock[:-1],
         positions=np.arange(len(window)) % song.beats_a_bar + 1,
-        accents=gather_accents(
-            sorted(
-                (note.start, _loudness(voice, note))
-                for voice in voices
-                for note in voice.part.notes
-            )
-        ),
+        accents=gather_accents(onsets),
         voices=tuple(voices),
-        # The mix reads dynamics and timbre; nothing here is rated for emotion.
-        cues=Cues(0.0, 0.0, 0.0, rng.uniform(-1, 1), 0.0, rng.uniform(-1, 1)),
-        tags=frozenset(),
-        used={
-            "kits": [voice.part.program for voice in voices if voice.part.drums],
-            "programs": [voice.part.program for voice in voices if not voice.part.drums],
-        },
+        cues=unrated(rng),
     )
 
 
@@ -348,10 +291,9 @@ def _play_along(
     rng: np.random.Generator,
 ) -> list[Voice]:
     """Drums in a groove, and a bass that plays the piano's lowest note with the bass drum."""
-    style = STYLES[str(rng.choice(_BANDS[beats_a_bar]))]
-    words = style.grooves[int(rng.choice(GROOVES[split]))].split()
-    rows = {name: row for name, row in zip(words[::2], words[1::2], strict=True) if name in DRUMS}
-    parts = style.steps // BEATS_A_BAR[style.metre]  # of a beat
+    style = styles.STYLES[str(rng.choice(_BANDS[beats_a_bar]))]
+    rows = style.rows(int(rng.choice(styles.GROOVES[split])))
+    parts = style.steps // styles.count_beats(style.metre)[1]  # of a beat
     loudness = rng.uniform(0.75, 1.0)
     strokes: list[Note] = []
     bass: list[Note] = []
@@ -359,19 +301,20 @@ def _play_along(
         onset, later = np.interp([step / parts, step / parts + 0.9], np.arange(len(clock)), clock)
         for name, row in rows.items():
             sign = row[step % len(row)]
-            if sign == ".":
+            if sign == "." or name not in styles.DRUMS:
                 continue
-            start = onset + float(np.clip(rng.normal(0, _JITTER), -3 * _JITTER, 3 * _JITTER))
-            velocity = int(np.clip(loudness * rng.normal(LOUDNESS[sign], 5), 1, 127))
-            strokes.append(Note(start, float(later), DRUMS[name], velocity))
+            start = onset + slip(rng, _JITTER)
+            velocity = int(np.clip(loudness * rng.normal(styles.LOUDNESS[sign], 5), 1, 127))
+            strokes.append(Note(start, float(later), styles.DRUMS[name], velocity))
             sounding = [note.pitch for note in piano if note.start < start + _TOUCH < note.end]
             if name == "kick" and sounding:
                 bass.append(
                     Note(start, float(later), within(_BASS_LOWEST, min(sounding)), velocity)
                 )
-    voices = [Voice("drums", "drums", Part(KITS["acoustic"][split][0], tuple(strokes), drums=True))]
+    kit = styles.KITS["acoustic"][split]
+    voices = [Voice("drums", "drums", Part(kit, tuple(strokes), drums=True))]
     if bass:
-        program = int(rng.choice(PROGRAMS["bass"][split]))
+        program = int(rng.choice(styles.PROGRAMS["bass"][split]))
         voices.append(Voice("bass", "bass", Part(program, tuple(bass))))
     return voices
 
@@ -382,49 +325,28 @@ def _loudness(voice: Voice, note: Note) -> float:
     return share * note.velocity / 127
 
 
-def _make(id: str, source: Path, seconds: float, excerpts: int, folder: Path) -> Piece:
+def _make(id: str, source: Source, seconds: float, excerpts: int, folder: Path) -> Piece:
     """Arrange, render and dance the excerpts of a song; write their audio and their motion."""
-    from motionbeat.data_modules.rendered.synthesis.performance import perform
-
     song = read_song(source, id)
-    files: list[str] = []
-    labels: list[dict[str, Any]] = []
-    for number, window in enumerate(choose_excerpts(song, seconds, excerpts)):
-        name = f"{id}-{number}"
-        score = arrange(name, song, window)
-        rngs = generator(name, 2), generator(name, 3)
-        piece = perform(folder, name, score, score.style, *rngs)
-        files += piece.files
-        labels.append(piece.labels | {"beat": window.start})
-    return Piece(tuple(files), {"excerpts": labels})
+    pieces = [
+        perform(
+            folder,
+            name := f"{id}-{number}",
+            arrange(name, song, window),
+            "pop",
+            generator(name, 2),
+            generator(name, 3),
+            beat=window.start,
+        )
+        for number, window in enumerate(choose_excerpts(song, seconds, excerpts))
+    ]
+    files = tuple(file for piece in pieces for file in piece.files)
+    return Piece(files, {"excerpts": [piece.labels for piece in pieces]})
 
 
-def _read_beats(source: Path, name: str) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
-    """Times of the beats, indices of the downbeats, and beats in a regular bar."""
-    text = content(source, _FOLDER, name, _LARGEST).decode("utf-8", errors="replace")
-    malformed = corrupt(source, name, "is malformed")
-    try:
-        rows = np.array([line.split() for line in text.splitlines() if line.strip()], np.float64)
-    except ValueError as error:
-        raise malformed from error
-    if (
-        rows.ndim != 2
-        or rows.shape[1] != 3
-        or not np.isfinite(rows).all()
-        or not (np.diff(rows[:, 0], prepend=-1e-9) > 0).all()
-    ):
-        raise malformed
-    for column in (2, 1):
-        downbeats = np.flatnonzero(rows[:, column] == 1)
-        lengths = Counter(np.diff(downbeats).tolist())
-        if lengths and (usual := max(lengths, key=lengths.__getitem__)) in (2, 3, 4):
-            return rows[:, 0], downbeats, usual
-    raise corrupt(source, name, "has no bars of 2, 3 or 4 beats")
-
-
-def _read_tracks(source: Path, name: str) -> dict[str, tuple[Note, ...]]:
+def _read_tracks(source: Source, name: str) -> dict[str, tuple[Note, ...]]:
     """The notes of the three tracks, each in the order of their onsets."""
-    file = read_midi(source, _FOLDER, name, _LARGEST)
+    file = source.midi(name)
     clock = _clock(file)
     tracks = {
         track.name: tuple(sorted(_notes(track, clock), key=lambda note: note.start))
@@ -432,23 +354,18 @@ def _read_tracks(source: Path, name: str) -> dict[str, tuple[Note, ...]]:
         if track.name in _PLAYERS
     }
     if absent := [track for track in _PLAYERS if not tracks.get(track)]:
-        raise corrupt(source, name, f"has no notes of {', '.join(absent)}")
+        raise source.fault(name, f"has no notes of {', '.join(absent)}")
     return tracks
 
 
 def _clock(file: "MidiFile") -> Callable[[int], float]:
     """Seconds of a tick, by the tempos of all tracks."""
-    changes = []
-    end = 0
-    for track in file.tracks:
-        tick = 0
-        for message in track:
-            tick += message.time
-            if message.type == "set_tempo":
-                changes.append((tick, message.tempo))
-        end = max(end, tick)
+    import mido
+
+    merged = list(timed(mido.merge_tracks(file.tracks)))
+    changes = sorted((tick, each.tempo) for tick, each in merged if each.type == "set_tempo")
     ticks, seconds, tempo = [0], [0.0], 500_000  # microseconds a quarter until another is set
-    for tick, following in [*sorted(changes), (end + 1, 0)]:
+    for tick, following in [*changes, (merged[-1][0] + 1, 0)]:
         seconds.append(seconds[-1] + (tick - ticks[-1]) * tempo / 1e6 / file.ticks_per_beat)
         ticks.append(tick)
         tempo = following
@@ -457,10 +374,8 @@ def _clock(file: "MidiFile") -> Callable[[int], float]:
 
 def _notes(track: "MidiTrack", clock: Callable[[int], float]) -> Iterator[Note]:
     """The notes of a track; a key that is struck again ends its last note."""
-    tick = 0
     sounding: dict[int, tuple[int, int]] = {}
-    for message in track:
-        tick += message.time
+    for tick, message in timed(track):
         if message.type in ("note_on", "note_off"):
             if message.note in sounding:
                 start, velocity = sounding.pop(message.note)

@@ -2,9 +2,11 @@
 
 import io
 import math
+import zipfile
 import zlib
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,13 +25,21 @@ from motionbeat.data_modules.base import (
     Track,
 )
 from motionbeat.data_modules.generated import Piece, Recipe
-from motionbeat.data_modules.rendered.sources import content
+from motionbeat.data_modules.rendered.synthesis.affect import Cues
+from motionbeat.data_modules.rendered.synthesis.arranger import Score
+from motionbeat.data_modules.rendered.synthesis.render import write_audio
+from motionbeat.files import write_atomically
 
 if TYPE_CHECKING:
-    from mido import MidiFile
+    from mido import Message, MidiFile, MidiTrack
+
+SHORTEST = 8.0
+"""Seconds that an excerpt has at least."""
 
 MARGIN, TAIL = 1.5, 0.6
 """Seconds of an excerpt kept from music, and of these for the last notes to ring."""
+
+_LARGEST = 20_000_000  # bytes of a member of an archive; the largest of the datasets has 0.2 MB
 
 
 class Rendered(DataModule):
@@ -47,19 +57,11 @@ class Rendered(DataModule):
 
     @abstractmethod
     def recipes(self) -> Mapping[str, Recipe]:
-        """The recipe of each piece by its id, in the order of the tracks.
-
-        Raises:
-            DatasetError: what it is made from is missing or broken.
-        """
+        """The recipe of each piece by its id, in the order of the tracks."""
 
     @abstractmethod
-    def place(self, id: str, labels: dict[str, Any]) -> tuple[Split, str]:
-        """The split and the group of a track."""
-
-    def annotations(self, labels: dict[str, Any]) -> tuple[Annotation, ...]:
-        """What is known of a track beside its beats, tempo, metre and dance."""
-        return ()
+    def describe(self, id: str, labels: dict[str, Any]) -> tuple[Split, str, Sequence[Annotation]]:
+        """Split, group, and what is known of a track beside beats, tempo, metre and dance."""
 
     def ids(self) -> Sequence[str]:
         """Ids of all pieces, in the order of the tracks."""
@@ -73,8 +75,7 @@ class Rendered(DataModule):
         """Render the pieces that are missing or damaged; verify the others by their checksums.
 
         Raises:
-            DatasetError: what they are made from is missing or broken, the folder cannot be
-                written, or the disk is full.
+            DatasetError: the source is missing or broken, or the folder cannot be written.
         """
         generated.build(self.folder, self.recipes(), self.card.name)
 
@@ -89,24 +90,22 @@ class Rendered(DataModule):
             raise DatasetError(
                 f"{self.folder}: {missing} pieces are missing; call prepare_data again"
             )
-        tracks = []
-        for name, labels in (entry for id in ids for entry in self.entries(id, pieces[id])):
-            own, group = self.place(name, labels)
-            if own == split:
-                tracks.append(self._track(name, group, labels))
-        return tracks
+        entries = [entry for id in ids for entry in self.entries(id, pieces[id])]
+        tracks = [self._track(name, labels) for name, labels in entries]
+        return [track for own, track in tracks if own == split]
 
-    def _track(self, name: str, group: str, labels: dict[str, Any]) -> Track:
+    def _track(self, name: str, labels: dict[str, Any]) -> tuple[Split, Track]:
+        split, group, more = self.describe(name, labels)
         annotations: list[Annotation] = [
             Beats(np.array(labels["beats"], np.float64), np.array(labels["positions"], np.int64)),
             Tempo(labels["bpm"]),
             Metre(labels["metre"]),
-            *self.annotations(labels),
+            *more,
         ]
         if MotionFile in self.card.annotations:
             annotations.append(MotionFile(self.folder / f"{name}.npz"))
         audio = self.folder / f"{name}.flac"
-        return Track(name, audio, labels["duration"], group, tuple(annotations))
+        return split, Track(name, audio, labels["duration"], group, tuple(annotations))
 
 
 class Excerpts(Rendered):
@@ -123,9 +122,6 @@ class Excerpts(Rendered):
         DatasetError: less than 8 seconds or no excerpt.
     """
 
-    shortest: ClassVar[float] = 8.0
-    """Seconds that an excerpt has at least."""
-
     places: ClassVar[tuple[str, ...]]
     """The folder of the dataset, and its archives with that folder, as the user may have them."""
 
@@ -133,10 +129,9 @@ class Excerpts(Rendered):
         super().__init__(**options)
         self.seconds = float(seconds)
         self.excerpts = excerpts
-        if not (self.shortest <= seconds < math.inf) or excerpts < 1:
+        if not (SHORTEST <= seconds < math.inf) or excerpts < 1:
             raise DatasetError(
-                f"{self.card.name} needs excerpts of {self.shortest:g} seconds or more, "
-                "and 1 at least"
+                f"{self.card.name} needs excerpts of {SHORTEST:g} seconds or more, and 1 at least"
             )
 
     @property
@@ -145,16 +140,66 @@ class Excerpts(Rendered):
         return f"{self.card.revision}-{self.seconds}s-{self.excerpts}x"
 
     @property
-    def source(self) -> Path:
+    def source(self) -> "Source":
         """The dataset's folder or archive.
 
         Raises:
             DatasetError: there is none.
         """
-        for name in self.places if self.data else ():
+        for name in self.places:
             if self.data and (self.data / name).exists():
-                return self.data / name
+                return Source(self.data / name, self.places[0])
         raise DatasetError(f"{self.card.name} is missing; {self.card.how_to_get}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files of a dataset, read safely; nothing is unpacked to disk.
+
+    Methods raise a ``DatasetError`` when a file is missing, too large or corrupt.
+    """
+
+    path: Path  # the dataset's folder, or an archive with it
+    folder: str  # its name in the archive
+
+    def content(self, name: str) -> bytes:
+        """The bytes of one file below the folder."""
+        try:
+            if self.path.is_dir():
+                if not (self.path / name).resolve().is_relative_to(self.path.resolve()):
+                    raise KeyError(name)
+                return (self.path / name).read_bytes()
+            with zipfile.ZipFile(self.path) as archive:
+                member = archive.getinfo(f"{self.folder}/{name}")
+                if member.file_size > _LARGEST:
+                    raise ValueError(f"{member.file_size} bytes when unpacked")
+                return archive.read(member)
+        except (KeyError, FileNotFoundError) as error:
+            raise self.fault(name, "is missing") from error
+        except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as e:
+            raise self.fault(name, f"cannot be read ({e})") from e
+
+    def midi(self, name: str) -> "MidiFile":
+        """A MIDI file below the folder."""
+        import mido
+
+        content = self.content(name)
+        try:
+            return mido.MidiFile(file=io.BytesIO(content))
+        except Exception as error:  # mido lets through whatever a corrupt file makes it stumble on
+            raise self.fault(name, f"is corrupt ({error})") from error
+
+    def fault(self, name: str, what: str) -> DatasetError:
+        """An error that says what is wrong with a file."""
+        return DatasetError(f"{self.path}: {self.folder}/{name} {what}; get the dataset again")
+
+
+def timed(track: "MidiTrack") -> "Iterator[tuple[int, Message]]":
+    """The messages of a track with their ticks from its beginning."""
+    tick = 0
+    for message in track:
+        tick += message.time
+        yield tick, message
 
 
 def generator(id: str, stage: int) -> np.random.Generator:
@@ -162,27 +207,53 @@ def generator(id: str, stage: int) -> np.random.Generator:
     return np.random.default_rng([zlib.crc32(id.encode()), stage])
 
 
-def read_midi(source: Path, folder: str, name: str, largest: int) -> "MidiFile":
-    """A MIDI file of a dataset.
+def unrated(rng: np.random.Generator) -> Cues:
+    """Cues of music that nobody rates for emotion; the mix reads dynamics and timbre."""
+    return Cues(0.0, 0.0, 0.0, rng.uniform(-1, 1), 0.0, rng.uniform(-1, 1))
+
+
+def perform(
+    folder: Path,
+    id: str,
+    score: Score,
+    style: str,
+    mixing: np.random.Generator,
+    dancing: np.random.Generator,
+    soundfont: Path | None = None,
+    **labels: Any,
+) -> Piece:
+    """Render and dance a score; write its audio and its motion.
 
     Args:
-        source: the dataset's archive, or its folder.
-        folder: name of that folder in the archive.
-        name: of the file below the folder.
-        largest: bytes that it may have.
-
-    Raises:
-        DatasetError: the file is missing, too large or corrupt.
+        folder: where to write.
+        id: names of the files without their suffix.
+        score: what to play.
+        style: what to dance.
+        mixing: draws the mix.
+        dancing: draws the dancer and the dance.
+        soundfont: another one to play it with than the usual.
+        labels: more of them than every score has.
     """
-    import mido
+    from motionbeat.data_modules.rendered.synthesis.dancer import DANCERS, dance
+    from motionbeat.data_modules.rendered.synthesis.mixing import mix
 
-    midi = content(source, folder, name, largest)
-    try:
-        return mido.MidiFile(file=io.BytesIO(midi))
-    except Exception as error:  # mido lets through whatever a corrupt file makes it stumble over
-        raise corrupt(source, name, f"is corrupt ({error})") from error
-
-
-def corrupt(source: Path, name: str, what: str) -> DatasetError:
-    """An error that says what is wrong with a file of a dataset."""
-    return DatasetError(f"{source}: {name} {what}; get the dataset again")
+    write_audio(folder / f"{id}.flac", mix(score, mixing, soundfont))
+    dancer = int(dancing.integers(len(DANCERS)))
+    danced = dance(
+        beats=score.beats,
+        positions=score.positions,
+        accents=score.accents,
+        style=style,
+        metre=score.metre,
+        duration=score.duration,
+        dancer=dancer,
+        seed=int(dancing.integers(2**31)),
+    )
+    buffer = io.BytesIO()
+    np.savez(buffer, **danced.arrays())  # type: ignore[arg-type]
+    write_atomically(folder / f"{id}.npz", buffer.getvalue())
+    labels |= {name: getattr(score, name) for name in ("style", "metre", "bpm", "duration")}
+    labels |= {"beats": score.beats.tolist(), "positions": score.positions.tolist()}
+    used = {"kits": score.programs(drums=True), "programs": score.programs(drums=False)}
+    labels |= {"dancer": dancer, "used": score.used | used}
+    return Piece((f"{id}.flac", f"{id}.npz"), labels)

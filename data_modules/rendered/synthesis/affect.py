@@ -8,46 +8,29 @@ form, a plain sum. The weights are this project's own: mode leads valence, tempo
 arousal.
 """
 
-from dataclasses import astuple, dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Cues:
-    """The six primary cues, each in [-1, 1].
+class Cues(NamedTuple):
+    """The six primary cues, each in [-1, 1]."""
 
-    Attributes:
-        mode: dark to bright (minor to major).
-        tempo: slow to fast.
-        register: low to high.
-        dynamics: soft to loud.
-        articulation: legato to staccato.
-        timbre: dull to bright.
-    """
-
-    mode: float
-    tempo: float
-    register: float
-    dynamics: float
-    articulation: float
-    timbre: float
+    mode: float  # dark to bright (minor to major)
+    tempo: float  # slow to fast
+    register: float  # low to high
+    dynamics: float  # soft to loud
+    articulation: float  # legato to staccato
+    timbre: float  # dull to bright
 
 
-VALENCE = Cues(
-    mode=0.45, tempo=0.2, register=0.15, dynamics=0.0, articulation=0.15, timbre=0.05
-)  # fmt: skip
-"""Weights of the cues in valence; they sum to 1."""
-
-AROUSAL = Cues(
-    mode=0.0, tempo=0.35, register=0.05, dynamics=0.3, articulation=0.15, timbre=0.15
-)  # fmt: skip
-"""Weights of the cues in arousal; they sum to 1."""
+VALENCE = Cues(0.45, 0.2, 0.15, 0.0, 0.15, 0.05)
+AROUSAL = Cues(0.0, 0.35, 0.05, 0.3, 0.15, 0.15)
+"""Weights of the cues in valence and in arousal; each set sums to 1."""
 
 
 def affect(cues: Cues) -> tuple[float, float]:
     """Valence and arousal of a piece, both in [-1, 1]."""
-    return _weighted(VALENCE, cues), _weighted(AROUSAL, cues)
 
+    def rated(weights: Cues) -> float:
+        return round(sum(weight * cue for weight, cue in zip(weights, cues, strict=True)), 6)
 
-def _weighted(weights: Cues, cues: Cues) -> float:
-    values: zip[tuple[float, float]] = zip(astuple(weights), astuple(cues), strict=True)
-    return round(sum(weight * cue for weight, cue in values), 6)
+    return rated(VALENCE), rated(AROUSAL)

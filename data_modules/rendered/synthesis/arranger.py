@@ -3,28 +3,16 @@
 import itertools
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from motionbeat.data_modules.base import SPLITS, Split
+from motionbeat.data_modules.rendered.synthesis import styles
 from motionbeat.data_modules.rendered.synthesis.affect import Cues
 from motionbeat.data_modules.rendered.synthesis.render import Note, Part
-from motionbeat.data_modules.rendered.synthesis.styles import (
-    BEATS_A_BAR,
-    DRUMS,
-    GROOVES,
-    KITS,
-    LOUDNESS,
-    PROGRAMS,
-    PROGRESSIONS,
-    RHYTHMS,
-    SCALES,
-    STYLES,
-    Style,
-)
 
 _TICKS = 24  # a beat, of the tempo curve
 _TOGETHER = 0.03  # seconds within which onsets are one accent
@@ -44,48 +32,32 @@ _ACCENT = {"bass": 0.6, "chords": 0.5, "lead": 0.4, "pad": 0.1}
 
 @dataclass(frozen=True)
 class Voice:
-    """A part with its place in the music.
+    """A part with its place in the music."""
 
-    Attributes:
-        role: drums, bass, chords, lead or pad.
-        family: instrument family, the label; ``drums`` for drums.
-        part: what it plays.
-    """
-
-    role: str
-    family: str
-    part: Part
+    role: str  # drums, bass, chords, lead or pad
+    family: str  # instrument family, the label; ``drums`` for drums
+    part: Part  # what it plays
 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """An arranged piece; times in seconds.
+    """An arranged piece; times in seconds."""
 
-    Attributes:
-        style: name of the style.
-        metre: time signature.
-        bpm: beats a minute, the median over the piece.
-        duration: length with the tail.
-        beats: (n,) all beats.
-        positions: (n,) place of each beat in its bar, 1 is the downbeat.
-        accents: (k, 2) time and strength in [0, 1] of everything that sounds.
-        voices: the parts; those without a note are left out.
-        cues: what the emotion rule reads; ``cues.timbre`` is also the tilt of the equaliser.
-        tags: free tags.
-        used: what the piece took from the pools, and its other choices, as JSON values.
-    """
+    style: str  # name of the style
+    metre: str  # time signature
+    bpm: float  # beats a minute, the median over the piece
+    duration: float  # length with the tail
+    beats: NDArray[np.float64]  # (n,) all beats
+    positions: NDArray[np.int64]  # (n,) place of each beat in its bar, 1 is the downbeat
+    accents: NDArray[np.float64]  # (k, 2) time and strength in [0, 1] of everything that sounds
+    voices: tuple[Voice, ...]  # the parts; those without a note are left out
+    cues: Cues  # what the emotion rule reads; dynamics and timbre also shape the mix
+    tags: frozenset[str] = frozenset()  # free tags
+    used: dict[str, Any] = field(default_factory=dict)  # what it took from the pools, as JSON
 
-    style: str
-    metre: str
-    bpm: float
-    duration: float
-    beats: NDArray[np.float64]
-    positions: NDArray[np.int64]
-    accents: NDArray[np.float64]
-    voices: tuple[Voice, ...]
-    cues: Cues
-    tags: frozenset[str]
-    used: dict[str, Any]
+    def programs(self, drums: bool) -> list[int]:
+        """Programs of the drum kits, or of the other instruments."""
+        return [voice.part.program for voice in self.voices if voice.part.drums == drums]
 
 
 def generator(seed: int, split: Split, style: str, index: int, stage: int) -> np.random.Generator:
@@ -96,23 +68,16 @@ def generator(seed: int, split: Split, style: str, index: int, stage: int) -> np
 
 
 def compose(style: str, split: Split, index: int, seed: int, seconds: float = 24.0) -> Score:
-    """Arrange one piece.
+    """Arrange one piece of a style in whole bars of about so many seconds.
 
-    Args:
-        style: name of one of ``STYLES``.
-        split: whose pools of grooves, progressions, rhythms and instruments to draw from.
-        index: number of the piece in its style and split.
-        seed: of the dataset.
-        seconds: about how long; the piece has a whole number of bars.
+    It draws grooves, progressions, rhythms and instruments from the pools of its split. Seed,
+    split, style and index decide on everything.
     """
     return _Arranger(style, split, index, generator(seed, split, style, index, 0), seconds).score()
 
 
 def gather_accents(onsets: Iterable[tuple[float, float]]) -> NDArray[np.float64]:
-    """What sounds together counts together; the strongest moment has strength 1.
-
-    Args:
-        onsets: time in seconds and strength of at least one onset, in the order of their times.
+    """Merge onsets (time, strength), ordered by time, that sound together; the strongest has 1.
 
     Returns:
         (k, 2) times and strengths.
@@ -133,6 +98,11 @@ def within(lowest: int, pitch: int) -> int:
     return lowest + (pitch - lowest) % 12
 
 
+def slip(rng: np.random.Generator, spread: float) -> float:
+    """Seconds by which a player misses the beat."""
+    return float(np.clip(rng.normal(0, spread), -3 * spread, 3 * spread))
+
+
 @dataclass(frozen=True)
 class _Event:
     """A note before the performers' inaccuracy: onset and length in beats."""
@@ -150,11 +120,10 @@ class _Arranger:
         self, name: str, split: Split, index: int, rng: np.random.Generator, seconds: float
     ) -> None:
         self.name, self.split, self.rng = name, split, rng
-        self.style = style = STYLES[name]
-        self.groove = GROOVES[split][index % len(GROOVES[split])]
-        words = style.grooves[self.groove].split()
-        self.rows = dict(zip(words[::2], words[1::2], strict=True))
-        self.beats = BEATS_A_BAR[style.metre]
+        self.style = style = styles.STYLES[name]
+        self.groove = styles.GROOVES[split][index % len(styles.GROOVES[split])]
+        self.rows = style.rows(self.groove)
+        self.beats = styles.count_beats(style.metre)[1]
         self.per_beat = style.steps // self.beats
 
         bpm = float(rng.uniform(*style.bpm))
@@ -164,12 +133,12 @@ class _Arranger:
         self.lead_in = float(rng.uniform(0.1, 1.2)) if rng.random() < 0.5 else 0.03
         drifts = rng.random() < 0.25
         self.drift = float(rng.choice([-1, 1]) * rng.uniform(0.03, 0.06)) if drifts else 0.0
-        self.swing = float(rng.uniform(*style.swing)) if style.swing else None
+        self.swing = float(rng.uniform(style.swing[0], style.swing[1])) if style.swing else None
         self.clock = self._clock(bpm, arch=bool(rng.random() < 0.5))
 
         self.mode = str(rng.choice(style.modes))
         self.key = int(rng.integers(12))
-        self.progression = str(rng.choice(PROGRESSIONS[self.mode][split]))
+        self.progression = str(rng.choice(styles.PROGRESSIONS[self.mode][split]))
         degrees = itertools.islice(itertools.cycle(self.progression), self.bars + 1)
         self.chords = [self._chord(int(degree)) for degree in degrees]
         self.gate = float(rng.uniform(0.4, 1.0))
@@ -177,7 +146,7 @@ class _Arranger:
         self.brightness = float(rng.uniform(-1, 1))
         self.high = int(rng.integers(-4, 5))  # semitones the upper parts are moved by
 
-        self.kit = KITS[style.kit][split][0]
+        self.kit = styles.KITS[style.kit][split]
         turn = index + SPLITS.index(split)  # in turns, so that training hears every family
         chords = style.chords[turn % len(style.chords)]
         leads = [family for family in style.leads if family != chords]
@@ -186,9 +155,10 @@ class _Arranger:
             pads = [family for family in _PADS if family not in self.families.values()]
             self.families["pad"] = str(rng.choice(pads))
         self.programs = {
-            role: int(rng.choice(PROGRAMS[family][split])) for role, family in self.families.items()
+            role: int(rng.choice(styles.PROGRAMS[family][split]))
+            for role, family in self.families.items()
         }
-        rhythms = RHYTHMS[style.metre, style.steps][split]
+        rhythms = styles.RHYTHMS[style.metre][str(style.steps)][split]
         self.rhythms = [str(rhythm) for rhythm in rng.choice(rhythms, 3)]
         self.drums = bool(rng.random() >= style.drumless)
         self.layers = self._form()
@@ -219,7 +189,7 @@ class _Arranger:
 
     def _chord(self, degree: int) -> tuple[int, ...]:
         """Four chord tones in semitones above the tonic, stacked in thirds."""
-        scale = SCALES[self.mode]
+        scale = styles.SCALES[self.mode]
         places = [degree - 1 + 2 * third for third in range(4)]
         tones = [scale[place % 7] + 12 * (place // 7) for place in places]
         if self.mode == "blues":
@@ -273,15 +243,13 @@ class _Arranger:
             accents=self._accents(events),
             voices=voices,
             cues=cues,
-            tags=_tags(self.style, bpm, self.swing, cues, drums=voices[0].role == "drums"),
+            tags=self._tags(bpm, cues, drums=voices[0].role == "drums"),
             used={
                 "groove": f"{self.name}-{self.groove}",
                 "progression": self.progression,
                 "mode": self.mode,
                 "key": self.key,
                 "rhythms": self.rhythms,
-                "kits": [voice.part.program for voice in voices if voice.part.drums],
-                "programs": [voice.part.program for voice in voices if not voice.part.drums],
                 "swing": self.swing,
                 "drift": self.drift,
                 "pickup": self.pickup,
@@ -307,11 +275,11 @@ class _Arranger:
     def _stroke(self, drum: str, beat: float, loud: float) -> _Event:
         accent = 1.0 if drum in ("kick", "floor") else 0.8 if drum in _BACKBEAT else 0.3
         loud *= 0.75 if drum in _BACKGROUND else 1.0
-        return self._event("drums", beat, self.per_beat, DRUMS[drum], loud, accent)
+        return self._event("drums", beat, self.per_beat, styles.DRUMS[drum], loud, accent)
 
     def _drums(self) -> Iterator[_Event]:
         """The groove with its fills; a light bar leaves the background alone."""
-        rows = {drum: row for drum, row in self.rows.items() if drum in DRUMS}
+        rows = {drum: row for drum, row in self.rows.items() if drum in styles.DRUMS}
         background = [drum for drum in rows if drum in _BACKGROUND]
         if len(rows) > 3 and background and self.rng.random() < 0.4:
             del rows[str(self.rng.choice(background))]
@@ -329,7 +297,7 @@ class _Arranger:
             for drum, row in playing.items():
                 for step, _, sign in self._strokes(row, bar):
                     if step < self.style.steps - length:
-                        yield self._stroke(drum, self._beat(bar, step), LOUDNESS[sign])
+                        yield self._stroke(drum, self._beat(bar, step), styles.LOUDNESS[sign])
             if fill:
                 yield from self._fill(bar, length)
 
@@ -341,15 +309,15 @@ class _Arranger:
                 beat = self._beat(bar, self.style.steps - length + step)
                 yield self._stroke(drum, beat, float(self.rng.uniform(80, 115)))
 
+    def _bars(self, role: str) -> list[int]:
+        return [bar for bar, layer in enumerate(self.layers) if role in layer]
+
     def _bass(self) -> Iterator[_Event]:
-        row = self.rows["bass"]
-        for bar, layer in enumerate(self.layers):
-            if "bass" not in layer:
-                continue
+        for bar in self._bars("bass"):
             root = self._bass_root(bar)
-            tones = dict(zip("1357", (tone - self.chords[bar][0] for tone in self.chords[bar]),
-                             strict=True)) | {"8": 12}  # fmt: skip
-            for step, steps, sign in self._strokes(row, bar):
+            lowest, *_ = chord = self.chords[bar]
+            tones = dict(zip("13578", [*(tone - lowest for tone in chord), 12], strict=True))
+            for step, steps, sign in self._strokes(self.rows["bass"], bar):
                 pitch = self._bass_root(bar + 1) - 1 if sign == "a" else root + tones[sign]
                 length = min(steps, 2 * self.per_beat) * (0.5 + self.gate / 2)
                 yield self._event("bass", self._beat(bar, step), length, pitch, _VELOCITY)
@@ -363,28 +331,22 @@ class _Arranger:
         return sorted(within(lowest, self.key + tone) for tone in tones)
 
     def _harmony(self) -> Iterator[_Event]:
-        row = self.rows["chord"]
-        for bar, layer in enumerate(self.layers):
-            if "chords" not in layer:
-                continue
+        for bar in self._bars("chords"):
             voicing = self._voicing(bar)
             arpeggio = dict(zip("135", voicing, strict=False)) | {"8": voicing[0] + 12}
-            for step, steps, sign in self._strokes(row, bar):
+            for step, steps, sign in self._strokes(self.rows["chord"], bar):
                 beat = self._beat(bar, step)
                 if sign.isdigit():
                     yield self._event("chords", beat, steps * 1.5, arpeggio[sign], _VELOCITY)
                     continue
                 length = steps * 0.95 if sign == "=" else min(steps, self.per_beat) * self.gate
                 for pitch in voicing:
-                    yield self._event("chords", beat, length, pitch, LOUDNESS[sign])
+                    yield self._event("chords", beat, length, pitch, styles.LOUDNESS[sign])
 
     def _pads(self) -> Iterator[_Event]:
-        if "pad" not in self.families:
-            return
-        for bar, layer in enumerate(self.layers):
-            if "pad" in layer:
-                for pitch in self._voicing(bar):
-                    yield self._event("pad", self._beat(bar, 0), self.style.steps, pitch, 70)
+        for bar in self._bars("pad") if "pad" in self.families else ():
+            for pitch in self._voicing(bar):
+                yield self._event("pad", self._beat(bar, 0), self.style.steps, pitch, 70)
 
     def _lead(self) -> Iterator[_Event]:
         """Four-bar phrases a b a c: each bar its rhythm and contour, bent to the chords."""
@@ -411,7 +373,7 @@ class _Arranger:
 
     def _lead_pitch(self, place: int) -> int:
         tonic = within(_LEAD_LOWEST + self.high, self.key)
-        return tonic + SCALES[self.mode][place % 7] + 12 * (place // 7)
+        return tonic + styles.SCALES[self.mode][place % 7] + 12 * (place // 7)
 
     def _pickup(self) -> Iterator[_Event]:
         """A run of the melody or a few strokes into the first bar."""
@@ -441,8 +403,7 @@ class _Arranger:
             notes = []
             for event in events:
                 if event.role == role:
-                    slip = float(np.clip(self.rng.normal(0, spread), -3 * spread, 3 * spread))
-                    start = max(0.0, self._time(event.beat) + slip)
+                    start = max(0.0, self._time(event.beat) + slip(self.rng, spread))
                     end = min(max(self._time(event.beat + event.length), start + 0.04), duration)
                     velocity = int(min(max(event.velocity, 1), 127))
                     notes.append(Note(start, end, event.pitch, velocity))
@@ -453,7 +414,7 @@ class _Arranger:
                 yield Voice(role, family, Part(program, tuple(notes), drums))
 
     def _accents(self, events: list[_Event]) -> NDArray[np.float64]:
-        """What sounds together counts together; the strongest moment has strength 1."""
+        """Strength of what sounds on each beat or between, (k, 2); the strongest has 1."""
         strengths: dict[float, float] = {}
         for event in events:
             strengths[event.beat] = strengths.get(event.beat, 0.0) + event.accent
@@ -472,22 +433,21 @@ class _Arranger:
             timbre=self.brightness,
         )
 
-
-def _tags(style: Style, bpm: float, swing: float | None, cues: Cues, drums: bool) -> frozenset[str]:
-    return frozenset({
-        style.scene,
-        {"3/4": "triple", "6/8": "compound", "12/8": "compound"}.get(style.metre, "duple"),
-        "slow" if bpm < 90 else "medium" if bpm < 130 else "fast",
-        "swung" if swing is not None and swing > 0.55 else "straight",
-        "major" if cues.mode > 0 else "minor",
-        "drums" if drums else "no_drums",
-        *({"staccato"} if cues.articulation > 0.4 else set()),
-        *({"legato"} if cues.articulation < -0.4 else set()),
-        *({"loud"} if cues.dynamics > 0.4 else set()),
-        *({"quiet"} if cues.dynamics < -0.4 else set()),
-        *({"bright"} if cues.timbre > 0.4 else set()),
-        *({"dark"} if cues.timbre < -0.4 else set()),
-    })  # fmt: skip
+    def _tags(self, bpm: float, cues: Cues, drums: bool) -> frozenset[str]:
+        return frozenset({
+            self.style.scene,
+            {"3/4": "triple", "6/8": "compound", "12/8": "compound"}.get(self.style.metre, "duple"),
+            "slow" if bpm < 90 else "medium" if bpm < 130 else "fast",
+            "swung" if self.swing is not None and self.swing > 0.55 else "straight",
+            "major" if cues.mode > 0 else "minor",
+            "drums" if drums else "no_drums",
+            *({"staccato"} if cues.articulation > 0.4 else set()),
+            *({"legato"} if cues.articulation < -0.4 else set()),
+            *({"loud"} if cues.dynamics > 0.4 else set()),
+            *({"quiet"} if cues.dynamics < -0.4 else set()),
+            *({"bright"} if cues.timbre > 0.4 else set()),
+            *({"dark"} if cues.timbre < -0.4 else set()),
+        })  # fmt: skip
 
 
 def _unit(value: float) -> float:

@@ -10,59 +10,15 @@ from scipy.ndimage import gaussian_filter1d
 from motionbeat.data_modules.rendered.synthesis.skeleton import Floats
 from motionbeat.data_modules.rendered.synthesis.steps import (
     BY_BAR,
-    HANG,
     STYLES,
     Arms,
+    Dancer,
     Kind,
     Pattern,
     Step,
     Style,
     walk,
 )
-
-
-@dataclass(frozen=True)
-class Dancer:
-    """One dancer's body and habits.
-
-    Attributes:
-        height: stature in metres.
-        lag: seconds behind the music; negative for one who anticipates it.
-        jitter: standard deviation of the timing of single steps, in seconds.
-        size: size of steps and gestures, 1 on average.
-        bounce: springiness, 1 on average.
-        arms: activity of the arms, 1 on average.
-        lazy: probability of leaving out a step.
-        pace: octaves by which the music seems faster than it is: above 0 tends to half time.
-        backbeat: taste for accents on the backbeat (1) or on the downbeat (-1).
-        mirrored: starts with the other foot, and hits with the left arm.
-        turns: how much of the style's turning and travel is danced, 1 on average.
-    """
-
-    height: float
-    lag: float
-    jitter: float
-    size: float
-    bounce: float
-    arms: float
-    lazy: float
-    pace: float
-    backbeat: float
-    mirrored: bool
-    turns: float
-
-
-DANCERS = (
-    Dancer(1.72, -0.015, 0.012, 1.00, 1.0, 1.0, 0.02, 0.0, 0.0, False, 1.0),
-    Dancer(1.58, -0.045, 0.015, 1.15, 1.4, 1.3, 0.03, -0.2, 0.8, False, 1.5),
-    Dancer(1.88, 0.040, 0.020, 0.85, 0.7, 0.7, 0.12, 0.4, -0.6, False, 0.6),
-    Dancer(1.65, 0.015, 0.010, 0.95, 0.8, 1.1, 0.01, 0.0, -0.8, True, 1.2),
-    Dancer(1.80, 0.025, 0.025, 1.20, 1.2, 0.5, 0.06, 0.2, 0.5, True, 0.9),
-    Dancer(1.62, -0.030, 0.018, 0.80, 0.9, 1.5, 0.05, -0.3, 0.3, False, 0.4),
-    Dancer(1.94, 0.055, 0.022, 1.05, 0.6, 0.8, 0.08, 0.1, -0.2, True, 0.7),
-    Dancer(1.55, 0.000, 0.014, 1.10, 1.3, 0.9, 0.04, -0.1, 1.0, False, 1.3),
-)
-"""The dancers to choose from; ``dance`` takes an index."""
 
 NEAR = 0.07
 """Seconds within which an accent belongs to a step or a beat."""
@@ -78,19 +34,12 @@ _PULL = 0.4  # share of the way from the planned time of a step to an accent clo
 
 @dataclass(frozen=True)
 class Music:
-    """What a dancer hears.
+    """What a dancer hears."""
 
-    Attributes:
-        beats: (n,) seconds.
-        positions: (n,) positions in the bar, 1 on the downbeat.
-        accents: (m, 2) onset times in seconds and strengths.
-        beats_a_bar: beats in a full bar.
-    """
-
-    beats: Floats
-    positions: NDArray[np.int64]
-    accents: Floats
-    beats_a_bar: int
+    beats: Floats  # (n,) seconds
+    positions: NDArray[np.int64]  # (n,) positions in the bar, 1 on the downbeat
+    accents: Floats  # (m, 2) onset times in seconds and strengths
+    beats_a_bar: int  # beats in a full bar
 
 
 @dataclass(frozen=True)
@@ -108,13 +57,10 @@ def _listen(beats: Floats, person: Dancer, duration: float, rng: np.random.Gener
     period = float(np.median(np.diff(beats))) if len(beats) > 1 else 0.5
     drift = gaussian_filter1d(rng.normal(0, 1, len(beats)), 1.5, mode="nearest")
     felt = beats + person.lag + np.clip(1.5 * person.jitter * drift, -0.1 * period, 0.1 * period)
-    first, last = (felt[0], felt[-1]) if len(felt) else (0.0, 0.0)
-    before = np.arange(-max(int((first + 1) / period), 0) - 2, 0)
-    after = np.arange(1, max(int((duration + 1 - last) / period), 0) + 3)
-    numbers = np.concatenate([before, np.arange(max(len(felt), 1)), after + max(len(felt) - 1, 0)])
-    times = np.concatenate(
-        [first + before * period, felt if len(felt) else [0.0], last + after * period]
-    )
+    before = np.arange(-max(int((felt[0] + 1) / period), 0) - 2, 0)
+    after = np.arange(1, max(int((duration + 1 - felt[-1]) / period), 0) + 3)
+    numbers = np.concatenate([before, np.arange(len(felt)), after + len(felt) - 1])
+    times = np.concatenate([felt[0] + before * period, felt, felt[-1] + after * period])
     return Clock(
         PchipInterpolator(numbers, times), PchipInterpolator(times, numbers), period, len(beats)
     )
@@ -148,27 +94,16 @@ class Landing:
 
 @dataclass(frozen=True)
 class Plan:
-    """A dance before anybody moves.
+    """A dance before anybody moves."""
 
-    Attributes:
-        moves: the style, with the patterns that fit the music.
-        unit: beats of music that one beat of the moves takes; 2 is half time.
-        clock: the beats as felt.
-        landings: all steps in order of time.
-        motifs: arm motifs with the second from which each one lasts.
-        downbeat: number of the beat on which the dance starts.
-        start: seconds; infinite when nobody dances.
-        end: seconds.
-    """
-
-    moves: Style
-    unit: float
-    clock: Clock
-    landings: list[Landing]
-    motifs: list[tuple[float, Arms]]
-    downbeat: int
-    start: float
-    end: float
+    moves: Style  # the style, with the patterns that fit the music
+    unit: float  # beats of music that one beat of the moves takes; 2 is half time
+    clock: Clock  # the beats as felt
+    landings: list[Landing]  # all steps in order of time
+    motifs: list[tuple[float, Arms]]  # arm motifs with the second from which each one lasts
+    downbeat: int  # number of the beat on which the dance starts
+    start: float  # seconds
+    end: float  # seconds
 
 
 @dataclass(frozen=True)
@@ -208,12 +143,8 @@ def choreograph(
     clock = _listen(music.beats, person, duration, rng)
     moves, unit = _repertoire(style, music.beats_a_bar, clock.period, person)
     bars = np.flatnonzero(music.positions == 1)
-    if not len(bars):
-        bars = np.arange(0, clock.count, music.beats_a_bar)
     if len(bars) > 6:
         bars = bars[rng.integers(0, 3) :]
-    if not len(bars):
-        return Plan(moves, unit, clock, [], [(0.0, HANG)], 0, np.inf, np.inf)
     heading, origin = 0.0, np.zeros(2)
     landings: list[Landing] = []
     sections: list[_Section] = []

@@ -7,6 +7,7 @@ until they lift off again, so contacts are exact by construction; the body follo
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,23 +16,21 @@ from scipy.spatial.transform import Rotation
 
 from motionbeat.data_modules.rendered.synthesis import skeleton
 from motionbeat.data_modules.rendered.synthesis.choreography import (
-    DANCERS,
     NEAR,
     SPLAY,
     STANDING,
-    Dancer,
     Landing,
     Music,
     Plan,
     choreograph,
 )
 from motionbeat.data_modules.rendered.synthesis.skeleton import Floats
-from motionbeat.data_modules.rendered.synthesis.steps import HANG, KINDS, Kind
+from motionbeat.data_modules.rendered.synthesis.steps import ARMS, DANCERS, KINDS, Dancer, Kind
+from motionbeat.data_modules.rendered.synthesis.styles import count_beats
 from motionbeat.motion import JOINTS, Motion
 
 __all__ = ["DANCERS", "Dancer", "dance"]
 
-_BEATS_A_BAR = {"6/8": 2, "9/8": 3, "12/8": 4}
 _STANCE = 0.08  # s; shortest stay of a foot on the floor
 _BRIEFEST = 0.13  # s; a step that would have to be faster is left out
 _FASTEST = 2.2  # m/s, mean speed of a foot in the air; its peak is 1.9 times as high
@@ -55,28 +54,23 @@ def dance(
     The same arguments give the same dance; another seed gives another performance of that dancer.
 
     Args:
-        beats: (n,) increasing beat times in seconds; without beats the dancer sways in place.
-        positions: (n,) position of each beat in its bar, 1 on the downbeat.
+        beats: (n,) increasing beat times in seconds.
+        positions: (n,) position of each beat in its bar, 1 on the downbeat; one at least.
         accents: (m, 2) onset times in seconds and strengths in [0, 1].
         style: name in ``STYLES``; to any other style people dance by the metre.
-        metre: time signature; compound metres are counted in dotted beats (6/8 has 2).
+        metre: time signature.
         duration: length of the piece in seconds.
         dancer: index into ``DANCERS``.
         seed: 0 or more.
         fps: frames a second.
 
     Returns:
-        round(duration * fps) frames, at least one, with the contacts of the feet.
-
-    Raises:
-        ValueError: arrays that do not fit together, beats that do not increase, an unknown dancer,
-            a metre that is no time signature, or a duration or frame rate that is not positive.
+        round(duration * fps) frames with the contacts of the feet.
     """
-    beats_a_bar = _check(beats, positions, accents, metre, duration, dancer, fps)
-    music = Music(beats, positions, accents, beats_a_bar)
+    music = Music(beats, positions, accents, count_beats(metre)[1])
     rng = np.random.default_rng([seed, dancer, zlib.crc32(style.encode())])
     person = DANCERS[dancer]
-    time = np.arange(max(round(duration * fps), 1)) / fps
+    time = np.arange(round(duration * fps)) / fps
     plan = choreograph(music, style, person, duration, rng)
     swings = _walk_through(plan.landings, person.height)
     feet = [_move_foot(swings[foot], time, person.height) for foot in (0, 1)]
@@ -84,32 +78,6 @@ def dance(
     joints = _move_body(feet, _weight_on_left(swings, time), plan, hits, person, time, fps, rng)
     contacts = np.stack([part for foot in feet for part in (foot.flat, foot.planted)], axis=1)
     return Motion(joints.astype(np.float32), fps, contacts)
-
-
-def _check(
-    beats: Floats,
-    positions: NDArray[np.int64],
-    accents: Floats,
-    metre: str,
-    duration: float,
-    dancer: int,
-    fps: float,
-) -> int:
-    """Refuse arguments that do not fit together; return the number of beats in a bar."""
-    if beats.ndim != 1 or positions.shape != beats.shape:
-        raise ValueError(f"beats {beats.shape} and positions {positions.shape} must be (n,) both")
-    if not np.isfinite(beats).all() or (np.diff(beats) <= 0).any():
-        raise ValueError("beats must be finite and increasing")
-    if accents.ndim != 2 or accents.shape[1] != 2 or not np.isfinite(accents).all():
-        raise ValueError(f"accents have shape {accents.shape}; expected finite (m, 2)")
-    if not 0 <= dancer < len(DANCERS):
-        raise ValueError(f"dancer {dancer} is unknown; expected 0 to {len(DANCERS) - 1}")
-    if not (0 < duration < np.inf and 0 < fps < np.inf):
-        raise ValueError(f"duration {duration} s and {fps} frames a second must be positive")
-    count, _, unit = metre.partition("/")
-    if not (count.isdecimal() and unit.isdecimal() and int(count) > 0):
-        raise ValueError(f"metre {metre!r} is no time signature; expected for example 3/4")
-    return _BEATS_A_BAR.get(metre, int(count))
 
 
 @dataclass(frozen=True)
@@ -181,21 +149,20 @@ class _Foot:
 def _move_foot(swings: Sequence[_Swing], time: Floats, height: float) -> _Foot:
     index = np.searchsorted([swing.peel for swing in swings], time, side="right") - 1
 
-    def each(values: Sequence[float] | Sequence[Floats]) -> Floats:
-        return np.asarray(values)[index]
+    def each(name: str) -> Floats:
+        return np.asarray(list(map(attrgetter(name), swings)))[index]
 
-    start, land = each([s.start for s in swings]), each([s.land for s in swings])
-    peel, settle = each([s.peel for s in swings]), each([s.settle for s in swings])
-    size = each([s.size for s in swings])
+    start, land, peel, settle = map(each, ("start", "land", "peel", "settle"))
+    size = each("size")
     through = np.clip((time - start) / (land - start), 0, 1)
     way = through**3 * (10 - 15 * through + 6 * through**2)
     arch = 16 * through**2 * (1 - through) ** 2
-    before, yaw_before = each([s.before for s in swings]), each([s.yaw_before for s in swings])
-    yaw = yaw_before + way * (each([s.yaw for s in swings]) - yaw_before)
+    before, yaw_before = each("before"), each("yaw_before")
+    yaw = yaw_before + way * (each("yaw") - yaw_before)
     forward = np.stack([np.sin(yaw), np.cos(yaw)], axis=1)
-    lift = arch * size * each([s.kind.lift for s in swings])
-    flat_toe = before + way[:, None] * (each([s.toe for s in swings]) - before)
-    flat_toe += (arch * size * each([s.kind.kick for s in swings]))[:, None] * forward
+    lift = arch * size * each("kind.lift")
+    flat_toe = before + way[:, None] * (each("toe") - before)
+    flat_toe += (arch * size * each("kind.kick"))[:, None] * forward
     toe = np.stack([flat_toe[:, 0], skeleton.TOE_HEIGHT * height + lift, flat_toe[:, 1]], axis=1)
     highest = start + 0.35 * (land - start)
     heel = _ease((time - peel) / np.maximum(highest - peel, 1e-9))
@@ -209,7 +176,7 @@ def _move_foot(swings: Sequence[_Swing], time: Floats, height: float) -> _Foot:
         toe,
         ankle,
         yaw,
-        lift * each([s.kind.rise for s in swings]),
+        lift * each("kind.rise"),
         planted,
         planted & ((time <= peel) | (time >= settle)),
     )
@@ -247,8 +214,6 @@ def _hits(
 def _backbeat(music: Music) -> Floats:
     """(m,) 1 for accents on a backbeat, -1 on the downbeat or the half bar, 0 off the beat."""
     onsets = music.accents[:, :1]
-    if not len(music.beats):
-        return np.zeros(len(onsets))
     nearest = np.argmin(np.abs(onsets - music.beats), axis=1)
     positions = music.positions[nearest]
     strong = (positions == 1) | ((music.beats_a_bar == 4) & (positions == 3))
@@ -365,27 +330,28 @@ def _arms(
     """Rotations of shoulders, elbows and collars."""
     starts, arms = zip(*plan.motifs, strict=True)
     index = np.maximum(np.searchsorted(starts, time, side="right") - 1, 0)
-    beats = np.array([motif.period for motif in arms])[index]
+
+    def each(name: str) -> Floats:
+        return np.array(list(map(attrgetter(name), arms)))[index]
+
+    beats = each("period")
     seconds = beats * plan.unit * plan.clock.period
     calm = np.minimum(1, seconds)[:, None]  # fast music leaves no time for wide gestures
     lead = -1 if person.mirrored else 1  # the arm goes forward with the other side's foot
+    zero = np.zeros(len(time))
+    hanging = np.array(ARMS["hang"].pose)
     turns = {}
     for letter, sign, flip in (("l", 1, -lead), ("r", -1, lead)):
-        way = (
-            np.cos(phase / beats)[:, None]
-            * np.where([m.opposed for m in arms], flip, 1)[index, None]
-        )
-        angles = np.array([m.pose for m in arms])[index]
-        angles = angles + person.arms * calm * np.array([m.swing for m in arms])[index] * way
-        angles = HANG.pose + active[:, None] * (smooth(angles, 0.15) - HANG.pose)
+        way = (np.cos(phase / beats) * np.where(each("opposed"), flip, 1))[:, None]
+        angles = each("pose") + person.arms * calm * each("swing") * way
+        angles = hanging + active[:, None] * (smooth(angles, 0.15) - hanging)
         leading = 1.0 if (letter == "l") == person.mirrored else 0.5
-        reaction = smooth(np.array([m.hit for m in arms])[index] * 1.0, 0.15)
+        reaction = smooth(each("hit") * 1.0, 0.15)
         angles += np.tanh(leading * person.arms * hits)[:, None] * reaction
         flexion, abduction, twist, elbow = angles.T
         turns[f"{letter}_shoulder"] = Rotation.from_euler(
             "XZY", np.stack([-flexion, sign * abduction, -sign * twist], axis=1), degrees=True
         ).as_matrix()
-        zero = np.zeros(len(time))
         turns[f"{letter}_elbow"] = _rotation(pitch=-np.clip(elbow, 3, 145), yaw=zero, roll=zero)
         turns[f"{letter}_collar"] = _rotation(pitch=zero, yaw=zero, roll=sign * 6 * hits)
     return turns

@@ -18,18 +18,10 @@ _TILT_DB = 5.0  # of each shelf at full brightness
 def mix(
     score: Score, rng: np.random.Generator, soundfont: Path | None = None
 ) -> NDArray[np.float32]:
-    """Render a score and mix it, no two pieces alike.
+    """Render a score and mix it, no two pieces alike; (samples,) within [-1, 1].
 
     Nothing here moves an onset: the room sets in after the direct sound, and the filters are of
     minimum phase.
-
-    Args:
-        score: what to play.
-        rng: draws levels, room and noise.
-        soundfont: another one to play it with than the usual.
-
-    Returns:
-        Waveform of shape (samples,) at ``SAMPLE_RATE``, mono, within [-1, 1].
     """
     sound = np.zeros(round(score.duration * SAMPLE_RATE))
     for voice in score.voices:

@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
+from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
@@ -23,64 +23,41 @@ SOUNDFONT = "TimGM6mb.sf2"
 
 @dataclass(frozen=True)
 class Note:
-    """A sounding note.
+    """A sounding note."""
 
-    Attributes:
-        start: onset in seconds.
-        end: release in seconds; what rings on after it is up to the soundfont.
-        pitch: MIDI key number; in a drum part the drum.
-        velocity: 1 to 127.
-    """
-
-    start: float
-    end: float
-    pitch: int
-    velocity: int
+    start: float  # onset in seconds
+    end: float  # release in seconds; what rings on after it is up to the soundfont
+    pitch: int  # MIDI key number; in a drum part the drum
+    velocity: int  # 1 to 127
 
 
 @dataclass(frozen=True)
 class Part:
-    """The notes of one player.
+    """The notes of one player."""
 
-    Attributes:
-        program: General MIDI program, 0 to 127; in a drum part the kit.
-        notes: in any order.
-        drums: whether program and pitches mean a drum kit and its drums.
-        gain_db: level in dB relative to the soundfont's own.
-    """
-
-    program: int
-    notes: tuple[Note, ...]
-    drums: bool = False
-    gain_db: float = 0.0
+    program: int  # General MIDI program, 0 to 127; in a drum part the kit
+    notes: tuple[Note, ...]  # in any order
+    drums: bool = False  # whether program and pitches mean a drum kit and its drums
+    gain_db: float = 0.0  # level in dB relative to the soundfont's own
 
 
 def render(
-    parts: Sequence[Part],
-    duration: float,
-    sample_rate: int = SAMPLE_RATE,
-    soundfont: Path | None = None,
+    parts: Sequence[Part], duration: float, soundfont: Path | None = None
 ) -> NDArray[np.float32]:
-    """Play parts together.
+    """Play parts together, by a General MIDI soundfont or the usual one.
 
     Every part has a synthesiser of its own, so the sound of one never depends on the others. The
     synthesiser is advanced from event to event, so every onset falls on its nearest sample.
 
-    Args:
-        parts: what to play; notes that start after the end are left out.
-        duration: in seconds.
-        sample_rate: in Hz.
-        soundfont: another General MIDI soundfont than ``SOUNDFONT``.
-
     Returns:
-        Waveform of shape (samples,), mono; not normalised, loud parts may exceed 1.
+        Waveform of shape (samples,) at ``SAMPLE_RATE``, not normalised: loud parts may exceed 1.
 
     Raises:
-        DatasetError: the soundfont is missing or none.
+        DatasetError: the soundfont is none.
     """
-    mix = np.zeros(round(duration * sample_rate))
+    mix = np.zeros(round(duration * SAMPLE_RATE))
     for part in parts:
-        mix += 10 ** (part.gain_db / 20) * _play(part, len(mix), sample_rate, soundfont)
+        mix += 10 ** (part.gain_db / 20) * _play(part, len(mix), soundfont)
     return mix.astype(np.float32)
 
 
@@ -90,32 +67,27 @@ def normalise(waveform: NDArray[np.float32], peak: float = 0.9) -> NDArray[np.fl
     return waveform * np.float32(peak / loudest) if loudest else waveform
 
 
-def encode_audio(waveform: NDArray[np.float32], sample_rate: int = SAMPLE_RATE) -> bytes:
-    """The bytes of a 16-bit mono FLAC file; samples beyond [-1, 1] are clipped."""
-    samples = np.clip(np.rint(waveform.astype(np.float64) * 32767), -32768, 32767)
-    buffer = io.BytesIO()
-    soundfile.write(buffer, samples.astype(np.int16), sample_rate, format="FLAC")
-    return buffer.getvalue()
-
-
 def write_audio(path: Path, waveform: NDArray[np.float32], sample_rate: int = SAMPLE_RATE) -> None:
     """Write a mono waveform of shape (samples,) as a 16-bit FLAC file, whole or not at all.
+
+    Samples beyond [-1, 1] are clipped.
 
     Raises:
         WriteError: the folder cannot be written or its disk is full.
     """
-    write_atomically(path, encode_audio(waveform, sample_rate))
+    samples = np.clip(np.rint(waveform.astype(np.float64) * 32767), -32768, 32767)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples.astype(np.int16), sample_rate, format="FLAC")
+    write_atomically(path, buffer.getvalue())
 
 
-def _play(
-    part: Part, samples: int, sample_rate: int, soundfont: Path | None
-) -> NDArray[np.float32]:
+def _play(part: Part, samples: int, soundfont: Path | None) -> NDArray[np.float32]:
     """One part alone at the soundfont's own level, (samples,)."""
     from tinysoundfont import SoundFontException, Synth
 
-    synth = Synth(samplerate=sample_rate)
+    synth = Synth(samplerate=SAMPLE_RATE)
     try:
-        synth.sfload(_soundfont() if soundfont is None else _read(soundfont))
+        synth.sfload(_soundfont(soundfont))
         synth.program_change(0, part.program, part.drums)
     except (SoundFontException, RuntimeError, OSError) as error:
         raise DatasetError(
@@ -126,8 +98,8 @@ def _play(
         event
         for note in part.notes
         for event in (
-            (round(note.start * sample_rate), 1, note.pitch, note.velocity),
-            (max(round(note.end * sample_rate), round(note.start * sample_rate) + 1),
+            (round(note.start * SAMPLE_RATE), 1, note.pitch, note.velocity),
+            (max(round(note.end * SAMPLE_RATE), round(note.start * SAMPLE_RATE) + 1),
              0, note.pitch, 0),
         )
     )  # fmt: skip
@@ -148,19 +120,8 @@ def _play(
 
 
 @cache
-def _read(soundfont: Path) -> bytes:
-    return soundfont.read_bytes()
-
-
-@cache
-def _soundfont() -> bytes:
-    """The soundfont, found without importing the package that carries it."""
-    spec = find_spec("pretty_midi")
-    if spec is None or spec.origin is None:
-        raise DatasetError("the soundfont is missing; run: pip install pretty_midi")
-    try:
-        return (Path(spec.origin).parent / SOUNDFONT).read_bytes()
-    except OSError as error:
-        raise DatasetError(
-            f"pretty_midi has no {SOUNDFONT}; run: pip install --force-reinstall pretty_midi"
-        ) from error
+def _soundfont(path: Path | None) -> bytes:
+    """A soundfont; the usual one is found without importing the package that carries it."""
+    if path is None:
+        path = Path(str(distribution("pretty_midi").locate_file(f"pretty_midi/{SOUNDFONT}")))
+    return path.read_bytes()

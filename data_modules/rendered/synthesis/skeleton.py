@@ -7,8 +7,6 @@ from motionbeat.motion import JOINTS, PARENTS
 
 Floats = NDArray[np.float64]
 
-_RIGHT_FROM_LEFT = np.array([-1.0, 1.0, 1.0])
-
 _BONES = {
     "pelvis": (0.0, 0.0, 0.0),
     "spine1": (0.0, 0.060, -0.008),
@@ -27,12 +25,10 @@ _BONES = {
     "l_hand": (0.0, -0.050, 0.0),
 }
 
-OFFSETS: Floats = np.array(
-    [
-        _BONES[name] if name in _BONES else _RIGHT_FROM_LEFT * _BONES["l" + name[1:]]
-        for name in JOINTS
-    ]
-)
+OFFSETS: Floats = np.array([
+    _BONES[name] if name in _BONES else [-1.0, 1.0, 1.0] * np.array(_BONES["l" + name[1:]])
+    for name in JOINTS
+])  # fmt: skip
 """(24, 3) bone vectors of a standing body with hanging arms, as fractions of its height.
 
 x to the body's left, y up, z forward. Segment lengths after D. A. Winter, *Biomechanics and Motor
@@ -42,28 +38,23 @@ Control of Human Movement*, 4th ed. (2009), figure 4.1; the spine is divided by 
 THIGH, SHANK = 0.245, 0.246
 """Lengths of the two leg bones, as fractions of height."""
 
-ANKLE_HEIGHT, TOE_HEIGHT = 0.039, 0.012
-"""Heights of ankle and toe joints above the floor of a flat foot, as fractions of height."""
-
-_LEGS = {name: JOINTS.index(name) for name in JOINTS if name.endswith(("knee", "ankle", "foot"))}
+TOE_HEIGHT = 0.012
+"""Height of the toe joints above the floor of a flat foot, as a fraction of height."""
 
 
 def trunk_and_arms(height: float, root: Floats, turns: dict[str, Floats]) -> Floats:
-    """Place pelvis, hips, spine, head and arms; the leg joints are left at zero.
+    """Positions (T, 24, 3) of pelvis, hips, spine, head and arms; the leg joints are left at zero.
 
     Args:
         height: stature in metres.
         root: (T, 3) pelvis positions in metres.
         turns: local rotation matrices (T, 3, 3) by joint name; joints left out do not turn.
-
-    Returns:
-        (T, 24, 3) joint positions in metres.
     """
     positions = np.zeros((len(root), len(JOINTS), 3))
     positions[:, 0] = root
     world = {0: turns["pelvis"]}
     for joint, name in enumerate(JOINTS[1:], start=1):
-        if name in _LEGS:
+        if name.endswith(("knee", "ankle", "foot")):
             continue
         parent = PARENTS[joint]
         positions[:, joint] = positions[:, parent] + world[parent] @ (OFFSETS[joint] * height)
@@ -72,16 +63,9 @@ def trunk_and_arms(height: float, root: Floats, turns: dict[str, Floats]) -> Flo
 
 
 def bend_knee(hip: Floats, ankle: Floats, forward: Floats, height: float) -> Floats:
-    """Knee between a hip and an ankle, with both leg bones at their length.
+    """Knee (T, 3) between a hip and an ankle (T, 3) within its reach, all in metres.
 
-    Args:
-        hip: (T, 3) metres.
-        ankle: (T, 3) metres, within reach of the hip.
-        forward: (T, 3) direction the knee points to, not along the leg.
-        height: stature in metres.
-
-    Returns:
-        (T, 3) knee positions in metres.
+    Both leg bones keep their length. ``forward`` (T, 3) is where the knee points to.
     """
     thigh, shank = THIGH * height, SHANK * height
     leg = ankle - hip

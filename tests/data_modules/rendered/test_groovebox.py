@@ -10,12 +10,8 @@ from motionbeat.data_modules.base import (
     Beats,
     DatasetError,
     Emotion,
-    Genre,
     Instruments,
-    Metre,
-    MotionFile,
     Tags,
-    Tempo,
 )
 from motionbeat.data_modules.rendered.groovebox import GrooveBox
 from motionbeat.data_modules.rendered.synthesis import render
@@ -56,39 +52,15 @@ def digests(dataset):
     return {"audio": audio.hexdigest(), "labels": labels.hexdigest()}
 
 
-def test_every_track_has_every_label(made):
-    for track in [track for split in SPLITS for track in made.tracks(split)]:
-        assert soundfile.info(track.audio_path).samplerate == 44_100
-        assert track.get(Genre).name in track.id
-        assert track.get(Metre).signature == {"house": "4/4", "jig": "6/8"}[track.get(Genre).name]
-        beats = track.get(Beats)
-        assert track.get(Tempo).bpm == pytest.approx(60 / np.median(np.diff(beats.times)))
-        assert len(beats.downbeats) >= 2
-        assert "bass" in track.get(Instruments).names
-        assert track.get(Tags).names
-        assert abs(track.get(Emotion).valence) <= 1
-        assert track.get(MotionFile).motion.contacts is not None
-
-
 def test_music_and_labels_are_those_of_this_revision(made):
     assert digests(made) == PINNED
-
-
-def test_bytes_do_not_depend_on_neighbours(made, tmp_path):
-    other = tiny(tmp_path, styles=["jig"])
-    other.prepare_data()
-    for path in other.folder.glob("*-jig-*"):
-        assert path.read_bytes() == (made.folder / path.name).read_bytes()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"train": 0}, "1 piece a style"),
-        ({"seconds": 1.0}, "4 seconds"),
-        ({"seed": -1}, "seed from 0"),
         ({"styles": ["hosue"]}, r"no style \['hosue'\].*house"),
-        ({"styles": []}, "needs a style"),
     ],
 )
 def test_options_out_of_range_are_one_clear_error(tmp_path, options, message):
@@ -98,7 +70,7 @@ def test_options_out_of_range_are_one_clear_error(tmp_path, options, message):
 
 def other_soundfont(path):
     """The usual soundfont with its samples played as squares."""
-    content = bytearray(render._soundfont())
+    content = bytearray(render._soundfont(None))
     at = content.index(b"smpl", content.index(b"sdta"))
     size = int.from_bytes(content[at + 4 : at + 8], "little")
     samples = np.frombuffer(content[at + 8 : at + 8 + size], "<i2")

@@ -6,10 +6,8 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-import librosa
 import numpy as np
 import pytest
-import soundfile
 from tests.midi_sources import SONGS, WRITTEN, midi_track, save, write_pop909_zip
 
 from motionbeat.data_modules.base import (
@@ -18,7 +16,6 @@ from motionbeat.data_modules.base import (
     DatasetError,
     Metre,
     Tempo,
-    check_splits,
 )
 from motionbeat.data_modules.rendered import pop909
 from motionbeat.data_modules.rendered.pop909 import (
@@ -33,40 +30,22 @@ from motionbeat.data_modules.rendered.synthesis.render import Note
 DATA = os.environ.get("MOTIONBEAT_DATA")
 
 
-@pytest.fixture(autouse=True)
-def few_songs(monkeypatch):
-    monkeypatch.setattr(pop909, "_SONGS", SONGS)
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return write_pop909_zip(tmp_path_factory.mktemp("data"))
+    """The dataset's source."""
+    return Pop909(data=write_pop909_zip(tmp_path_factory.mktemp("data"))).source
 
 
-@pytest.fixture(scope="module")
-def made(data, tmp_path_factory):
-    dataset = Pop909(cache=tmp_path_factory.mktemp("cache"), data=data, seconds=12)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pop909, "_SONGS", SONGS)
-        dataset.prepare_data()
-    return dataset
-
-
-def everything(dataset):
-    return [track for split in SPLITS for track in dataset.tracks(split)]
-
-
-def test_tracks_have_splits_by_song_and_every_label(made):
-    splits = [made.tracks(split) for split in SPLITS]
-    check_splits(splits)
+def test_beats_and_bars_are_the_annotated_ones(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(pop909, "_SONGS", SONGS)
+    dataset = Pop909(cache=tmp_path, data=data.path.parent, seconds=12)
+    dataset.prepare_data()
+    splits = [dataset.tracks(split) for split in SPLITS]
     assert [[track.id for track in tracks] for tracks in splits] == [
         ["001-0", "002-0", "017-0", "018-0"], ["004-0"], ["034-0"]
     ]  # fmt: skip
     assert [track.group for track in splits[0]] == ["001", "002", "017", "017"]
-
-
-def test_beats_and_bars_are_the_annotated_ones(made, data):
-    for track in everything(made):
+    for track in (track for tracks in splits for track in tracks):
         song = track.id[:3]
         beats, written = track.get(Beats), WRITTEN[song]
         per_bar = 3 if song == "002" else 4
@@ -74,7 +53,7 @@ def test_beats_and_bars_are_the_annotated_ones(made, data):
         assert beats.positions.tolist() == [k % per_bar + 1 for k in range(count)]
         assert track.get(Metre).signature == f"{per_bar}/4"
         assert track.get(Tempo).bpm == pytest.approx(60 / np.median(np.diff(beats.times)), rel=0.05)
-        (window,) = choose_excerpts(read_song(data / "pop909.zip", song), 12, 1)
+        (window,) = choose_excerpts(read_song(data, song), 12, 1)
         assert window.start in written.downbeats
         assert len(window) == count
         np.testing.assert_allclose(
@@ -84,16 +63,8 @@ def test_beats_and_bars_are_the_annotated_ones(made, data):
         )
 
 
-def test_the_audio_sounds_on_the_downbeats(made):
-    for track in everything(made):
-        sound, rate = soundfile.read(track.audio_path)
-        starts = librosa.onset.onset_strength(y=sound, sr=rate, hop_length=441)
-        frames = np.rint(track.get(Beats).downbeats[:, None] * 100).astype(int) + range(-1, 4)
-        assert starts[frames].max(axis=1).mean() > 2 * starts.mean(), track.id
-
-
 def test_notes_keep_their_places_between_the_beats(data):
-    song = read_song(data / "pop909.zip", "001")
+    song = read_song(data, "001")
     (window,) = choose_excerpts(song, 30, 1)
     score = arrange("any", song, window)
     expected = WRITTEN["001"].times[window.start : window.stop]
@@ -110,7 +81,7 @@ def test_notes_keep_their_places_between_the_beats(data):
 
 
 def test_half_of_the_excerpts_have_a_band_on_the_beat(data):
-    song = read_song(data / "pop909.zip", "002")
+    song = read_song(data, "002")
     (window,) = choose_excerpts(song, 20, 1)
     scores = [arrange(f"id{k}", song, window) for k in range(60)]
     banded = [score for score in scores if len(score.voices) == 5]
@@ -131,7 +102,7 @@ def test_half_of_the_excerpts_have_a_band_on_the_beat(data):
 
 
 def test_bars_of_other_lengths_and_uneven_beats_are_avoided(data):
-    song = read_song(data / "pop909.zip", "004")
+    song = read_song(data, "004")
     odd = range(28, 30)
     windows = song.windows(10.5)
     assert windows
@@ -142,14 +113,13 @@ def test_bars_of_other_lengths_and_uneven_beats_are_avoided(data):
     for window in replace(song, beats=beats).windows(10.5):
         assert 9 not in window
     assert WRITTEN["034"].marked[0] == min(
-        window.start for window in read_song(data / "pop909.zip", "034").windows(10.5)
+        window.start for window in read_song(data, "034").windows(10.5)
     )
 
 
 def test_songs_whose_notes_contradict_the_annotation_are_left_out(data):
-    source = data / "pop909.zip"
-    assert choose_excerpts(read_song(source, "003"), 12, 1) == []  # downbeats a beat late
-    song = read_song(source, "017")
+    assert choose_excerpts(read_song(data, "003"), 12, 1) == []  # downbeats a beat late
+    song = read_song(data, "017")
     off = {
         name: tuple(Note(n.start + 0.05, n.end + 0.05, n.pitch, n.velocity) for n in notes)
         for name, notes in song.tracks.items()
@@ -161,9 +131,7 @@ def test_songs_whose_notes_contradict_the_annotation_are_left_out(data):
 
 
 def test_excerpts_do_not_overlap(data):
-    windows = sorted(
-        choose_excerpts(read_song(data / "pop909.zip", "001"), 12, 3), key=lambda w: w.start
-    )
+    windows = sorted(choose_excerpts(read_song(data, "001"), 12, 3), key=lambda w: w.start)
     assert len(windows) >= 2
     assert all(first.stop <= second.start for first, second in pairwise(windows))
 
@@ -175,83 +143,45 @@ def test_versions_of_a_song_are_in_one_split():
     assert [splits.count(split) for split in SPLITS] == [536, 92, 72]
 
 
-def fails(dataset, match):
-    with pytest.raises(DatasetError, match=match) as caught:
-        dataset.prepare_data()
-    assert "\n" not in str(caught.value)
+SOUND = "0 1 1\n0.5 0 0\n"
 
 
 BEATS, MIDI = "002/beat_midi.txt", "002/002.mid"
-SOUND = "0 1 1\n0.5 0 0\n"
 
 
 @pytest.mark.parametrize(
     ("name", "content", "match"),
     [
-        (BEATS, None, f"{BEATS} is missing|{BEATS} cannot be read"),
-        (BEATS, b"", f"{BEATS} is malformed"),
-        (BEATS, b"0 1\n0.5 0\n", f"{BEATS} is malformed"),
+        (BEATS, None, f"{BEATS} is missing"),
         (BEATS, b"0 1 1\n0.5 0\n", f"{BEATS} is malformed"),
-        (BEATS, b"0 1 1\nhalf 0 0\n", f"{BEATS} is malformed"),
         (BEATS, b"0 1 1\nnan 0 0\n", f"{BEATS} is malformed"),
         (BEATS, b"0 1 1\n0.5 0 0\n0.4 0 1\n", f"{BEATS} is malformed"),
-        (BEATS, b"-1 1 1\n0.5 0 0\n1 0 1\n", f"{BEATS} is malformed"),
         (BEATS, b"\xff\xfe", f"{BEATS} is malformed"),
         (BEATS, b"0 1 1\n0.5 0 0\n1 0 0\n", f"{BEATS} has no bars"),
         (BEATS, b"0 1 1\n0.5 1 1\n1 1 1\n", f"{BEATS} has no bars"),
-        (MIDI, None, f"{MIDI} is missing|{MIDI} cannot be read"),
+        (MIDI, None, f"{MIDI} is missing"),
         (MIDI, b"MThd no", f"{MIDI} is corrupt"),
-        (MIDI, WRITTEN["002"].midi()[:300], f"{MIDI} is corrupt"),
         (MIDI, save([midi_track("MELODY", [(0, 60)])]), f"{MIDI} has no notes of BRIDGE, PIANO"),
     ],
 )
-@pytest.mark.parametrize("archived", [True, False])
-def test_broken_data_is_one_clear_error(tmp_path, name, content, match, archived):
+def test_broken_data_is_one_clear_error(tmp_path, name, content, match):
     files = {"002/002.mid": WRITTEN["002"].midi(), BEATS: WRITTEN["002"].beats().encode()}
     files[name] = content
-    files = {f"POP909/{name}": content for name, content in files.items() if content is not None}
-    if archived:
-        with zipfile.ZipFile(tmp_path / "pop909.zip", "w") as archive:
-            for member, text in files.items():
-                archive.writestr(member, text)
-    else:
+    with zipfile.ZipFile(tmp_path / "pop909.zip", "w") as archive:
         for member, text in files.items():
-            (tmp_path / member).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / member).write_bytes(text)
-    source = tmp_path / ("pop909.zip" if archived else "POP909")
+            if text is not None:
+                archive.writestr(f"POP909/{member}", text)
+    source = Pop909(data=tmp_path).source
     with pytest.raises(DatasetError, match=match) as caught:
         read_song(source, "002")
     assert "\n" not in str(caught.value)
     assert "get the dataset again" in str(caught.value)
 
 
-def test_archives_that_are_none_and_evil_names_are_one_clear_error(tmp_path):
-    path = tmp_path / "pop909.zip"
-    path.write_bytes(b"not a zip")
-    fails(
-        Pop909(cache=tmp_path, data=tmp_path),
-        r"pop909\.zip: POP909/\d+/beat_midi\.txt cannot be read",
-    )
-    with zipfile.ZipFile(path, "w") as archive:
-        for prefix in ("..", "/etc", "POP909/.."):
-            archive.writestr(f"{prefix}/POP909/001/beat_midi.txt", WRITTEN["001"].beats())
-    fails(
-        Pop909(cache=tmp_path, data=tmp_path), r"pop909\.zip: POP909/\d+/beat_midi\.txt is missing"
-    )
-    assert not (tmp_path.parent / "POP909").exists()
-
-
 @pytest.mark.skipif(not DATA, reason="needs the real dataset: set MOTIONBEAT_DATA")
-def test_real_notes_lie_on_the_beats(tmp_path, monkeypatch):
-    monkeypatch.setattr(pop909, "_SONGS", ("001", "203", "009", "004", "034"))
-    dataset = Pop909(cache=tmp_path, data=Path(str(DATA)))
-    dataset.prepare_data()
-    tracks = everything(dataset)
-    check_splits([dataset.tracks(split) for split in SPLITS])
-    assert sorted(track.id[:3] for track in tracks) == ["001", "004", "034", "203"]
-    away = []
-    for track in tracks:
-        song = read_song(dataset.source, track.id[:3])
+def test_real_notes_lie_on_the_beats():
+    songs = [read_song(Pop909(data=Path(str(DATA))).source, id) for id in ("001", "004", "009")]
+    assert [len(choose_excerpts(song, 30, 1)) for song in songs] == [1, 1, 0]
+    for song in songs[:2]:
         sixteenths = song.places() * 4
-        away.append(np.median(np.abs(sixteenths - np.rint(sixteenths))) / 4)
-    assert max(away) < 0.01
+        assert np.median(np.abs(sixteenths - np.rint(sixteenths))) / 4 < 0.01

@@ -97,17 +97,6 @@ def test_tracks_keep_the_promises_of_the_card(dataset):
                 assert known.motion.duration == pytest.approx(track.duration, abs=0.02)
 
 
-def test_what_is_damaged_or_lost_is_made_again_and_nothing_else(dataset):
-    whole = contents(dataset)
-    damaged, lost, *others = sorted(dataset.folder.glob("*.flac"))
-    before = {path: path.stat().st_mtime_ns for path in others}
-    damaged.write_bytes(whole[damaged.name][:-1] + b"!")
-    lost.unlink()
-    dataset.prepare_data()
-    assert contents(dataset) == whole
-    assert {path: path.stat().st_mtime_ns for path in others} == before
-
-
 def test_a_larger_dataset_has_the_same_pieces_and_a_revision_of_its_own(
     case, place, dataset, tmp_path
 ):
@@ -129,12 +118,6 @@ def test_what_is_not_finished_says_so(case, place, dataset, tmp_path):
     manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(DatasetError, match="1 pieces are missing; call prepare_data again"):
         dataset.tracks("train")
-
-
-def test_a_cache_that_cannot_be_written_is_one_clear_error(case, place, tmp_path):
-    (tmp_path / case.kind.card.name).write_text("in the way")
-    with pytest.raises(DatasetError, match=r"cannot be written.*choose another cache folder"):
-        case.kind(cache=tmp_path, data=place / "data", **case.options).prepare_data()
 
 
 def test_a_source_may_be_a_folder_and_must_be_there(case, dataset, tmp_path):

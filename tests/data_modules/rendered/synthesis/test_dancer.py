@@ -47,11 +47,6 @@ def locking(times, beats):
     return np.abs(np.exp(2j * np.pi * phases).mean())
 
 
-def speed(motion):
-    """(T - 1,) mean joint speed in m/s."""
-    return np.linalg.norm(np.diff(motion.positions, axis=0), axis=2).mean(axis=1) * motion.fps
-
-
 @pytest.fixture(scope="module", params=[*STYLES, "some_new_style"])
 def troupe(request):
     """Every dancer in one style, at a slow, a usual and a very fast tempo."""
@@ -89,13 +84,6 @@ def test_motion_is_smooth(troupe):
         assert change.max() < 4, "a joint changed its velocity from one frame to the next"
 
 
-@pytest.mark.parametrize("style", ["breakbeat", "polka", "tango"])
-def test_velocity_is_continuous_however_finely_it_is_sampled(style):
-    motion = dance(**music(style, duration=6), dancer=1, seed=0, fps=600)
-    velocity = np.diff(motion.positions.astype(float), axis=0) * motion.fps
-    assert np.linalg.norm(np.diff(velocity, axis=0), axis=2).max() < 0.6
-
-
 def test_knees_bend_forward(troupe):
     for motion in troupe:
         for side in "lr":
@@ -118,11 +106,10 @@ def test_steps_come_with_the_beats_as_early_or_late_as_the_dancer():
         assert np.median(offsets(times, piece["beats"])) == pytest.approx(person.lag, abs=0.03)
 
 
-@pytest.mark.parametrize("style", ["hip_hop", "salsa"])
-def test_trunk_and_arms_answer_accents(style):
+def test_trunk_and_arms_answer_accents():
     for dancer in EVERYONE:
         rng = np.random.default_rng(dancer)
-        piece = music(style, bpm=100, duration=30, seed=dancer)
+        piece = music("hip_hop", bpm=100, duration=30, seed=dancer)
         motion = dance(**piece, dancer=dancer, seed=0)
         upper = motion.positions[:, JOINTS.index("neck") :] - motion.positions[:, :1]
         energy = np.linalg.norm(np.diff(upper, axis=0), axis=2).mean(axis=1)
@@ -159,15 +146,6 @@ def test_waltz_steps_repeat_by_bars_and_not_by_beats():
     assert similarity(3) > max(0.4, similarity(1) + 0.4, similarity(2) + 0.4)
 
 
-def test_feet_alternate_in_a_march():
-    motion = dance(**music("march"), dancer=3, seed=0)
-    left, right = landings(motion, 1), landings(motion, 3)
-    order = np.argsort(np.concatenate([left, right]))
-    feet = np.repeat([0, 1], [len(left), len(right)])[order]
-    assert len(feet) > 20
-    assert (feet[1:] != feet[:-1]).mean() > 0.9
-
-
 def test_shifted_music_shifts_the_steps():
     first = landings(dance(**music("salsa"), dancer=2, seed=0))
     later = landings(dance(**music("salsa", start=1.5), dancer=2, seed=0))
@@ -183,56 +161,6 @@ def test_same_arguments_give_the_same_dance_and_others_another():
     for change in ({"dancer": 4}, {"seed": 1}, {"style": "house"}):
         other = dance(**({**piece, "dancer": 0, "seed": 0} | change))
         assert (motion.contacts != other.contacts).any(axis=1).mean() > 0.05
-
-
-@pytest.mark.parametrize("metre", ["2/4", "3/4", "4/4", "5/4", "7/8", "9/8", "12/8"])
-@pytest.mark.parametrize("style", ["waltz", "disco", "some_new_style"])
-def test_every_metre_is_danced(metre, style):
-    piece = music() | {"metre": metre, "style": style}
-    piece["positions"] = np.arange(len(piece["beats"])) % 5 + 1
-    motion = dance(**piece, dancer=0, seed=0)
-    assert len(landings(motion)) > 5
-
-
-@pytest.mark.parametrize("beats", [[], [0.4], [0.4, 0.9]])
-@pytest.mark.parametrize("duration", [0.001, 1 / 60, 0.7, 3.0])
-def test_little_music_still_gives_motion(beats, duration):
-    motion = dance(
-        beats=np.array(beats, dtype=float),
-        positions=np.arange(len(beats)) + 2,
-        accents=np.zeros((0, 2)),
-        style="disco",
-        metre="4/4",
-        duration=duration,
-        dancer=0,
-        seed=0,
-    )
-    assert len(motion.positions) == max(round(duration * 60), 1)
-    assert motion.positions.dtype == np.float32
-    assert motion.contacts.shape == (len(motion.positions), 4)
-
-
-def test_nobody_steps_without_beats_but_nobody_is_a_statue():
-    silence = {"beats": np.zeros(0), "positions": np.zeros(0, dtype=int)}
-    motion = dance(**(music() | silence), dancer=0, seed=0)
-    assert motion.contacts.all()
-    assert 0.001 < speed(motion).mean() < 0.1
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"positions": np.array([1, 2])}, "positions"),
-        ({"beats": np.array([1.0, 1.0]), "positions": np.array([1, 2])}, "increasing"),
-        ({"accents": np.zeros(3)}, "accents"),
-        ({"dancer": len(DANCERS)}, "dancer"),
-        ({"duration": 0.0}, "duration"),
-        ({"metre": "waltz"}, "metre"),
-    ],
-)
-def test_arguments_that_make_no_sense_are_refused(change, message):
-    with pytest.raises(ValueError, match=message):
-        dance(**({**music(), "dancer": 0, "seed": 0} | change))
 
 
 def test_steps_are_read_from_text():

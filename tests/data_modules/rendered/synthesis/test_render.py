@@ -11,7 +11,6 @@ from motionbeat.data_modules.rendered.synthesis.render import (
     render,
     write_audio,
 )
-from motionbeat.files import WriteError
 
 TOLERANCE = 0.003  # seconds
 
@@ -40,13 +39,6 @@ def test_onset_falls_where_the_note_starts(sound, start):
     assert abs(shift(render([hit(sound, start)], 0.8), at_zero) - start) < TOLERANCE
 
 
-@pytest.mark.parametrize("sound", [KICK, HI_HAT_808])
-def test_drums_sound_at_once(sound):
-    level = np.abs(render([hit(sound, 0.1)], 0.5))
-    first_heard = np.argmax(level > 0.1 * level.max()) / SAMPLE_RATE
-    assert 0 <= first_heard - 0.1 + 1 / SAMPLE_RATE < TOLERANCE
-
-
 def test_onset_does_not_depend_on_other_notes():
     crowd = tuple(Note(0.017 * i, 0.017 * i + 0.05, 50 + i, 80) for i in range(20))
     alone, together = hit(KICK, 0.2), Part(0, crowd)
@@ -54,17 +46,11 @@ def test_onset_does_not_depend_on_other_notes():
     np.testing.assert_allclose(difference, render([alone], 0.6), atol=1e-6)
 
 
-def test_rendering_is_deterministic_and_ignores_the_order_of_notes():
-    notes = tuple(Note(0.1 * i, 0.1 * i + 0.2, 60 + i % 3, 70 + i) for i in range(8))
-    first = render([Part(0, notes)], 1.0)
-    assert first.tobytes() == render([Part(0, notes[::-1])], 1.0).tobytes()
-
-
 def test_length_gain_and_silence():
-    waveform = render([hit(PIANO, 0.0)], 0.25, sample_rate=22_050)
-    assert waveform.shape == (round(0.25 * 22_050),)
+    waveform = render([hit(PIANO, 0.0)], 0.25)
+    assert waveform.shape == (round(0.25 * SAMPLE_RATE),)
     assert waveform.dtype == np.float32
-    quiet = render([Part(0, hit(PIANO, 0.0).notes, gain_db=-20.0)], 0.25, sample_rate=22_050)
+    quiet = render([Part(0, hit(PIANO, 0.0).notes, gain_db=-20.0)], 0.25)
     np.testing.assert_allclose(quiet, waveform / 10, atol=1e-6)
     assert not render([], 0.1).any()
     assert not render([hit(PIANO, 0.2)], 0.1).any()
@@ -86,13 +72,3 @@ def test_audio_file_is_whole_sixteen_bit_and_byte_identical(tmp_path):
     read, rate = soundfile.read(tmp_path / "new" / "a.flac", dtype="float32")
     assert rate == SAMPLE_RATE
     np.testing.assert_allclose(read, waveform, atol=1 / 32_000)
-
-
-def test_normalise_leaves_silence_alone():
-    assert not normalise(np.zeros(4, np.float32)).any()
-
-
-def test_unwritable_folder_is_one_clear_error(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(WriteError, match=r"file.*cannot be written.*free some space"):
-        write_audio(tmp_path / "file" / "a.flac", np.zeros(4, np.float32))
