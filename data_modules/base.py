@@ -61,7 +61,7 @@ class DatasetCard:
     """
 
     name: str
-    revision: str
+    revision: str = "1"
     annotations: tuple[type["Annotation"], ...]
     licence: str
     citation: str

@@ -24,7 +24,6 @@ class Candombe(MirData):
 
     card = DatasetCard(
         name="candombe",
-        revision="1",
         annotations=(Beats,),
         licence="CC BY 4.0",
         citation=(
@@ -34,23 +33,17 @@ class Candombe(MirData):
         ),
         size="35 performances, over 2 h, stereo at 44.1 kHz",
         how_to_get=(
-            "run: motionbeat data get candombe; or unpack candombe_audio.zip and "
-            "candombe_annotations.zip into MOTIONBEAT_DATA/candombe/ and put mirdata's "
-            "candombe_index_1.0.json beside them"
+            "run: motionbeat data get candombe; or unpack candombe_audio.zip and candombe_"
+            "annotations.zip beside mirdata's candombe_index_1.0.json in MOTIONBEAT_DATA/candombe/"
         ),
         source="https://zenodo.org/records/6533068",
         splits=(
-            "our own, none is published: by session; 23 performances for training, the 7 of 1992 "
-            "for validation and the 5 of Cuareim for testing; which players sat in several "
-            "sessions is not published"
+            "ours: by session; 23 performances for training, the 7 of 1992 for validation and the "
+            "5 of Cuareim for testing; sessions may share players"
         ),
-        when_gone=(
-            "find the record by its DOI, 10.5281/zenodo.6533068, and mirdata's index at "
-            "https://zenodo.org/records/14024573"
-        ),
+        when_gone="find the record by its DOI, 10.5281/zenodo.6533068",
     )
     count = 35
-    loader = "candombe"
 
     def rows(self) -> Iterable[Row]:
         """Every performance, in the order of mirdata's index."""

@@ -1,5 +1,6 @@
 """FineDance: long dances of many genres with the motion of hands, captured optically."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,7 +29,7 @@ TEST = frozenset(
 _SAME = {"dai": "tai", "wei": "uighur", "miao": "hmong"}  # labels write them either way
 _JOINTS = 52  # of SMPL-H: the first 22 are SMPL's, then 15 for each hand
 _NUMBERS = 3 + 6 * _JOINTS
-_WITH_CONTACTS = _NUMBERS + 4
+_CONTACTS = 4
 
 
 class FineDance(Danced):
@@ -36,7 +37,6 @@ class FineDance(Danced):
 
     card = DatasetCard(
         name="finedance",
-        revision="1",
         annotations=(Genre, MotionFile),
         licence="non-commercial research only, no redistribution (the authors' own licence)",
         citation=(
@@ -45,8 +45,8 @@ class FineDance(Danced):
         ),
         size="201 dances of the 211 published, 7.7 h",
         how_to_get=(
-            "download the data that https://github.com/li-ronghui/FineDance links to and put its "
-            "folders motion, music_wav and label_json into MOTIONBEAT_DATA/finedance/"
+            "download the data that the source links to and put its folders motion, music_wav and "
+            "label_json into MOTIONBEAT_DATA/finedance/"
         ),
         source="https://github.com/li-ronghui/FineDance",
         splits=(
@@ -60,9 +60,13 @@ class FineDance(Danced):
     def listed(self) -> Iterable[Row]:
         """The dances by their numbers."""
         for id in PUBLISHED:
-            if id not in IGNORED:
-                split: Split = "test" if id in TEST else hashed_split(id, test=0)
-                yield Row(split, id, f"music_wav/{id}.wav", id, (self._genre(id),))
+            if id in IGNORED:
+                continue
+            path = f"label_json/{id}.json"
+            with self.reading(self.folder / path):
+                style = json.loads(self.text(path))["style2"].strip().lower()
+            split: Split = "test" if id in TEST else hashed_split(id, test=0)
+            yield Row(split, id, f"music_wav/{id}.wav", id, (Genre(_SAME.get(style, style)),))
 
     def motion(self, id: str) -> str:
         """An array of translations and rotations."""
@@ -80,23 +84,13 @@ class FineDance(Danced):
         """
         try:
             numbers = np.load(path, allow_pickle=False).astype(np.float64)
+            if not (numbers.size and np.isfinite(numbers).all()):
+                raise ValueError
         except Exception as error:  # a damaged file may fail in any way
             # NumPy's own words advise to unpickle it.
-            raise MotionError(f"{path}: unreadable motion; restore the file") from error
-        if numbers.ndim != 2 or numbers.shape[1] not in (_NUMBERS, _WITH_CONTACTS):
-            raise MotionError(
-                f"{path}: motion has shape {numbers.shape}; expected (frames, {_NUMBERS}) or "
-                f"(frames, {_WITH_CONTACTS})"
-            )
+            raise MotionError(f"{path}: unreadable, empty or NaN; restore the file") from error
+        if numbers.ndim != 2 or numbers.shape[1] not in (_NUMBERS, _NUMBERS + _CONTACTS):
+            raise MotionError(f"{path}: motion has shape {numbers.shape}; restore the file")
         numbers = numbers[:, -_NUMBERS:]
-        if not (len(numbers) and np.isfinite(numbers).all()):
-            raise MotionError(f"{path}: motion is empty or holds NaN; restore the file")
         rotations = rotations_of_6d(numbers[:, 3:].reshape(-1, _JOINTS, 6))
         return Motion(smpl_joints(numbers[:, :3], rotations).astype(np.float32), FPS)
-
-    def _genre(self, id: str) -> Genre:
-        path = f"label_json/{id}.json"
-        label = self.json(path)
-        with self.reading(self.folder / path):
-            name = str(label["style2"]).strip().lower()
-        return Genre(_SAME.get(name, name))

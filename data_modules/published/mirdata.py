@@ -17,22 +17,24 @@ from motionbeat.data_modules.published.download import Remote
 class MirData(Published):
     """A dataset that mirdata has a loader for; mirdata's index of it lies in the dataset's folder.
 
-    A subclass makes its rows of :attr:`loaded`. Attributes:
-        loader: name of mirdata's module.
-        parts: which of mirdata's links to fetch, None for all of them.
+    A subclass makes its rows of :attr:`loaded`.
     """
 
-    loader: ClassVar[str]
+    loader: ClassVar[str] = ""
+    """Name of mirdata's module, where it is not the dataset's."""
     parts: ClassVar[tuple[str, ...] | None] = None
+    """Which of mirdata's links to fetch, None for all of them."""
+    any_copy: ClassVar[bool] = False
+    """Whether other recordings than those of the index's checksums are accepted."""
 
     @classmethod
     def remotes(cls) -> Sequence[Remote]:
-        """The links and checksums of mirdata, and its index."""
+        """The links and checksums of mirdata, its index and the links of the class."""
         module, index = cls._module()
-        remotes = module.REMOTES or {}
-        names = cls.parts if cls.parts is not None else index.partial_download or tuple(remotes)
-        links = [remotes[name] for name in names]
-        return [
+        links = module.REMOTES or {}
+        names = cls.parts if cls.parts is not None else index.partial_download or links
+        found = [links[name] for name in names]
+        remotes = [
             Remote(
                 (link.url,),
                 f"md5:{link.checksum}",
@@ -40,12 +42,12 @@ class MirData(Published):
                 link.destination_dir or "",
                 tuple(link.unpack_directories or ()),
             )
-            for link in links
-        ] + (
-            [Remote((index.remote.url,), f"md5:{index.remote.checksum}", index.filename)]
-            if index.remote
-            else []
-        )
+            for link in found
+        ]
+        if index.remote:
+            remote = index.remote
+            remotes.append(Remote((remote.url,), f"md5:{remote.checksum}", index.filename))
+        return [*remotes, *cls.links]
 
     @cached_property
     def loaded(self) -> dict[str, Any]:
@@ -73,22 +75,15 @@ class MirData(Published):
     def row(
         self, split: Split, id: str, group: str, *annotations: Annotation, audio: str | None = None
     ) -> Row:
-        """The row of a track of mirdata's index.
-
-        Args:
-            split: where it belongs.
-            id: in the index.
-            group: that is in no other split.
-            annotations: what is known of it.
-            audio: its path, where it is not that of the index.
+        """The row of a track of mirdata's index, whose audio may have another path there.
 
         Raises:
             DatasetError: the index does not list it.
         """
         if id not in self.loaded:
             raise self.error(f"mirdata's index does not list track {id}")
-        audio = audio or self.audio(id)
-        return Row(split, id, audio, group, annotations, self.checksums.get(id))
+        checksum = None if self.any_copy else self.checksums.get(id)
+        return Row(split, id, audio or self.audio(id), group, annotations, checksum)
 
     def audio(self, id: str) -> str:
         """Path of a track's audio below the dataset's folder, as the index has it."""
@@ -107,11 +102,7 @@ class MirData(Published):
         return found
 
     def beats(self, id: str) -> Beats:
-        """The beats of a track; bars are unknown where its file does not tell them.
-
-        Raises:
-            DatasetError: its file is missing or unreadable, or the beats are out of order.
-        """
+        """The beats of a track; bars are unknown where its file does not tell them."""
         found = self.known(id, "beats")
         positions = found.positions
         with self.reading(f"the beats of track {id}"):
@@ -121,9 +112,6 @@ class MirData(Published):
         """The tempo of a track, the first number of its file.
 
         mirdata's own reader of GTZAN fails with numpy 2.4.
-
-        Raises:
-            DatasetError: its file is missing or unreadable, or holds no tempo.
         """
         path = Path(self.loaded[id].tempo_path)
         with self.reading(path):
@@ -134,5 +122,5 @@ class MirData(Published):
 
     @classmethod
     def _module(cls) -> tuple[Any, Any]:
-        module = import_module(f"mirdata.datasets.{cls.loader}")
+        module = import_module(f"mirdata.datasets.{cls.loader or cls.card.name}")
         return module, module.INDEXES[module.INDEXES["default"]]

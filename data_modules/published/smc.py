@@ -1,8 +1,6 @@
 """SMC: excerpts chosen because beat trackers disagree on them, with tapped beats."""
 
-import re
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
@@ -23,7 +21,6 @@ class SMC(Published):
 
     card = DatasetCard(
         name="smc",
-        revision="1",
         annotations=(Beats,),
         licence="none stated; published for research",
         citation=(
@@ -38,30 +35,18 @@ class SMC(Published):
             "folders readable; no checksum of the archive is published, so it is not fetched"
         ),
         source="http://smc.inesctec.pt/research/data-2/",
-        splits=(
-            "our own, none is published: by excerpt, hashed, as artists are not told; many authors "
-            "test on all of it, so compare with care"
-        ),
-        when_gone=(
-            "the archive was at http://smc.inescporto.pt/data/SMC_MIREX.zip; ask its authors for it"
-        ),
+        splits="ours: by excerpt, hashed, as artists are not told; many authors test on all of it",
+        when_gone="the archive was at http://smc.inescporto.pt/data/SMC_MIREX.zip; ask the authors",
     )
     count = 217
 
     def rows(self) -> Iterable[Row]:
         """Every excerpt whose beats are there, in the order of the numbers."""
-        folder = self.folder / _BEATS
-        files = sorted(folder.glob("SMC_*.txt"))
+        files = sorted((self.folder / _BEATS).glob("SMC_[0-9][0-9][0-9]_*.txt"))
         if not files:
-            raise self.error(f"{folder} holds no beats")
+            raise self.error(f"{self.folder / _BEATS} holds no beats")
         for file in files:
-            found = re.match(r"SMC_\d+(?=_)", file.name)
-            if not found:
-                raise self.error(f"{file} names no excerpt")
-            id = found[0]
-            yield Row(hashed_split(id), id, f"{_AUDIO}/{id}.wav", id, (self._beats(file),))
-
-    def _beats(self, file: Path) -> Beats:
-        """The beats of a file, one to a line."""
-        with self.reading(file):
-            return Beats(np.array(file.read_text(encoding="utf-8").split(), dtype=np.float64))
+            id = file.name[: len("SMC_001")]
+            with self.reading(file):
+                beats = Beats(np.array(file.read_text().split(), dtype=np.float64))
+            yield Row(hashed_split(id), id, f"{_AUDIO}/{id}.wav", id, (beats,))
