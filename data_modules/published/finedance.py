@@ -15,9 +15,6 @@ from motionbeat.motion import Motion, MotionError
 FPS = 30.0
 """Frames a second of the motion."""
 
-PUBLISHED = tuple(f"{number:03d}" for number in range(1, 212))
-"""Ids of the 211 dances that can be downloaded, of the 346 that the paper counts."""
-
 IGNORED = frozenset(f"{number:03d}" for number in (*range(116, 124), 130, 202))
 """Dances that the authors' code neither trains on nor tests on."""
 
@@ -55,16 +52,15 @@ class FineDance(Danced):
         ),
         when_gone="the paper, arXiv 2212.03741, leads to the authors",
     )
-    count = len(PUBLISHED) - len(IGNORED)
+    count = 201
 
     def listed(self) -> Iterable[Row]:
         """The dances by their numbers."""
-        for id in PUBLISHED:
-            if id in IGNORED:
+        for path in sorted((self.folder / "label_json").glob("*.json")):
+            if (id := path.stem) in IGNORED:
                 continue
-            path = f"label_json/{id}.json"
-            with self.reading(self.folder / path):
-                style = json.loads(self.text(path))["style2"].strip().lower()
+            with self.reading(path):
+                style = json.loads(path.read_text(encoding="utf-8"))["style2"].strip().lower()
             split: Split = "test" if id in TEST else hashed_split(id, test=0)
             yield Row(split, id, f"music_wav/{id}.wav", id, (Genre(_SAME.get(style, style)),))
 

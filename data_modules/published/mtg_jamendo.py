@@ -9,50 +9,6 @@ from motionbeat.data_modules.base import SPLITS, DatasetCard, Instruments, Moods
 from motionbeat.data_modules.published.collection import Published, Row
 from motionbeat.data_modules.published.download import Remote
 
-_LISTED = {
-    "genre": (
-        "60s 70s 80s 90s acidjazz alternative alternativerock ambient atmospheric blues "
-        "bluesrock bossanova breakbeat celtic chanson chillout choir classical classicrock "
-        "club contemporary country dance darkambient darkwave deephouse disco downtempo "
-        "drumnbass dub dubstep easylistening edm electronic electronica electropop ethno "
-        "eurodance experimental folk funk fusion groove grunge hard hardrock hiphop house idm "
-        "improvisation indie industrial instrumentalpop instrumentalrock jazz jazzfusion latin "
-        "lounge medieval metal minimal newage newwave orchestral pop popfolk poprock postrock "
-        "progressive psychedelic punkrock rap reggae rnb rock rocknroll singersongwriter soul "
-        "soundtrack swing symphonic synthpop techno trance triphop world worldfusion"
-    ),
-    "instrument": (
-        "accordion acousticbassguitar acousticguitar bass beat bell bongo brass cello clarinet "
-        "classicalguitar computer doublebass drummachine drums electricguitar electricpiano "
-        "flute guitar harmonica harp horn keyboard oboe orchestra organ pad percussion piano "
-        "pipeorgan rhodes sampler saxophone strings synthesizer trombone trumpet viola violin "
-        "voice"
-    ),
-    "mood/theme": (
-        "action adventure advertising background ballad calm children christmas commercial "
-        "cool corporate dark deep documentary drama dramatic dream emotional energetic epic "
-        "fast film fun funny game groovy happy heavy holiday hopeful inspiring love meditative "
-        "melancholic melodic motivational movie nature party positive powerful relaxing retro "
-        "romantic sad sexy slow soft soundscape space sport summer trailer travel upbeat "
-        "uplifting"
-    ),
-}
-_MOST = (
-    "acousticguitar alternative ambient atmospheric bass chillout classical computer dance "
-    "downtempo drummachine drums easylistening electricguitar electricpiano electronic emotional "
-    "energetic experimental film folk funk guitar happy hiphop house indie instrumentalpop jazz "
-    "keyboard lounge metal newage orchestral piano pop popfolk poprock reggae relaxing rock "
-    "soundtrack strings synthesizer techno trance triphop violin voice world"
-)
-
-CATEGORIES = {category: tags.split() for category, tags in _LISTED.items()}
-"""The tags of each category that are in all splits; the lists put the category before a tag."""
-
-TOP50 = {
-    category: [tag for tag in tags if tag in _MOST.split()] for category, tags in CATEGORIES.items()
-}
-"""The fifty tags that most songs have, by category."""
-
 _RAW = (
     "https://raw.githubusercontent.com/MTG/mtg-jamendo-dataset/"
     "1b4fa8c32e076c73b5175c1703ae805b4109309d"
@@ -98,8 +54,6 @@ class JamendoTop50(Published):
     home = "mtg_jamendo"
     subset: ClassVar[str] = "top50tags"
     """Name of the official lists."""
-    tags: ClassVar[dict[str, list[str]]] = TOP50
-    """The tags by category."""
     checksums: ClassVar[tuple[str, str, str]] = (
         "6dee445ddd1901286184c2059d3d5eef7486f083ae80de9011705f852a850dde",
         "4f5f0f0a7662f523b45727476f67d799d6e98151b2c585a8e94e19d980ad93c1",
@@ -124,17 +78,16 @@ class JamendoTop50(Published):
     def rows(self) -> Iterable[Row]:
         """Every song of the three lists, in their order.
 
-        A row has a cell for each tag, so rows differ in length.
+        A row has a cell for each tag, behind its category, so rows differ in length.
         """
         [kind] = self.card.annotations
-        known = {f"{category}---{tag}": tag for category, of in self.tags.items() for tag in of}
         for split in SPLITS:
             file = f"{_LISTS}/autotagging_{self.subset}-{split}.tsv"
             header, *lines = (line.split("\t") for line in self.text(file).splitlines() or [""])
             if header != _HEADER or any(len(cells) < len(_HEADER) for cells in lines):
                 raise self.error(f"{file} is not the published one")
             for id, artist, _, path, _, *tags in lines:
-                held = frozenset(self.lookup(id, "tag", tag, known) for tag in tags)
+                held = frozenset(tag.partition("---")[2] for tag in tags)
                 audio = f"audio/{path.removesuffix('.mp3')}{self._suffix}"
                 yield Row(split, id, audio, artist, (kind(held),))  # type: ignore[call-arg]
 
@@ -155,7 +108,6 @@ class JamendoGenre(JamendoTop50):
     )
     count = 55_094
     subset = "genre"
-    tags: ClassVar = {"genre": CATEGORIES["genre"]}
     checksums = (
         "c1cddb195ef94a07e67e227bf38e2a79389c1820950702b8c8894a2096f21e54",
         "3e203b4c573db6ec63a06c7066cf678dcf673a68ad5694c8fed22637c270dbcf",
@@ -174,7 +126,6 @@ class JamendoInstrument(JamendoTop50):
     )
     count = 24_976
     subset = "instrument"
-    tags: ClassVar = {"instrument": CATEGORIES["instrument"]}
     checksums = (
         "f844a85f0b40bb31a5d5b448ddfc10a68d7b38ecc760673d23df2bd6e7ca0f4c",
         "a5060020013ac5ba65c6470ee83fc2a9785db1fe554b55065de08aa9b0cca70d",
@@ -196,7 +147,6 @@ class JamendoMoodTheme(JamendoTop50):
     )
     count = 17_982
     subset = "moodtheme"
-    tags: ClassVar = {"mood/theme": CATEGORIES["mood/theme"]}
     checksums = (
         "e5e9e798364b34bd241b773e5011809b24429edf471f27cf21dd8181077ba2d4",
         "ecaa279367153476884d84d686479e566234cef1814bd6892a8755ba0a550dbf",
