@@ -43,16 +43,16 @@ class AistPlusPlus(Danced):
         annotations=(Genre, Tempo, MotionFile),
         licence="CC BY 4.0 (motions); AIST's terms of use (music): evaluate only",
         citation=(
-            "Li, Yang, Ross, Kanazawa. AI Choreographer: Music Conditioned 3D Dance Generation "
-            "with AIST++. ICCV 2021. https://arxiv.org/abs/2101.08779; Tsuchida, Fukayama, "
-            "Hamasaki, Goto. AIST Dance Video Database. ISMIR 2019"
+            "Li et al. AI Choreographer: Music Conditioned 3D Dance Generation with AIST++. ICCV "
+            "2021. https://arxiv.org/abs/2101.08779; Tsuchida et al. AIST Dance Video Database. "
+            "ISMIR 2019"
         ),
         size="992 dances of 7 to 48 s to 60 songs, 4 h, of the 1 408 published",
         how_to_get=(
             "accept the terms at the source, unpack the annotations (motions/, splits/, "
             "ignore_list.txt) into MOTIONBEAT_DATA/aistpp/, and put the songs of "
-            "https://aistdancedb.ongaaccel.jp/database_download/ as music/mBR0.wav and so on "
-            "there, or audio cut to each dance, as EDGE's copy has it, as wavs/<dance>.wav"
+            "https://aistdancedb.ongaaccel.jp/database_download/ there as music/mBR0.wav and so "
+            "on, or audio cut to each dance as wavs/<dance>.wav"
         ),
         source="https://google.github.io/aistplusplus_dataset/download.html",
         splits=(

@@ -37,16 +37,15 @@ class ASAP(Published):
         annotations=(Beats,),
         licence="CC BY-NC-SA 4.0, annotations and the audio of MAESTRO",
         citation=(
-            "Foscarin, McLeod, Rigaux, Jacquemard, Sakai. ASAP: a dataset of aligned scores and "
-            "performances for piano transcription. ISMIR 2020; audio: Hawthorne et al. Enabling "
-            "factorized piano music modeling and generation with the MAESTRO dataset. ICLR 2019"
+            "Foscarin et al. ASAP: a dataset of aligned scores and performances for piano "
+            "transcription. ISMIR 2020; audio: Hawthorne et al., the MAESTRO dataset. ICLR 2019"
         ),
         size="514 of 519 recorded performances of 170 compositions, 44 h; 100 GB to fetch",
         how_to_get=(
-            "clone https://github.com/fosfrancesco/asap-dataset (at "
-            "afc815c75c42e83a79c03feb6da8a35e77d4c6b8) into MOTIONBEAT_DATA/asap/, unpack MAESTRO "
-            "v2.0.0 of https://magenta.tensorflow.org/datasets/maestro, and in the folder run "
-            "python initialize_dataset.py -m MAESTRO with the packages of its environment.yml"
+            "clone the source at afc815c75c42e83a79c03feb6da8a35e77d4c6b8 into "
+            "MOTIONBEAT_DATA/asap/, unpack MAESTRO v2.0.0 of "
+            "https://magenta.tensorflow.org/datasets/maestro, and in the folder run python "
+            "initialize_dataset.py -m MAESTRO with the packages of its environment.yml"
         ),
         source="https://github.com/fosfrancesco/asap-dataset",
         splits="ours: by composition, hashed; a pianist and a piano may be heard in two splits",

@@ -23,19 +23,12 @@ class Ballroom(MirData):
         annotations=(Genre, Beats, Tempo),
         licence="CC BY-NC-SA 4.0 as mirdata states it; the music belongs to its owners",
         citation=(
-            "Gouyon et al. An experimental comparison of audio tempo induction algorithms. IEEE "
-            "Transactions on Audio, Speech, and Language Processing 14(5), 2006. "
+            "Gouyon et al. An experimental comparison of audio tempo induction algorithms. 2006. "
             "https://doi.org/10.1109/TSA.2005.858509; beats: Krebs, Böck, Widmer. Rhythmic pattern "
-            "modeling for beat and downbeat tracking in musical audio. ISMIR 2013. "
-            "https://github.com/CPJKU/BallroomAnnotations"
+            "modeling for beat and downbeat tracking in musical audio. ISMIR 2013"
         ),
         size="685 of 698 clips of about 30 s, 5.7 h, 1.5 GB; 13 replicas are left out",
-        how_to_get=(
-            "run: motionbeat data get ballroom; or put into MOTIONBEAT_DATA/ballroom/ the folders "
-            "of data1.tar.gz as B_1.0/audio/, the .bpm files of data2.tar.gz and the .beats files "
-            "of CPJKU/BallroomAnnotations as B_1.0/annotations/tempo/ and beats/, and mirdata's "
-            "ballroom_full_index_1.0.json"
-        ),
+        how_to_get="run: motionbeat data get ballroom",
         source="https://mtg.upf.edu/ismir2004/contest/tempoContest/node5.html",
         splits="ours: by album, hashed; 525, 83 and 77 clips, with every style in each",
         when_gone="look for data1.tar.gz with md5 2872a3e52070bc342a4510a95e2fa0b8",

@@ -16,10 +16,8 @@ class Beatles(MirData):
         annotations=(Beats,),
         licence="annotations: none stated, for research; audio: commercial, not distributed",
         citation=(
-            "Mauch et al. OMRAS2 metadata project 2009. ISMIR 2009, late-breaking; beats: Davies, "
-            "Degara, Plumbley. Evaluation methods for musical audio beat tracking algorithms. "
-            "Technical report C4DM-TR-09-06, Queen Mary University of London, 2009. "
-            "http://isophonics.net/content/reference-annotations-beatles"
+            "Mauch et al. OMRAS2 metadata project 2009. ISMIR 2009; beats: Davies, Degara, "
+            "Plumbley. Evaluation methods for musical audio beat tracking algorithms. 2009"
         ),
         size="179 songs of twelve albums; Revolution 9 has no beats",
         how_to_get=(

@@ -27,19 +27,15 @@ class Candombe(MirData):
         annotations=(Beats,),
         licence="CC BY 4.0",
         citation=(
-            "Nunes, Rocamora, Jure, Biscainho. Beat and downbeat tracking based on rhythmic "
-            "patterns applied to the Uruguayan candombe drumming. ISMIR 2015. "
-            "https://doi.org/10.5281/zenodo.6533068"
+            "Nunes et al. Beat and downbeat tracking based on rhythmic patterns applied to the "
+            "Uruguayan candombe drumming. ISMIR 2015. https://doi.org/10.5281/zenodo.6533068"
         ),
         size="35 performances, over 2 h, stereo at 44.1 kHz",
-        how_to_get=(
-            "run: motionbeat data get candombe; or unpack candombe_audio.zip and candombe_"
-            "annotations.zip beside mirdata's candombe_index_1.0.json in MOTIONBEAT_DATA/candombe/"
-        ),
+        how_to_get="run: motionbeat data get candombe",
         source="https://zenodo.org/records/6533068",
         splits=(
-            "ours: by session; 23 performances for training, the 7 of 1992 for validation and the "
-            "5 of Cuareim for testing; sessions may share players"
+            "ours: by session; 23 for training, the 7 of 1992 and the 5 of Cuareim; players may "
+            "recur"
         ),
         when_gone="find the record by its DOI, 10.5281/zenodo.6533068",
     )

@@ -100,16 +100,18 @@ class DanceWithMelody(Danced):
         name="dance_with_melody",
         annotations=(Genre, MotionFile),
         licence="none stated: evaluate only",
-        citation="Tang, Jia & Mao (2018). Dance with Melody: An LSTM-autoencoder Approach to "
-        "Music-oriented Dance Synthesis. ACM Multimedia. https://doi.org/10.1145/3240508.3240526",
+        citation=(
+            "Tang, Jia, Mao. Dance with Melody: An LSTM-autoencoder Approach to Music-oriented "
+            "Dance Synthesis. ACM Multimedia 2018. https://doi.org/10.1145/3240508.3240526"
+        ),
         size="30 dances, 33 min, 14 MB",
         how_to_get=(
-            "set MOTIONBEAT_DATA to a folder with dance_with_melody/ holding meta.csv, motion.npz "
-            "and audio/*.ogg, made from https://github.com/Music-to-dance-motion-synthesis/dataset"
+            "put meta.csv, motion.npz and audio/*.ogg, made from the source, into "
+            "MOTIONBEAT_DATA/dance_with_melody/"
         ),
         source="https://github.com/Music-to-dance-motion-synthesis/dataset",
         splits="ours: all dances are tested on; or five folds, each style dealt out evenly",
-        when_gone="the paper, https://doi.org/10.1145/3240508.3240526, leads to the authors",
+        when_gone="the DOI of the paper leads to the authors",
     )
     count = 30
     folds = 5

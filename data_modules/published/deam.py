@@ -33,15 +33,9 @@ class Deam(Published):
             "PLoS ONE 12(3), 2017. https://doi.org/10.1371/journal.pone.0173392"
         ),
         size="1 744 clips of 45 s and 58 songs, 25.6 h; 1.35 GB to fetch",
-        how_to_get=(
-            "run: motionbeat data get deam; or unpack DEAM_audio.zip, DEAM_Annotations.zip and "
-            "metadata.zip into MOTIONBEAT_DATA/deam/"
-        ),
+        how_to_get="run: motionbeat data get deam",
         source=_SITE,
-        splits=(
-            "ours, as the sets of MediaEval were for ratings second by second and share artists: "
-            "15 % of the artists are tested and 15 % validated on, by a hash of the artist's name"
-        ),
+        splits="ours, as the sets of MediaEval share artists: by artist, hashed",
         when_gone="ask the authors for the three archives; the DOI of the paper leads to them",
         relatives=("emomusic", *ARCHIVE),
     )

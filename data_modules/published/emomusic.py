@@ -24,16 +24,12 @@ class EmoMusic(Published):
             "CrowdMM 2013. https://doi.org/10.1145/2506364.2506365"
         ),
         size="744 clips of 45 s, 9.3 h; two archives of unstated size to fetch",
-        how_to_get=(
-            "run: motionbeat data get emomusic; or unpack clips_45sec.tar.gz into "
-            "MOTIONBEAT_DATA/emomusic/ and annotations.tar.gz into its folder annotations/"
-        ),
+        how_to_get="run: motionbeat data get emomusic",
         source="https://cvml.unige.ch/databases/emoMusic/",
         splits=(
-            "the 125 clips of the MediaEval 2013 evaluation set are tested on; of the development "
-            "set 504 are learned from and 115 validated on, by the hash of the artist with which "
-            "the probes of Jukebox (Castellon, Donahue, Liang 2021) and MARBLE part them; the "
-            "official evaluation set shares 52 of 411 artists with the development set"
+            "the 125 clips of the MediaEval 2013 evaluation set are tested on; the development set "
+            "is parted into 504 and 115 by the hash of the artist, as by the probes of Jukebox "
+            "(Castellon et al. 2021) and MARBLE; 52 of 411 artists are in both sets"
         ),
         when_gone="DEAM holds the same clips with annotations of its own",
         relatives=("DEAM", *ARCHIVE),

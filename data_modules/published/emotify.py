@@ -48,24 +48,23 @@ class Emotify(Published):
         licence="none stated; for research, not commercial, citing the paper",
         citation=(
             "Aljanaki, Wiering, Veltkamp. Studying emotion induced by music through a "
-            "crowdsourcing game. Information Processing and Management 52(1), 2016. "
-            "https://doi.org/10.1016/j.ipm.2015.03.004"
+            "crowdsourcing game. 2016. https://doi.org/10.1016/j.ipm.2015.03.004"
         ),
         size=(
-            "282 excerpts of 30 s by 100 artists, 2.4 h, 36 MB; as first published 400 excerpts of "
-            "a minute, 6.7 h, 363 MB"
+            "282 excerpts of 30 s by 100 artists, 2.4 h; or 400 of a minute, 6.7 h, as first "
+            "published"
         ),
         how_to_get=(
             "put labels.csv and audio/*.ogg (282 excerpts with artists) into "
-            "MOTIONBEAT_DATA/emotify/; or, for the 400 excerpts as first published, put data.csv "
-            "there and unpack emotifymusic.zip there, both from the source, which publishes no "
-            "checksums, so that they are not fetched"
+            "MOTIONBEAT_DATA/emotify/; or, for the 400 excerpts as first published, unpack "
+            "emotifymusic.zip beside data.csv there, both from the source, which publishes no "
+            "checksums"
         ),
         source="http://www2.projects.science.uu.nl/memotion/emotifydata/",
         splits=(
-            "ours: five folds; artists in the order of a hash of their names, each into the fold "
-            "with the fewest tracks of the artist's genre; a fold is tested on, the next one "
-            "validated on; the 400 excerpts are parted track by track, as artists are unknown"
+            "ours: five folds; artists, or tracks where they are unknown, in the order of a hash, "
+            "each into the fold with the fewest tracks of its genre; a fold is tested on, the next "
+            "validated on"
         ),
         when_gone="ask the authors for emotifymusic.zip and data.csv",
     )

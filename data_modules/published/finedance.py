@@ -37,18 +37,18 @@ class FineDance(Danced):
         annotations=(Genre, MotionFile),
         licence="non-commercial research only, no redistribution (the authors' own licence)",
         citation=(
-            "Li, Zhao, Zhang, Su, Ren, Zhang, Tang, Li. FineDance: A Fine-grained Choreography "
-            "Dataset for 3D Full Body Dance Generation. ICCV 2023. https://arxiv.org/abs/2212.03741"
+            "Li et al. FineDance: A Fine-grained Choreography Dataset for 3D Full Body Dance "
+            "Generation. ICCV 2023. https://arxiv.org/abs/2212.03741"
         ),
         size="201 dances of the 211 published, 7.7 h",
         how_to_get=(
-            "download the data that the source links to and put its folders motion, music_wav and "
-            "label_json into MOTIONBEAT_DATA/finedance/"
+            "put the folders motion, music_wav and label_json of the source into "
+            "MOTIONBEAT_DATA/finedance/"
         ),
         source="https://github.com/li-ronghui/FineDance",
         splits=(
-            "FineDance@Genre as the authors' code has it: 18 dances are tested on and 10 left out; "
-            "it names no validation set, so 15 % of the others, by a hash of the id, are ours"
+            "FineDance@Genre as the authors' code has it, 18 dances to test on; 15 % of the "
+            "others, by a hash of the id, are validated on"
         ),
         when_gone="the paper, arXiv 2212.03741, leads to the authors",
     )

@@ -31,14 +31,10 @@ class FmaSmall(Published):
         annotations=(Genre,),
         licence="audio: Creative Commons as each artist chose; metadata: CC BY 4.0",
         citation=(
-            "Defferrard, Benzi, Vandergheynst, Bresson. FMA: a dataset for music analysis. ISMIR "
-            "2017. https://arxiv.org/abs/1612.01840"
+            "Defferrard et al. FMA: a dataset for music analysis. ISMIR 2017. arXiv 1612.01840"
         ),
         size="7 994 of 8 000 clips of 30 s, 67 h; 8.1 GB to fetch; six empty clips are left out",
-        how_to_get=(
-            "run: motionbeat data get fma_small; or unpack fma_metadata.zip and fma_small.zip of "
-            f"{_HOST} into MOTIONBEAT_DATA/fma/"
-        ),
+        how_to_get="run: motionbeat data get fma_small",
         source="https://github.com/mdeff/fma",
         splits="official (80, 10 and 10 % of each genre); an artist is in one of them only",
         when_gone="look for the links in the README of https://github.com/mdeff/fma",

@@ -29,24 +29,18 @@ class GiantStepsGenre(MirData):
         licence="annotations: CC BY-SA 4.0 as mirdata states it; the music belongs to its owners",
         citation=(
             "Knees et al. Two data sets for tempo estimation and key detection in electronic dance "
-            "music annotated from user corrections. ISMIR 2015; tempi: Schreiber, Müller. A "
-            "crowdsourced experiment for tempo estimation of electronic dance music. ISMIR 2018"
+            "music. ISMIR 2015; tempi: Schreiber, Müller. A crowdsourced experiment for tempo "
+            "estimation of electronic dance music. ISMIR 2018"
         ),
         size="661 of 664 previews of 2 min, 22 h, 1 GB; three without a tempo are left out",
         how_to_get=(
-            "run: motionbeat data get giantsteps_genre, which fetches the annotations; get "
-            "*.LOFI.mp3 by audio_dl.sh of https://github.com/GiantSteps/giantsteps-tempo-dataset "
-            "into MOTIONBEAT_DATA/giantsteps_tempo/audio/, and put the fetched files beside audio/"
+            "run: motionbeat data get giantsteps_genre, which fetches the annotations; put them "
+            "into MOTIONBEAT_DATA/giantsteps_tempo/ with the audio of the source's audio_dl.sh as "
+            "audio/*.LOFI.mp3"
         ),
         source="https://github.com/GiantSteps/giantsteps-tempo-dataset",
-        splits=(
-            "the ten official folds: 1 to 6 for training, 7 and 8 for validation, 9 and 10 for "
-            "testing, which may share artists; the three rarest of the 23 genres are not in all"
-        ),
-        when_gone=(
-            "the previews were at http://geo-samples.beatport.com/lofi/; their checksums are in "
-            "the folder md5 of the repository"
-        ),
+        splits="official folds 1 to 6 for training, 7 and 8 for validation, 9 and 10 for testing",
+        when_gone="the previews were at http://geo-samples.beatport.com/lofi/",
         relatives=("giantsteps_genre", "giantsteps_tempo"),
     )
     count = 661

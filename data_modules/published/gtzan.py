@@ -30,11 +30,6 @@ _LISTS_URL = (
 _REMOTES = tuple(
     Remote((f"{_LISTS_URL}/{name}",), f"sha256:{sum}", name) for name, sum in _LISTS.values()
 )
-_CLIPS = (
-    "put the folders of genres.tar.gz into MOTIONBEAT_DATA/gtzan/gtzan_genre/genres/ "
-    "(blues/blues.00000.wav or .au, ...; common copies hold a jazz.00054.wav that cannot be read: "
-    "take it from another copy, or delete it and accept a partial one)"
-)
 
 
 class _Gtzan(MirData):
@@ -59,20 +54,19 @@ class Gtzan(_Gtzan):
         annotations=(Genre,),
         licence="none stated; for research, the music belongs to its owners",
         citation=(
-            "Tzanetakis, Cook. Musical genre classification of audio signals. IEEE Transactions on "
-            "Speech and Audio Processing 10(5), 2002. https://doi.org/10.1109/TSA.2002.800560; "
-            "split: Kereliuk, Sturm, Larsen. Deep learning and music adversaries. 2015. "
-            "https://arxiv.org/abs/1507.04761"
+            "Tzanetakis, Cook. Musical genre classification of audio signals. 2002. "
+            "https://doi.org/10.1109/TSA.2002.800560; split: Kereliuk, Sturm, Larsen. Deep "
+            "learning and music adversaries. 2015. https://arxiv.org/abs/1507.04761"
         ),
         size="930 of 1 000 clips of 30 s, 7.8 h, mono at 22.05 kHz, 1.2 GB to fetch",
         how_to_get=(
-            "run: motionbeat data get gtzan; or put the three *_filtered.txt of jongpillee/"
-            f"music_dataset_split on GitHub into MOTIONBEAT_DATA/gtzan/ and {_CLIPS}"
+            "run: motionbeat data get gtzan; in copies with an unreadable jazz.00054.wav take that "
+            "clip from another copy, or delete it and accept a partial one"
         ),
         source="http://marsyas.info/downloads/datasets.html",
         splits=(
-            "the fault-filtered lists of Kereliuk et al. (2015) as published by J. Lee: 443, 197 "
-            "and 290 clips, curated so that no artist is in two"
+            "the fault-filtered lists of Kereliuk et al. (2015), 443, 197 and 290 clips; no artist "
+            "is in two"
         ),
         when_gone="look for a copy of genres.tar.gz, md5 5b3d6dddb579ab49814ab86dba69e7c7",
         relatives=("gtzan_rhythm",),
@@ -105,16 +99,10 @@ class GtzanRhythm(_Gtzan):
         licence=Gtzan.card.licence,
         citation=(
             "Marchand, Fresnel, Peeters. GTZAN-Rhythm: extending the GTZAN test-set with beat, "
-            "downbeat and swing annotations. ISMIR 2015, late-breaking; audio: Tzanetakis, Cook "
-            "2002, https://doi.org/10.1109/TSA.2002.800560"
+            "downbeat and swing annotations. ISMIR 2015; audio: Tzanetakis, Cook 2002"
         ),
         size="999 clips of 30 s, 8.3 h, mono at 22.05 kHz, 1.2 GB to fetch; bars known in 993",
-        how_to_get=(
-            "run: motionbeat data get gtzan_rhythm; or put the repository "
-            "TempoBeatDownbeat/gtzan_tempo_beat of GitHub into "
-            "MOTIONBEAT_DATA/gtzan/gtzan_tempo_beat-main/ and mirdata's "
-            f"gtzan_genre_index_1.0.json into MOTIONBEAT_DATA/gtzan/, and {_CLIPS}"
-        ),
+        how_to_get="run: motionbeat data get gtzan_rhythm",
         source="https://github.com/TempoBeatDownbeat/gtzan_tempo_beat",
         splits="all clips are for testing, as is usual for beat trackers that train elsewhere",
         when_gone=Gtzan.card.when_gone,

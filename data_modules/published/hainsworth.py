@@ -21,10 +21,9 @@ class Hainsworth(MirData):
         annotations=(Beats,),
         licence="CC BY-NC-SA 4.0 as mirdata states it; the music belongs to its owners",
         citation=(
-            "Hainsworth, Macleod. Particle filtering applied to musical tempo tracking. EURASIP "
-            "Journal on Advances in Signal Processing 2004. "
-            "https://doi.org/10.1155/S1110865704408099; revised beats: Böck, Schedl. Enhanced beat "
-            "tracking with context-aware neural networks. DAFx 2011"
+            "Hainsworth, Macleod. Particle filtering applied to musical tempo tracking. 2004; "
+            "revised beats: Böck, Schedl. Enhanced beat tracking with context-aware neural "
+            "networks. DAFx 2011"
         ),
         size="222 excerpts of about 1 min, some 3.5 h",
         how_to_get=(

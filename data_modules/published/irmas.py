@@ -37,23 +37,15 @@ class IRMAS(MirData):
         annotations=(Instruments,),
         licence="CC BY-NC-SA 3.0",
         citation=(
-            "Bosch, Janer, Fuhrmann, Herrera. A comparison of sound segregation techniques for "
-            "predominant instrument recognition in musical audio signals. ISMIR 2012. "
+            "Bosch et al. A comparison of sound segregation techniques for predominant instrument "
+            "recognition in musical audio signals. ISMIR 2012. "
             "https://doi.org/10.5281/zenodo.1290750"
         ),
-        size=(
-            "6 660 clips of 3 s (5.6 h, 3.5 GB unpacked) for training and 2 874 longer excerpts "
-            "for testing; mirdata's index leaves out 45 of the 6 705 published training clips"
-        ),
-        how_to_get=(
-            "run: motionbeat data get irmas; or unpack IRMAS-TrainingData.zip and "
-            "IRMAS-TestingData-Part1.zip to -Part3.zip beside mirdata's irmas_index_1.0.json in "
-            "MOTIONBEAT_DATA/irmas/"
-        ),
+        size="6 660 clips of 3 s (5.6 h, 3.5 GB) to train on and 2 874 longer excerpts to test on",
+        how_to_get="run: motionbeat data get irmas",
         source="https://www.upf.edu/web/mtg/irmas",
         splits=(
-            "official training and test data; 15 % of the training recordings, by a hash of their "
-            "number, are held out for validation"
+            "official; 15 % of the training recordings, by a hash of their number, are validated on"
         ),
         when_gone="find the record by its DOI, 10.5281/zenodo.1290750",
     )

@@ -42,24 +42,14 @@ class MagnaTagATune(Published):
             "Law, West, Mandel, Bay, Downie. Evaluation of algorithms using games: the case of "
             "music tagging. ISMIR 2009"
         ),
-        size=(
-            "25 860 of 25 863 clips of 29 s from 5 405 songs by 230 artists, 209 h, 3 GB; three "
-            "unreadable files are left out"
-        ),
-        how_to_get=(
-            "run: motionbeat data get magnatagatune; or put annotations_final.csv and "
-            f"mp3.zip.001 to 003 of {_HOST} into MOTIONBEAT_DATA/magnatagatune/ and, in that "
-            "folder, run: cat mp3.zip.00? > mp3.zip && unzip mp3.zip"
-        ),
+        size="25 860 of 25 863 clips of 29 s from 5 405 songs by 230 artists, 209 h, 3 GB",
+        how_to_get="run: motionbeat data get magnatagatune",
         source="https://mirg.city.ac.uk/codeapps/the-magnatagatune-dataset",
         splits=(
-            "as usual by folder: 0 to b for training (18 706 clips), c for validation (1 825) and "
-            "d to f for testing (5 329); no song is in two of them, but 56 artists are"
+            "as usual by folder: 0 to b (18 706 clips), c (1 825) and d to f (5 329) for testing; "
+            "no song is in two of them, but 56 artists are"
         ),
-        when_gone=(
-            "the same files were at http://mi.soi.city.ac.uk/datasets/magnatagatune/; their "
-            "checksums are in the list of assets of https://github.com/p-lambda/jukemir"
-        ),
+        when_gone="the same files were at http://mi.soi.city.ac.uk/datasets/magnatagatune/",
         relatives=("MTT", "MTAT", "Magnatune"),
     )
     count = 25_860

@@ -24,11 +24,7 @@ class MedleySolosDB(MirData):
             "instrument recognition. ISMIR 2016. https://doi.org/10.5281/zenodo.3464194"
         ),
         size="21 571 clips of 3 s, 17.8 h; 11.3 GB unpacked",
-        how_to_get=(
-            "run: motionbeat data get medley_solos_db; or put into MOTIONBEAT_DATA/medley_solos_db/"
-            " Medley-solos-DB_metadata.csv below annotation/, the wav files of "
-            "Medley-solos-DB.tar.gz below audio/ and mirdata's medley_solos_db_index_1.2.json"
-        ),
+        how_to_get="run: motionbeat data get medley_solos_db",
         source="https://zenodo.org/records/3464194",
         splits="official subsets training (MedleyDB), validation (MedleyDB) and test (solosDb)",
         when_gone="find the record by its DOI, 10.5281/zenodo.3464194",

@@ -39,21 +39,18 @@ class Motorica(Danced):
         annotations=(Genre, MotionFile),
         licence="research only, no commercial use, no redistribution; music: its owners' rights",
         citation=(
-            "Alexanderson, Nagy, Beskow, Henter. Listen, Denoise, Action! Audio-Driven Motion "
-            "Synthesis with Diffusion Models. ACM Transactions on Graphics 42(4), 2023. "
-            "https://doi.org/10.1145/3592458"
+            "Alexanderson et al. Listen, Denoise, Action! Audio-Driven Motion Synthesis with "
+            "Diffusion Models. 2023. https://doi.org/10.1145/3592458"
         ),
         size="99 dances with music of 121, about 4.6 h",
         how_to_get=(
-            "download the folders bvh and wav that the source links to into "
-            "MOTIONBEAT_DATA/motorica/, and the music that its script pytube_dl.py names into wav; "
-            "a dance and its music have one name"
+            "put the folders bvh and wav of the source into MOTIONBEAT_DATA/motorica/, and the "
+            "music that its script pytube_dl.py names into wav; a dance and its music have one name"
         ),
         source="https://github.com/simonalexanderson/MotoricaDanceDataset",
         splits=(
-            "ours, as the ten test clips of the paper's code share songs with its training clips: "
-            "15 % of the songs are tested and 15 % validated on, by a hash of the song; takes "
-            "whose song is not said are trained on"
+            "ours, as the paper's test clips share songs with its training clips: by song, hashed; "
+            "takes whose song is not said are trained on"
         ),
         when_gone="ask the authors at simonal@kth.se",
     )

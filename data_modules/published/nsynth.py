@@ -26,8 +26,8 @@ class NSynth(Published):
         annotations=(Instrument, Pitch),
         licence="CC BY 4.0",
         citation=(
-            "Engel, Resnick, Roberts, Dieleman, Norouzi, Eck, Simonyan. Neural audio synthesis of "
-            "musical notes with WaveNet autoencoders. ICML 2017. https://arxiv.org/abs/1704.01279"
+            "Engel et al. Neural audio synthesis of musical notes with WaveNet autoencoders. ICML "
+            "2017. https://arxiv.org/abs/1704.01279"
         ),
         size="305 979 notes of 4 s, 340 h; 25 GB to fetch, 39 GB unpacked",
         how_to_get=(
@@ -37,8 +37,8 @@ class NSynth(Published):
         ),
         source="https://magenta.tensorflow.org/datasets/nsynth",
         splits=(
-            "official train, valid and test; no training instrument is in valid or test, but valid "
-            "and test share all of their 53 instruments"
+            "official; no training instrument is in valid or test, which share all of their "
+            "instruments"
         ),
         when_gone="TensorFlow Datasets (nsynth/full) hold the same notes; write them out likewise",
     )

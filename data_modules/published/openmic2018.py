@@ -25,15 +25,10 @@ class OpenMIC2018(MirData):
             "recognition. ISMIR 2018. https://doi.org/10.5281/zenodo.1432913"
         ),
         size="20 000 clips of 10 s, 55.6 h; 2.6 GB to fetch",
-        how_to_get=(
-            "run: motionbeat data get openmic2018; or put what the folder openmic-2018 of "
-            "openmic-2018-v1.0.0.tgz holds, and mirdata's openmic2018_index_1.0.json, into "
-            "MOTIONBEAT_DATA/openmic2018/"
-        ),
+        how_to_get="run: motionbeat data get openmic2018",
         source="https://zenodo.org/records/1432913",
         splits=(
-            "official partition split01, drawn by artist; 15 % of the training artists, by a hash "
-            "of their number, are held out for validation"
+            "official partition split01; 15 % of the training artists, by a hash, are validated on"
         ),
         when_gone="find the record by its DOI, 10.5281/zenodo.1432913",
         relatives=ARCHIVE,

@@ -15,14 +15,14 @@ class RwcPopular(MirData):
         annotations=(Beats,),
         licence="research use by those who have submitted the pledge; all rights belong to AIST",
         citation=(
-            "Goto, Hashiguchi, Nishimura, Oka. RWC Music Database: popular, classical, and jazz "
-            "music databases. ISMIR 2002. https://staff.aist.go.jp/m.goto/RWC-MDB/"
+            "Goto et al. RWC Music Database: popular, classical, and jazz music databases. ISMIR "
+            "2002"
         ),
         size="100 songs on seven CDs",
         how_to_get=(
-            "run: motionbeat data get rwc_popular, which fetches annotations, metadata and "
-            "mirdata's index; order the audio at the source and put all of it, the CDs as "
-            "audio/rwc-p-m01/1.wav to audio/rwc-p-m07/10.wav, into MOTIONBEAT_DATA/rwc_popular/"
+            "run: motionbeat data get rwc_popular, which fetches the annotations; order the audio "
+            "at the source and put all of it into MOTIONBEAT_DATA/rwc_popular/, the CDs as "
+            "audio/rwc-p-m01/1.wav to audio/rwc-p-m07/10.wav"
         ),
         source="https://staff.aist.go.jp/m.goto/RWC-MDB/rwc-mdb-p.html",
         splits="ours: by singer, hashed; 75, 8 and 17 songs",

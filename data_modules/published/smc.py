@@ -24,15 +24,14 @@ class SMC(Published):
         annotations=(Beats,),
         licence="none stated; published for research",
         citation=(
-            "Holzapfel, Davies, Zapata, Oliveira, Gouyon. Selective sampling for beat tracking "
-            "evaluation. IEEE Transactions on Audio, Speech, and Language Processing 20(9), 2012. "
+            "Holzapfel et al. Selective sampling for beat tracking evaluation. IEEE Transactions "
+            "on Audio, Speech, and Language Processing 20(9), 2012. "
             "https://doi.org/10.1109/TASL.2012.2205244"
         ),
         size="217 excerpts of 40 s, 2.4 h, 0.8 GB",
         how_to_get=(
-            "unpack SMC_MIREX.zip into MOTIONBEAT_DATA/smc/, so that there are "
-            f"{_AUDIO}/SMC_001.wav and {_BEATS}/SMC_001_2_1_1_a.txt and so on, and make the "
-            "folders readable; no checksum of the archive is published, so it is not fetched"
+            "unpack SMC_MIREX.zip into MOTIONBEAT_DATA/smc/ and make its folders readable; no "
+            "checksum of the archive is published, so it is not fetched"
         ),
         source="http://smc.inesctec.pt/research/data-2/",
         splits="ours: by excerpt, hashed, as artists are not told; many authors test on all of it",

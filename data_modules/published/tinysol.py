@@ -23,21 +23,13 @@ class TinySOL(MirData):
         annotations=(Instrument, Pitch),
         licence="CC BY 4.0",
         citation=(
-            "Cella, Ghisi, Lostanlen, Lévy, Fineberg, Maresz. OrchideaSOL: a dataset of extended "
-            "instrumental techniques for computer-aided orchestration. ICMC 2020. "
-            "https://doi.org/10.5281/zenodo.3685367"
+            "Cella et al. OrchideaSOL: a dataset of extended instrumental techniques for "
+            "computer-aided orchestration. ICMC 2020. https://doi.org/10.5281/zenodo.3685367"
         ),
         size="2 913 notes of some seconds, 16 bits mono at 44.1 kHz",
-        how_to_get=(
-            "run: motionbeat data get tinysol; or put into MOTIONBEAT_DATA/tinysol/ "
-            "TinySOL_metadata.csv below annotation/, the folders Brass, Keyboards, Strings and "
-            "Winds of TinySOL.tar.gz below audio/ and mirdata's tinysol_index_6.0.json"
-        ),
+        how_to_get="run: motionbeat data get tinysol",
         source="https://zenodo.org/records/3685367",
-        splits=(
-            "official folds 0 to 2 for training, 3 for validation and 4 for testing; they share "
-            "players and instruments, and 40 notes are neighbouring ones resampled"
-        ),
+        splits="official folds 0 to 2, 3 and 4, which share players and instruments",
         when_gone="find the record by its DOI, 10.5281/zenodo.3685367 (version 6.0)",
         relatives=("OrchideaSOL",),
     )
