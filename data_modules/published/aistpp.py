@@ -33,9 +33,7 @@ _NAME = re.compile(r"g([A-Z]{2})_s[BF]M_cAll_d\d+_(m([A-Z]{2})([0-5]))_ch\d+")
 class AistPlusPlus(Danced):
     """992 dances to 60 songs of ten genres and known tempo; songs of one split are in no other.
 
-    The official validation and test lists hold dances to the same ten songs, which nobody trains
-    on. Both are the test set here, as in Bailando and Lodge, and one whole song of each genre of
-    the training list is validated on.
+    Both official lists of held-out dances are the test set, as in Bailando and Lodge.
     """
 
     card = DatasetCard(

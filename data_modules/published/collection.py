@@ -105,11 +105,7 @@ class Published(DataModule):
         return f"{self.card.revision}-partial-{len(ids)}of{self.count}-{which:08x}"
 
     def fetch(self) -> None:
-        """Fetch what can be fetched without a login.
-
-        Raises:
-            DatasetError: nothing can, or it could not be fetched whole.
-        """
+        """Fetch what can be fetched without a login, or raise a DatasetError."""
         if not self.remotes():
             raise DatasetError(f"{self.card.name} cannot be fetched: {self.card.how_to_get}")
         for remote in self.remotes():
@@ -157,7 +153,7 @@ class Published(DataModule):
         )
 
     def table(self, path: str, columns: Sequence[str], **options: Any) -> pd.DataFrame:
-        """A CSV file below the dataset's folder; options are those of ``pandas.read_csv``.
+        """A CSV file of the dataset with certain columns; options are those of ``pandas.read_csv``.
 
         Raises:
             DatasetError: the file is missing or unreadable, or lacks columns.
@@ -170,11 +166,7 @@ class Published(DataModule):
         return table
 
     def text(self, path: str) -> str:
-        """A text file below the dataset's folder.
-
-        Raises:
-            DatasetError: the file is missing or unreadable.
-        """
+        """A text file below the dataset's folder."""
         with self.reading(self.folder / path):
             return (self.folder / path).read_text(encoding="utf-8")
 
@@ -190,11 +182,7 @@ class Published(DataModule):
             raise self.error(f"{what} is unreadable ({reason})") from error
 
     def lookup(self, id: str, what: str, value: str, known: Mapping[str, T]) -> T:
-        """What a value of a track stands for.
-
-        Raises:
-            DatasetError: the value is unknown.
-        """
+        """What a value of a track stands for; an unknown value is a DatasetError."""
         if value not in known:
             raise self.error(f"track {id} has the unknown {what} '{value}'")
         return known[value]
@@ -276,13 +264,7 @@ def names(listed: str) -> tuple[str, ...]:
 
 
 def hashed_split(group: str, validation: float = 0.15, test: float = 0.15) -> Split:
-    """A split that follows from the name of a group alone, for datasets published without one.
-
-    Args:
-        group: artist, album or song.
-        validation: share of the groups to validate on.
-        test: share of the groups to test on.
-    """
+    """A split that follows from the name of a group alone, by the shares of the groups."""
     place = zlib.crc32(group.encode()) / 2**32
     if place < test:
         return "test"

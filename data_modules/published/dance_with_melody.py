@@ -1,25 +1,16 @@
 """Dance with Melody: real ballroom music with the motion capture of the dancers (Tang et al. 2018).
 
-The folder holds ``audio/<id>.ogg``, cut to the motion; ``motion.npz`` with, for each id, 23 points
-relative to the body's centre, (T, 23, 3) float16, and the path of the centre, ``<id>_center``,
-(T, 3), both in centimetres, y up, 25 frames a second; and ``meta.csv``.
+``motion.npz`` holds, for each id, 23 points relative to the body's centre, (T, 23, 3) float16, and
+the path of the centre, ``<id>_center``, (T, 3), both in centimetres, y up, 25 frames a second.
 
-The release names no points. What they are follows from their distances, which hardly change, and
-from the way bodies bend: knees and toes point to one side, the waltz has the left arm out and the
-right hand in front, and the head turned to the left. Every SMPL joint is a mix of points, listed in
-``JOINT_MIX``. These are approximations:
+The release names no points; what they are follows from their nearly constant distances and from
+the way bodies bend. Every SMPL joint is a mix of points, listed in ``JOINT_MIX``, approximately:
+points lie on the body and not inside its joints, the spine has the proportions of this project's
+skeleton, and a hand continues its forearm.
 
-* the points lie on the body, not inside its joints: the hips above the hip joints, the ankles on
-  the shank above the ankle joints;
-* spine, neck and collars lie between the hips, the one point of the waist and the shoulders, in the
-  proportions of this project's own skeleton;
-* the pelvis is the middle of the hips, the head the middle of its two points;
-* a hand continues its forearm, as if no wrist ever bent.
-
-The height of the centre drifts by decimetres within a minute, as in capture by inertial sensors,
-and so would the floor; heights are therefore measured from the lowest point of the feet within
-about a second. Drift along the floor cannot be told from dancing and stays, and so do single
-frames in which a limb jumps (most of them in DANCE_T_5).
+The height of the centre drifts by decimetres within a minute, so heights are measured from the
+lowest point of the feet within about a second. Drift along the floor cannot be told from dancing
+and stays, and so do single frames in which a limb jumps (most of them in DANCE_T_5).
 """
 
 from collections.abc import Iterable
@@ -30,14 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, percentile_filter
 
-from motionbeat.data_modules.base import (
-    SPLITS,
-    DatasetCard,
-    DatasetError,
-    Genre,
-    MotionFile,
-    Split,
-)
+from motionbeat.data_modules.base import DatasetCard, DatasetError, Genre, MotionFile, Split
 from motionbeat.data_modules.published.collection import Row
 from motionbeat.data_modules.published.danced import Danced
 from motionbeat.motion import JOINTS, Motion, MotionError
@@ -83,17 +67,12 @@ _STYLES = {"chacha": "cha_cha"}  # to the names that other datasets use
 
 
 class DanceWithMelody(Danced):
-    """30 dances, 33 minutes: waltz, rumba, cha-cha and tango.
-
-    No two of the recordings are the same, so each is a group of its own.
+    """30 dances, 33 minutes: waltz, rumba, cha-cha and tango; no two to the same recording.
 
     Args:
         fold: which fifth of the dances, each style dealt out evenly, is the test split; the next
             one is for validation. None puts all dances into the test split.
         options: of every published dataset.
-
-    Raises:
-        DatasetError: there is no such fold.
     """
 
     card = DatasetCard(
@@ -128,18 +107,13 @@ class DanceWithMelody(Danced):
         return super().revision + ("" if self.fold is None else f"-fold{self.fold}")
 
     def prepare_data(self) -> None:
-        """Check the dataset, convert what is not yet, and compare audio with motion.
-
-        Raises:
-            DatasetError: files are missing or of different lengths, or the cache is not writable.
-            MotionError: a motion is unreadable.
-        """
+        """Check the dataset, convert what is not yet, and compare lengths of audio and motion."""
         super().prepare_data()
-        for track in (track for split in SPLITS for track in self.tracks(split)):
-            danced = track.get(MotionFile).motion.duration
-            if abs(track.duration - danced) > _DURATION_TOLERANCE:
+        for row, seconds in zip(self._there, self._durations, strict=True):
+            danced = Motion.load(self._conversions / f"{row.id}.npz").duration
+            if abs(seconds - danced) > _DURATION_TOLERANCE:
                 raise self.error(
-                    f"{track.id} has {track.duration:.2f} s of audio and {danced:.2f} s of motion"
+                    f"{row.id} has {seconds:.2f} s of audio and {danced:.2f} of motion"
                 )
 
     def listed(self) -> Iterable[Row]:
@@ -161,11 +135,7 @@ class DanceWithMelody(Danced):
 
     @staticmethod
     def read(path: Path, id: str) -> Motion:
-        """Points in centimetres, y up, 25 frames a second, as joints above a level floor.
-
-        Raises:
-            MotionError: the arrays of the dance are missing, or not what they should be.
-        """
+        """Points in centimetres, y up, 25 frames a second, as joints above a level floor."""
         points = _points(path, id) / 100
         lowest = points[:, _SOLES, 1].min(axis=1)
         floor = percentile_filter(lowest, 10, size=round(_FLOOR_WINDOW * FPS), mode="nearest")
@@ -174,14 +144,7 @@ class DanceWithMelody(Danced):
 
 
 def smpl_joints(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The joints of a body from its points.
-
-    Args:
-        points: (T, 23, 3), any unit.
-
-    Returns:
-        (T, 24, 3) in the same unit and frame, in the order of ``JOINTS``.
-    """
+    """The joints (T, 24, 3) of a body from its points (T, 23, 3)."""
     mix = np.zeros((len(JOINTS), POINTS))
     for joint, name in enumerate(JOINTS):
         for point, weight in JOINT_MIX[name].items():

@@ -36,18 +36,10 @@ class Danced(Published):
     @staticmethod
     @abstractmethod
     def read(path: Path, id: str) -> Motion:
-        """Read the motion of a dance from the file that :meth:`motion` gives.
-
-        Raises:
-            MotionError: it is unreadable.
-        """
+        """The motion of a dance in the file that :meth:`motion` gives, or a MotionError."""
 
     def rows(self) -> Iterable[Row]:
-        """The dances whose motion is there.
-
-        Raises:
-            DatasetError: a table is unreadable, or a motion missing and no partial copy asked for.
-        """
+        """The dances whose motion is there; all of them, unless a partial copy was asked for."""
         rows = list(self.listed())
         paths = {row.id: self.motion(row.id) for row in rows}
         absent = [path for path in paths.values() if not (self.folder / path).is_file()]
@@ -59,12 +51,7 @@ class Danced(Published):
         return [row for row in rows if paths[row.id] not in absent]
 
     def prepare_data(self) -> None:
-        """Check that the dataset is complete and its audio readable; convert what is not yet.
-
-        Raises:
-            DatasetError: it is not complete, or the cache cannot be written.
-            MotionError: a motion is unreadable.
-        """
+        """Check that the dataset is complete and its audio readable; convert what is not yet."""
         super().prepare_data()
         _ = self._converted
 

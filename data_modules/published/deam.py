@@ -7,17 +7,11 @@ import pandas as pd
 
 from motionbeat.data_modules.base import DatasetCard, Emotion
 from motionbeat.data_modules.published.collection import Published, Row, hashed_split
-from motionbeat.data_modules.published.download import Remote
+from motionbeat.data_modules.published.download import listed
 from motionbeat.data_modules.published.emomusic import emotion
 from motionbeat.data_modules.published.fma_small import ARCHIVE
 
 _SITE = "https://cvml.unige.ch/databases/DEAM/"
-_ARCHIVES = {
-    "metadata.zip": "3d1d5ab42e852803a770f2cfbd685c6b464e1ebe76f26b0e10954597902b90f8",
-    "DEAM_Annotations.zip": "809b0feb4ba6196c1eda9b2b7b33b892b11fa71457cfceb0d47e832ed1a5f15f",
-    "DEAM_audio.zip": "e2814325f573ade8caebc697f0efcfdf7207142b737d72558a416117ca591353",
-}
-_REMOTES = tuple(Remote((_SITE + name,), f"sha256:{sum}", name) for name, sum in _ARCHIVES.items())
 _MEANS = "annotations/annotations averaged per song/song_level/static_annotations_averaged_songs_"
 
 
@@ -40,7 +34,12 @@ class Deam(Published):
         relatives=("emomusic", *ARCHIVE),
     )
     count = 1_802
-    links = _REMOTES
+    links = listed(
+        _SITE,
+        "3d1d5ab42e852803a770f2cfbd685c6b464e1ebe76f26b0e10954597902b90f8 metadata.zip",
+        "809b0feb4ba6196c1eda9b2b7b33b892b11fa71457cfceb0d47e832ed1a5f15f DEAM_Annotations.zip",
+        "e2814325f573ade8caebc697f0efcfdf7207142b737d72558a416117ca591353 DEAM_audio.zip",
+    )
 
     def rows(self) -> Iterable[Row]:
         """Every song that was rated as a whole, in the order of the two tables."""

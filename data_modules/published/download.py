@@ -53,17 +53,22 @@ class Remote:
         return self.name.endswith((".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2"))
 
 
+def listed(host: str, *lines: str, folder: str = "") -> tuple[Remote, ...]:
+    """Files of one host, each by a line as of ``sha256sum``: its checksum and its name."""
+    algorithms = {32: "md5", 40: "sha1", 64: "sha256"}
+    files = [line.split() for line in lines]
+    return tuple(
+        Remote((host + name,), f"{algorithms[len(digest)]}:{digest}", name, folder)
+        for digest, name in files
+    )
+
+
 def fetch(remote: Remote, folder: Path, advice: str) -> None:
     """Fetch a file into a dataset's folder, or what is left of it; nothing is fetched twice.
 
-    Args:
-        remote: the file.
-        folder: of the dataset.
-        advice: what to do when the link is dead, for the message.
-
     Raises:
-        DatasetError: the link is dead, the checksum wrong, the archive damaged or dangerous, or
-            the disk full.
+        DatasetError: the link is dead, with advice what to do then; the checksum is wrong, the
+            archive damaged or dangerous, or the disk full.
     """
     digest = remote.checksums[0].rpartition(":")[2]
     marker = folder / ".fetched" / f"{remote.name}.{digest[:16]}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from motionbeat.data_modules.base import DatasetCard, Emotion, Split
 from motionbeat.data_modules.published.collection import Published, Row
-from motionbeat.data_modules.published.download import Remote
+from motionbeat.data_modules.published.download import listed
 from motionbeat.data_modules.published.fma_small import ARCHIVE
 
 _SITE = "http://cvml.unige.ch/databases/emoMusic/"
@@ -36,16 +36,14 @@ class EmoMusic(Published):
     )
     count = 744
     links = (
-        Remote(
-            (f"{_SITE}annotations.tar.gz",),
-            "sha256:e0cb0b06e1b0ce7f04b1572fc410937699b7fad9dae67ddaa745f06cda4b0b33",
-            "annotations.tar.gz",
-            "annotations",
+        *listed(
+            _SITE,
+            "e0cb0b06e1b0ce7f04b1572fc410937699b7fad9dae67ddaa745f06cda4b0b33 annotations.tar.gz",
+            folder="annotations",
         ),
-        Remote(
-            (f"{_SITE}clips_45sec.tar.gz",),
-            "sha256:3994a5d5fefc27f9540d1a69cd7f1294c68e6cb311ce49765021e2e9c7a1057b",
-            "clips_45sec.tar.gz",
+        *listed(
+            _SITE,
+            "3994a5d5fefc27f9540d1a69cd7f1294c68e6cb311ce49765021e2e9c7a1057b clips_45sec.tar.gz",
         ),
     )
 

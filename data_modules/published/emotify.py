@@ -26,20 +26,15 @@ _Track = tuple[str, str, str, str, list[float]]  # id, audio, group, genre, shar
 class Emotify(Published):
     """Genre and moods of real recordings, tested in five folds that share no artist.
 
-    A folder with ``labels.csv`` holds 282 excerpts of 30 s with their artists. One with
-    ``data.csv`` instead holds the 400 excerpts of a minute as first published; no table names their
-    artists, so artists may stand in two splits, and the revision tells.
+    A folder with ``data.csv`` in place of ``labels.csv`` holds the excerpts as first published; no
+    table names their artists, so artists may stand in two splits, and the revision tells.
 
     A mood of a track is an emotion that as large a share of its listeners felt as in the top
-    quarter of all listed tracks. A track that ties with the last of them counts, so moods have a
-    quarter of the tracks or slightly more; what nobody felt is no mood.
+    quarter of all listed tracks, those that tie with the last of them included.
 
     Args:
         fold: that is tested on, from 0 to 4; the next one is validated on.
         options: of every published dataset.
-
-    Raises:
-        DatasetError: there is no such fold.
     """
 
     card = DatasetCard(
@@ -124,12 +119,7 @@ class Emotify(Published):
 
 
 def parted(tracks: Iterable[tuple[str, str]], folds: int) -> dict[str, int]:
-    """A fold for each group of tracks, the genres spread evenly over the folds.
-
-    Args:
-        tracks: group and genre of each.
-        folds: how many there are.
-    """
+    """A fold for each group of (group, genre) tracks, the genres spread evenly over the folds."""
     genres: dict[str, Counter[str]] = defaultdict(Counter)
     for group, genre in tracks:
         genres[group][genre] += 1

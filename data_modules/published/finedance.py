@@ -70,13 +70,10 @@ class FineDance(Danced):
 
     @staticmethod
     def read(path: Path, id: str) -> Motion:
-        """Read an array (T, 315): translation in metres, y up, and 52 rotations of 6 numbers each.
+        """An array (T, 315): translation in metres, y up, and 52 rotations of 6 numbers each.
 
         A rotation is the first two rows of its matrix. The authors' preprocessed arrays,
         (T, 319), have four contacts in front, which are passed over. 30 frames a second.
-
-        Raises:
-            MotionError: the file is unreadable, or of another shape.
         """
         try:
             numbers = np.load(path, allow_pickle=False).astype(np.float64)

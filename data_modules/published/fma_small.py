@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from motionbeat.data_modules.base import DatasetCard, Genre, Split
 from motionbeat.data_modules.published.collection import Published, Row, names
-from motionbeat.data_modules.published.download import Remote
+from motionbeat.data_modules.published.download import listed
 
 SHORT = (98565, 98567, 98569, 99134, 108925, 133297)
 """Clips that were cut beyond the end of their songs: three last a moment, three hold no audio
@@ -15,12 +15,6 @@ ARCHIVE = ("FMA", "fma_full", "fma_large", "fma_medium", "fma_small", "Free Musi
 
 _TABLE = "fma_metadata/tracks.csv"
 _SPLITS: dict[str, Split] = {"training": "train", "validation": "validation", "test": "test"}
-_HOST = "https://os.unil.cloud.switch.ch/fma/"
-_CHECKSUMS = {
-    "fma_metadata.zip": "f0df49ffe5f2a6008d7dc83c6915b31835dfe733",
-    "fma_small.zip": "ade154f733639d52e35e32f5593efe5be76c6d70",
-}
-_REMOTES = tuple(Remote((_HOST + name,), f"sha1:{sum}", name) for name, sum in _CHECKSUMS.items())
 
 
 class FmaSmall(Published):
@@ -42,7 +36,11 @@ class FmaSmall(Published):
     )
     count = 7_994
     home = "fma"
-    links = _REMOTES
+    links = listed(
+        "https://os.unil.cloud.switch.ch/fma/",
+        "f0df49ffe5f2a6008d7dc83c6915b31835dfe733 fma_metadata.zip",
+        "ade154f733639d52e35e32f5593efe5be76c6d70 fma_small.zip",
+    )
     classes = names(
         "Electronic, Experimental, Folk, Hip-Hop, Instrumental, International, Pop, Rock"
     )

@@ -1,10 +1,8 @@
 """Frets on Fire: eight real metal and rock songs on constant, human-made beat grids.
 
-The songs come from one of two places. A data folder holds them mixed, mono, at 22.05 kHz and in
-strong compression. The Debian packages hold two stems a song at 44.1 kHz, ``song.ogg`` (the band)
-and ``guitar.ogg``, which are summed here; the tempo in their ``notes.mid`` is the one below. Both
-sound the same music at the same times and have the same labels, but the samples differ, so the
-revision says which was used.
+A data folder holds them mixed, mono, at 22.05 kHz and in strong compression. The Debian packages
+hold two stems a song at 44.1 kHz, which are summed here. The labels are the same, but the samples
+differ, so the revision says which was used.
 """
 
 import os
@@ -60,8 +58,8 @@ class FretsOnFire(Published):
     """Test set of eight real songs, about 27 minutes; bars are unknown.
 
     Taken from ``<data>/fretsonfire`` when there is such a folder, else from the installed Debian
-    packages, else from packages that ``apt-get`` fetches into the cache, for which it needs no
-    root. War of Freedom is a hard case: strong beat trackers disagree with its grid.
+    packages, else from packages that ``apt-get`` fetches into the cache without root. Strong beat
+    trackers disagree with the grid of War of Freedom.
     """
 
     card = DatasetCard(
@@ -94,11 +92,7 @@ class FretsOnFire(Published):
         return self._given or packages
 
     def fetch(self) -> None:
-        """Mix the songs of the packages once, where there is no data folder.
-
-        Raises:
-            DatasetError: the packages cannot be got, or lack songs.
-        """
+        """Mix the songs of the packages once, where there is no data folder."""
         if self._given or generated.intact(self.folder).keys() >= SONGS.keys():
             return
         for artist, package in PACKAGES.items():
@@ -111,11 +105,7 @@ class FretsOnFire(Published):
         generated.build(self.folder, recipes, "Frets on Fire")
 
     def prepare_data(self) -> None:
-        """Verify the songs of the data folder, or mix those of the packages once.
-
-        Raises:
-            DatasetError: songs are missing or have the wrong length.
-        """
+        """Mix the songs where that is needed; check that all are there and whole."""
         self.fetch()
         super().prepare_data()
         for track in super().tracks("test"):

@@ -2,33 +2,14 @@
 
 from collections.abc import Iterable
 
-from motionbeat.data_modules.base import Beats, DatasetCard, Genre, Split, Tempo
+from motionbeat.data_modules.base import SPLITS, Beats, DatasetCard, Genre, Tempo
 from motionbeat.data_modules.published.collection import Row, names
-from motionbeat.data_modules.published.download import Remote
+from motionbeat.data_modules.published.download import listed
 from motionbeat.data_modules.published.mirdata import MirData
-
-_LISTS: dict[Split, tuple[str, str]] = {
-    "train": (
-        "train_filtered.txt",
-        "2b04966cef1486f1a7767b74271533fa23e220388db804a1937835e1fc4fa3fa",
-    ),
-    "validation": (
-        "valid_filtered.txt",
-        "f8fbee7c52397a0e0f3a91dc54fedecb2e27f5bdc9a9daeab8cb10d077e26956",
-    ),
-    "test": (
-        "test_filtered.txt",
-        "09cafa6a89ce0a27f30ed250d56ecb4d03c22fffb5a693f96c7ae655ee02ac72",
-    ),
-}
-"""List of each split and its SHA-256."""
 
 _LISTS_URL = (
     "https://raw.githubusercontent.com/jongpillee/music_dataset_split/"
-    "07e855758f180ac8bdc0e3abebbde19277094681/GTZAN_split"
-)
-_REMOTES = tuple(
-    Remote((f"{_LISTS_URL}/{name}",), f"sha256:{sum}", name) for name, sum in _LISTS.values()
+    "07e855758f180ac8bdc0e3abebbde19277094681/GTZAN_split/"
 )
 
 
@@ -44,10 +25,7 @@ class _Gtzan(MirData):
 
 
 class Gtzan(_Gtzan):
-    """Genre of a clip, on the split without the known faults and without shared artists.
-
-    The lists do not name the artists, so each clip is a group of its own.
-    """
+    """Genre of a clip; artists are not named, so each clip is a group of its own."""
 
     card = DatasetCard(
         name="gtzan",
@@ -73,13 +51,18 @@ class Gtzan(_Gtzan):
     )
     count = 930
     parts = ("all",)
-    links = _REMOTES
+    links = listed(
+        _LISTS_URL,
+        "2b04966cef1486f1a7767b74271533fa23e220388db804a1937835e1fc4fa3fa train_filtered.txt",
+        "f8fbee7c52397a0e0f3a91dc54fedecb2e27f5bdc9a9daeab8cb10d077e26956 valid_filtered.txt",
+        "09cafa6a89ce0a27f30ed250d56ecb4d03c22fffb5a693f96c7ae655ee02ac72 test_filtered.txt",
+    )
     classes = names("blues, classical, country, disco, hiphop, jazz, metal, pop, reggae, rock")
 
     def rows(self) -> Iterable[Row]:
         """Every clip of the three lists, in their order."""
-        for split, (name, _) in _LISTS.items():
-            for clip in self.text(name).split():
+        for split, remote in zip(SPLITS, self.links, strict=True):
+            for clip in self.text(remote.name).split():
                 id = clip.rpartition("/")[2].removesuffix(".wav")
                 genre = id.partition(".")[0]
                 audio = self.clip(f"gtzan_genre/genres/{genre}/{id}.wav")
@@ -87,11 +70,7 @@ class Gtzan(_Gtzan):
 
 
 class GtzanRhythm(_Gtzan):
-    """Beats and tempo of the GTZAN clips; test only.
-
-    All but reggae.00086 are annotated. In six clips of jazz without a clear bar the beats have no
-    positions.
-    """
+    """Beats and tempo of the GTZAN clips but reggae.00086; test only, six without bars."""
 
     card = DatasetCard(
         name="gtzan_rhythm",

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 from motionbeat.data_modules.base import Beats, DatasetCard
 from motionbeat.data_modules.published.collection import Row, hashed_split
-from motionbeat.data_modules.published.download import Remote
+from motionbeat.data_modules.published.download import listed
 from motionbeat.data_modules.published.mirdata import MirData
 
 _INDEX_URL = (  # it has no record of its own
     "https://raw.githubusercontent.com/mir-dataset-loaders/mirdata/"
-    "b95bf3893616ff16082beed7869f144bb711c163/tests/indexes/hainsworth_full_index_1.0.json"
+    "b95bf3893616ff16082beed7869f144bb711c163/tests/indexes/"
 )
 
 
@@ -38,12 +38,10 @@ class Hainsworth(MirData):
     )
     count = 222
     parts = ()
-    links = (
-        Remote(
-            (_INDEX_URL,),
-            "sha256:d5e2dcd58bae153d7903208c91d9c57e564148fb1cdafb362760b8379ef3ac4e",
-            "hainsworth_full_index_1.0.json",
-        ),
+    links = listed(
+        _INDEX_URL,
+        "d5e2dcd58bae153d7903208c91d9c57e564148fb1cdafb362760b8379ef3ac4e "
+        "hainsworth_full_index_1.0.json",
     )
     any_copy = True
 

@@ -27,9 +27,8 @@ INSTRUMENTS = {
 class IRMAS(MirData):
     """Predominant instruments: one of each training clip, one or more of each test excerpt.
 
-    A recording has up to three training clips, and its number stands in their names; 19 recordings
-    stand twice under two numbers, some under two instruments, and are known by clips that are the
-    same byte for byte. Recordings are the groups in training, songs in test.
+    Groups are recordings in training, whose numbers stand in the names of clips, and songs in test.
+    19 recordings have two numbers, and are known by clips that are the same byte for byte.
     """
 
     card = DatasetCard(

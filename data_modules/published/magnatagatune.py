@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from motionbeat.data_modules.base import DatasetCard, Split, Tags
 from motionbeat.data_modules.published.collection import Published, Row, names
-from motionbeat.data_modules.published.download import Remote
+from motionbeat.data_modules.published.download import Remote, listed
 
 TAGS = names(
     "ambient, beat, beats, cello, choir, choral, classic, classical, country, dance, drums, "
@@ -54,10 +54,8 @@ class MagnaTagATune(Published):
     )
     count = 25_860
     links = (
-        Remote(
-            (_HOST + _TABLE,),
-            "sha256:99b94e95825d4fa576386a5367b9c96e0ec636e9f9c240aceb492f4728f68c3c",
-            _TABLE,
+        *listed(
+            _HOST, f"99b94e95825d4fa576386a5367b9c96e0ec636e9f9c240aceb492f4728f68c3c {_TABLE}"
         ),
         Remote(
             (f"{_HOST}mp3.zip.001", f"{_HOST}mp3.zip.002", f"{_HOST}mp3.zip.003"),

@@ -10,10 +10,7 @@ _SPLITS: dict[str, Split] = {"training": "train", "validation": "validation", "t
 
 
 class MedleySolosDB(MirData):
-    """The instrument of solo clips; training and test clips come from different collections.
-
-    The splits are the official ones, and no song is in two of them; clips of a song are one group.
-    """
+    """The instrument of solo clips; the group is the song."""
 
     card = DatasetCard(
         name="medley_solos_db",

@@ -51,11 +51,7 @@ class MirData(Published):
 
     @cached_property
     def loaded(self) -> dict[str, Any]:
-        """The tracks of mirdata by id, in the order of its index.
-
-        Raises:
-            DatasetError: the index is missing or broken.
-        """
+        """The tracks of mirdata by id, in the order of its index."""
         module, index = self._module()
         dataset = module.Dataset(data_home=str(self.folder))
         dataset.index_path = str(self.folder / index.filename)
@@ -75,11 +71,7 @@ class MirData(Published):
     def row(
         self, split: Split, id: str, group: str, *annotations: Annotation, audio: str | None = None
     ) -> Row:
-        """The row of a track of mirdata's index, whose audio may have another path there.
-
-        Raises:
-            DatasetError: the index does not list it.
-        """
+        """The row of a track of mirdata's index, whose audio may have another path there."""
         if id not in self.loaded:
             raise self.error(f"mirdata's index does not list track {id}")
         checksum = None if self.any_copy else self.checksums.get(id)
@@ -90,11 +82,7 @@ class MirData(Published):
         return relpath(self.loaded[id].audio_path, self.folder)
 
     def known(self, id: str, what: str) -> Any:
-        """What mirdata knows of a track, by the name of its attribute.
-
-        Raises:
-            DatasetError: it knows nothing, or its file is missing or unreadable.
-        """
+        """What mirdata knows of a track, by the name of its attribute."""
         with self.reading(f"the {what} of track {id}"):
             found = getattr(self.loaded[id], what)
         if found is None:
@@ -109,10 +97,8 @@ class MirData(Published):
             return Beats(found.times, None if positions is None else positions.astype(np.int64))
 
     def tempo(self, id: str) -> Tempo:
-        """The tempo of a track, the first number of its file.
-
-        mirdata's own reader of GTZAN fails with numpy 2.4.
-        """
+        """The tempo of a track, the first number of its file."""
+        # mirdata's own reader of GTZAN fails with numpy 2.4.
         path = Path(self.loaded[id].tempo_path)
         with self.reading(path):
             bpm = float(path.read_text().split()[0])

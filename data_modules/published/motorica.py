@@ -30,8 +30,8 @@ _NAME = re.compile(
 class Motorica(Danced):
     """99 dances of seven styles with their music, used in place; no song is in two splits.
 
-    A song is known by its title or number in the name. The names of the 17 takes of vintage jazz
-    say no song; as they may share some, they are one group, and are trained on.
+    A song is known by its title or number in the name. The 17 takes of vintage jazz, whose names
+    say no song, are one group.
     """
 
     card = DatasetCard(

@@ -1,13 +1,12 @@
 """MTG-Jamendo: whole songs under free licences, tagged by those who uploaded them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar
 
 from motionbeat.data_modules.base import SPLITS, DatasetCard, Instruments, Moods, Tags
 from motionbeat.data_modules.published.collection import Published, Row
-from motionbeat.data_modules.published.download import Remote
+from motionbeat.data_modules.published.download import Remote, listed
 
 _RAW = (
     "https://raw.githubusercontent.com/MTG/mtg-jamendo-dataset/"
@@ -17,6 +16,13 @@ _LISTS = "data/splits/split-0"
 _SIZE = "508 GB, of low quality 156 GB, with the songs of the other sets"
 _SUBSETS = ("top50", "genre", "instrument", "moodtheme")
 _HEADER = ["TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS"]
+
+
+def _lists(subset: str, *checksums: str) -> tuple[Remote, ...]:
+    """The lists of the three splits; the audio is fetched by the official script."""
+    names = [f"autotagging_{subset}-{split}.tsv" for split in SPLITS]
+    lines = [f"{digest} {name}" for digest, name in zip(checksums, names, strict=True)]
+    return listed(f"{_RAW}/{_LISTS}/", *lines, folder=_LISTS)
 
 
 class JamendoTop50(Published):
@@ -52,23 +58,12 @@ class JamendoTop50(Published):
     )
     count = 54_380
     home = "mtg_jamendo"
-    subset: ClassVar[str] = "top50tags"
-    """Name of the official lists."""
-    checksums: ClassVar[tuple[str, str, str]] = (
+    links = _lists(
+        "top50tags",
         "6dee445ddd1901286184c2059d3d5eef7486f083ae80de9011705f852a850dde",
         "4f5f0f0a7662f523b45727476f67d799d6e98151b2c585a8e94e19d980ad93c1",
         "3ede06a35e6cb27e1dbe8cfc84708a607622e30e5cd0a7199fce6c081124bc35",
     )
-    """SHA-256 of the lists of the train, validation and test splits."""
-
-    @classmethod
-    def remotes(cls) -> Sequence[Remote]:
-        """The lists of the three splits; the audio is fetched by the official script."""
-        names = [f"autotagging_{cls.subset}-{split}.tsv" for split in SPLITS]
-        return [
-            Remote((f"{_RAW}/{_LISTS}/{name}",), f"sha256:{checksum}", name, _LISTS)
-            for name, checksum in zip(names, cls.checksums, strict=True)
-        ]
 
     @property
     def revision(self) -> str:
@@ -81,8 +76,8 @@ class JamendoTop50(Published):
         A row has a cell for each tag, behind its category, so rows differ in length.
         """
         [kind] = self.card.annotations
-        for split in SPLITS:
-            file = f"{_LISTS}/autotagging_{self.subset}-{split}.tsv"
+        for split, remote in zip(SPLITS, self.links, strict=True):
+            file = f"{_LISTS}/{remote.name}"
             header, *lines = (line.split("\t") for line in self.text(file).splitlines() or [""])
             if header != _HEADER or any(len(cells) < len(_HEADER) for cells in lines):
                 raise self.error(f"{file} is not the published one")
@@ -107,8 +102,8 @@ class JamendoGenre(JamendoTop50):
         size=f"55 094 whole songs with 87 genres, 3 735 h; audio {_SIZE}",
     )
     count = 55_094
-    subset = "genre"
-    checksums = (
+    links = _lists(
+        "genre",
         "c1cddb195ef94a07e67e227bf38e2a79389c1820950702b8c8894a2096f21e54",
         "3e203b4c573db6ec63a06c7066cf678dcf673a68ad5694c8fed22637c270dbcf",
         "cf917388eebfa7d17d363c2fca037e2379ac027e31aa6dbe92e8dbf409ac5098",
@@ -125,8 +120,8 @@ class JamendoInstrument(JamendoTop50):
         size=f"24 976 whole songs with 40 instruments, 1 628 h; audio {_SIZE}",
     )
     count = 24_976
-    subset = "instrument"
-    checksums = (
+    links = _lists(
+        "instrument",
         "f844a85f0b40bb31a5d5b448ddfc10a68d7b38ecc760673d23df2bd6e7ca0f4c",
         "a5060020013ac5ba65c6470ee83fc2a9785db1fe554b55065de08aa9b0cca70d",
         "8c1ab86f3212b6484106baf2e78f70dd5520b917607487ac98999adbd5d7ab1a",
@@ -146,8 +141,8 @@ class JamendoMoodTheme(JamendoTop50):
         ),
     )
     count = 17_982
-    subset = "moodtheme"
-    checksums = (
+    links = _lists(
+        "moodtheme",
         "e5e9e798364b34bd241b773e5011809b24429edf471f27cf21dd8181077ba2d4",
         "ecaa279367153476884d84d686479e566234cef1814bd6892a8755ba0a550dbf",
         "4341b5586bb3e5a80a882ce9ef33cb8b1bdaa7df856246ecc5de188dfe1cf394",

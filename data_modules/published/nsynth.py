@@ -16,9 +16,8 @@ _PARTS: tuple[tuple[Split, str], ...] = (
 class NSynth(Published):
     """Family of the instrument and pitch of single notes.
 
-    The splits are the official ones. The 953 training instruments are heard in training alone, so
-    they are the groups there; the 53 others are all heard in both validation and test, so there
-    each note is a group of its own.
+    Groups are the instruments in training; validation and test share all of theirs, so there each
+    note is a group of its own.
     """
 
     card = DatasetCard(

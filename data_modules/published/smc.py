@@ -14,9 +14,8 @@ _AUDIO = "SMC_MIREX/SMC_MIREX_Audio"
 class SMC(Published):
     """Beats of real recordings, nearly all of them hard; bars are unknown.
 
-    The files of the beats are called after the excerpt, another way to count its beats that is not
-    to be used, and who tapped: ``SMC_001_2_1_1_a.txt``. Those of 2014 are read; the first ones
-    had beats after the end of five excerpts.
+    Files are called after the excerpt and who tapped: ``SMC_001_2_1_1_a.txt``. Those of 2014 are
+    read; the first ones had beats after the end of five excerpts.
     """
 
     card = DatasetCard(

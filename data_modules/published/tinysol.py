@@ -12,11 +12,7 @@ _SPLITS: dict[str, Split] = {**dict.fromkeys("012", "train"), "3": "validation",
 
 
 class TinySOL(MirData):
-    """Instrument and pitch of single notes.
-
-    The official folds are balanced in instrument, pitch and loudness, not parted by player or
-    instrument, so each recorded note is a group of its own.
-    """
+    """Instrument and pitch of single notes, each a group of its own."""
 
     card = DatasetCard(
         name="tinysol",
