@@ -237,10 +237,12 @@ def data_show(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:
 
     from motionbeat.benchmarks.evaluator import Folders
     from motionbeat.benchmarks.registry import DATASETS
+    from motionbeat.data_modules.published.collection import Published
 
     share(data)
     for one in split(name):
-        card = DATASETS.get(one).card
+        kind = DATASETS.get(one)
+        card = kind.card
         facts = asdict(card) | {
             "annotations": ", ".join(kind.__name__ for kind in card.annotations),
             "relatives": ", ".join(card.relatives),
@@ -248,6 +250,9 @@ def data_show(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:
         }
         for fact, value in facts.items():
             print(f"{fact.replace('_', ' ')}: {value}")
+        for remote in kind.remotes() if issubclass(kind, Published) else ():
+            place = Path(kind.home or one, remote.folder)
+            print(f"file: {' '.join(remote.urls)}, which data get puts into {place}")
 
 
 def data_get(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:

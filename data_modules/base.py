@@ -2,12 +2,12 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -61,7 +61,7 @@ class DatasetCard:
     """
 
     name: str
-    revision: str
+    revision: str = "1"
     annotations: tuple[type["Annotation"], ...]
     licence: str
     citation: str
@@ -356,13 +356,7 @@ class Batch(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One row of a batch.
-
-    Attributes:
-        track: what it is cut from.
-        start: seconds at which it begins.
-        values: (samples,) audio or (steps, layers, width) features.
-    """
+    """One row of a batch: a track, where in it the row starts (s), and (samples,) or features."""
 
     track: Track
     start: float
@@ -387,6 +381,10 @@ def collate(examples: Sequence[Example], frame_rate: float) -> Batch:
     )
 
 
+Reader = Callable[[Track, int, int], Tensor]
+"""Gives samples or steps ``start`` to ``stop`` of a track."""
+
+
 class Clips(Dataset[Example]):
     """Clips of tracks in order, or whole tracks.
 
@@ -394,7 +392,7 @@ class Clips(Dataset[Example]):
         tracks: what is cut up.
         lengths: samples or steps of each track.
         frame_rate: samples or steps a second, in Hz.
-        read: gives samples or steps ``start`` to ``stop`` of a track.
+        read: how their content is read.
         clip: samples or steps of a clip; the last one of a track may be shorter. None for whole
             tracks.
         stride: from one clip to the next; clips that overlap are all whole, but for those of tracks
@@ -407,7 +405,7 @@ class Clips(Dataset[Example]):
         tracks: Sequence[Track],
         lengths: Sequence[int],
         frame_rate: float,
-        read: "Reader",
+        read: Reader,
         clip: int | None = None,
         stride: int | None = None,
         shortest: int = 1,
@@ -440,12 +438,7 @@ class Clips(Dataset[Example]):
 
 
 class Shuffled(RandomSampler):
-    """A random order that follows from a seed and the epoch alone.
-
-    Args:
-        data: what is shuffled.
-        seed: another seed is another order.
-    """
+    """A random order that follows from a seed and the epoch alone."""
 
     def __init__(self, data: Dataset[Any], seed: int) -> None:
         super().__init__(data, generator=torch.Generator())  # type: ignore[arg-type]
@@ -506,32 +499,30 @@ class Loaders(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Clips of the train split; the order follows from the seed and the epoch alone."""
-        clips = self.clips(self.tracks("train"), whole=False)
-        sampler = Shuffled(clips, self.shuffle_seed)
-        return self._loader(clips, self.batch_size, sampler=sampler)
+        return self._loader(self.tracks("train"), whole=False)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Whole tracks of the validation split in order."""
-        return self._loader(self.clips(self.tracks("validation"), True), self.eval_batch_size)
+        return self._loader(self.tracks("validation"))
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Whole tracks of the test split in order."""
-        return self._loader(self.clips(self.tracks("test"), True), self.eval_batch_size)
+        return self._loader(self.tracks("test"))
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """Whole tracks of the test split, with the visible annotations only."""
-        tracks = [track.without_annotations(self.visible) for track in self.tracks("test")]
-        return self._loader(self.clips(tracks, True), self.eval_batch_size)
+        return self._loader([t.without_annotations(self.visible) for t in self.tracks("test")])
 
-    def _loader(self, clips: Clips, batch_size: int, **options: Any) -> DataLoader[Any]:
+    def _loader(self, tracks: Sequence[Track], whole: bool = True) -> DataLoader[Any]:
+        clips = self.clips(tracks, whole)
         return DataLoader(
             clips,
-            batch_size=batch_size,
+            batch_size=self.eval_batch_size if whole else self.batch_size,
+            sampler=None if whole else Shuffled(clips, self.shuffle_seed),
             collate_fn=partial(collate, frame_rate=clips.frame_rate),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
-            **options,
         )
 
 
@@ -596,7 +587,7 @@ class DataModule(Loaders):
             shortest=rate,
         )
 
-    def embedded(self, encoder: "str | Encoder", **options: Any) -> "Loaders":
+    def embedded(self, encoder: "str | Encoder", **options: Any) -> Loaders:
         """The same dataset with features that are encoded once and kept on disk.
 
         Args:
@@ -609,20 +600,8 @@ class DataModule(Loaders):
         return found
 
 
-class Reader(Protocol):
-    """Reads a part of a track."""
-
-    def __call__(self, track: Track, start: int, stop: int) -> Tensor:
-        """Samples or steps ``start`` to ``stop``."""
-        ...
-
-
 class AudioReader:
-    """Reads the audio of tracks at one sample rate; what was decoded is kept while there is room.
-
-    Args:
-        sample_rate: in Hz.
-    """
+    """Reads the audio of tracks at one sample rate; what is decoded is kept while there is room."""
 
     def __init__(self, sample_rate: int) -> None:
         self.sample_rate = sample_rate

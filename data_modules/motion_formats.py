@@ -33,25 +33,19 @@ CENTIMETRE = 0.01
 """Metres of the unit that most BVH files are written in."""
 
 _STATURE = 1.70  # m; of a mean adult
-_SIDEWAYS = tuple(
-    joint for joint, name in enumerate(JOINTS) if name[2:] in ("elbow", "wrist", "hand")
-)
 
 
 def _stretched() -> Floats:
     offsets = OFFSETS * _STATURE
-    for joint in _SIDEWAYS:
-        length = float(np.linalg.norm(offsets[joint]))
-        offsets[joint] = (length if JOINTS[joint].startswith("l_") else -length), 0, 0
+    for joint, name in enumerate(JOINTS):
+        if name[2:] in ("elbow", "wrist", "hand"):
+            length = float(np.linalg.norm(offsets[joint]))
+            offsets[joint] = (length if name.startswith("l_") else -length), 0, 0
     return offsets
 
 
 SMPL_OFFSETS = _stretched()
-"""(24, 3) metres from the parent to each joint of an unposed body: x to its left, y up, z forward.
-
-Segment lengths after D. A. Winter, *Biomechanics and Motor Control of Human Movement*, 4th ed.
-(2009), at a stature of 1.70 m.
-"""
+"""(24, 3) metres from the parent to each joint of an unposed body: x left, y up, z forward."""
 
 
 def read_motion(path: Path, unit: float = CENTIMETRE, fps: float | None = None) -> Motion:
@@ -197,6 +191,13 @@ class _Kind:
     def __setstate__(self, state: Sequence[Any]) -> None:
         self.dtype = self.dtype.newbyteorder(state[1])
 
+    def values(self, content: Any, shape: Any, order: Any = "C") -> NDArray[Any]:
+        """As many numbers as the bytes hold, in a shape that has room for just as many."""
+        if isinstance(content, str):  # bytes of Python 2
+            content = content.encode("latin-1")
+        # A copy, as nothing else is sure to stay what it is while the rest of the pickle is read.
+        return np.frombuffer(bytes(memoryview(content)), self.dtype).reshape(shape, order=order)
+
 
 class _Array:
     """Stands in for ``numpy.ndarray``, as NumPy's own would believe any state it is given."""
@@ -206,15 +207,7 @@ class _Array:
 
     def __setstate__(self, state: Sequence[Any]) -> None:
         _, shape, kind, fortran, content = state
-        self.values = _values(content, kind, shape, "F" if fortran else "C")
-
-
-def _values(content: Any, kind: _Kind, shape: Any, order: Any) -> NDArray[Any]:
-    """As many numbers as the bytes hold, in a shape that has room for just as many."""
-    if isinstance(content, str):  # bytes of Python 2
-        content = content.encode("latin-1")
-    # A copy, as nothing else is sure to stay what it is while the rest of the pickle is read.
-    return np.frombuffer(bytes(memoryview(content)), kind.dtype).reshape(shape, order=order)
+        self.values = kind.values(content, shape, "F" if fortran else "C")
 
 
 def _reconstruct(*_: object) -> _Array:
@@ -227,12 +220,12 @@ def _frombuffer(
 ) -> _Array:
     """An array at once: protocol 5."""
     if axes is None:
-        return _Array(_values(content, kind, shape, order))
-    return _Array(_values(content, kind, shape, "C").transpose(axes))
+        return _Array(kind.values(content, shape, order))
+    return _Array(kind.values(content, shape).transpose(axes))
 
 
 def _scalar(kind: _Kind, content: Any) -> _Array:
-    return _Array(_values(content, kind, (), "C"))
+    return _Array(kind.values(content, ()))
 
 
 def _latin1(text: str, encoding: str) -> bytes:
@@ -245,18 +238,12 @@ def _latin1(text: str, encoding: str) -> bytes:
 _STAND_INS: dict[str, Callable[..., Any]] = {
     "numpy.ndarray": _reconstruct,
     "numpy.dtype": _Kind,
+    "numpy.core.multiarray._reconstruct": _reconstruct,
+    "numpy.core.multiarray.scalar": _scalar,
+    "numpy.core.numeric._frombuffer": _frombuffer,
     "_codecs.encode": _latin1,
-    **{
-        f"numpy.{core}.{name}": stand_in
-        for core in ("core", "_core")  # NumPy 1 and NumPy 2
-        for name, stand_in in (
-            ("multiarray._reconstruct", _reconstruct),
-            ("multiarray.scalar", _scalar),
-            ("numeric._frombuffer", _frombuffer),
-        )
-    },
 }
-"""What NumPy's pickles of arrays ask for, whatever its version."""
+"""What NumPy's pickles of arrays ask for; NumPy 2 has its functions in ``numpy._core``."""
 
 
 class _ArraysOnly(pickle.Unpickler):
@@ -265,7 +252,7 @@ class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str, /) -> Any:
         """A stand-in for one of the few functions that arrays are rebuilt by."""
         asked = f"{module}.{name}"
-        stand_in = _STAND_INS.get(asked)
+        stand_in = _STAND_INS.get(asked.replace("numpy._core.", "numpy.core.", 1))
         if stand_in is None:
             named = asked if asked.isprintable() and len(asked) <= _LONGEST else "other code"
             raise _ForbiddenError(f"asks for {named}")
@@ -327,12 +314,10 @@ BVH_NAMES: dict[str, str] = {
 """SMPL joints by the names of joints in lower case: SMPL's own and those of MotionBuilder, which
 Mixamo (with a prefix), LAFAN1, CMU and Motorica use. The spine goes by place, not by name."""
 
-_AXES = "xyz"
-_CHANNELS = {axis + kind for axis in _AXES for kind in ("position", "rotation")}
+_CHANNELS = {axis + kind for axis in "xyz" for kind in ("position", "rotation")}
 _ADULT = (0.5, 3.0)  # m; a body outside has its unit wrong
 _OF_STATURE = 1.2  # times the legs and the spine up to the head joint, after Winter (2009)
 _WHOLE_RATE = 1e-4  # 0.008333 s mean 120 frames a second
-_MANY = 8
 
 
 @dataclass
@@ -373,10 +358,8 @@ def read_bvh(path: Path, unit: float = CENTIMETRE) -> Motion:
         if frames.shape[1] != width:
             raise MotionError(f"frames of {frames.shape[1]} numbers for {width} channels")
         if not np.isfinite(frames).all():
-            bad = int(np.flatnonzero(~np.isfinite(frames).all(axis=1))[0])
-            raise MotionError(f"frame {bad} holds NaN or infinite numbers; repair or drop the clip")
-        found = _places(joints, frames)
-        positions = unit * _smpl(joints, found)
+            raise MotionError("a frame holds NaN or infinite numbers; repair or drop the clip")
+        positions = unit * _smpl(joints, _places(joints, frames))
     except MotionError as error:
         raise MotionError(f"{path}: {error}") from error
     except (OSError, ValueError, IndexError) as error:
@@ -440,19 +423,18 @@ def _places(joints: list[_Joint], frames: Floats) -> Floats:
     """(T, J, 3) places of the joints in the file's unit."""
     offsets = np.tile(np.array([joint.offset for joint in joints]), (len(frames), 1, 1))
     rotations = np.broadcast_to(np.eye(3), (*offsets.shape, 3)).copy()
-    column = 0
+    columns = iter(frames.T)
     for index, joint in enumerate(joints):
-        turns = []
-        for channel in joint.channels:
+        order, angles = "", []
+        for channel, column in zip(joint.channels, columns, strict=False):
             if channel.endswith("position"):
-                offsets[:, index, _AXES.index(channel[0])] = frames[:, column]
+                offsets[:, index, "xyz".index(channel[0])] = column
             else:
-                turns.append((channel[0].upper(), frames[:, column]))
-            column += 1
-        if turns:
-            order = "".join(axis for axis, _ in turns)
-            angles = np.stack([angle for _, angle in turns], axis=1)
-            rotations[:, index] = Rotation.from_euler(order, angles, degrees=True).as_matrix()
+                order += channel[0].upper()
+                angles.append(column)
+        if angles:
+            turns = Rotation.from_euler(order, np.stack(angles, axis=1), degrees=True)
+            rotations[:, index] = turns.as_matrix()
     return forward_kinematics([joint.parent for joint in joints], offsets, rotations)
 
 
@@ -469,11 +451,9 @@ def _smpl(joints: list[_Joint], places: Floats) -> Floats:
     lacking = [name for name in JOINTS if name not in {*known, *_SPINE, *_HANDS}]
     spine = [] if lacking else _between(joints, known["pelvis"], known["neck"])
     if lacking or not spine:
-        more = f" and {len(unknown) - _MANY} more" if len(unknown) > _MANY else ""
         raise MotionError(
-            f"no joint for {', '.join(lacking) or 'the spine'}; not known: "
-            f"{', '.join(unknown[:_MANY]) or 'none'}{more}; rename the joints as SMPL or Mixamo has"
-            " them"
+            f"no joint for {', '.join(lacking) or 'the spine'}; rename the joints as SMPL or "
+            f"Mixamo has them, such as {', '.join(unknown[:8])}"
         )
     found = {name: places[:, index] for name, index in known.items()}
     chain = places[:, spine if len(spine) > 1 else [*spine, known["neck"]]]

@@ -85,6 +85,7 @@ def record(name="tiny", values=(0.25, 0.5, 0.75, 1.0), task=Toy, groups=None, **
         "protocol": Protocol(learning_rates=(0.01,), seeds=(0,)),
         "tracks": tuple(f"track {number}" for number in range(count)), "groups": groups,
         "results": {head: result(scored, groups, task)}, "package_version": "0", "git_commit": "",
-        "hardware": provenance()["hardware"], "finished": datetime(2026, 11, 28, tzinfo=UTC), "seconds": 0.0,
+        "hardware": provenance()["hardware"], "seconds": 0.0,
+        "finished": datetime(2026, 11, 28, tzinfo=UTC),
     }  # fmt: skip
     return RunRecord(**facts | changes)

@@ -33,42 +33,31 @@ _NAME = re.compile(r"g([A-Z]{2})_s[BF]M_cAll_d\d+_(m([A-Z]{2})([0-5]))_ch\d+")
 class AistPlusPlus(Danced):
     """992 dances to 60 songs of ten genres and known tempo; songs of one split are in no other.
 
-    The official validation and test lists hold dances to the same ten songs, which nobody trains
-    on. Both are the test set here, as in Bailando and Lodge, and one whole song of each genre of
-    the training list is validated on.
+    Both official lists of held-out dances are the test set, as in Bailando and Lodge.
     """
 
     card = DatasetCard(
         name="aistpp",
-        revision="1",
         annotations=(Genre, Tempo, MotionFile),
-        licence=(
-            "CC BY 4.0 (motions); terms of use of the AIST Dance Video Database (music): evaluate "
-            "only, no redistribution"
-        ),
+        licence="CC BY 4.0 (motions); AIST's terms of use (music): evaluate only",
         citation=(
-            "Li, Yang, Ross, Kanazawa. AI Choreographer: Music Conditioned 3D Dance Generation "
-            "with AIST++. ICCV 2021. https://arxiv.org/abs/2101.08779; Tsuchida, Fukayama, "
-            "Hamasaki, Goto. AIST Dance Video Database. ISMIR 2019"
+            "Li et al. AI Choreographer: Music Conditioned 3D Dance Generation with AIST++. ICCV "
+            "2021. https://arxiv.org/abs/2101.08779; Tsuchida et al. AIST Dance Video Database. "
+            "ISMIR 2019"
         ),
         size="992 dances of 7 to 48 s to 60 songs, 4 h, of the 1 408 published",
         how_to_get=(
-            "accept the terms at https://google.github.io/aistplusplus_dataset/download.html, "
-            "unpack the annotations (motions/, splits/, ignore_list.txt) into "
-            "MOTIONBEAT_DATA/aistpp/, and put the songs of "
-            "https://aistdancedb.ongaaccel.jp/database_download/ as music/mBR0.wav and so on "
-            "there, or audio cut to each dance, as EDGE's copy has it, as wavs/<dance>.wav"
+            "accept the terms at the source, unpack the annotations (motions/, splits/, "
+            "ignore_list.txt) into MOTIONBEAT_DATA/aistpp/, and put the songs of "
+            "https://aistdancedb.ongaaccel.jp/database_download/ there as music/mBR0.wav and so "
+            "on, or audio cut to each dance as wavs/<dance>.wav"
         ),
-        source="https://google.github.io/aistplusplus_dataset/",
+        source="https://google.github.io/aistplusplus_dataset/download.html",
         splits=(
-            "by songs: crossmodal_val and crossmodal_test, which share ten songs, are tested on; "
-            "of crossmodal_train one song a genre, by a hash of its name, is validated on; the 46 "
-            "dances of ignore_list are left out"
+            "crossmodal_val and crossmodal_test, which share ten songs, are tested on; of "
+            "crossmodal_train one song a genre, by a hash of its name, is validated on"
         ),
-        when_gone=(
-            "the paper, arXiv 2101.08779, and the repository google/aistplusplus_api lead to the "
-            "authors"
-        ),
+        when_gone="the repository google/aistplusplus_api leads to the authors",
         relatives=("AIST Dance Video Database",),
     )
     count = 992
@@ -77,19 +66,23 @@ class AistPlusPlus(Danced):
         """The dances of the cross-modal lists, in their order."""
         ignored = set(self.text("ignore_list.txt").split())
         lists = {
-            part: [
-                id for id in self.text(f"splits/crossmodal_{part}.txt").split() if id not in ignored
-            ]
+            part: self.text(f"splits/crossmodal_{part}.txt").split()
             for part in ("train", "test", "val")
         }
-        held = _held_out({self._song(id) for id in lists["train"] if id not in ignored})
+        held = held_out({self._parts(id)[1] for id in lists["train"] if id not in ignored})
         for part, ids in lists.items():
-            for id in (id for id in ids if id not in ignored):
-                song = self._song(id)
+            for id in ids:
+                if id in ignored:
+                    continue
+                code, song, letters, number = self._parts(id)
+                genre = self.lookup(id, "genre", code, GENRES)
                 split: Split = "test"
                 if part == "train":
                     split = "validation" if song in held else "train"
-                yield Row(split, id, self._audio(id, song), song, self._annotations(id))
+                music = f"music/{song}.wav"
+                audio = music if (self.folder / music).is_file() else f"wavs/{id}.wav"
+                known = Genre(genre), Tempo(tempo(letters, int(number)))
+                yield Row(split, id, audio, song, known)
 
     def motion(self, id: str) -> str:
         """An SMPL pickle."""
@@ -100,23 +93,12 @@ class AistPlusPlus(Danced):
         """SMPL rotations at 60 frames a second, y up."""
         return read_smpl(path)
 
-    def _audio(self, id: str, song: str) -> str:
-        music = f"music/{song}.wav"
-        return music if (self.folder / music).is_file() else f"wavs/{id}.wav"
-
-    def _parts(self, id: str) -> re.Match[str]:
+    def _parts(self, id: str) -> tuple[str, ...]:
+        """Genre, song, and the song's genre and number, as the name of a dance says them."""
         parts = _NAME.fullmatch(id)
         if parts is None:
             raise self.error(f"{self.folder}/splits lists '{id}', which names no dance")
-        self.check(id, "genre", parts[1], GENRES)
-        return parts
-
-    def _song(self, id: str) -> str:
-        return self._parts(id)[2]
-
-    def _annotations(self, id: str) -> tuple[Genre, Tempo]:
-        parts = self._parts(id)
-        return Genre(GENRES[parts[1]]), Tempo(tempo(parts[3], int(parts[4])))
+        return parts.groups()
 
 
 def tempo(genre: str, number: int) -> float:
@@ -127,7 +109,7 @@ def tempo(genre: str, number: int) -> float:
     return 110.0 + 5 * number if genre == "HO" else 80.0 + 10 * number
 
 
-def _held_out(songs: set[str]) -> set[str]:
+def held_out(songs: set[str]) -> set[str]:
     """One song of every genre."""
     by_genre = defaultdict(list)
     for song in songs:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from motionbeat.data_modules.base import Beats, DatasetCard
 from motionbeat.data_modules.published.collection import Published, Row, hashed_split
 
-KINDS = ("db", "b", "bR")
-"""Downbeats, other beats, and beats of bars in free time, whose places are a guess."""
+KINDS = {"db": True, "b": False, "bR": False}
+"""Whether a bar starts: at downbeats, at other beats, at beats in free time (a guess)."""
 
 MISPLACED = (
     "Bach/Fugue/bwv_874/BianF01",
@@ -34,32 +34,21 @@ class ASAP(Published):
 
     card = DatasetCard(
         name="asap",
-        revision="1",
         annotations=(Beats,),
         licence="CC BY-NC-SA 4.0, annotations and the audio of MAESTRO",
         citation=(
-            "Foscarin, McLeod, Rigaux, Jacquemard, Sakai. ASAP: a dataset of aligned scores and "
-            "performances for piano transcription. ISMIR 2020, "
-            "https://github.com/fosfrancesco/asap-dataset; audio: Hawthorne et al. Enabling "
-            "factorized piano music modeling and generation with the MAESTRO dataset. ICLR 2019, "
-            "https://openreview.net/forum?id=r1lYRjC9F7"
+            "Foscarin et al. ASAP: a dataset of aligned scores and performances for piano "
+            "transcription. ISMIR 2020; audio: Hawthorne et al., the MAESTRO dataset. ICLR 2019"
         ),
-        size=(
-            "514 of 519 recorded performances of 170 compositions, 44 h; MAESTRO is about 100 GB "
-            "to fetch; five that are cut at a wrong place are left out"
-        ),
+        size="514 of 519 recorded performances of 170 compositions, 44 h; 100 GB to fetch",
         how_to_get=(
-            "clone https://github.com/fosfrancesco/asap-dataset (at "
-            "afc815c75c42e83a79c03feb6da8a35e77d4c6b8) into MOTIONBEAT_DATA/asap/, unpack MAESTRO "
-            "v2.0.0 of https://magenta.tensorflow.org/datasets/maestro, and in the folder run "
-            "python initialize_dataset.py -m MAESTRO with the packages of its environment.yml, "
-            "which puts the audio beside the scores"
+            "clone the source at afc815c75c42e83a79c03feb6da8a35e77d4c6b8 into "
+            "MOTIONBEAT_DATA/asap/, unpack MAESTRO v2.0.0 of "
+            "https://magenta.tensorflow.org/datasets/maestro, and in the folder run python "
+            "initialize_dataset.py -m MAESTRO with the packages of its environment.yml"
         ),
         source="https://github.com/fosfrancesco/asap-dataset",
-        splits=(
-            "our own, none is published: by composition, hashed; a recital, and with it a pianist "
-            "and a piano, may be heard in two splits"
-        ),
+        splits="ours: by composition, hashed; a pianist and a piano may be heard in two splits",
         when_gone="the annotations are also at https://github.com/CPJKU/asap-dataset",
         relatives=("MAESTRO",),
     )
@@ -70,27 +59,23 @@ class ASAP(Published):
         table = self.table("metadata.csv", _COLUMNS, dtype=str, keep_default_na=False)
         for composer, title, beats, audio in table[_COLUMNS].itertuples(index=False):
             id = audio.removesuffix(".wav")
-            if not audio or id in MISPLACED:
-                continue
-            composition = f"{composer} {title}"
-            split = hashed_split(composition)
-            yield Row(split, id, audio, composition, (self._beats(id, beats),))
+            if audio and id not in MISPLACED:
+                group = f"{composer} {title}"
+                yield Row(hashed_split(group), id, audio, group, (self._beats(id, beats),))
 
     def _beats(self, id: str, path: str) -> Beats:
         """The beats of a performance, from its own file."""
         options = {"sep": "\t", "header": None, "names": ["time", "again", "label"]}
         table = self.table(path, [], index_col=False, **options)
         kinds = table["label"].astype(str).str.split(",").str[0]  # metre and key may follow
-        for kind in kinds:
-            self.check(id, "kind of beat", kind, KINDS)
-        if "db" not in set(kinds):
+        starts = np.array([self.lookup(id, "kind of beat", kind, KINDS) for kind in kinds], bool)
+        if not starts.any():
             raise self.error(f"track {id} has no downbeat")
-        with self.reading(f"{self.folder / path}"):
-            times = table["time"].to_numpy(dtype=np.float64)
-            return Beats(times, _positions((kinds == "db").to_numpy()))
+        with self.reading(self.folder / path):
+            return Beats(table["time"].to_numpy(dtype=np.float64), positions(starts))
 
 
-def _positions(starts: NDArray[np.bool_]) -> NDArray[np.int64]:
+def positions(starts: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Positions of beats in their bars, from where bars start.
 
     An upbeat ends a bar as long as the first whole one.

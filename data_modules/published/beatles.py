@@ -9,42 +9,29 @@ from motionbeat.data_modules.published.mirdata import MirData
 
 
 class Beatles(MirData):
-    """Beats of whole songs; the group is the album.
-
-    The checksums of mirdata's index are those of one copy of the CDs; other copies are accepted.
-    """
+    """Beats of whole songs; the group is the album."""
 
     card = DatasetCard(
         name="beatles",
-        revision="1",
         annotations=(Beats,),
         licence="annotations: none stated, for research; audio: commercial, not distributed",
         citation=(
-            "Mauch et al. OMRAS2 metadata project 2009. ISMIR 2009, late-breaking; beats: Davies, "
-            "Degara, Plumbley. Evaluation methods for musical audio beat tracking algorithms. "
-            "Technical report C4DM-TR-09-06, Queen Mary University of London, 2009. "
-            "http://isophonics.net/content/reference-annotations-beatles"
+            "Mauch et al. OMRAS2 metadata project 2009. ISMIR 2009; beats: Davies, Degara, "
+            "Plumbley. Evaluation methods for musical audio beat tracking algorithms. 2009"
         ),
         size="179 songs of twelve albums; Revolution 9 has no beats",
         how_to_get=(
-            "run: motionbeat data get beatles, which fetches annotations and mirdata's index; the "
-            "audio is yours to bring: put both, with the songs of your CDs as "
-            "audio/01_-_Please_Please_Me/01_-_I_Saw_Her_Standing_There.wav and so on (the index "
-            "beatles_index_1.2.json lists the names), into MOTIONBEAT_DATA/beatles/"
+            "run: motionbeat data get beatles, which fetches annotations and mirdata's index; put "
+            "both into MOTIONBEAT_DATA/beatles/ with the songs of your CDs as audio/01_-_Please_"
+            "Please_Me/01_-_I_Saw_Her_Standing_There.wav and so on, as the index names them"
         ),
         source="http://isophonics.net/content/reference-annotations-beatles",
-        splits=(
-            "our own, none is published: by album, hashed; 109 songs for training, 42 for "
-            "validation and 28 for testing, all by one band"
-        ),
-        when_gone=(
-            "look for 'The Beatles Annotations.tar.gz' with md5 62425c552d37c6bb655a78e4603828cc; "
-            "mirdata's index is at https://zenodo.org/records/14007830"
-        ),
+        splits="ours: by album, hashed; 109, 42 and 28 songs, all by one band",
+        when_gone="look for 'The Beatles Annotations.tar.gz', md5 62425c552d37c6bb655a78e4603828cc",
         relatives=("Isophonics",),
     )
     count = 179
-    loader = "beatles"
+    any_copy = True
 
     def rows(self) -> Iterable[Row]:
         """Every song with beats, in the order of mirdata's index."""
@@ -53,4 +40,4 @@ class Beatles(MirData):
                 continue
             # The two discs of the white album, 10CD1 and 10CD2, are one album.
             album = PurePosixPath(track.audio_path).parent.name.partition("_-_")[2]
-            yield self.row(hashed_split(album), id, album, self.beats(id))._replace(checksum=None)
+            yield self.row(hashed_split(album), id, album, self.beats(id))

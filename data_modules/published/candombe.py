@@ -24,33 +24,22 @@ class Candombe(MirData):
 
     card = DatasetCard(
         name="candombe",
-        revision="1",
         annotations=(Beats,),
         licence="CC BY 4.0",
         citation=(
-            "Nunes, Rocamora, Jure, Biscainho. Beat and downbeat tracking based on rhythmic "
-            "patterns applied to the Uruguayan candombe drumming. ISMIR 2015. "
-            "https://doi.org/10.5281/zenodo.6533068"
+            "Nunes et al. Beat and downbeat tracking based on rhythmic patterns applied to the "
+            "Uruguayan candombe drumming. ISMIR 2015. https://doi.org/10.5281/zenodo.6533068"
         ),
         size="35 performances, over 2 h, stereo at 44.1 kHz",
-        how_to_get=(
-            "run: motionbeat data get candombe; or unpack candombe_audio.zip and "
-            "candombe_annotations.zip into MOTIONBEAT_DATA/candombe/ and put mirdata's "
-            "candombe_index_1.0.json beside them"
-        ),
+        how_to_get="run: motionbeat data get candombe",
         source="https://zenodo.org/records/6533068",
         splits=(
-            "our own, none is published: by session; 23 performances for training, the 7 of 1992 "
-            "for validation and the 5 of Cuareim for testing; which players sat in several "
-            "sessions is not published"
+            "ours: by session; 23 for training, the 7 of 1992 and the 5 of Cuareim; players may "
+            "recur"
         ),
-        when_gone=(
-            "find the record by its DOI, 10.5281/zenodo.6533068, and mirdata's index at "
-            "https://zenodo.org/records/14024573"
-        ),
+        when_gone="find the record by its DOI, 10.5281/zenodo.6533068",
     )
     count = 35
-    loader = "candombe"
 
     def rows(self) -> Iterable[Row]:
         """Every performance, in the order of mirdata's index."""

@@ -1,11 +1,10 @@
 """Datasets that others publish: read in their own layout, checked for completeness, fetched."""
 
-import csv
 import json
 import zlib
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
@@ -16,11 +15,20 @@ import pandas as pd
 
 from motionbeat.audio import AudioError, audio_duration
 from motionbeat.console import bar
-from motionbeat.data_modules.base import Annotation, DataModule, DatasetError, Split, Track
+from motionbeat.data_modules.base import (
+    Annotation,
+    DataModule,
+    DatasetError,
+    Label,
+    Pitch,
+    Split,
+    Track,
+)
 from motionbeat.data_modules.published.download import Remote, fetch, verify
 from motionbeat.files import write_atomically
 
 T = TypeVar("T")
+_PITCHES = tuple(map(str, range(128)))
 
 
 class Row(NamedTuple):
@@ -56,12 +64,12 @@ class Published(DataModule):
 
     count: int
     """Tracks of the complete dataset."""
-
     home: ClassVar[str] = ""
     """Folder of the dataset, where it is not its name."""
-
     links: ClassVar[tuple[Remote, ...]] = ()
     """What can be fetched without a login."""
+    classes: ClassVar[tuple[str, ...]] = ()
+    """Names that labels other than pitches may have; any, where none are stated."""
 
     def __init__(self, *, partial: bool = False, **options: Any) -> None:
         super().__init__(**options)
@@ -97,11 +105,7 @@ class Published(DataModule):
         return f"{self.card.revision}-partial-{len(ids)}of{self.count}-{which:08x}"
 
     def fetch(self) -> None:
-        """Fetch what can be fetched without a login.
-
-        Raises:
-            DatasetError: nothing can, or it could not be fetched whole.
-        """
+        """Fetch what can be fetched without a login, or raise a DatasetError."""
         if not self.remotes():
             raise DatasetError(f"{self.card.name} cannot be fetched: {self.card.how_to_get}")
         for remote in self.remotes():
@@ -149,12 +153,7 @@ class Published(DataModule):
         )
 
     def table(self, path: str, columns: Sequence[str], **options: Any) -> pd.DataFrame:
-        """A CSV or TSV file below the dataset's folder.
-
-        Args:
-            path: of the file.
-            columns: that must be there.
-            options: of ``pandas.read_csv``.
+        """A CSV file of the dataset with certain columns; options are those of ``pandas.read_csv``.
 
         Raises:
             DatasetError: the file is missing or unreadable, or lacks columns.
@@ -167,69 +166,30 @@ class Published(DataModule):
         return table
 
     def text(self, path: str) -> str:
-        """A text file below the dataset's folder.
-
-        Raises:
-            DatasetError: the file is missing or unreadable.
-        """
-        file = self.folder / path
-        with self.reading(file):
-            return file.read_text(encoding="utf-8")
-
-    def json(self, path: str) -> dict[str, Any]:
-        """A JSON file below the dataset's folder that holds one object.
-
-        Raises:
-            DatasetError: the file is missing or unreadable, or holds something else.
-        """
-        content = self.text(path)
+        """A text file below the dataset's folder."""
         with self.reading(self.folder / path):
-            found = json.loads(content)
-            if not isinstance(found, dict):
-                raise ValueError("it holds no object")
-            return found
+            return (self.folder / path).read_text(encoding="utf-8")
 
     @contextmanager
     def reading(self, what: object) -> Iterator[None]:
-        """Turn whatever goes wrong while something is read into one line that names it.
-
-        Args:
-            what: a file, or what else to call it.
-        """
+        """Turn whatever goes wrong while something is read into one line that names it."""
         try:
             yield
         except FileNotFoundError as error:
             raise self.error(f"{error.filename or what} is missing") from error
-        except (
-            *(OSError, RuntimeError, ValueError, LookupError, TypeError, StopIteration),
-            *(csv.Error, DatasetError),
-        ) as error:
+        except Exception as error:  # a stranger's file may fail in any way
             reason = str(error).strip().partition("\n")[0]
             raise self.error(f"{what} is unreadable ({reason})") from error
 
-    def check(self, id: str, what: str, value: object, known: Container[object]) -> None:
-        """Refuse a track whose value is not among those that are known.
-
-        Args:
-            id: of the track.
-            what: the value is.
-            value: to look for.
-            known: values or names.
-
-        Raises:
-            DatasetError: it is not among them.
-        """
+    def lookup(self, id: str, what: str, value: str, known: Mapping[str, T]) -> T:
+        """What a value of a track stands for; an unknown value is a DatasetError."""
         if value not in known:
             raise self.error(f"track {id} has the unknown {what} '{value}'")
-
-    def lookup(self, id: str, what: str, value: str, known: Mapping[str, T]) -> T:
-        """What a value of a track stands for; an unknown value is refused as by :meth:`check`."""
-        self.check(id, what, value, known)
         return known[value]
 
     @cached_property
-    def _there(self) -> list[Row]:
-        """The rows whose audio exists."""
+    def _listed(self) -> list[Row]:
+        """All rows, their ids and classes checked."""
         if not self.folder.is_dir():
             raise self.error(f"no folder {self.folder}")
         rows = list(self.rows())
@@ -237,26 +197,38 @@ class Published(DataModule):
         if twice:
             raise self.error(f"{len(twice)} ids stand twice, such as {twice[0]}")
         for row in rows:
-            for annotation in row.annotations:
-                if fault := annotation.fault():
+            for found in row.annotations:
+                self._check_classes(row.id, found)
+                if fault := found.fault():
                     raise self.error(f"track {row.id}: {fault}")
-        there = [row for row in rows if (self.folder / row.audio).is_file()]
-        self._listed = rows
-        return there
+        return rows
+
+    def _check_classes(self, id: str, found: Annotation) -> None:
+        held = {found.name} if isinstance(found, Label) else getattr(found, "names", frozenset())
+        if unknown := held.difference(
+            _PITCHES if isinstance(found, Pitch) else self.classes or held
+        ):
+            kind = type(found).__name__.lower()
+            raise self.error(f"track {id} has the unknown {kind} '{min(unknown)}'")
+
+    @cached_property
+    def _there(self) -> list[Row]:
+        """The rows whose audio exists."""
+        return [row for row in self._listed if (self.folder / row.audio).is_file()]
 
     @cached_property
     def _durations(self) -> list[float]:
         """Seconds of each track that is there; readable files are looked into once."""
-        there = self._there
-        absent = [row for row in self._listed if not (self.folder / row.audio).is_file()]
-        if not self.partial and absent:
+        there, listed = self._there, self._listed
+        if not self.partial and len(there) < len(listed):
+            absent = next(row for row in listed if not (self.folder / row.audio).is_file())
             raise self.incomplete(
-                f"{len(absent)} of {len(self._listed)} audio files are missing in {self.folder}, "
-                f"such as {absent[0].audio}"
+                f"{len(listed) - len(there)} of {len(listed)} audio files are missing in "
+                f"{self.folder}, such as {absent.audio}"
             )
-        if not self.partial and len(self._listed) != self.count:
+        if not self.partial and len(listed) != self.count:
             raise self.incomplete(
-                f"{self.folder} lists {len(self._listed)} tracks instead of {self.count}"
+                f"{self.folder} lists {len(listed)} tracks instead of {self.count}"
             )
         place = zlib.crc32(str(self.folder.resolve()).encode())
         memory = self.cache / self.card.name / f"files-{place:08x}.json"
@@ -264,23 +236,18 @@ class Published(DataModule):
             known = json.loads(memory.read_text())
         except (OSError, ValueError):
             known = {}
-        found: dict[str, list[float]] = {}
-        fresh = []
-        for row in there:
-            status = (self.folder / row.audio).stat()
-            stamp = [status.st_size, status.st_mtime_ns]
-            if known.get(row.audio, [])[:2] == stamp:
-                found[row.audio] = known[row.audio]
-            else:
-                fresh.append((row, stamp))
+        stats = {row.audio: (self.folder / row.audio).stat() for row in there}
+        stamps = {audio: [stat.st_size, stat.st_mtime_ns] for audio, stat in stats.items()}
+        fresh = [row for row in there if known.get(row.audio, [])[:2] != stamps[row.audio]]
         if fresh:
             with bar("files") as progress, ThreadPoolExecutor() as threads:
-                seconds = threads.map(self._look_into, [row for row, _ in fresh])
+                seconds = threads.map(self._look_into, fresh)
                 looked = progress.track(seconds, total=len(fresh), description=self.card.name)
-                for (row, stamp), length in zip(fresh, looked, strict=True):
-                    found[row.audio] = [*stamp, length]
+                for row, length in zip(fresh, looked, strict=True):
+                    known[row.audio] = [*stamps[row.audio], length]
+            found = {audio: known[audio] for audio in stamps}
             write_atomically(memory, json.dumps(found).encode())
-        return [found[row.audio][2] for row in there]
+        return [known[row.audio][2] for row in there]
 
     def _look_into(self, row: Row) -> float:
         """Seconds of a track's audio, its checksum compared where there is one."""
@@ -299,13 +266,7 @@ def names(listed: str) -> tuple[str, ...]:
 
 
 def hashed_split(group: str, validation: float = 0.15, test: float = 0.15) -> Split:
-    """A split that follows from the name of a group alone, for datasets published without one.
-
-    Args:
-        group: artist, album or song.
-        validation: share of the groups to validate on.
-        test: share of the groups to test on.
-    """
+    """A split that follows from the name of a group alone, by the shares of the groups."""
     place = zlib.crc32(group.encode()) / 2**32
     if place < test:
         return "test"

@@ -1,28 +1,18 @@
 """Dance with Melody: real ballroom music with the motion capture of the dancers (Tang et al. 2018).
 
-The folder holds ``audio/<id>.ogg``, cut to the motion; ``motion.npz`` with, for each id, 23 points
-relative to the body's centre, (T, 23, 3) float16, and the path of the centre, ``<id>_center``,
-(T, 3), both in centimetres, y up, 25 frames a second; and ``meta.csv``.
+``motion.npz`` holds, for each id, 23 points relative to the body's centre, (T, 23, 3) float16, and
+the path of the centre, ``<id>_center``, (T, 3), both in centimetres, y up, 25 frames a second.
 
-The release names no points. What they are follows from their distances, which hardly change, and
-from the way bodies bend: knees and toes point to one side, the waltz has the left arm out and the
-right hand in front, and the head turned to the left. Every SMPL joint is a mix of points, listed in
-``JOINT_MIX``. These are approximations:
+The release names no points; what they are follows from their nearly constant distances and from
+the way bodies bend. Every SMPL joint is a mix of points, listed in ``JOINT_MIX``, approximately:
+points lie on the body and not inside its joints, the spine has the proportions of this project's
+skeleton, and a hand continues its forearm.
 
-* the points lie on the body, not inside its joints: the hips above the hip joints, the ankles on
-  the shank above the ankle joints;
-* spine, neck and collars lie between the hips, the one point of the waist and the shoulders, in the
-  proportions of this project's own skeleton;
-* the pelvis is the middle of the hips, the head the middle of its two points;
-* a hand continues its forearm, as if no wrist ever bent.
-
-The height of the centre drifts by decimetres within a minute, as in capture by inertial sensors,
-and so would the floor; heights are therefore measured from the lowest point of the feet within
-about a second. Drift along the floor cannot be told from dancing and stays, and so do single
-frames in which a limb jumps (most of them in DANCE_T_5).
+The height of the centre drifts by decimetres within a minute, so heights are measured from the
+lowest point of the feet within about a second. Drift along the floor cannot be told from dancing
+and stays, and so do single frames in which a limb jumps (most of them in DANCE_T_5).
 """
 
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -31,14 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, percentile_filter
 
-from motionbeat.data_modules.base import (
-    SPLITS,
-    DatasetCard,
-    DatasetError,
-    Genre,
-    MotionFile,
-    Split,
-)
+from motionbeat.data_modules.base import DatasetCard, DatasetError, Genre, MotionFile, Split
 from motionbeat.data_modules.published.collection import Row
 from motionbeat.data_modules.published.danced import Danced
 from motionbeat.motion import JOINTS, Motion, MotionError
@@ -84,34 +67,30 @@ _STYLES = {"chacha": "cha_cha"}  # to the names that other datasets use
 
 
 class DanceWithMelody(Danced):
-    """30 dances, 33 minutes: waltz, rumba, cha-cha and tango.
-
-    No two of the recordings are the same, so each is a group of its own.
+    """30 dances, 33 minutes: waltz, rumba, cha-cha and tango; no two to the same recording.
 
     Args:
         fold: which fifth of the dances, each style dealt out evenly, is the test split; the next
             one is for validation. None puts all dances into the test split.
         options: of every published dataset.
-
-    Raises:
-        DatasetError: there is no such fold.
     """
 
     card = DatasetCard(
         name="dance_with_melody",
-        revision="1",
         annotations=(Genre, MotionFile),
         licence="none stated: evaluate only",
-        citation="Tang, Jia & Mao (2018). Dance with Melody: An LSTM-autoencoder Approach to "
-        "Music-oriented Dance Synthesis. ACM Multimedia. https://doi.org/10.1145/3240508.3240526",
+        citation=(
+            "Tang, Jia, Mao. Dance with Melody: An LSTM-autoencoder Approach to Music-oriented "
+            "Dance Synthesis. ACM Multimedia 2018. https://doi.org/10.1145/3240508.3240526"
+        ),
         size="30 dances, 33 min, 14 MB",
         how_to_get=(
-            "set MOTIONBEAT_DATA to a folder with dance_with_melody/ holding meta.csv, motion.npz "
-            "and audio/*.ogg, made from https://github.com/Music-to-dance-motion-synthesis/dataset"
+            "put meta.csv, motion.npz and audio/*.ogg, made from the source, into "
+            "MOTIONBEAT_DATA/dance_with_melody/"
         ),
         source="https://github.com/Music-to-dance-motion-synthesis/dataset",
         splits="ours: all dances are tested on; or five folds, each style dealt out evenly",
-        when_gone="the paper, https://doi.org/10.1145/3240508.3240526, leads to the authors",
+        when_gone="the DOI of the paper leads to the authors",
     )
     count = 30
     folds = 5
@@ -119,7 +98,7 @@ class DanceWithMelody(Danced):
     def __init__(self, *, fold: int | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.fold = fold
-        if fold is not None and not 0 <= fold < self.folds:
+        if fold is not None and fold not in range(self.folds):
             raise DatasetError(f"{self.card.name} has no fold {fold}; choose 0 to {self.folds - 1}")
 
     @property
@@ -128,31 +107,25 @@ class DanceWithMelody(Danced):
         return super().revision + ("" if self.fold is None else f"-fold{self.fold}")
 
     def prepare_data(self) -> None:
-        """Check the dataset, convert what is not yet, and compare audio with motion.
-
-        Raises:
-            DatasetError: files are missing or of different lengths, or the cache is not writable.
-            MotionError: a motion is unreadable.
-        """
+        """Check the dataset, convert what is not yet, and compare lengths of audio and motion."""
         super().prepare_data()
-        for track in (track for split in SPLITS for track in self.tracks(split)):
-            danced = track.get(MotionFile).motion.duration
-            if abs(track.duration - danced) > _DURATION_TOLERANCE:
+        for row, seconds in zip(self._there, self._durations, strict=True):
+            danced = Motion.load(self._conversions / f"{row.id}.npz").duration
+            if abs(seconds - danced) > _DURATION_TOLERANCE:
                 raise self.error(
-                    f"{track.id} has {track.duration:.2f} s of audio and {danced:.2f} s of motion"
+                    f"{row.id} has {seconds:.2f} s of audio and {danced:.2f} of motion"
                 )
 
     def listed(self) -> Iterable[Row]:
-        """The dances, in the order of the table."""
+        """The dances, in the order of the table; the folds deal out each style evenly."""
         table = self.table("meta.csv", ["id", "dance"], dtype=str)
-        alike: dict[str, list[str]] = {}
-        for id, style in sorted(zip(table["id"], table["dance"], strict=True)):
-            alike.setdefault(style, []).append(id)
-        starts = {style: n for n, style in enumerate(sorted(alike))}
-        for id, style in zip(table["id"], table["dance"], strict=True):
+        dances = dict(zip(table["id"], table["dance"], strict=True))
+        styles = sorted(set(dances.values()))
+        for id, style in dances.items():
             split: Split = "test"
             if self.fold is not None:
-                place = (alike[style].index(id) + starts[style] - self.fold) % self.folds
+                alike = sorted(other for other in dances if dances[other] == style)
+                place = (alike.index(id) + styles.index(style) - self.fold) % self.folds
                 split = "test" if place == 0 else "validation" if place == 1 else "train"
             yield Row(split, id, f"audio/{id}.ogg", id, (Genre(_STYLES.get(style, style)),))
 
@@ -162,11 +135,7 @@ class DanceWithMelody(Danced):
 
     @staticmethod
     def read(path: Path, id: str) -> Motion:
-        """Points in centimetres, y up, 25 frames a second, as joints above a level floor.
-
-        Raises:
-            MotionError: the arrays of the dance are missing, or not what they should be.
-        """
+        """Points in centimetres, y up, 25 frames a second, as joints above a level floor."""
         points = _points(path, id) / 100
         lowest = points[:, _SOLES, 1].min(axis=1)
         floor = percentile_filter(lowest, 10, size=round(_FLOOR_WINDOW * FPS), mode="nearest")
@@ -175,14 +144,7 @@ class DanceWithMelody(Danced):
 
 
 def smpl_joints(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The joints of a body from its points.
-
-    Args:
-        points: (T, 23, 3), any unit.
-
-    Returns:
-        (T, 24, 3) in the same unit and frame, in the order of ``JOINTS``.
-    """
+    """The joints (T, 24, 3) of a body from its points (T, 23, 3)."""
     mix = np.zeros((len(JOINTS), POINTS))
     for joint, name in enumerate(JOINTS):
         for point, weight in JOINT_MIX[name].items():
@@ -196,14 +158,16 @@ def _points(source: Path, id: str) -> NDArray[np.float64]:
     try:
         with np.load(source, allow_pickle=False) as arrays:
             body, centre = (arrays[name].astype(np.float64) for name in (id, f"{id}_center"))
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise MotionError(f"{source}: {id} has no readable motion; restore the file") from error
-    if body.ndim != 3 or body.shape[1:] != (POINTS, 3) or centre.shape != (len(body), 3):
+        if not (len(body) and np.isfinite(body).all() and np.isfinite(centre).all()):
+            raise ValueError
+    except Exception as error:  # NumPy's own words advise to unpickle it
+        raise MotionError(
+            f"{source}: the motion of {id} is unreadable, empty or NaN; restore the file"
+        ) from error
+    if body.shape[1:] != (POINTS, 3) or centre.shape != (len(body), 3):
         raise MotionError(
             f"{source}: {id} has motion of shape {body.shape} about a centre of {centre.shape}; "
             f"expected (frames, {POINTS}, 3) and (frames, 3)"
         )
-    if not (len(body) and np.isfinite(body).all() and np.isfinite(centre).all()):
-        raise MotionError(f"{source}: the motion of {id} is empty or has NaN; restore the file")
     points: NDArray[np.float64] = body + centre[:, None]
     return points

@@ -27,11 +27,7 @@ class Danced(Published):
 
     @abstractmethod
     def listed(self) -> Iterable[Row]:
-        """Every dance the dataset's tables list, in a fixed order, whether or not it is there.
-
-        Raises:
-            DatasetError: a table is missing or unreadable.
-        """
+        """Every dance the dataset's tables list, in a fixed order, whether or not it is there."""
 
     @abstractmethod
     def motion(self, id: str) -> str:
@@ -40,39 +36,22 @@ class Danced(Published):
     @staticmethod
     @abstractmethod
     def read(path: Path, id: str) -> Motion:
-        """Read the motion of a dance.
-
-        Args:
-            path: that :meth:`motion` gives.
-            id: of the dance.
-
-        Raises:
-            MotionError: it is unreadable.
-        """
+        """The motion of a dance in the file that :meth:`motion` gives, or a MotionError."""
 
     def rows(self) -> Iterable[Row]:
-        """The dances whose motion is there.
-
-        Raises:
-            DatasetError: a table is unreadable, or a motion missing and no partial copy asked for.
-        """
+        """The dances whose motion is there; all of them, unless a partial copy was asked for."""
         rows = list(self.listed())
-        there = [row for row in rows if (self.folder / self.motion(row.id)).is_file()]
-        if len(there) < len(rows) and not self.partial:
-            absent = next(row.id for row in rows if row not in there)
+        paths = {row.id: self.motion(row.id) for row in rows}
+        absent = [path for path in paths.values() if not (self.folder / path).is_file()]
+        if absent and not self.partial:
             raise self.incomplete(
-                f"{len(rows) - len(there)} of {len(rows)} motions are missing in {self.folder}, "
-                f"such as {self.motion(absent)}"
+                f"{len(absent)} of {len(rows)} motions are missing in {self.folder}, "
+                f"such as {absent[0]}"
             )
-        return there
+        return [row for row in rows if paths[row.id] not in absent]
 
     def prepare_data(self) -> None:
-        """Check that the dataset is complete and its audio readable; convert what is not yet.
-
-        Raises:
-            DatasetError: it is not complete, or the cache cannot be written.
-            MotionError: a motion is unreadable.
-        """
+        """Check that the dataset is complete and its audio readable; convert what is not yet."""
         super().prepare_data()
         _ = self._converted
 
@@ -93,34 +72,24 @@ class Danced(Published):
     def _converted(self) -> dict[str, generated.Piece]:
         recipes = {}
         for row in self._there:
-            audio = self.folder / row.audio
-            recipes[_piece(row.id, audio)] = partial(
-                _convert,
-                row.id,
-                self.read,
-                self.folder / self.motion(row.id),
-                audio if _shared(row.id, audio) else None,
-            )
+            audio, source = self.folder / row.audio, self.folder / self.motion(row.id)
+            music = audio if audio.stem != row.id else None
+            recipes[_piece(row.id, audio)] = partial(_convert, row.id, self.read, source, music)
         return generated.build(self._conversions, recipes, self.card.name)
 
     def _danced(self, track: Track) -> Track:
-        piece = self._converted[_piece(track.id, track.audio_path)]
+        labels = self._converted[_piece(track.id, track.audio_path)].labels
         motion = MotionFile(self._conversions / f"{track.id}.npz")
         danced = replace(track, annotations=(*track.annotations, motion))
-        if not _shared(track.id, track.audio_path):
+        if "seconds" not in labels:
             return danced
         cut = self._conversions / f"{track.id}.flac"
-        return replace(danced, audio_path=cut, duration=piece.labels["seconds"])
-
-
-def _shared(id: str, audio: Path) -> bool:
-    """Whether music is not a dance's own."""
-    return audio.stem != id
+        return replace(danced, audio_path=cut, duration=labels["seconds"])
 
 
 def _piece(id: str, audio: Path) -> str:
     """A dance's name in the library: another one with shared music, which may come later."""
-    return f"{id} to {audio.stem}" if _shared(id, audio) else id
+    return id if audio.stem == id else f"{id} to {audio.stem}"
 
 
 def _convert(

@@ -8,11 +8,9 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 from rich.progress import Progress
 
@@ -22,13 +20,7 @@ from motionbeat.files import scratch_folder
 
 _BLOCK = 1 << 20
 _TIMEOUT = 60.0  # seconds without a byte
-_UNREACHABLE = (
-    urllib.error.URLError,
-    ConnectionError,
-    TimeoutError,
-    HTTPException,
-    ValueError,
-)
+_UNREACHABLE = (urllib.error.URLError, ConnectionError, TimeoutError, HTTPException, ValueError)
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError)
 
 
@@ -38,8 +30,7 @@ class Remote:
 
     Attributes:
         urls: where it is; several are the parts of one file, in order.
-        checksum: of the whole file, as ``md5:...``, ``sha1:...`` or ``sha256:...``; a tuple where
-            checksums are published of the parts alone.
+        checksum: ``md5:...``, ``sha1:...`` or ``sha256:...``; one of each part in a tuple.
         name: of the file; ``.zip``, ``.tar``, ``.tar.gz``, ``.tgz`` and ``.tar.bz2`` are unpacked.
         folder: below the dataset's folder, where it or what it holds goes.
         lifted: folders of the archive whose content goes to ``folder`` itself.
@@ -52,26 +43,35 @@ class Remote:
     lifted: tuple[str, ...] = ()
 
     @property
+    def checksums(self) -> tuple[str, ...]:
+        """The checksum of each part."""
+        return (self.checksum,) if isinstance(self.checksum, str) else self.checksum
+
+    @property
     def archive(self) -> bool:
         """Whether it is unpacked."""
         return self.name.endswith((".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2"))
 
 
+def listed(host: str, *lines: str, folder: str = "") -> tuple[Remote, ...]:
+    """Files of one host, each by a line as of ``sha256sum``: its checksum and its name."""
+    algorithms = {32: "md5", 40: "sha1", 64: "sha256"}
+    files = [line.split() for line in lines]
+    return tuple(
+        Remote((host + name,), f"{algorithms[len(digest)]}:{digest}", name, folder)
+        for digest, name in files
+    )
+
+
 def fetch(remote: Remote, folder: Path, advice: str) -> None:
     """Fetch a file into a dataset's folder, or what is left of it; nothing is fetched twice.
 
-    Args:
-        remote: the file.
-        folder: of the dataset.
-        advice: what to do when the link is dead, for the message.
-
     Raises:
-        DatasetError: the link is dead, the checksum wrong, the archive damaged or dangerous, or
-            the disk full.
+        DatasetError: the link is dead, with advice what to do then; the checksum is wrong, the
+            archive damaged or dangerous, or the disk full.
     """
-    of_parts = isinstance(remote.checksum, tuple)
-    checksums = remote.checksum if isinstance(remote.checksum, tuple) else (remote.checksum,)
-    marker = folder / ".fetched" / f"{remote.name}.{checksums[0].rpartition(':')[2][:16]}"
+    digest = remote.checksums[0].rpartition(":")[2]
+    marker = folder / ".fetched" / f"{remote.name}.{digest[:16]}"
     if marker.is_file():
         return
     parts = [marker.with_name(f"{remote.name}.{n}.part") for n in range(len(remote.urls))]
@@ -80,41 +80,39 @@ def fetch(remote: Remote, folder: Path, advice: str) -> None:
         with bytes_bar() as progress:
             for url, part in zip(remote.urls, parts, strict=True):
                 _download(url, part, progress, remote.name, advice)
-        whole = parts[0] if len(parts) == 1 else marker.with_name(f"{remote.name}.whole.part")
         try:
-            if of_parts:
-                for part, checksum in zip(parts, checksums, strict=True):
-                    verify(part, checksum)
-            if len(parts) > 1:
-                _join(parts, whole)
-            if not of_parts:
-                verify(whole, checksums[0])
+            for part, checksum in zip(parts, remote.checksums, strict=True):
+                verify(part, checksum)
         except DatasetError:
-            for part in (whole, *parts):
-                part.unlink(missing_ok=True)
+            for part in parts:
+                part.unlink()
             raise
         target = folder / remote.folder
         target.mkdir(parents=True, exist_ok=True)
-        if remote.archive:
-            unpack(whole, target, remote.name, remote.lifted)
-        else:
-            shutil.copyfile(whole, target / f".{remote.name}")
-            os.replace(target / f".{remote.name}", target / remote.name)
+        with scratch_folder(target) as work:
+            tree, whole = work / "tree", parts[0]
+            tree.mkdir()
+            if len(parts) > 1 or not remote.archive:
+                whole = work / remote.name if remote.archive else tree / remote.name
+                with whole.open("wb") as file:
+                    for part in parts:
+                        with part.open("rb") as more:
+                            shutil.copyfileobj(more, file, _BLOCK)
+            if remote.archive:
+                _unpack(whole, tree, remote.name)
+            for inner in remote.lifted:
+                if (tree / inner).is_dir():
+                    _merge(tree / inner, target)
+                    shutil.rmtree(tree / inner)
+            _merge(tree, target)
         marker.touch()
-        for part in (whole, *parts):
-            part.unlink(missing_ok=True)
+        for part in parts:
+            part.unlink()
     except OSError as error:
         raise DatasetError(
             f"{folder}: cannot be written ({error.strerror or error}); free some space or choose "
             "another folder"
         ) from error
-
-
-def _join(parts: Sequence[Path], whole: Path) -> None:
-    with whole.open("wb") as file:
-        for part in parts:
-            with part.open("rb") as more:
-                shutil.copyfileobj(more, file, _BLOCK)
 
 
 def verify(path: Path, checksum: str) -> None:
@@ -133,33 +131,20 @@ def verify(path: Path, checksum: str) -> None:
         )
 
 
-def unpack(archive: Path, folder: Path, name: str, lifted: tuple[str, ...] = ()) -> None:
-    """Unpack an archive into a folder, all of it or nothing.
-
-    Args:
-        archive: a zip or tar file.
-        folder: existing; files in it stay, those of the same name are replaced.
-        name: of the archive, whose ending says of which kind it is.
-        lifted: folders of the archive whose content goes to the folder itself.
-
-    Raises:
-        DatasetError: the archive is damaged, or a member would land outside the folder.
-    """
-    with scratch_folder(folder) as tree:
-        with _explained(name):
-            if name.endswith(".zip"):
-                with zipfile.ZipFile(archive) as file:
-                    _check(name, file.namelist())
-                    file.extractall(tree)
-            else:
-                with tarfile.open(archive) as tar:
-                    _check(name, tar.getnames())
-                    tar.extractall(tree, filter="data")
-        for inner in lifted:
-            if (tree / inner).is_dir():
-                _merge(tree / inner, folder)
-                shutil.rmtree(tree / inner)
-        _merge(tree, folder)
+def _unpack(archive: Path, folder: Path, name: str) -> None:
+    """Unpack an archive; no member of it lands outside the folder."""
+    try:
+        if name.endswith(".zip"):  # whose reader makes all names relative
+            with zipfile.ZipFile(archive) as file:
+                file.extractall(folder)
+        else:
+            with tarfile.open(archive) as tar:
+                tar.extractall(folder, filter="data")
+    except (*_DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk; those of gzip and bzip2 have no number
+        reason = str(error).partition("\n")[0]
+        raise DatasetError(f"{name}: cannot be unpacked ({reason}); fetch it again") from error
 
 
 def _download(url: str, path: Path, progress: Progress, name: str, advice: str) -> None:
@@ -170,7 +155,7 @@ def _download(url: str, path: Path, progress: Progress, name: str, advice: str) 
         request.add_header("Range", f"bytes={have}-")
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
-            resumed = getattr(answer, "status", None) == 206
+            resumed = answer.status == 206
             length = answer.headers.get("Content-Length")
             start = have if resumed else 0
             total = start + int(length) if length else None
@@ -180,41 +165,19 @@ def _download(url: str, path: Path, progress: Progress, name: str, advice: str) 
                     file.write(block)
                     progress.advance(bar, len(block))
                 done = file.tell()
-            if total is not None and done < total:
-                raise DatasetError(
-                    f"{url}: the connection broke after {done} of {total} bytes; run the same "
-                    "command again to go on"
-                )
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:  # nothing is left to fetch
             return
-        raise DatasetError(f"{url}: the server says {error.code} {error.reason}; {advice}") from (
-            error
-        )
+        reason = f"the server says {error.code} {error.reason}"
+        raise DatasetError(f"{url}: {reason}; {advice}") from error
     except _UNREACHABLE as error:
         reason = getattr(error, "reason", error)
         raise DatasetError(f"{url}: cannot be reached ({reason}); {advice}") from error
-
-
-def _check(name: str, members: list[str]) -> None:
-    for member in members:
-        path = PureWindowsPath(member)  # knows drives and both kinds of slash
-        if path.anchor or ".." in path.parts:
-            raise DatasetError(
-                f"{name}: its member {member} would be written outside the dataset's folder; "
-                "do not trust this archive"
-            )
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (*_DAMAGED, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk; those of gzip and bzip2 have no number
-        reason = str(error).partition("\n")[0]
-        raise DatasetError(f"{name}: cannot be unpacked ({reason}); fetch it again") from error
+    if total is not None and done < total:
+        raise DatasetError(
+            f"{url}: the connection broke after {done} of {total} bytes; run the same command "
+            "again to go on"
+        )
 
 
 def _merge(source: Path, target: Path) -> None:

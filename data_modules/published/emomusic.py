@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from motionbeat.data_modules.base import DatasetCard, Emotion, Split
 from motionbeat.data_modules.published.collection import Published, Row
-from motionbeat.data_modules.published.download import Remote
+from motionbeat.data_modules.published.download import listed
 from motionbeat.data_modules.published.fma_small import ARCHIVE
 
 _SITE = "http://cvml.unige.ch/databases/emoMusic/"
@@ -17,47 +17,33 @@ class EmoMusic(Published):
 
     card = DatasetCard(
         name="emomusic",
-        revision="1",
         annotations=(Emotion,),
-        licence=(
-            "Creative Commons by song (audio, from the Free Music Archive); none found stated "
-            "for the annotations"
-        ),
+        licence="Creative Commons by song (audio); none found stated for the annotations",
         citation=(
             "Soleymani, Caro, Schmidt, Sha, Yang. 1000 songs for emotional analysis of music. "
             "CrowdMM 2013. https://doi.org/10.1145/2506364.2506365"
         ),
         size="744 clips of 45 s, 9.3 h; two archives of unstated size to fetch",
-        how_to_get=(
-            "run: motionbeat data get emomusic; or unpack clips_45sec.tar.gz into "
-            "MOTIONBEAT_DATA/emomusic/ and annotations.tar.gz into "
-            "MOTIONBEAT_DATA/emomusic/annotations/"
-        ),
+        how_to_get="run: motionbeat data get emomusic",
         source="https://cvml.unige.ch/databases/emoMusic/",
         splits=(
-            "the 125 clips of the MediaEval 2013 evaluation set are tested on; of the development "
-            "set 504 are learned from and 115 validated on, by the hash of the artist with which "
-            "the probes of Jukebox (Castellon, Donahue, Liang 2021) and MARBLE part them; the "
-            "official evaluation set shares 52 of 411 artists with the development set"
+            "the 125 clips of the MediaEval 2013 evaluation set are tested on; the development set "
+            "is parted into 504 and 115 by the hash of the artist, as by the probes of Jukebox "
+            "(Castellon et al. 2021) and MARBLE; 52 of 411 artists are in both sets"
         ),
-        when_gone=(
-            "ask the authors for clips_45sec.tar.gz and annotations.tar.gz; DEAM holds the same "
-            "clips with annotations of its own"
-        ),
+        when_gone="DEAM holds the same clips with annotations of its own",
         relatives=("DEAM", *ARCHIVE),
     )
     count = 744
     links = (
-        Remote(
-            (f"{_SITE}annotations.tar.gz",),
-            "sha256:e0cb0b06e1b0ce7f04b1572fc410937699b7fad9dae67ddaa745f06cda4b0b33",
-            "annotations.tar.gz",
-            "annotations",
+        *listed(
+            _SITE,
+            "e0cb0b06e1b0ce7f04b1572fc410937699b7fad9dae67ddaa745f06cda4b0b33 annotations.tar.gz",
+            folder="annotations",
         ),
-        Remote(
-            (f"{_SITE}clips_45sec.tar.gz",),
-            "sha256:3994a5d5fefc27f9540d1a69cd7f1294c68e6cb311ce49765021e2e9c7a1057b",
-            "clips_45sec.tar.gz",
+        *listed(
+            _SITE,
+            "3994a5d5fefc27f9540d1a69cd7f1294c68e6cb311ce49765021e2e9c7a1057b clips_45sec.tar.gz",
         ),
     )
 
@@ -65,35 +51,27 @@ class EmoMusic(Published):
         """Every clip of ``songs_info.csv``, in its order."""
         columns = ["song_id", "Artist", _SET]
         songs = self.table("annotations/songs_info.csv", columns, dtype=str, keep_default_na=False)
-        means = self.table(
-            "annotations/static_annotations.csv",
-            ["song_id", "mean_arousal", "mean_valence"],
-            dtype={"song_id": str, "mean_arousal": float, "mean_valence": float},
-        ).set_index("song_id")
+        rated = ["song_id", "mean_valence", "mean_arousal"]
+        types = {"song_id": str, "mean_arousal": float, "mean_valence": float}
+        table = self.table("annotations/static_annotations.csv", rated, dtype=types)
+        means = {id: ratings for id, *ratings in table[rated].itertuples(index=False)}
         for cells in songs[columns].itertuples(index=False):
             id, artist, part = (cell.strip() for cell in cells)  # many cells are padded with tabs
-            self.check(id, "set", part, ("development", "evaluation"))
-            if id not in means.index:
+            parts: dict[str, Split] = {"evaluation": "test", "development": development(artist)}
+            if id not in means:
                 raise self.error(f"track {id} has no rating in static_annotations.csv")
-            rated = means.loc[id]
             yield Row(
-                "test" if part == "evaluation" else _part(artist),
+                self.lookup(id, "set", part, parts),
                 id,
                 f"clips_45seconds/{id}.mp3",
                 # The development set is parted by artist, but the official evaluation set is not.
                 id,
-                (emotion(self, id, rated["mean_valence"], rated["mean_arousal"]),),
+                (emotion(self, id, *means[id]),),
             )
 
 
 def emotion(dataset: Published, id: str, valence: float, arousal: float) -> Emotion:
-    """The point on the plane of two mean ratings on a scale from 1 to 9, whose middle is 5.
-
-    Args:
-        dataset: it explains what is wrong.
-        id: of the track rated.
-        valence: mean rating.
-        arousal: mean rating.
+    """The point on the plane of two mean ratings of a track on a scale from 1 to 9.
 
     Raises:
         DatasetError: a rating is missing or off the scale.
@@ -104,7 +82,7 @@ def emotion(dataset: Published, id: str, valence: float, arousal: float) -> Emot
     return Emotion(valence=(float(valence) - 5) / 4, arousal=(float(arousal) - 5) / 4)
 
 
-def _part(artist: str) -> Split:
+def development(artist: str) -> Split:
     """Where an artist of the development set belongs: eight of ten places are for training.
 
     The place is the last decimal digit of the SHA-1 of the name, of which only the plain letters

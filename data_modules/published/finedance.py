@@ -1,5 +1,6 @@
 """FineDance: long dances of many genres with the motion of hands, captured optically."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,9 +15,6 @@ from motionbeat.motion import Motion, MotionError
 FPS = 30.0
 """Frames a second of the motion."""
 
-PUBLISHED = tuple(f"{number:03d}" for number in range(1, 212))
-"""Ids of the 211 dances that can be downloaded, of the 346 that the paper counts."""
-
 IGNORED = frozenset(f"{number:03d}" for number in (*range(116, 124), 130, 202))
 """Dances that the authors' code neither trains on nor tests on."""
 
@@ -28,7 +26,7 @@ TEST = frozenset(
 _SAME = {"dai": "tai", "wei": "uighur", "miao": "hmong"}  # labels write them either way
 _JOINTS = 52  # of SMPL-H: the first 22 are SMPL's, then 15 for each hand
 _NUMBERS = 3 + 6 * _JOINTS
-_WITH_CONTACTS = _NUMBERS + 4
+_CONTACTS = 4
 
 
 class FineDance(Danced):
@@ -36,33 +34,35 @@ class FineDance(Danced):
 
     card = DatasetCard(
         name="finedance",
-        revision="1",
         annotations=(Genre, MotionFile),
         licence="non-commercial research only, no redistribution (the authors' own licence)",
         citation=(
-            "Li, Zhao, Zhang, Su, Ren, Zhang, Tang, Li. FineDance: A Fine-grained Choreography "
-            "Dataset for 3D Full Body Dance Generation. ICCV 2023. https://arxiv.org/abs/2212.03741"
+            "Li et al. FineDance: A Fine-grained Choreography Dataset for 3D Full Body Dance "
+            "Generation. ICCV 2023. https://arxiv.org/abs/2212.03741"
         ),
         size="201 dances of the 211 published, 7.7 h",
         how_to_get=(
-            "download the data that https://github.com/li-ronghui/FineDance links to and put its "
-            "folders motion, music_wav and label_json into MOTIONBEAT_DATA/finedance/"
+            "put the folders motion, music_wav and label_json of the source into "
+            "MOTIONBEAT_DATA/finedance/"
         ),
         source="https://github.com/li-ronghui/FineDance",
         splits=(
-            "FineDance@Genre as the authors' code has it: 18 dances are tested on and 10 left out; "
-            "it names no validation set, so 15 % of the others, by a hash of the id, are ours"
+            "FineDance@Genre as the authors' code has it, 18 dances to test on; 15 % of the "
+            "others, by a hash of the id, are validated on"
         ),
         when_gone="the paper, arXiv 2212.03741, leads to the authors",
     )
-    count = len(PUBLISHED) - len(IGNORED)
+    count = 201
 
     def listed(self) -> Iterable[Row]:
         """The dances by their numbers."""
-        for id in PUBLISHED:
-            if id not in IGNORED:
-                split: Split = "test" if id in TEST else hashed_split(id, test=0)
-                yield Row(split, id, f"music_wav/{id}.wav", id, (self._genre(id),))
+        for path in sorted((self.folder / "label_json").glob("*.json")):
+            if (id := path.stem) in IGNORED:
+                continue
+            with self.reading(path):
+                style = json.loads(path.read_text(encoding="utf-8"))["style2"].strip().lower()
+            split: Split = "test" if id in TEST else hashed_split(id, test=0)
+            yield Row(split, id, f"music_wav/{id}.wav", id, (Genre(_SAME.get(style, style)),))
 
     def motion(self, id: str) -> str:
         """An array of translations and rotations."""
@@ -70,33 +70,20 @@ class FineDance(Danced):
 
     @staticmethod
     def read(path: Path, id: str) -> Motion:
-        """Read an array (T, 315): translation in metres, y up, and 52 rotations of 6 numbers each.
+        """An array (T, 315): translation in metres, y up, and 52 rotations of 6 numbers each.
 
         A rotation is the first two rows of its matrix. The authors' preprocessed arrays,
         (T, 319), have four contacts in front, which are passed over. 30 frames a second.
-
-        Raises:
-            MotionError: the file is unreadable, or of another shape.
         """
         try:
             numbers = np.load(path, allow_pickle=False).astype(np.float64)
+            if not (numbers.size and np.isfinite(numbers).all()):
+                raise ValueError
         except Exception as error:  # a damaged file may fail in any way
             # NumPy's own words advise to unpickle it.
-            raise MotionError(f"{path}: unreadable motion; restore the file") from error
-        if numbers.ndim != 2 or numbers.shape[1] not in (_NUMBERS, _WITH_CONTACTS):
-            raise MotionError(
-                f"{path}: motion has shape {numbers.shape}; expected (frames, {_NUMBERS}) or "
-                f"(frames, {_WITH_CONTACTS})"
-            )
+            raise MotionError(f"{path}: unreadable, empty or NaN; restore the file") from error
+        if numbers.ndim != 2 or numbers.shape[1] not in (_NUMBERS, _NUMBERS + _CONTACTS):
+            raise MotionError(f"{path}: motion has shape {numbers.shape}; restore the file")
         numbers = numbers[:, -_NUMBERS:]
-        if not (len(numbers) and np.isfinite(numbers).all()):
-            raise MotionError(f"{path}: motion is empty or holds NaN; restore the file")
         rotations = rotations_of_6d(numbers[:, 3:].reshape(-1, _JOINTS, 6))
         return Motion(smpl_joints(numbers[:, :3], rotations).astype(np.float32), FPS)
-
-    def _genre(self, id: str) -> Genre:
-        path = f"label_json/{id}.json"
-        label = self.json(path)
-        with self.reading(self.folder / path):
-            name = str(label["style2"]).strip().lower()
-        return Genre(_SAME.get(name, name))

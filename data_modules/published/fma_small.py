@@ -4,9 +4,7 @@ from collections.abc import Iterable
 
 from motionbeat.data_modules.base import DatasetCard, Genre, Split
 from motionbeat.data_modules.published.collection import Published, Row, names
-from motionbeat.data_modules.published.download import Remote
-
-GENRES = names("Electronic, Experimental, Folk, Hip-Hop, Instrumental, International, Pop, Rock")
+from motionbeat.data_modules.published.download import listed
 
 SHORT = (98565, 98567, 98569, 99134, 108925, 133297)
 """Clips that were cut beyond the end of their songs: three last a moment, three hold no audio
@@ -17,13 +15,6 @@ ARCHIVE = ("FMA", "fma_full", "fma_large", "fma_medium", "fma_small", "Free Musi
 
 _TABLE = "fma_metadata/tracks.csv"
 _SPLITS: dict[str, Split] = {"training": "train", "validation": "validation", "test": "test"}
-_HOST = "https://os.unil.cloud.switch.ch/fma/"
-_CHECKSUMS = {
-    "fma_metadata.zip": "f0df49ffe5f2a6008d7dc83c6915b31835dfe733",
-    "fma_small.zip": "ade154f733639d52e35e32f5593efe5be76c6d70",
-}
-
-_LINKS = tuple(Remote((_HOST + name,), f"sha1:{sum}", name) for name, sum in _CHECKSUMS.items())
 
 
 class FmaSmall(Published):
@@ -31,22 +22,13 @@ class FmaSmall(Published):
 
     card = DatasetCard(
         name="fma_small",
-        revision="1",
         annotations=(Genre,),
         licence="audio: Creative Commons as each artist chose; metadata: CC BY 4.0",
         citation=(
-            "Defferrard, Benzi, Vandergheynst, Bresson. FMA: a dataset for music analysis. ISMIR "
-            "2017. https://arxiv.org/abs/1612.01840"
+            "Defferrard et al. FMA: a dataset for music analysis. ISMIR 2017. arXiv 1612.01840"
         ),
-        size=(
-            "7 994 of 8 000 clips of 30 s, 67 h; 8.1 GB to fetch; six clips that are almost or "
-            "wholly empty are left out"
-        ),
-        how_to_get=(
-            "run: motionbeat data get fma_small; or unpack fma_metadata.zip and fma_small.zip of "
-            f"{_HOST} into MOTIONBEAT_DATA/fma/, so that there are fma_metadata/tracks.csv and "
-            "fma_small/000/000002.mp3 and so on"
-        ),
+        size="7 994 of 8 000 clips of 30 s, 67 h; 8.1 GB to fetch; six empty clips are left out",
+        how_to_get="run: motionbeat data get fma_small",
         source="https://github.com/mdeff/fma",
         splits="official (80, 10 and 10 % of each genre); an artist is in one of them only",
         when_gone="look for the links in the README of https://github.com/mdeff/fma",
@@ -54,33 +36,26 @@ class FmaSmall(Published):
     )
     count = 7_994
     home = "fma"
-    links = _LINKS
+    links = listed(
+        "https://os.unil.cloud.switch.ch/fma/",
+        "f0df49ffe5f2a6008d7dc83c6915b31835dfe733 fma_metadata.zip",
+        "ade154f733639d52e35e32f5593efe5be76c6d70 fma_small.zip",
+    )
+    classes = names(
+        "Electronic, Experimental, Folk, Hip-Hop, Instrumental, International, Pop, Rock"
+    )
 
     def rows(self) -> Iterable[Row]:
         """Every clip of the subset that can be heard, in the order of the table."""
-        for id, artist, split, subset, genre in self._cells():
-            if subset != "small" or int(id) in SHORT:
-                continue
-            self.check(id, "genre", genre, GENRES)
-            name = f"{int(id):06d}"
-            audio = f"fma_small/{name[:3]}/{name}.mp3"
-            part = self.lookup(id, "split", split, _SPLITS)
-            yield Row(part, id, audio, f"artist {artist}", (Genre(genre),))
-
-    def _cells(self) -> Iterable[tuple[str, ...]]:
-        """Id, artist, split, subset and genre of each of the hundred thousand tracks.
-
-        Two rows name the 52 columns, and a third one the first column.
-        """
         wanted = [("artist", "id"), ("set", "split"), ("set", "subset"), ("track", "genre_top")]
-        names = self.table(_TABLE, [], header=None, nrows=2, dtype=str)
-        places = {pair: place for place, pair in enumerate(zip(*names.to_numpy(), strict=True))}
-        if lacking := [pair for pair in wanted if pair not in places]:
-            raise self.error(f"{self.folder / _TABLE} has no column {' '.join(lacking[0])}")
-        columns = [0, *(places[pair] for pair in wanted)]
-        options = {"header": None, "skiprows": 3, "usecols": columns, "dtype": str}
-        table = self.table(_TABLE, [], **options)[columns]
-        ids = table[0].fillna("")
-        if len(wrong := ids[~ids.str.fullmatch(r"[0-9]+")]):
-            raise self.error(f"{self.folder / _TABLE} has a track with the id '{wrong.iloc[0]}'")
-        yield from table.fillna("").itertuples(index=False, name=None)
+        # Two rows name the 52 columns, and a third one the first column.
+        with self.reading(self.folder / _TABLE):
+            table = self.table(_TABLE, [], header=[0, 1], index_col=0, dtype=str)[wanted]
+        for id, artist, split, subset, genre in table.fillna("").itertuples(name=None):
+            if not str(id).isdecimal():
+                raise self.error(f"{self.folder / _TABLE} has a track with the id '{id}'")
+            if subset == "small" and int(id) not in SHORT:
+                name = f"{int(id):06d}"
+                audio = f"fma_small/{name[:3]}/{name}.mp3"
+                part = self.lookup(id, "split", split, _SPLITS)
+                yield Row(part, id, audio, f"artist {artist}", (Genre(genre),))

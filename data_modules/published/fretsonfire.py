@@ -1,33 +1,24 @@
 """Frets on Fire: eight real metal and rock songs on constant, human-made beat grids.
 
-The songs come from one of two places. A data folder holds them mixed, mono, at 22.05 kHz and in
-strong compression. The Debian packages hold two stems a song at 44.1 kHz, ``song.ogg`` (the band)
-and ``guitar.ogg``, which are summed here; the tempo in their ``notes.mid`` is the one below. Both
-sound the same music at the same times and have the same labels, but the samples differ, so the
-revision says which was used.
+A data folder holds them mixed, mono, at 22.05 kHz and in strong compression. The Debian packages
+hold two stems a song at 44.1 kHz, which are summed here. The labels are the same, but the samples
+differ, so the revision says which was used.
 """
 
 import os
 import shutil
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from motionbeat.audio import load_audio, resample
 from motionbeat.data_modules import generated
-from motionbeat.data_modules.base import (
-    Beats,
-    DatasetCard,
-    DatasetError,
-    Split,
-    Tempo,
-    Track,
-)
+from motionbeat.data_modules.base import Beats, DatasetCard, DatasetError, Split, Tempo, Track
 from motionbeat.data_modules.published.collection import Published, Row
 from motionbeat.data_modules.rendered.synthesis.render import SAMPLE_RATE, normalise, write_audio
 from motionbeat.files import scratch_folder
@@ -43,15 +34,8 @@ _INAUDIBLE_END = 0.05  # seconds: a beat this close to the end of a file has no 
 _DURATION_TOLERANCE = 0.1  # seconds
 
 
-@dataclass(frozen=True)
-class Song:
-    """What is known about a song.
-
-    Attributes:
-        artist: also the name of the song pack.
-        bpm: of the grid, whose first beat is at 0 s.
-        seconds: duration.
-    """
+class Song(NamedTuple):
+    """A song: its artist, beats a minute from 0 s on, and duration in seconds."""
 
     artist: str
     bpm: float
@@ -74,13 +58,12 @@ class FretsOnFire(Published):
     """Test set of eight real songs, about 27 minutes; bars are unknown.
 
     Taken from ``<data>/fretsonfire`` when there is such a folder, else from the installed Debian
-    packages, else from packages that ``apt-get`` fetches into the cache, for which it needs no
-    root. War of Freedom is a hard case: strong beat trackers disagree with its grid.
+    packages, else from packages that ``apt-get`` fetches into the cache without root. Strong beat
+    trackers disagree with the grid of War of Freedom.
     """
 
     card = DatasetCard(
         name="fretsonfire",
-        revision="1",
         annotations=(Beats, Tempo),
         licence="MIT (Sectoid), CC BY-SA 3.0 (Muldjord)",
         citation="Muldjord; Carlos Viola Iborra (Sectoid). Songs for Frets on Fire, 2006-2008.",
@@ -105,33 +88,29 @@ class FretsOnFire(Published):
     @property
     def folder(self) -> Path:
         """The data folder, or where the songs of the packages are mixed to."""
-        if self.data and self._given:
-            return self.data / self.card.name
-        return self.cache / self.card.name / f"{self.card.revision}-packages"
+        packages = self.cache / self.card.name / f"{self.card.revision}-packages"
+        return self._given or packages
 
     def fetch(self) -> None:
-        """Mix the songs of the packages once, where there is no data folder.
-
-        Raises:
-            DatasetError: the packages cannot be got, or lack songs.
-        """
-        if not self._given and generated.intact(self.folder).keys() < SONGS.keys():
-            self._mix()
+        """Mix the songs of the packages once, where there is no data folder."""
+        if self._given or generated.intact(self.folder).keys() >= SONGS.keys():
+            return
+        for artist, package in PACKAGES.items():
+            if any(song.artist == artist and not self._stems(name) for name, song in SONGS.items()):
+                self._get(package)
+        stems = {name: self._stems(name) for name in SONGS}
+        if wrong := [name for name, folder in stems.items() if folder is None]:
+            raise self.error(f"the packages hold no {', '.join(wrong)}")
+        recipes = {name: partial(_mix, name, folder) for name, folder in stems.items() if folder}
+        generated.build(self.folder, recipes, "Frets on Fire")
 
     def prepare_data(self) -> None:
-        """Verify the songs of the data folder, or mix those of the packages once.
-
-        Raises:
-            DatasetError: songs are missing or have the wrong length.
-        """
+        """Mix the songs where that is needed; check that all are there and whole."""
         self.fetch()
         super().prepare_data()
-        if wrong := [
-            track.id
-            for track in super().tracks("test")
-            if abs(track.duration - SONGS[track.id].seconds) > _DURATION_TOLERANCE
-        ]:
-            raise self.error(f"{', '.join(wrong)} not whole in {self.folder}")
+        for track in super().tracks("test"):
+            if abs(track.duration - SONGS[track.id].seconds) > _DURATION_TOLERANCE:
+                raise self.error(f"{track.id} not whole in {self.folder}")
 
     def rows(self) -> Iterable[Row]:
         """The songs, all in the test split."""
@@ -140,55 +119,45 @@ class FretsOnFire(Published):
             yield Row("test", name, f"{name}{suffix}", song.artist, (Tempo(song.bpm),))
 
     def tracks(self, split: Split) -> list[Track]:
-        """The songs with the beats that are heard in them, all in the test split."""
-        return [
-            replace(
-                track,
-                annotations=(
-                    Beats(_grid(SONGS[track.id].bpm, track.duration)),
-                    *track.annotations,
-                ),
-            )
-            for track in super().tracks(split)
-        ]
+        """The songs with the beats k·60/bpm, k = 0, 1, …, that are heard in them."""
+        found = []
+        for track in super().tracks(split):
+            bpm = SONGS[track.id].bpm
+            grid = np.arange(int(track.duration * bpm / 60) + 1, dtype=np.float64) * (60 / bpm)
+            beats = Beats(grid[grid <= track.duration - _INAUDIBLE_END])
+            found.append(replace(track, annotations=(beats, *track.annotations)))
+        return found
 
     @property
-    def _given(self) -> bool:
-        return self.data is not None and (self.data / self.card.name).is_dir()
+    def _given(self) -> Path | None:
+        """The songs' folder among the user's data."""
+        folder = self.data and self.data / self.card.name
+        return folder if folder and folder.is_dir() else None
 
-    def _mix(self) -> None:
-        for artist, package in PACKAGES.items():
-            if any(song.artist == artist and not self._stems(name) for name, song in SONGS.items()):
-                self._fetch(package)
-        stems = {name: self._stems(name) for name in SONGS}
-        if wrong := [name for name, folder in stems.items() if folder is None]:
-            raise self.error(f"the packages hold no {', '.join(wrong)}")
-        recipes = {name: partial(_mix, name, folder) for name, folder in stems.items() if folder}
-        generated.build(self.folder, recipes, "Frets on Fire")
+    @property
+    def _packages(self) -> Path:
+        return self.cache / "fretsonfire" / "packages"
 
     def _stems(self, name: str) -> Path | None:
         """Folder with the stems of a song, installed or fetched; None when there is none."""
         artist = SONGS[name].artist
-        for root in (INSTALLED, self._unpacked(PACKAGES[artist]) / INSTALLED.relative_to("/")):
-            for folder in sorted((root / artist).glob("*/")):
-                found = folder.name.lower().replace(" ", "_") == name
-                if found and all((folder / stem).is_file() for stem in _STEMS):
-                    return folder
+        fetched = self._packages / PACKAGES[artist] / INSTALLED.relative_to("/")
+        for folder in (*(INSTALLED / artist).glob("*/"), *(fetched / artist).glob("*/")):
+            found = folder.name.lower().replace(" ", "_") == name
+            if found and all((folder / stem).is_file() for stem in _STEMS):
+                return folder
         return None
 
-    def _unpacked(self, package: str) -> Path:
-        return self.cache / "fretsonfire" / "packages" / package
-
-    def _fetch(self, package: str) -> None:
+    def _get(self, package: str) -> None:
         """Download and unpack a package into the cache, whole or not at all."""
         if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
             raise self.error(f"{package} is not installed and there is no apt-get to fetch it")
-        target = self._unpacked(package)
+        target = self._packages / package
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with scratch_folder(target.parent) as work:
+            self._packages.mkdir(parents=True, exist_ok=True)
+            with scratch_folder(self._packages) as work:
                 archive = _download(package, work)
-                _run("dpkg-deb", "--extract", str(archive), str(work / "tree"))
+                _run(work, "dpkg-deb", "--extract", str(archive), "tree")
                 shutil.rmtree(target, ignore_errors=True)
                 os.replace(work / "tree", target)
         except subprocess.CalledProcessError as error:
@@ -196,15 +165,9 @@ class FretsOnFire(Published):
             raise self.error(f"cannot get {package}: {error.cmd[0]} says: {reason}") from error
         except OSError as error:
             raise DatasetError(
-                f"{target.parent}: cannot be written ({error.strerror or error}); "
+                f"{self._packages}: cannot be written ({error.strerror or error}); "
                 "free disk space or choose another cache folder"
             ) from error
-
-
-def _grid(bpm: float, seconds: float) -> NDArray[np.float64]:
-    """Times of the beats k·60/bpm, k = 0, 1, …, that are heard in a file of so many seconds."""
-    beats = np.arange(int(seconds * bpm / 60) + 1, dtype=np.float64) * (60 / bpm)
-    return beats[beats <= seconds - _INAUDIBLE_END]
 
 
 def _mix(name: str, stems: Path, folder: Path) -> generated.Piece:
@@ -218,17 +181,17 @@ def _mix(name: str, stems: Path, folder: Path) -> generated.Piece:
 
 def _download(package: str, work: Path) -> Path:
     """Fetch a package by ``apt-get``, with its own lists of packages where the system has none."""
-    own_lists = ("-o", f"Dir::State::Lists={work / 'lists'}", "-o", f"Dir::Cache={work}")
     try:
-        _run("apt-get", "download", package, work=work)
+        _run(work, "apt-get", "download", package)
     except subprocess.CalledProcessError:
-        (work / "lists" / "partial").mkdir(parents=True)
-        (work / "archives" / "partial").mkdir(parents=True)
-        _run("apt-get", *own_lists, "update", work=work)
-        _run("apt-get", *own_lists, "download", package, work=work)
+        for folder in ("lists", "archives"):
+            (work / folder / "partial").mkdir(parents=True)
+        own_lists = ("-o", f"Dir::State::Lists={work / 'lists'}", "-o", f"Dir::Cache={work}")
+        _run(work, "apt-get", *own_lists, "update")
+        _run(work, "apt-get", *own_lists, "download", package)
     return next(work.glob(f"{package}_*.deb"))
 
 
-def _run(*command: str, work: Path | None = None) -> None:
+def _run(work: str | Path, *command: str) -> None:
     environment = os.environ | {"LC_ALL": "C"}
     subprocess.run(command, cwd=work, env=environment, check=True, capture_output=True, text=True)

@@ -10,23 +10,10 @@ from motionbeat.data_modules.base import DatasetCard, Genre, Split, Tempo
 from motionbeat.data_modules.published.collection import Row, names
 from motionbeat.data_modules.published.mirdata import MirData
 
-GENRES = names(
-    "breaks, chill-out, deep-house, dj-tools, drum-and-bass, dubstep, electro-house, electronica, "
-    "funk-r-and-b, glitch-hop, hard-dance, hardcore-hard-techno, hip-hop, house, "
-    "indie-dance-nu-disco, minimal, pop-rock, progressive-house, psy-trance, reggae-dub, "
-    "tech-house, techno, trance"
-)
-"""The classes, as the shop names them."""
-
 WITHOUT_TEMPO = ("1327052.LOFI", "3041381.LOFI", "3041383.LOFI")
 """Previews that people heard no tempo in."""
 
-_REPOSITORY = "giantsteps-tempo-dataset-0b7d47ba8cae59d3535a02e3db69e2cf6d0af5bb"
-_FOLDS: tuple[tuple[Split, range], ...] = (
-    ("train", range(1, 7)),
-    ("validation", range(7, 9)),
-    ("test", range(9, 11)),
-)
+_FOLDS = "giantsteps-tempo-dataset-0b7d47ba8cae59d3535a02e3db69e2cf6d0af5bb/splits"
 
 
 class GiantStepsGenre(MirData):
@@ -38,58 +25,47 @@ class GiantStepsGenre(MirData):
 
     card = DatasetCard(
         name="giantsteps_genre",
-        revision="1",
         annotations=(Genre,),
         licence="annotations: CC BY-SA 4.0 as mirdata states it; the music belongs to its owners",
         citation=(
             "Knees et al. Two data sets for tempo estimation and key detection in electronic dance "
-            "music annotated from user corrections. ISMIR 2015; tempi: Schreiber, Müller. A "
-            "crowdsourced experiment for tempo estimation of electronic dance music. ISMIR 2018. "
-            "https://github.com/GiantSteps/giantsteps-tempo-dataset"
+            "music. ISMIR 2015; tempi: Schreiber, Müller. A crowdsourced experiment for tempo "
+            "estimation of electronic dance music. ISMIR 2018"
         ),
         size="661 of 664 previews of 2 min, 22 h, 1 GB; three without a tempo are left out",
         how_to_get=(
-            "run: motionbeat data get giantsteps_genre, which fetches the annotations; the audio "
-            "has no lasting link: get *.LOFI.mp3 by audio_dl.sh of "
-            "https://github.com/GiantSteps/giantsteps-tempo-dataset into "
-            "MOTIONBEAT_DATA/giantsteps_tempo/audio/, and put the fetched files beside audio/"
+            "run: motionbeat data get giantsteps_genre, which fetches the annotations; put them "
+            "into MOTIONBEAT_DATA/giantsteps_tempo/ with the audio of the source's audio_dl.sh as "
+            "audio/*.LOFI.mp3"
         ),
         source="https://github.com/GiantSteps/giantsteps-tempo-dataset",
-        splits=(
-            "the ten official folds: 1 to 6 for training, 7 and 8 for validation, 9 and 10 for "
-            "testing; whether they share artists is not told, and the three rarest of the 23 "
-            "genres, with one or two previews each, are not in all of them"
-        ),
-        when_gone=(
-            "the previews were at http://geo-samples.beatport.com/lofi/; their checksums are in "
-            "the folder md5 of the repository"
-        ),
+        splits="official folds 1 to 6 for training, 7 and 8 for validation, 9 and 10 for testing",
+        when_gone="the previews were at http://geo-samples.beatport.com/lofi/",
         relatives=("giantsteps_genre", "giantsteps_tempo"),
     )
     count = 661
     home = "giantsteps_tempo"
     loader = "giantsteps_tempo"
+    classes = names(
+        "breaks, chill-out, deep-house, dj-tools, drum-and-bass, dubstep, electro-house, "
+        "electronica, funk-r-and-b, glitch-hop, hard-dance, hardcore-hard-techno, hip-hop, house, "
+        "indie-dance-nu-disco, minimal, pop-rock, progressive-house, psy-trance, reggae-dub, "
+        "tech-house, techno, trance"
+    )
 
     def rows(self) -> Iterable[Row]:
         """Every preview with a tempo, in the order of mirdata's index."""
-        splits = {
-            name: split
-            for split, folds in _FOLDS
-            for fold in folds
-            for name in self.text(f"{_REPOSITORY}/splits/fold{fold:02d}.txt").split()
-        }
+        folds = [self.text(f"{_FOLDS}/fold{fold:02d}.txt").split() for fold in range(1, 11)]
+        parts: list[Split] = ["train"] * 6 + ["validation"] * 2 + ["test"] * 2
+        splits = {name: part for part, fold in zip(parts, folds, strict=True) for name in fold}
         for number, track in self.loaded.items():
             file = Path(track.audio_path)
-            id = file.stem
-            if id in WITHOUT_TEMPO:
-                continue
-            if file.name not in splits:
-                raise self.error(f"track {id} is in no fold")
-            genre = self.known(number, "genre")
-            self.check(id, "genre", genre, GENRES)
-            tempi = self.known(number, "tempo_v2")
-            tempo = Tempo(float(tempi.tempos[np.argmax(tempi.confidence)]))
-            yield self.row(splits[file.name], number, id, Genre(genre), tempo)._replace(id=id)
+            if file.stem not in WITHOUT_TEMPO:
+                split = self.lookup(file.stem, "file", file.name, splits)
+                genre, tempi = self.known(number, "genre"), self.known(number, "tempo_v2")
+                tempo = Tempo(float(tempi.tempos[np.argmax(tempi.confidence)]))
+                row = self.row(split, number, file.stem, Genre(genre), tempo)
+                yield row._replace(id=file.stem)
 
 
 class GiantStepsTempo(GiantStepsGenre):

@@ -27,42 +27,28 @@ INSTRUMENTS = {
 class IRMAS(MirData):
     """Predominant instruments: one of each training clip, one or more of each test excerpt.
 
-    A recording has up to three training clips, and its number stands in their names; 19 recordings
-    stand twice under two numbers, some under two instruments, and are known by clips that are the
-    same byte for byte. Recordings are the groups in training, songs in test.
+    Groups are recordings in training, whose numbers stand in the names of clips, and songs in test.
+    19 recordings have two numbers, and are known by clips that are the same byte for byte.
     """
 
     card = DatasetCard(
         name="irmas",
-        revision="1",
         annotations=(Instruments,),
         licence="CC BY-NC-SA 3.0",
         citation=(
-            "Bosch, Janer, Fuhrmann, Herrera. A comparison of sound segregation techniques for "
-            "predominant instrument recognition in musical audio signals. ISMIR 2012. "
+            "Bosch et al. A comparison of sound segregation techniques for predominant instrument "
+            "recognition in musical audio signals. ISMIR 2012. "
             "https://doi.org/10.5281/zenodo.1290750"
         ),
-        size=(
-            "6 660 clips of 3 s (5.6 h, 3.5 GB unpacked) for training and 2 874 longer excerpts "
-            "for testing; mirdata's index leaves out 45 of the 6 705 published training clips"
-        ),
-        how_to_get=(
-            "run: motionbeat data get irmas; or unpack IRMAS-TrainingData.zip and "
-            "IRMAS-TestingData-Part1.zip to -Part3.zip into MOTIONBEAT_DATA/irmas/ and put "
-            "mirdata's irmas_index_1.0.json beside them"
-        ),
+        size="6 660 clips of 3 s (5.6 h, 3.5 GB) to train on and 2 874 longer excerpts to test on",
+        how_to_get="run: motionbeat data get irmas",
         source="https://www.upf.edu/web/mtg/irmas",
         splits=(
-            "official training and test data; 15 % of the training recordings, by a hash of their "
-            "number, are held out for validation"
+            "official; 15 % of the training recordings, by a hash of their number, are validated on"
         ),
-        when_gone=(
-            "find the record by its DOI, 10.5281/zenodo.1290750, and mirdata's index at "
-            "https://zenodo.org/records/13930466"
-        ),
+        when_gone="find the record by its DOI, 10.5281/zenodo.1290750",
     )
     count = 9_534
-    loader = "irmas"
 
     def rows(self) -> Iterable[Row]:
         """Every clip and excerpt of mirdata's index, in its order."""
@@ -70,27 +56,27 @@ class IRMAS(MirData):
         for id, track in self.loaded.items():
             audio = self._spelled(self.audio(id))
             if track.train:
-                group = recordings[_number(id)]
+                group = recordings[id]
                 split = hashed_split(group, test=0)
                 codes = [str(track.predominant_instrument)]
             else:
                 group = PurePosixPath(track.audio_path).stem.rpartition("-")[0]
                 split = "test"
                 codes = self._codes(audio)
-            names = frozenset(self.lookup(id, "instrument", code, INSTRUMENTS) for code in codes)
-            yield self.row(split, id, group, Instruments(names), audio=audio)
+            held = frozenset(self.lookup(id, "instrument", code, INSTRUMENTS) for code in codes)
+            yield self.row(split, id, group, Instruments(held), audio=audio)
 
     def _recordings(self) -> dict[str, str]:
-        """By number of a training recording, the number it was first published under."""
-        firsts: dict[str, str] = {}
-        recordings: dict[str, str] = {}
-        for id in (id for id, track in self.loaded.items() if track.train):
-            number = _number(id)
-            recordings.setdefault(number, number)
+        """By training clip, the number its recording was first published under."""
+        firsts: dict[str, str] = {}  # by checksum
+        numbers: dict[str, str] = {}
+        trained = {id: id.partition("__")[0] for id, track in self.loaded.items() if track.train}
+        for id, number in trained.items():
+            numbers.setdefault(number, number)
             first = firsts.setdefault(self.checksums.get(id, id), number)
             if first != number:
-                recordings[number] = recordings[first]
-        return recordings
+                numbers[number] = numbers[first]
+        return {id: numbers[number] for id, number in trained.items()}
 
     def _spelled(self, path: str) -> str:
         """A path of the index as it is spelled on this disk.
@@ -110,8 +96,3 @@ class IRMAS(MirData):
         if not codes:
             raise self.error(f"{file} names no instrument")
         return codes
-
-
-def _number(id: str) -> str:
-    """Number of a training clip's recording."""
-    return id.partition("__")[0]

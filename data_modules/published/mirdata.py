@@ -17,22 +17,24 @@ from motionbeat.data_modules.published.download import Remote
 class MirData(Published):
     """A dataset that mirdata has a loader for; mirdata's index of it lies in the dataset's folder.
 
-    A subclass makes its rows of :attr:`loaded`. Attributes:
-        loader: name of mirdata's module.
-        parts: which of mirdata's links to fetch, None for all of them.
+    A subclass makes its rows of :attr:`loaded`.
     """
 
-    loader: ClassVar[str]
+    loader: ClassVar[str] = ""
+    """Name of mirdata's module, where it is not the dataset's."""
     parts: ClassVar[tuple[str, ...] | None] = None
+    """Which of mirdata's links to fetch, None for all of them."""
+    any_copy: ClassVar[bool] = False
+    """Whether other recordings than those of the index's checksums are accepted."""
 
     @classmethod
     def remotes(cls) -> Sequence[Remote]:
-        """The links and checksums of mirdata, and its index."""
+        """The links and checksums of mirdata, its index and the links of the class."""
         module, index = cls._module()
-        remotes = module.REMOTES or {}
-        names = cls.parts if cls.parts is not None else index.partial_download or tuple(remotes)
-        links = [remotes[name] for name in names]
-        return [
+        links = module.REMOTES or {}
+        names = cls.parts if cls.parts is not None else index.partial_download or links
+        found = [links[name] for name in names]
+        remotes = [
             Remote(
                 (link.url,),
                 f"md5:{link.checksum}",
@@ -40,20 +42,16 @@ class MirData(Published):
                 link.destination_dir or "",
                 tuple(link.unpack_directories or ()),
             )
-            for link in links
-        ] + (
-            [Remote((index.remote.url,), f"md5:{index.remote.checksum}", index.filename)]
-            if index.remote
-            else []
-        )
+            for link in found
+        ]
+        if index.remote:
+            remote = index.remote
+            remotes.append(Remote((remote.url,), f"md5:{remote.checksum}", index.filename))
+        return [*remotes, *cls.links]
 
     @cached_property
     def loaded(self) -> dict[str, Any]:
-        """The tracks of mirdata by id, in the order of its index.
-
-        Raises:
-            DatasetError: the index is missing or broken.
-        """
+        """The tracks of mirdata by id, in the order of its index."""
         module, index = self._module()
         dataset = module.Dataset(data_home=str(self.folder))
         dataset.index_path = str(self.folder / index.filename)
@@ -73,33 +71,18 @@ class MirData(Published):
     def row(
         self, split: Split, id: str, group: str, *annotations: Annotation, audio: str | None = None
     ) -> Row:
-        """The row of a track of mirdata's index.
-
-        Args:
-            split: where it belongs.
-            id: in the index.
-            group: that is in no other split.
-            annotations: what is known of it.
-            audio: its path, where it is not that of the index.
-
-        Raises:
-            DatasetError: the index does not list it.
-        """
+        """The row of a track of mirdata's index, whose audio may have another path there."""
         if id not in self.loaded:
             raise self.error(f"mirdata's index does not list track {id}")
-        audio = audio or self.audio(id)
-        return Row(split, id, audio, group, annotations, self.checksums.get(id))
+        checksum = None if self.any_copy else self.checksums.get(id)
+        return Row(split, id, audio or self.audio(id), group, annotations, checksum)
 
     def audio(self, id: str) -> str:
         """Path of a track's audio below the dataset's folder, as the index has it."""
         return relpath(self.loaded[id].audio_path, self.folder)
 
     def known(self, id: str, what: str) -> Any:
-        """What mirdata knows of a track, by the name of its attribute.
-
-        Raises:
-            DatasetError: it knows nothing, or its file is missing or unreadable.
-        """
+        """What mirdata knows of a track, by the name of its attribute."""
         with self.reading(f"the {what} of track {id}"):
             found = getattr(self.loaded[id], what)
         if found is None:
@@ -107,24 +90,15 @@ class MirData(Published):
         return found
 
     def beats(self, id: str) -> Beats:
-        """The beats of a track; bars are unknown where its file does not tell them.
-
-        Raises:
-            DatasetError: its file is missing or unreadable, or the beats are out of order.
-        """
+        """The beats of a track; bars are unknown where its file does not tell them."""
         found = self.known(id, "beats")
         positions = found.positions
         with self.reading(f"the beats of track {id}"):
             return Beats(found.times, None if positions is None else positions.astype(np.int64))
 
     def tempo(self, id: str) -> Tempo:
-        """The tempo of a track, the first number of its file.
-
-        mirdata's own reader of GTZAN fails with numpy 2.4.
-
-        Raises:
-            DatasetError: its file is missing or unreadable, or holds no tempo.
-        """
+        """The tempo of a track, the first number of its file."""
+        # mirdata's own reader of GTZAN fails with numpy 2.4.
         path = Path(self.loaded[id].tempo_path)
         with self.reading(path):
             bpm = float(path.read_text().split()[0])
@@ -134,5 +108,5 @@ class MirData(Published):
 
     @classmethod
     def _module(cls) -> tuple[Any, Any]:
-        module = import_module(f"mirdata.datasets.{cls.loader}")
+        module = import_module(f"mirdata.datasets.{cls.loader or cls.card.name}")
         return module, module.INDEXES[module.INDEXES["default"]]

@@ -21,8 +21,6 @@ GENRES = {
 }
 """Dance styles by the code in a name. Casual dances, CA, are published without their music."""
 
-_CASUAL = "CA"
-_UNKNOWN = "vintage jazz"
 _NAME = re.compile(
     r"kth[a-z]+_g([A-Z]{2})_sFM_(?:sngl|cAll)_d\d+(?:_m[A-Z]{2}(\d*)_ch\d+)?"
     r"(?:_(\d*[a-z][a-z\d]*))?(?:_\d+)?"
@@ -32,34 +30,29 @@ _NAME = re.compile(
 class Motorica(Danced):
     """99 dances of seven styles with their music, used in place; no song is in two splits.
 
-    A song is known by its title or number in the name. The names of the 17 takes of vintage jazz
-    say no song; as they may share some, they are one group, and are trained on.
+    A song is known by its title or number in the name. The 17 takes of vintage jazz, whose names
+    say no song, are one group.
     """
 
     card = DatasetCard(
         name="motorica",
-        revision="1",
         annotations=(Genre, MotionFile),
-        licence=("research only, no commercial use, no redistribution; music: its owners' rights"),
+        licence="research only, no commercial use, no redistribution; music: its owners' rights",
         citation=(
-            "Alexanderson, Nagy, Beskow, Henter. Listen, Denoise, Action! Audio-Driven Motion "
-            "Synthesis with Diffusion Models. ACM Transactions on Graphics 42(4), 2023. "
-            "https://doi.org/10.1145/3592458"
+            "Alexanderson et al. Listen, Denoise, Action! Audio-Driven Motion Synthesis with "
+            "Diffusion Models. 2023. https://doi.org/10.1145/3592458"
         ),
         size="99 dances with music of 121, about 4.6 h",
         how_to_get=(
-            "download the folders bvh and wav that "
-            "https://github.com/simonalexanderson/MotoricaDanceDataset links to into "
-            "MOTIONBEAT_DATA/motorica/, and the music that its script pytube_dl.py names into wav; "
-            "a dance and its music have one name"
+            "put the folders bvh and wav of the source into MOTIONBEAT_DATA/motorica/, and the "
+            "music that its script pytube_dl.py names into wav; a dance and its music have one name"
         ),
         source="https://github.com/simonalexanderson/MotoricaDanceDataset",
         splits=(
-            "ours, as none is published and the ten test clips of the paper's code share songs "
-            "with its training clips: 15 % of the songs are tested and 15 % validated on, by a "
-            "hash of the song; takes whose song is not said are trained on"
+            "ours, as the paper's test clips share songs with its training clips: by song, hashed; "
+            "takes whose song is not said are trained on"
         ),
-        when_gone="ask the authors at simonal@kth.se; the paper's DOI is 10.1145/3592458",
+        when_gone="ask the authors at simonal@kth.se",
     )
     count = 99
 
@@ -68,11 +61,16 @@ class Motorica(Danced):
         for path in sorted((self.folder / "bvh").glob("*.bvh")):
             if (parts := _NAME.fullmatch(path.stem)) is None:
                 raise self.error(f"{path} is named as no dance is")
-            if parts[1] == _CASUAL:
+            if parts[1] == "CA":
                 continue
             genre = self.lookup(path.stem, "style", parts[1], GENRES)
-            song = _song(*parts.groups())
-            split: Split = "train" if song == _UNKNOWN else hashed_split(song)
+            style, number, title = parts.groups()
+            numbered = f"{style}{number}" if number else None
+            split: Split = "train"
+            song = "vintage jazz"
+            if known := title or numbered:
+                song = f"song {known}"
+                split = hashed_split(song)
             yield Row(split, path.stem, f"wav/{path.stem}.wav", song, (Genre(genre),))
 
     def motion(self, id: str) -> str:
@@ -83,10 +81,3 @@ class Motorica(Danced):
     def read(path: Path, id: str) -> Motion:
         """Centimetres, y up, 120 frames a second."""
         return read_bvh(path, CENTIMETRE)
-
-
-def _song(style: str, number: str | None, title: str | None) -> str:
-    """What the name of a dance says of its music."""
-    if title:
-        return f"song {title}"
-    return f"song {style}{number}" if number else _UNKNOWN

@@ -1,71 +1,40 @@
 """MTG-Jamendo: whole songs under free licences, tagged by those who uploaded them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar
 
-from motionbeat.data_modules.base import SPLITS, DatasetCard, Instruments, Labels, Moods, Tags
+from motionbeat.data_modules.base import SPLITS, DatasetCard, Instruments, Moods, Tags
 from motionbeat.data_modules.published.collection import Published, Row
-from motionbeat.data_modules.published.download import Remote
+from motionbeat.data_modules.published.download import Remote, listed
 
-_LISTED = {
-    "genre": (
-        "60s 70s 80s 90s acidjazz alternative alternativerock ambient atmospheric blues "
-        "bluesrock bossanova breakbeat celtic chanson chillout choir classical classicrock "
-        "club contemporary country dance darkambient darkwave deephouse disco downtempo "
-        "drumnbass dub dubstep easylistening edm electronic electronica electropop ethno "
-        "eurodance experimental folk funk fusion groove grunge hard hardrock hiphop house idm "
-        "improvisation indie industrial instrumentalpop instrumentalrock jazz jazzfusion latin "
-        "lounge medieval metal minimal newage newwave orchestral pop popfolk poprock postrock "
-        "progressive psychedelic punkrock rap reggae rnb rock rocknroll singersongwriter soul "
-        "soundtrack swing symphonic synthpop techno trance triphop world worldfusion"
-    ),
-    "instrument": (
-        "accordion acousticbassguitar acousticguitar bass beat bell bongo brass cello clarinet "
-        "classicalguitar computer doublebass drummachine drums electricguitar electricpiano "
-        "flute guitar harmonica harp horn keyboard oboe orchestra organ pad percussion piano "
-        "pipeorgan rhodes sampler saxophone strings synthesizer trombone trumpet viola violin "
-        "voice"
-    ),
-    "mood/theme": (
-        "action adventure advertising background ballad calm children christmas commercial "
-        "cool corporate dark deep documentary drama dramatic dream emotional energetic epic "
-        "fast film fun funny game groovy happy heavy holiday hopeful inspiring love meditative "
-        "melancholic melodic motivational movie nature party positive powerful relaxing retro "
-        "romantic sad sexy slow soft soundscape space sport summer trailer travel upbeat "
-        "uplifting"
-    ),
-}
-_MOST = (
-    "acousticguitar alternative ambient atmospheric bass chillout classical computer dance "
-    "downtempo drummachine drums easylistening electricguitar electricpiano electronic emotional "
-    "energetic experimental film folk funk guitar happy hiphop house indie instrumentalpop jazz "
-    "keyboard lounge metal newage orchestral piano pop popfolk poprock reggae relaxing rock "
-    "soundtrack strings synthesizer techno trance triphop violin voice world"
+_RAW = (
+    "https://raw.githubusercontent.com/MTG/mtg-jamendo-dataset/"
+    "1b4fa8c32e076c73b5175c1703ae805b4109309d"
 )
-
-CATEGORIES = {category: tags.split() for category, tags in _LISTED.items()}
-"""The tags of each category that are in all splits; the lists put the category before a tag."""
-
-TOP50 = {
-    category: [tag for tag in tags if tag in _MOST.split()] for category, tags in CATEGORIES.items()
-}
-"""The fifty tags that most songs have, by category."""
-
-_REPOSITORY = "https://github.com/MTG/mtg-jamendo-dataset"
-_COMMIT = "1b4fa8c32e076c73b5175c1703ae805b4109309d"
 _LISTS = "data/splits/split-0"
+_SIZE = "508 GB, of low quality 156 GB, with the songs of the other sets"
 _SUBSETS = ("top50", "genre", "instrument", "moodtheme")
+_HEADER = ["TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS"]
 
 
-def _card(
-    subset: str, kind: type[Labels], what: str, songs: str, hours: str, audio: str
-) -> DatasetCard:
-    name = f"mtg_jamendo_{subset}"
-    return DatasetCard(
-        name=name,
-        revision="1",
-        annotations=(kind,),
+def _lists(subset: str, *checksums: str) -> tuple[Remote, ...]:
+    """The lists of the three splits; the audio is fetched by the official script."""
+    names = [f"autotagging_{subset}-{split}.tsv" for split in SPLITS]
+    lines = [f"{digest} {name}" for digest, name in zip(checksums, names, strict=True)]
+    return listed(f"{_RAW}/{_LISTS}/", *lines, folder=_LISTS)
+
+
+class JamendoTop50(Published):
+    """The tags of all categories that most songs have; the group is the artist.
+
+    A folder with ``*.low.mp3`` files is read as one of the low quality, and the revision tells. The
+    four datasets share the folder, so songs are fetched once.
+    """
+
+    card = DatasetCard(
+        name="mtg_jamendo_top50",
+        annotations=(Tags,),
         licence=(
             "audio: Creative Commons, song by song in the repository's audio_licenses.txt; "
             "metadata: CC BY-NC-SA 4.0"
@@ -73,50 +42,28 @@ def _card(
         citation=(
             "Bogdanov, Won, Tovstogan, Porter, Serra. The MTG-Jamendo dataset for automatic music "
             "tagging. Machine Learning for Music Discovery Workshop, ICML 2019. "
-            "http://hdl.handle.net/10230/42015, https://doi.org/10.5281/zenodo.3826813"
+            "https://doi.org/10.5281/zenodo.3826813"
         ),
-        size=f"{songs} whole songs with {what}, {hours} h; audio {audio}",
+        size=f"54 380 whole songs with 50 tags, 3 688 h; audio {_SIZE}",
         how_to_get=(
-            f"run: motionbeat data get {name}, which fetches the lists; or clone {_REPOSITORY} "
-            "into MOTIONBEAT_DATA/mtg_jamendo/; the audio is not fetched for you: run the "
-            "repository's scripts/download/download.py --type audio (or audio-low) --unpack with "
+            "motionbeat data get fetches the lists; the audio is not fetched: run the repository's "
+            "scripts/download/download.py --type audio (or audio-low) --unpack with "
             "MOTIONBEAT_DATA/mtg_jamendo/audio as the output folder, so that there are "
             "audio/48/948.mp3 (or 948.low.mp3) and so on, and put the fetched lists beside audio/"
         ),
-        source=_REPOSITORY,
+        source="https://github.com/MTG/mtg-jamendo-dataset",
         splits="official split 0, which no two parts of share an artist",
-        when_gone=(
-            "the repository's script knows two servers, --from mtg and --from mtg-fast; the DOI "
-            "is 10.5281/zenodo.3826813"
-        ),
-        relatives=("MTG-Jamendo", *(f"mtg_jamendo_{other}" for other in _SUBSETS)),
+        when_gone="the repository's script knows two servers, --from mtg and --from mtg-fast",
+        relatives=("MTG-Jamendo", *(f"mtg_jamendo_{subset}" for subset in _SUBSETS)),
     )
-
-
-class _Jamendo(Published):
-    """A set of songs and tags; the group is the artist.
-
-    A folder with ``*.low.mp3`` files is read as one of the low quality, and the revision tells. The
-    datasets share the folder, so songs are fetched once.
-    """
-
+    count = 54_380
     home = "mtg_jamendo"
-    subset: ClassVar[str]
-    """Name of the official lists."""
-    tags: ClassVar[dict[str, list[str]]]
-    """The tags by category."""
-    checksums: ClassVar[tuple[str, str, str]]
-    """SHA-256 of the lists of the train, validation and test splits."""
-
-    @classmethod
-    def remotes(cls) -> Sequence[Remote]:
-        """The lists of the three splits; the audio is fetched by the official script."""
-        address = _REPOSITORY.replace("github.com", "raw.githubusercontent.com")
-        names = [f"autotagging_{cls.subset}-{split}.tsv" for split in SPLITS]
-        return [
-            Remote((f"{address}/{_COMMIT}/{_LISTS}/{name}",), f"sha256:{checksum}", name, _LISTS)
-            for name, checksum in zip(names, cls.checksums, strict=True)
-        ]
+    links = _lists(
+        "top50tags",
+        "6dee445ddd1901286184c2059d3d5eef7486f083ae80de9011705f852a850dde",
+        "4f5f0f0a7662f523b45727476f67d799d6e98151b2c585a8e94e19d980ad93c1",
+        "3ede06a35e6cb27e1dbe8cfc84708a607622e30e5cd0a7199fce6c081124bc35",
+    )
 
     @property
     def revision(self) -> str:
@@ -124,98 +71,78 @@ class _Jamendo(Published):
         return super().revision + ("-low" if self._suffix == ".low.mp3" else "")
 
     def rows(self) -> Iterable[Row]:
-        """Every song of the three lists, in their order."""
-        kind = self.card.annotations[0]
-        assert issubclass(kind, Labels)
-        known = {f"{category}---{tag}": tag for category, of in self.tags.items() for tag in of}
-        for split in SPLITS:
-            for id, artist, _, path, _, *tags in self._cells(f"autotagging_{self.subset}-{split}"):
-                held = frozenset(self.lookup(id, "tag", tag, known) for tag in tags)
+        """Every song of the three lists, in their order.
+
+        A row has a cell for each tag, behind its category, so rows differ in length.
+        """
+        [kind] = self.card.annotations
+        for split, remote in zip(SPLITS, self.links, strict=True):
+            file = f"{_LISTS}/{remote.name}"
+            header, *lines = (line.split("\t") for line in self.text(file).splitlines() or [""])
+            if header != _HEADER or any(len(cells) < len(_HEADER) for cells in lines):
+                raise self.error(f"{file} is not the published one")
+            for id, artist, _, path, _, *tags in lines:
+                held = frozenset(tag.partition("---")[2] for tag in tags)
                 audio = f"audio/{path.removesuffix('.mp3')}{self._suffix}"
-                yield Row(split, id, audio, artist, (kind(held),))
+                yield Row(split, id, audio, artist, (kind(held),))  # type: ignore[call-arg]
 
     @cached_property
     def _suffix(self) -> str:
         low = next(self.folder.glob("audio/*/*.low.mp3"), None)
         return ".low.mp3" if low else ".mp3"
 
-    def _cells(self, name: str) -> Iterable[list[str]]:
-        """Cells of each row of a list; a row has a cell for each tag, so rows differ in length."""
-        file = f"{_LISTS}/{name}.tsv"
-        header, *lines = self.text(file).splitlines() or [""]
-        if header.split("\t") != ["TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS"]:
-            raise self.error(f"{file} has other columns than the published ones")
-        for number, line in enumerate(lines, 2):
-            cells = line.split("\t")
-            if len(cells) < 6:
-                raise self.error(f"{file}, line {number}: no tags")
-            yield cells
 
-
-class JamendoTop50(_Jamendo):
-    """The tags of all categories that most songs have."""
-
-    card = _card("top50", Tags, "50 tags", "54 380", "3 688", "508 GB, of low quality 156 GB")
-    count = 54_380
-    subset = "top50tags"
-    tags: ClassVar = TOP50
-    checksums = (
-        "6dee445ddd1901286184c2059d3d5eef7486f083ae80de9011705f852a850dde",
-        "4f5f0f0a7662f523b45727476f67d799d6e98151b2c585a8e94e19d980ad93c1",
-        "3ede06a35e6cb27e1dbe8cfc84708a607622e30e5cd0a7199fce6c081124bc35",
-    )
-
-
-class JamendoGenre(_Jamendo):
+class JamendoGenre(JamendoTop50):
     """The genres of a song, of which it may have several."""
 
-    card = _card("genre", Tags, "87 genres", "55 094", "3 735", "508 GB, of low quality 156 GB")
+    card = replace(
+        JamendoTop50.card,
+        name="mtg_jamendo_genre",
+        annotations=(Tags,),
+        size=f"55 094 whole songs with 87 genres, 3 735 h; audio {_SIZE}",
+    )
     count = 55_094
-    subset = "genre"
-    tags: ClassVar = {"genre": CATEGORIES["genre"]}
-    checksums = (
+    links = _lists(
+        "genre",
         "c1cddb195ef94a07e67e227bf38e2a79389c1820950702b8c8894a2096f21e54",
         "3e203b4c573db6ec63a06c7066cf678dcf673a68ad5694c8fed22637c270dbcf",
         "cf917388eebfa7d17d363c2fca037e2379ac027e31aa6dbe92e8dbf409ac5098",
     )
 
 
-class JamendoInstrument(_Jamendo):
+class JamendoInstrument(JamendoTop50):
     """The instruments of a song."""
 
-    card = _card(
-        "instrument",
-        Instruments,
-        "40 instruments",
-        "24 976",
-        "1 628",
-        "508 GB, of low quality 156 GB, with the songs of the other sets",
+    card = replace(
+        JamendoTop50.card,
+        name="mtg_jamendo_instrument",
+        annotations=(Instruments,),
+        size=f"24 976 whole songs with 40 instruments, 1 628 h; audio {_SIZE}",
     )
     count = 24_976
-    subset = "instrument"
-    tags: ClassVar = {"instrument": CATEGORIES["instrument"]}
-    checksums = (
+    links = _lists(
+        "instrument",
         "f844a85f0b40bb31a5d5b448ddfc10a68d7b38ecc760673d23df2bd6e7ca0f4c",
         "a5060020013ac5ba65c6470ee83fc2a9785db1fe554b55065de08aa9b0cca70d",
         "8c1ab86f3212b6484106baf2e78f70dd5520b917607487ac98999adbd5d7ab1a",
     )
 
 
-class JamendoMoodTheme(_Jamendo):
+class JamendoMoodTheme(JamendoTop50):
     """The moods and themes of a song."""
 
-    card = _card(
-        "moodtheme",
-        Moods,
-        "56 moods and themes",
-        "17 982",
-        "1 095",
-        "152 GB, of low quality 46 GB, as --dataset autotagging_moodtheme of the script",
+    card = replace(
+        JamendoTop50.card,
+        name="mtg_jamendo_moodtheme",
+        annotations=(Moods,),
+        size=(
+            "17 982 whole songs with 56 moods and themes, 1 095 h; audio 152 GB, of low quality "
+            "46 GB, as --dataset autotagging_moodtheme of the script"
+        ),
     )
     count = 17_982
-    subset = "moodtheme"
-    tags: ClassVar = {"mood/theme": CATEGORIES["mood/theme"]}
-    checksums = (
+    links = _lists(
+        "moodtheme",
         "e5e9e798364b34bd241b773e5011809b24429edf471f27cf21dd8181077ba2d4",
         "ecaa279367153476884d84d686479e566234cef1814bd6892a8755ba0a550dbf",
         "4341b5586bb3e5a80a882ce9ef33cb8b1bdaa7df856246ecc5de188dfe1cf394",

@@ -8,43 +8,29 @@ from motionbeat.data_modules.published.mirdata import MirData
 
 
 class RwcPopular(MirData):
-    """Beats of whole songs; the group is the singer.
-
-    The checksums of mirdata's index are those of one copy of the CDs; other copies are accepted.
-    """
+    """Beats of whole songs; the group is the singer."""
 
     card = DatasetCard(
         name="rwc_popular",
-        revision="1",
         annotations=(Beats,),
-        licence=(
-            "research use by those who have submitted the pledge to the RWC Music Database; all "
-            "rights belong to AIST"
-        ),
+        licence="research use by those who have submitted the pledge; all rights belong to AIST",
         citation=(
-            "Goto, Hashiguchi, Nishimura, Oka. RWC Music Database: popular, classical, and jazz "
-            "music databases. ISMIR 2002. https://staff.aist.go.jp/m.goto/RWC-MDB/"
+            "Goto et al. RWC Music Database: popular, classical, and jazz music databases. ISMIR "
+            "2002"
         ),
         size="100 songs on seven CDs",
         how_to_get=(
-            "run: motionbeat data get rwc_popular, which fetches annotations, metadata and "
-            "mirdata's index; order the audio at https://staff.aist.go.jp/m.goto/RWC-MDB/ and put "
-            "all of it, the CDs as audio/rwc-p-m01/1.wav to audio/rwc-p-m07/10.wav, into "
-            "MOTIONBEAT_DATA/rwc_popular/"
+            "run: motionbeat data get rwc_popular, which fetches the annotations; order the audio "
+            "at the source and put all of it into MOTIONBEAT_DATA/rwc_popular/, the CDs as "
+            "audio/rwc-p-m01/1.wav to audio/rwc-p-m07/10.wav"
         ),
         source="https://staff.aist.go.jp/m.goto/RWC-MDB/rwc-mdb-p.html",
-        splits=(
-            "our own, none is published: by singer, hashed; 75 songs for training, 8 for "
-            "validation and 17 for testing"
-        ),
-        when_gone=(
-            "ask the RWC Music Database at AIST; mirdata's index is at "
-            "https://zenodo.org/records/14007877"
-        ),
+        splits="ours: by singer, hashed; 75, 8 and 17 songs",
+        when_gone="ask the RWC Music Database at AIST",
         relatives=("RWC Music Database",),
     )
     count = 100
-    loader = "rwc_popular"
+    any_copy = True
     parts = ("metadata", "annotations_beat")
 
     def rows(self) -> Iterable[Row]:
@@ -52,4 +38,4 @@ class RwcPopular(MirData):
         for id in self.loaded:
             singer = self.known(id, "artist")
             split = hashed_split(f"singer {singer}")  # spelled so, the splits are of useful sizes
-            yield self.row(split, id, singer, self.beats(id))._replace(checksum=None)
+            yield self.row(split, id, singer, self.beats(id))

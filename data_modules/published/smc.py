@@ -1,8 +1,6 @@
 """SMC: excerpts chosen because beat trackers disagree on them, with tapped beats."""
 
-import re
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
@@ -16,52 +14,37 @@ _AUDIO = "SMC_MIREX/SMC_MIREX_Audio"
 class SMC(Published):
     """Beats of real recordings, nearly all of them hard; bars are unknown.
 
-    The files of the beats are called after the excerpt, another way to count its beats that is not
-    to be used, and who tapped: ``SMC_001_2_1_1_a.txt``. Those of 2014 are read; the first ones
-    had beats after the end of five excerpts.
+    Files are called after the excerpt and who tapped: ``SMC_001_2_1_1_a.txt``. Those of 2014 are
+    read; the first ones had beats after the end of five excerpts.
     """
 
     card = DatasetCard(
         name="smc",
-        revision="1",
         annotations=(Beats,),
         licence="none stated; published for research",
         citation=(
-            "Holzapfel, Davies, Zapata, Oliveira, Gouyon. Selective sampling for beat tracking "
-            "evaluation. IEEE Transactions on Audio, Speech, and Language Processing 20(9), 2012. "
+            "Holzapfel et al. Selective sampling for beat tracking evaluation. IEEE Transactions "
+            "on Audio, Speech, and Language Processing 20(9), 2012. "
             "https://doi.org/10.1109/TASL.2012.2205244"
         ),
         size="217 excerpts of 40 s, 2.4 h, 0.8 GB",
         how_to_get=(
-            "unpack SMC_MIREX.zip into MOTIONBEAT_DATA/smc/, so that there are "
-            f"{_AUDIO}/SMC_001.wav and {_BEATS}/SMC_001_2_1_1_a.txt and so on, and make the "
-            "folders readable; no checksum of the archive is published, so it is not fetched"
+            "unpack SMC_MIREX.zip into MOTIONBEAT_DATA/smc/ and make its folders readable; no "
+            "checksum of the archive is published, so it is not fetched"
         ),
         source="http://smc.inesctec.pt/research/data-2/",
-        splits=(
-            "our own, none is published: by excerpt, hashed, as artists are not told; many authors "
-            "test on all of it, so compare with care"
-        ),
-        when_gone=(
-            "the archive was at http://smc.inescporto.pt/data/SMC_MIREX.zip; ask its authors for it"
-        ),
+        splits="ours: by excerpt, hashed, as artists are not told; many authors test on all of it",
+        when_gone="the archive was at http://smc.inescporto.pt/data/SMC_MIREX.zip; ask the authors",
     )
     count = 217
 
     def rows(self) -> Iterable[Row]:
         """Every excerpt whose beats are there, in the order of the numbers."""
-        folder = self.folder / _BEATS
-        files = sorted(folder.glob("SMC_*.txt"))
+        files = sorted((self.folder / _BEATS).glob("SMC_[0-9][0-9][0-9]_*.txt"))
         if not files:
-            raise self.error(f"{folder} holds no beats")
+            raise self.error(f"{self.folder / _BEATS} holds no beats")
         for file in files:
-            found = re.match(r"SMC_\d+(?=_)", file.name)
-            if not found:
-                raise self.error(f"{file} names no excerpt")
-            id = found[0]
-            yield Row(hashed_split(id), id, f"{_AUDIO}/{id}.wav", id, (self._beats(file),))
-
-    def _beats(self, file: Path) -> Beats:
-        """The beats of a file, one to a line."""
-        with self.reading(file):
-            return Beats(np.array(file.read_text(encoding="utf-8").split(), dtype=np.float64))
+            id = file.name[: len("SMC_001")]
+            with self.reading(file):
+                beats = Beats(np.array(file.read_text().split(), dtype=np.float64))
+            yield Row(hashed_split(id), id, f"{_AUDIO}/{id}.wav", id, (beats,))

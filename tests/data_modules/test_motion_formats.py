@@ -3,12 +3,11 @@ import os
 import pickle
 import pickletools
 import re
-import struct
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from tests.lookalikes import motorica
+from tests.lookalikes.dance import bvh_hierarchy
 
 from motionbeat.data_modules.motion_formats import (
     SMPL_OFFSETS,
@@ -19,7 +18,6 @@ from motionbeat.data_modules.motion_formats import (
     smpl_joints,
     write_bvh,
 )
-from motionbeat.errors import MotionBeatError
 from motionbeat.motion import JOINTS, PARENTS, Motion, MotionError
 
 J = {name: index for index, name in enumerate(JOINTS)}
@@ -87,35 +85,14 @@ def test_six_numbers_are_the_first_two_rows_of_a_rotation():
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
-@pytest.mark.parametrize("numpy", ["1", "2"])
-def test_pickles_of_every_protocol_and_numpy_are_read(tmp_path, protocol, numpy):
+def test_pickles_of_every_protocol_are_read(tmp_path, protocol):
     content = smpl(np.zeros((2, 72), np.float32), np.ones((2, 3)), 2.0)
     content["smpl_loss"] = np.float64(1.5)
-    data = pickle.dumps(content, protocol=protocol)
-    old, new = b"numpy.core.", b"numpy._core."
-    if numpy == "1":
-        for module in (b"multiarray", b"numeric"):  # the length of the name stands before it
-            text = new + module
-            data = data.replace(b"\x8c" + bytes([len(text)]) + text, renamed(old + module))
-            data = data.replace(b"c" + text + b"\n", b"c" + old + module + b"\n")
-        if protocol >= 4:  # frames hold the length of what follows
-            data = reframed(data)
-        assert old in data
-        assert new not in data
-    else:
-        assert new in data
-    path = tmp_path / "a.pkl"
-    path.write_bytes(data)
+    path = saved(tmp_path / "a.pkl", content, protocol)
     np.testing.assert_allclose(read_motion(path).positions[:, 0], 0.5)
-
-
-def renamed(text):
-    return b"\x8c" + bytes([len(text)]) + text
-
-
-def reframed(data):
-    assert data[2:3] == b"\x95"
-    return data[:3] + struct.pack("<Q", len(data) - 11) + data[11:]
+    if protocol < 4:  # names are not yet preceded by their lengths
+        path.write_bytes(path.read_bytes().replace(b"numpy._core.", b"numpy.core."))  # NumPy 1
+        np.testing.assert_allclose(read_motion(path).positions[:, 0], 0.5)
 
 
 class Malice:
@@ -147,7 +124,6 @@ def test_a_pickle_reaches_nothing_through_numpy(tmp_path):
     ("content", "reason"),
     [
         ([1, 2], "smpl_poses"),
-        ({"smpl_poses": np.zeros((2, 72))}, "smpl_trans"),
         (smpl(np.zeros((2, 71)), np.zeros((2, 3))), "reshape"),
         (smpl(np.zeros((2, 72)), np.zeros((2, 3)), 0.0), "smpl_scaling is 0"),
         (smpl(np.full((2, 72), "a", object), np.zeros((2, 3))), "other than real numbers"),
@@ -161,14 +137,6 @@ def test_a_pickle_that_is_no_motion_says_so(tmp_path, content, reason):
     with pytest.raises(MotionError, match=reason) as error:
         read_motion(path)
     assert str(path) in str(error.value)
-    assert str(error.value).isprintable()
-
-
-def test_a_name_that_is_no_name_is_not_repeated(tmp_path):
-    path = tmp_path / "a.pkl"
-    path.write_bytes(b"\x80\x04" + plain("os") + plain("\x1b[2J") + b"\x93.")
-    with pytest.raises(MotionError, match="asks for other code") as error:
-        read_motion(path)
     assert str(error.value).isprintable()
 
 
@@ -283,32 +251,12 @@ def test_transposed_arrays_are_read(tmp_path):
     np.testing.assert_array_equal(read_motion(found).positions, read_motion(expected).positions)
 
 
-def test_a_cut_off_pickle_is_named(tmp_path):
-    path = saved(tmp_path / "a.pkl", smpl(np.zeros((2, 72)), np.zeros((2, 3))))
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(MotionError, match=r"a\.pkl: unreadable pickle"):
-        read_motion(path)
-
-
-def test_npz_is_read_as_it_was_written(tmp_path):
-    positions = np.random.default_rng(0).normal(size=(5, 24, 3)).astype(np.float32)
-    np.savez(tmp_path / "a.npz", **Motion(positions, 25.0).arrays())
-    motion = read_motion(tmp_path / "a.npz")
-    assert motion.fps == 25
-    np.testing.assert_array_equal(motion.positions, positions)
-
-
 def npz(**arrays):
     file = io.BytesIO()
     np.savez_compressed(
         file, **({"positions": np.zeros((9, 24, 3), np.float32), "fps": 30} | arrays)
     )
     return file.getvalue()
-
-
-def spoilt(content):
-    """An archive in which the first array was damaged."""
-    return content[:60] + b"damaged!" + content[68:]
 
 
 UNREADABLE = "no .npz with numbers positions and fps"
@@ -320,11 +268,8 @@ UNREADABLE = "no .npz with numbers positions and fps"
         (b"", UNREADABLE),
         (pickle.dumps([1, 2]), UNREADABLE),
         (npz()[:300], UNREADABLE),
-        (spoilt(npz()), UNREADABLE),
         (npz(positions=np.full((9, 24, 3), None)), UNREADABLE),
-        (npz(fps="fast"), UNREADABLE),
         (npz(positions=np.zeros((2, 23, 3), np.float32)), "shape"),
-        (npz(fps=np.nan), "fps nan"),
         (npz(fps=1e-6), "fps 1e-06; expected 1 to 1000"),
     ],
 )
@@ -334,8 +279,6 @@ def test_a_bad_npz_is_named(tmp_path, content, reason):
     with pytest.raises(MotionError, match=reason) as error:
         read_motion(path)
     assert str(error.value).startswith(f"{path}: ")
-    assert "; " in str(error.value)
-    assert str(error.value).isprintable()
     assert "pickle" not in str(error.value)
 
 
@@ -343,7 +286,7 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "a.fbx").write_text("")
     with pytest.raises(MotionError, match="unknown kind"):
         read_motion(tmp_path / "a.fbx")
-    with pytest.raises(MotionBeatError, match="no such file"):
+    with pytest.raises(MotionError, match="no such file"):
         read_motion(tmp_path / "b.bvh")
 
 
@@ -352,12 +295,12 @@ def test_other_files_are_refused(tmp_path):
 
 def person(pelvis="6 Xposition Yposition Zposition Zrotation Xrotation Yrotation"):
     """The look-alike of Motorica, with channels of its hips to choose."""
-    return re.sub(r"CHANNELS 6.*", f"CHANNELS {pelvis}", motorica.hierarchy())
+    return re.sub(r"CHANNELS 6.*", f"CHANNELS {pelvis}", bvh_hierarchy())
 
 
-def bvh(tmp_path, rows, head=None, time="Frame Time: 0.025"):
-    head = head or person()
-    parts = [head, "MOTION", f"Frames: {len(rows)}", time, *(" ".join(row) for row in rows)]
+def bvh(tmp_path, rows, head=None, seconds="0.025"):
+    frames = [f"Frames: {len(rows)}", f"Frame Time: {seconds}", *map(" ".join, rows)]
+    parts = [head or person(), "MOTION", *frames]
     path = tmp_path / "a.bvh"
     path.write_text("\n".join(parts) + "\n")
     return path
@@ -379,17 +322,13 @@ def test_bvh_at_rest_has_the_places_of_its_offsets(tmp_path):
     assert motion.fps == 40
     expected = {
         "pelvis": (0, 0.87, 0),  # its channels, and not its OFFSET
-        "l_hip": (0.09, 0.87, 0),
         "r_knee": (-0.09, 0.47, 0),
         "l_foot": (0.09, 0.0, 0.12),
         "spine1": (0, 0.95, 0),
         "spine2": (0, 1.06, 0),  # between the two joints of the spine
         "spine3": (0, 1.17, 0),
-        "neck": (0, 1.42, 0),
         "head": (0, 1.56, 0.02),
         "r_collar": (-0.04, 1.37, 0),
-        "l_shoulder": (0.16, 1.37, 0),
-        "l_elbow": (0.44, 1.37, 0),
         "r_wrist": (-0.68, 1.37, 0),
         "l_hand": (0.77, 1.37, 0),
     }
@@ -448,36 +387,20 @@ def test_one_joint_of_the_spine_is_enough(tmp_path):
     np.testing.assert_allclose(heights, 0.95 + np.arange(4) * 0.25 / 3, atol=1e-6)
 
 
-def test_unknown_joints_are_named(tmp_path):
-    head = person().replace("LeftUpLeg", "Femur.L").replace("RightForeArm", "Elle")
-    with pytest.raises(MotionError, match=r"l_hip, r_elbow; not known: .*Elle.*Femur\.L") as error:
-        read_bvh(bvh(tmp_path, [row(*HIPS, head=head)], head))
-    assert "\n" not in str(error.value)
-    assert "a.bvh" in str(error.value)
-
-
-@pytest.mark.parametrize("time", ["", "Frame Time: 0", "Frame Time: -0.1", "Frame Time: 60"])
-def test_a_file_without_a_usable_frame_time_is_refused(tmp_path, time):
-    with pytest.raises(MotionError, match=r"a\.bvh: .*(Frame Time above 0|expected 1 to 1000)"):
-        read_motion(bvh(tmp_path, [row(*HIPS)], time=time))
-
-
-def test_nan_is_refused_by_frame(tmp_path):
-    rows = [row(*HIPS), row(0, "nan", 0, 0, 0, 0), row(*HIPS)]
-    with pytest.raises(MotionError, match=r"a\.bvh: frame 1 holds NaN"):
-        read_bvh(bvh(tmp_path, rows))
-
-
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
         ("Frames: 2", "Frames: 3", "2 frames where 3"),
         ("MOTION", "", "Frame Time"),
+        ("Frame Time: 0.025", "Frame Time: -0.1", "Frame Time above 0"),
+        ("Frame Time: 0.025", "Frame Time: 60", "expected 1 to 1000"),
         ("Xrotation", "Wrotation", "channels"),
         ("CHANNELS 3", "CHANNELS 2", "channels"),
         ("0 87", "0 x", "unreadable BVH"),
+        ("0 87", "0 nan", "NaN"),
         ("}", "", "HIERARCHY"),
         ("OFFSET 0 8 0", "OFFSET 0 eight 0", "unreadable BVH"),
+        ("LeftUpLeg", "Femur.L", r"no joint for l_hip; .*Femur\.L"),
     ],
 )
 def test_damage_is_named(tmp_path, old, new, reason):
@@ -497,11 +420,9 @@ def test_a_wrong_unit_is_found_out(tmp_path):
     np.testing.assert_allclose(inches.positions[0, 0], [0, 0.87 * 1.27, 0], atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("said", "fps"), [("0.008333", 120), ("0.0333333", 30), ("0.0333667", 29.97), ("0.04", 25)]
-)
+@pytest.mark.parametrize(("said", "fps"), [("0.008333", 120), ("0.0333667", 29.97)])
 def test_the_frame_rate_is_that_of_the_frame_time(tmp_path, said, fps):
-    motion = read_motion(bvh(tmp_path, [row(*HIPS)], time=f"Frame Time:\t{said}"))
+    motion = read_motion(bvh(tmp_path, [row(*HIPS)], seconds=said))
     assert motion.fps == pytest.approx(fps, rel=1e-5)
     assert (motion.fps == fps) == (fps != 29.97)
 
@@ -542,11 +463,6 @@ def test_arms_may_point_straight_back(tmp_path):
     motion = Motion(joints.astype(np.float32), 30.0)
     write_bvh(motion, tmp_path / "a.bvh")
     assert np.abs(read_motion(tmp_path / "a.bvh").positions - joints).max() < 1e-3
-
-
-def test_a_motion_without_frames_is_not_written(tmp_path):
-    with pytest.raises(MotionError, match="no frames"):
-        write_bvh(Motion(np.zeros((0, 24, 3), np.float32), 30.0), tmp_path / "b.bvh")
 
 
 def test_another_reader_finds_the_same_joints(tmp_path):

@@ -1,14 +1,14 @@
 """Tiny copies of published datasets, with their layouts, formats and quirks, and sounds of our own.
 
-A module a dataset (or a family that shares its audio) has ``HOME``, the folder's name; ``COUNTS``,
-by dataset name the number of tracks that ``write(folder)`` makes it list; and ``PATCHES``, a
-(object, attribute, value) for each constant that cannot be true of so small a copy.
+A function that writes a copy is registered by :func:`copy`, under the name of its folder and with
+the number of tracks that it makes each dataset list.
 """
 
-from importlib import import_module
+import hashlib
+import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from pkgutil import iter_modules
-from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -16,6 +16,42 @@ import soundfile
 
 from motionbeat.benchmarks.registry import DATASETS
 from motionbeat.data_modules.base import SPLITS, DataModule, Track
+
+
+class Copy(NamedTuple):
+    home: str
+    count: int
+    write: Callable[[Path], None]
+
+
+COPIES: dict[str, Copy] = {}
+"""The copy of each dataset, by its name."""
+
+
+def copy(home: str, **counts: int) -> Callable[[Callable[[Path], None]], Callable[[Path], None]]:
+    """Register what writes the copy of one or several datasets in a folder."""
+
+    def register(write: Callable[[Path], None]) -> Callable[[Path], None]:
+        COPIES.update({name: Copy(home, count, write) for name, count in counts.items()})
+        return write
+
+    return register
+
+
+def place(name: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write a copy into ``root/data``, once; its datasets expect no more than is in it."""
+    home, count, write = COPIES[name]
+    monkeypatch.setattr(DATASETS.get(name), "count", count)
+    folder = root / "data" / home
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        write(folder)
+    return folder
+
+
+def every(dataset: DataModule) -> dict[str, Track]:
+    """All tracks of a dataset by id."""
+    return {track.id: track for split in SPLITS for track in dataset.tracks(split)}
 
 
 def tone(seed: int, seconds: float, rate: int = 22050, channels: int = 1) -> np.ndarray:
@@ -27,31 +63,43 @@ def tone(seed: int, seconds: float, rate: int = 22050, channels: int = 1) -> np.
     return np.repeat(sound[:, None], channels, axis=1) if channels > 1 else sound
 
 
-def write_audio(path: Path, seed: int, seconds: float = 2.0, rate: int = 22050, **options) -> None:
-    """Write a tone; the format follows from the name, unless ``format`` and ``subtype`` say it."""
+def write_audio(
+    path: Path, seed: int, seconds: float = 2.0, rate: int = 22050, channels: int = 1, **options
+) -> None:
+    """Write a tone; the format follows from the name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    channels = options.pop("channels", 1)
     soundfile.write(path, tone(seed, seconds, rate, channels), rate, **options)
 
 
-def place(module: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write a copy into ``root/data`` and make its datasets expect no more than is in it."""
-    for name, count in module.COUNTS.items():
-        monkeypatch.setattr(DATASETS.get(name), "count", count)
-    for target, attribute, value in module.PATCHES:
-        monkeypatch.setattr(target, attribute, value)
-    folder = root / "data" / module.HOME
-    folder.mkdir(parents=True)
-    module.write(folder)
-    return folder
+def write_text(path: Path, lines: Iterable[str], end: str = "\n") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + end, encoding="utf-8")
 
 
-def every(dataset: DataModule) -> dict[str, Track]:
-    """All tracks of a dataset by id."""
-    return {track.id: track for split in SPLITS for track in dataset.tracks(split)}
+def md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes()).hexdigest()
 
 
-# Last: the modules need what is above.
-MODULES = {
-    found.name: import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)
-}
+def write_index(
+    folder: Path,
+    name: str,
+    tracks: dict[str, dict[str, str | None]],
+    metadata: dict[str, str] | None = None,
+) -> None:
+    """Write mirdata's index of files that are in place; a path that is None is nobody's."""
+
+    def entry(path: str | None) -> list[str | None]:
+        return [path, path and md5(folder / path)]
+
+    index: dict[str, object] = {
+        "version": "1.0",
+        "tracks": {
+            id: {kind: entry(path) for kind, path in files.items()} for id, files in tracks.items()
+        },
+        "metadata": {key: entry(path) for key, path in (metadata or {}).items()},
+    }
+    (folder / name).write_text(json.dumps(index, indent=2))
+
+
+# Last: they need what is above.
+from tests.lookalikes import dance, labels, rhythm  # noqa: E402, F401

@@ -1,18 +1,17 @@
 """What holds for every published dataset, on a tiny copy of it."""
 
 import re
+from dataclasses import fields
 
 import numpy as np
 import pytest
-from tests import lookalikes
-from tests.lookalikes import every
+from tests.lookalikes import COPIES, every
 
-from motionbeat.data_modules.base import SPLITS, Beats, DatasetError, check_splits
-
-NAMES = [name for module in lookalikes.MODULES.values() for name in module.COUNTS]
+from motionbeat.benchmarks.registry import DATASETS
+from motionbeat.data_modules.base import SPLITS, Beats, DatasetCard, DatasetError, check_splits
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=COPIES)
 def copy(request, made):
     return lambda **options: made(request.param, **options)
 
@@ -32,7 +31,6 @@ def test_a_complete_copy_keeps_the_promises_of_its_card(copy):
     assert len(found) == sum(sizes.values()) == dataset.count
     test_only = dataset.card.trained_on or dataset.card.name == "dance_with_melody"
     assert (sizes["train"] == sizes["validation"] == 0) if test_only else min(sizes.values()) > 0
-    assert sizes["test"] > 0
     assert dataset.status() == "present"
     assert dataset.revision == dataset.card.revision
     check_splits([dataset.tracks(split) for split in SPLITS])
@@ -41,23 +39,25 @@ def test_a_complete_copy_keeps_the_promises_of_its_card(copy):
         assert track.audio_path.is_file()
         assert track.duration > 0
         assert all(track.has(kind) for kind in dataset.card.annotations)
-        other = again[id]
-        assert (other.group, other.duration) == (track.group, track.duration)
+        assert (again[id].group, again[id].duration) == (track.group, track.duration)
         if track.has(Beats):
             assert track.get(Beats).end <= track.duration + 0.5
-            assert np.array_equal(track.get(Beats).times, other.get(Beats).times)
-    for fact in ("licence", "citation", "size", "how_to_get", "source", "splits", "when_gone"):
-        assert getattr(dataset.card, fact), fact
-        assert "\n" not in getattr(dataset.card, fact)
-    assert dataset.card.data == "real"
-    for remote in dataset.remotes():
-        parts = isinstance(remote.checksum, tuple)
-        checksums = remote.checksum if parts else (remote.checksum,)
-        assert len(checksums) == (len(remote.urls) if parts else 1)
-        for checksum in checksums:
+            assert np.array_equal(track.get(Beats).times, again[id].get(Beats).times)
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_card_is_complete_and_its_links_have_checksums(name):
+    kind = DATASETS.get(name)
+    for fact in (field.name for field in fields(DatasetCard) if field.type == "str"):
+        assert getattr(kind.card, fact) or fact == "renderer"
+        assert "\n" not in getattr(kind.card, fact)
+    assert kind.card.source.startswith("http")
+    assert kind.card.data == "real"
+    for remote in kind.remotes():
+        assert len(remote.checksums) == len(remote.urls)
+        for checksum in remote.checksums:
             algorithm, _, digest = checksum.partition(":")
-            assert len(digest) == {"md5": 32, "sha1": 40, "sha256": 64}[algorithm]
-            int(digest, 16)
+            assert len(bytes.fromhex(digest)) == {"md5": 16, "sha1": 20, "sha256": 32}[algorithm]
         assert "/" not in remote.name
         assert all(url.startswith(("https://", "http://")) for url in remote.urls)
 
@@ -107,9 +107,8 @@ TINY = "annotation/TinySOL_metadata.csv"
 SMC = "SMC_MIREX/SMC_MIREX_Annotations_05_08_2014/"
 
 WRONG = [  # dataset, file, what it says (None for all of it), what instead (None for no file), said
-    ("aistpp", "splits/crossmodal_test.txt", "gLH_s", "gXX_s", "gXX_s"),
+    ("aistpp", "splits/crossmodal_test.txt", "gLH_s", "gXX_s", "genre 'XX'"),
     ("asap", ETUDE, None, "0.5\t0.5\tdb\n0.4\t0.4\tb\n", "Lin04.*strictly increasing"),
-    ("asap", ETUDE, None, "0.5\t0.5\tdb\nx\tx\tb\n", "Lin04.*could not convert"),
     ("asap", ETUDE, None, "0.5\t0.5\tdb\n0.9\t0.9\tbeat\n", "unknown kind of beat 'beat'"),
     ("asap", ETUDE, None, "0.5\t0.5\tb\n", "Lin04 has no downbeat"),
     ("candombe", "candombe_index_1.0.json", '"csic.1995_cuareim_01"', '"x_01"', "session 'x'"),
@@ -118,51 +117,26 @@ WRONG = [  # dataset, file, what it says (None for all of it), what instead (Non
     ("deam", "metadata/metadata_2013.csv", None, None, "metadata_2013.csv is missing"),
     ("emomusic", "annotations/songs_info.csv", "evaluation", "extra", "track 2 .*set 'extra'"),
     ("emomusic", "annotations/static_annotations.csv", "\n2,1,", "\n2,,", "track 2.*rating nan"),
-    ("emomusic", "annotations/static_annotations.csv", "\n2,1,", "\n1,1,", "track 2 has no rating"),
     ("emotify", "labels.csv", "rock", "roll", "track 101 has the unknown genre 'roll'"),
-    ("emotify", "labels.csv", "30.0,0.0000", "30.0,1.5", "track 1 has a rating that is not from"),
     ("finedance", "label_json/012.json", None, '{"style1": "Modern"}', r"012\.json is unreadable"),
-    ("fma_small", "fma_metadata/tracks.csv", "subset", "part", "has no column set subset"),
+    ("fma_small", "fma_metadata/tracks.csv", "subset", "part", "unreadable .*subset"),
     ("fma_small", "fma_metadata/tracks.csv", "small,Folk", "small,Blues", "genre 'Blues'"),
-    ("fma_small", "fma_metadata/tracks.csv", "validation", "dev", "unknown split 'dev'"),
-    ("fma_small", "fma_metadata/tracks.csv", "12204,", "x12204,", "with the id 'x12204'"),
-    ("giantsteps_genre", f"{JAMS}/splits/fold01.txt", "28952", "1", "28952.LOFI is in no fold"),
-    ("giantsteps_genre", f"{JAMS}/splits/fold07.txt", None, None, r"fold07\.txt is missing"),
-    (
-        "giantsteps_genre",
-        f"{JAMS}/annotations_v2/jams/28952.LOFI.jams",
-        "0.75",
-        '"much"',
-        "the tempo_v2 of track 0 is unreadable",
-    ),
-    ("gtzan", "test_filtered.txt", "pop/pop.00002", "polka/polka.07", "unknown genre 'polka'"),
+    ("giantsteps_genre", f"{JAMS}/splits/fold01.txt", "28952", "1", "28952.LOFI has the unknown"),
     ("gtzan_rhythm", f"{GTZAN}/beats/gtzan_pop_00001.beats", None, "1\t1\n0\t2\n", r"pop.00001"),
     ("gtzan_rhythm", f"{GTZAN}/beats/gtzan_pop_00001.beats", None, None, "beats is missing"),
-    ("gtzan_rhythm", f"{GTZAN}/tempo/gtzan_pop_00001.bpm", None, "fast", r"pop.00001"),
     ("gtzan_rhythm", f"{GTZAN}/tempo/gtzan_pop_00001.bpm", None, "nan", r"pop.00001"),
-    ("irmas", IRMAS, None, "gel\t\nkaz\t\n", "track 2 .*'kaz'"),
     ("irmas", IRMAS, None, "\n", "no instrument"),
-    ("irmas", IRMAS, None, None, r"11\.txt is missing"),
-    ("magnatagatune", "annotations_final.csv", '"woman"', '"women"', "such as 'woman'"),
-    ("magnatagatune", "annotations_final.csv", '"5"\t"0"', '"5"\t"2"', "tag 'banjo' neither"),
-    ("magnatagatune", "annotations_final.csv", '"0/some_choir', '"g/some_choir', "folder 'g'"),
-    ("medley_solos_db", SOLOS, "violin", "kazoo", "track .*'kazoo'"),
+    ("magnatagatune", "annotations_final.csv", '"woman"', '"women"', "no column woman"),
+    ("magnatagatune", "annotations_final.csv", '"1"\t"0"', '"1"\t"2"', "a tag neither"),
     ("medley_solos_db", SOLOS, "validation", "evaluation", "track .*'evaluation'"),
-    ("mtg_jamendo_genre", f"{JAMENDO}-train.tsv", "genre---60s", "genre---50s", "tag 'genre---50s"),
-    ("mtg_jamendo_genre", f"{JAMENDO}-train.tsv", "ALBUM_ID", "ALBUM", "other columns"),
-    ("mtg_jamendo_genre", f"{JAMENDO}-train.tsv", "\t1.5\t", "\n", "line 2: no tags"),
-    ("mtg_jamendo_genre", f"{JAMENDO}-test.tsv", None, "", r"genre-test\.tsv has other columns"),
-    ("nsynth", "nsynth-valid/examples.json", '"bass"', '"kazoo"', "kazoo"),
+    ("mtg_jamendo_genre", f"{JAMENDO}-train.tsv", "\t1.5\t", "\n", "not the published one"),
     ("nsynth", "nsynth-valid/examples.json", '"pitch"', '"height"', "is unreadable .*pitch"),
-    ("nsynth", "nsynth-train/examples.json", None, "[]", "holds no object"),
-    ("openmic2018", MICS, "banjo", "kazoo", "track 000000_3840.*kazoo"),
+    ("nsynth", "nsynth-train/examples.json", None, "[]", "examples.json is unreadable"),
     ("openmic2018", MICS, ",0.6,", ",1.6,", r"track 000000_3840.*1\.6"),
     ("openmic2018", "partitions/split01_test.csv", "000020_3840\n", "", "000020_3840 lacks"),
     ("smc", f"{SMC}SMC_021*", None, "0.5\n0.4\n", "SMC_021.*strictly increasing"),
     ("smc", f"{SMC}SMC_021*", None, "0.5\nend\n", "SMC_021.* is unreadable"),
-    ("tinysol", TINY, ",3,Winds", ",5,Winds", "fold '5'"),
-    ("tinysol", TINY, ",Flute,", ",Kazoo,", "Kazoo"),
-    ("tinysol", TINY, "C4,60", "C4,260", "260"),
+    ("tinysol", TINY, "C4,60", "C4,260", "pitch '260'"),
     ("tinysol", TINY, "I3-ord-C4-ff", "I3-ord-C4-fff", "does not list track I3-ord-C4-fff"),
 ]
 
@@ -179,11 +153,10 @@ def test_what_a_table_says_wrongly_is_named(made, name, file, old, new, said):
     assert name in refused(lambda: made(name).prepare_data(), said)
 
 
-@pytest.mark.parametrize("name", ["ballroom", "candombe", "medley_solos_db"])
-def test_another_recording_of_the_same_name_is_refused(made, name):
-    audio = made(name).tracks("test")[0].audio_path
+def test_another_recording_of_the_same_name_is_refused(made):
+    audio = made("ballroom").tracks("test")[0].audio_path
     audio.write_bytes(audio.read_bytes()[:-4] + b"\1\2\3\4")
-    refused(lambda: made(name).prepare_data(), f"{audio.name}: its md5 is")
+    refused(lambda: made("ballroom").prepare_data(), f"{audio.name}: its md5 is")
 
 
 @pytest.mark.parametrize("name", ["beatles", "rwc_popular", "hainsworth"])
