@@ -4,8 +4,8 @@
 
 A variant is a whole file that was mutated, truncated, extended, or whose header lies. Reading it
 may succeed, or be refused in one line. Anything else is a fault: a traceback, a message of many
-lines, more than ``MEMORY`` or ``SECONDS``. Variants follow from the seed and their number, so that a fault
-can be looked at again: ``--kind bvh --first 417 --variants 1 --keep folder``.
+lines, more than ``MEMORY`` or ``SECONDS``. Variants follow from their number, so that a fault can
+be looked at again: ``--kind motion --first 417 --variants 1 --keep folder``.
 """
 
 import json
