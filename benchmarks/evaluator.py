@@ -23,8 +23,8 @@ from motionbeat.benchmarks.records import (
     RecordError,
     RunRecord,
     provenance,
-    read_model,
-    write_model,
+    read_record,
+    write_record,
 )
 from motionbeat.benchmarks.registry import DATASETS, TASKS, check_available
 from motionbeat.benchmarks.significance import scores
@@ -255,7 +255,7 @@ class Evaluation:
         """What is remembered of an entry; None where it is nothing, or damaged."""
         path = self.folders.cache / "runs" / f"{key}.json"
         try:
-            return read_model(path, RunRecord) if path.is_file() else None
+            return read_record(path) if path.is_file() else None
         except RecordError as error:
             say(f"ignored: {error}")
             return None
@@ -276,7 +276,7 @@ class Evaluation:
         for head in missing:
             results[head] = run(head)
             record = self.record(results, key=key, **facts)
-            write_model(self.folders.cache / "runs" / f"{key}.json", record)
+            write_record(self.folders.cache / "runs" / f"{key}.json", record)
         assert record is not None
         if not missing:
             finished = f"{record.finished:%Y-%m-%d %H:%M} UTC"
@@ -286,7 +286,7 @@ class Evaluation:
         if self.folders.results is not None:
             dataset = f"{record.dataset}-{record.dataset_revision}"
             folder = self.folders.results / "runs" / record.task / dataset
-            write_model(folder / f"{record.label}.json", record)
+            write_record(folder / f"{record.label}.json", record)
         return record
 
     def record(self, results: Mapping[str, HeadResult], **facts: Any) -> RunRecord:

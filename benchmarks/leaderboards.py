@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from motionbeat.benchmarks.records import NO_HEAD, HeadResult, RunRecord, read_model, read_records
+from motionbeat.benchmarks.records import NO_HEAD, HeadResult, RunRecord, read_record, read_records
 from motionbeat.benchmarks.registry import DATASETS, TASKS
 from motionbeat.benchmarks.significance import holm, interval, once, paired_p_value, resample
 from motionbeat.console import wide
@@ -368,7 +368,7 @@ def confusions(table: pd.DataFrame, folder: Path) -> dict[str, pd.DataFrame]:
     best = table[(table["kind"] == "encoder") & (table["head"] == "linear")]
     for _, row in best.drop_duplicates(["dataset", "dataset_revision"]).iterrows():
         place = folder / row["task"] / f"{row['dataset']}-{row['dataset_revision']}"
-        record = read_model(place / f"{row['entry']}.json", RunRecord)
+        record = read_record(place / f"{row['entry']}.json")
         scores = record.results["linear"].per_track
         if "true" in scores:
             matrix = confusion(scores["true"], scores["predicted"])

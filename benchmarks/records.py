@@ -1,5 +1,6 @@
 """Run records: one JSON for each task, dataset and entry, checked when written and when read."""
 
+import hashlib
 import math
 import os
 import platform
@@ -9,12 +10,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -29,15 +31,14 @@ from motionbeat.console import say
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
 
-Model = TypeVar("Model", bound=BaseModel)
-
 PROTOCOL = 2
 """Version of the protocol; changes whenever the same probes would be trained otherwise."""
 
 NO_HEAD = "none"
 """Key of the result of an entry that is no encoder, so that no head was trained on it."""
 
-OLDER = re.compile(rb'\s*\{\s*"schema_version":\s*1,')
+_FILE = re.compile(rb'\{"sha256":"([0-9a-f]{64})","record":(.*)\}\n', re.DOTALL)
+_OLDER = re.compile(rb'\s*\{\s*"schema_version":\s*[12],')
 REMEDY = "delete it and run the benchmark again"
 SOURCES = (".", "../tasks", "../data_modules", "../src")
 
@@ -54,28 +55,46 @@ def _array(values: Any) -> NDArray[Any]:
     """Per-track scores of nested sequences: strings, or numbers in which None is NaN."""
     try:
         named = isinstance(values[0][0], str)
+        if any(isinstance(one, str) != named for seed in values for one in seed):
+            raise TypeError
         array = np.array(values, str if named else np.float64)
     except (TypeError, ValueError, LookupError) as error:
         raise ValueError("per-track scores are lists of numbers or of names") from error
-    if array.ndim != 2:
-        raise ValueError("per-track scores are numbers or names, (seeds, tracks)")
+    if array.ndim != 2 or (not named and np.isinf(array).any()):
+        raise ValueError("per-track scores are finite numbers or names, (seeds, tracks)")
     return array
 
 
 def _lists(values: NDArray[Any]) -> list[list[Any]]:
     lists: list[list[Any]] = values.tolist()
-    return lists if values.dtype.kind == "U" else [[_number(one) for one in row] for row in lists]
+    if values.dtype.kind == "U":
+        return lists
+    short = [[_number(one) for one in row] for row in lists]
+    if len({*sum(short, [])}) == len(np.unique(values)):
+        return short
+    # ranks decide some scores, so values that differ shall not be rounded to one
+    return [[one if math.isfinite(one) else None for one in row] for row in lists]
+
+
+def _finite(value: float) -> float:
+    if math.isinf(value):
+        raise ValueError("a score is infinite")
+    return value
 
 
 Number = Annotated[
     float,
     BeforeValidator(lambda value: math.nan if value is None else value),
+    AfterValidator(_finite),
     PlainSerializer(_number, when_used="json"),
 ]
 """A float that JSON holds in nine significant digits; null is NaN, the undefined."""
 
 PerTrack = Annotated[Any, BeforeValidator(_array), PlainSerializer(_lists, when_used="json")]
-"""An array (seeds, tracks) of numbers, or of names; in JSON a list of lists."""
+"""An array (seeds, tracks) of numbers, or of names; in JSON a list of lists.
+
+Numbers have nine significant digits where that keeps all that differ apart, and else all digits.
+"""
 
 
 class _Strict(BaseModel):
@@ -149,7 +168,7 @@ class RunRecord(_Strict):
         seconds: wall time of the embedding, as far as it was not in the store already.
     """
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     key: str
     task: str
     task_version: int
@@ -183,6 +202,8 @@ class RunRecord(_Strict):
         """Every list that speaks of the test tracks has one value for each."""
         if len(self.groups) != len(self.tracks):
             raise ValueError("every test track needs one group")
+        if not self.results:
+            raise ValueError("it has no results")
         for head, result in self.results.items():
             shapes = {values.shape for values in result.per_track.values()}
             if len(shapes) != 1 or {tracks for _, tracks in shapes} != {len(self.tracks)}:
@@ -194,15 +215,45 @@ class RunRecord(_Strict):
         """The name, and the mode where it is not the usual one."""
         return self.name if self.mode == "frozen" else f"{self.name}.{self.mode}"
 
+    def check_scores(self) -> None:
+        """Check that the scores are those of the task, and follow from the per-track scores.
 
-def read_model(path: Path, kind: type[Model]) -> Model:
-    """Read and check a record, or a part of one.
+        Raises:
+            UnknownNameError: the task is unknown.
+            RecordError: they do not.
+        """
+        task = TASKS.get(self.task)
+        for head, result in self.results.items():
+            if head not in (*task.heads, NO_HEAD):
+                raise RecordError(f"{task.name} has no head {head}")
+            try:
+                metrics = task.summarise(dict(result.per_track), np.ones((1, len(self.tracks))))
+                means = {metric: float(seeds[:, 0].mean()) for metric, seeds in metrics.items()}
+            except Exception as error:  # scores under the names of others may fail in any way
+                raise RecordError(f"{head}: not the per-track scores of {task.name}") from error
+            stored = {metric: summary.mean for metric, summary in result.scores.items()}
+            wrong = [
+                metric
+                for metric in means.keys() | stored.keys()
+                if not np.isclose(
+                    means.get(metric, np.inf), stored.get(metric, np.inf), 1e-4, 1e-6, True
+                )
+            ]
+            if wrong:
+                raise RecordError(f"{head}: its {min(wrong)} does not follow from per-track scores")
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read and check a record.
 
     Raises:
-        RecordError: the file is unreadable or breaks the schema.
+        RecordError: the file is unreadable, its checksum does not hold, or it breaks the schema.
     """
     try:
-        return kind.model_validate_json(path.read_bytes())
+        whole = _FILE.fullmatch(path.read_bytes())
+        if whole is None or _sha256(whole[2]) != whole[1]:
+            raise RecordError(f"{path}: no whole run record (its checksum is wrong); {REMEDY}")
+        return RunRecord.model_validate_json(whole[2])
     except ValidationError as error:
         first = error.errors()[0]
         reason = ": ".join([".".join(map(str, first["loc"])), first["msg"]]).strip(": ")
@@ -214,34 +265,42 @@ def read_model(path: Path, kind: type[Model]) -> Model:
 def read_records(folder: Path) -> Iterator[RunRecord]:
     """The records below a folder that still count, in the order of their paths, one at a time.
 
-    One that is damaged or whose task is unknown is left out with a message; those of older versions
-    are left out with one message for all.
+    One that is damaged, inconsistent, of an unknown task or under another's name is left out with a
+    message; those of older versions are left out with one message for all.
     """
     older = 0
     for path in sorted(folder.rglob("*.json")):
         try:
-            record = read_model(path, RunRecord)
-            if TASKS.get(record.task).version == record.task_version:
-                yield record
-            else:
+            record = read_record(path)
+            if TASKS.get(record.task).version != record.task_version:
                 older += 1
+                continue
+            record.check_scores()
+            if record.label != path.stem:
+                raise RecordError(f"it is the record of {record.label}")
+            yield record
         except MotionBeatError as error:
-            if path.is_file() and OLDER.match(path.read_bytes()):
+            if path.is_file() and _OLDER.match(path.read_bytes()):
                 older += 1
             else:
-                say(f"left out: {error}")
+                where = "" if str(error).startswith(str(path)) else f"{path}: "
+                say(f"left out: {where}{error}")
     if older:
         say(f"{older} records of an older version left out; run bench again")
 
 
-def write_model(path: Path, model: BaseModel) -> None:
-    """Check a record, or a part of one, and write it atomically as JSON.
+def write_record(path: Path, record: RunRecord) -> None:
+    """Check a record and write it atomically as JSON, with its checksum.
 
     Raises:
         WriteError: the folder cannot be written.
     """
-    content = type(model).model_validate(model.model_dump()).model_dump_json()
-    write_atomically(path, f"{content}\n".encode())
+    content = RunRecord.model_validate(record.model_dump()).model_dump_json().encode()
+    write_atomically(path, b'{"sha256":"%b","record":%b}\n' % (_sha256(content), content))
+
+
+def _sha256(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
 
 
 @cache

@@ -27,7 +27,7 @@ import numpy as np
 import soundfile
 
 from motionbeat.audio import audio_duration, load_audio
-from motionbeat.benchmarks.records import RunRecord, read_model
+from motionbeat.benchmarks.records import read_record
 from motionbeat.data_modules.base import SPLITS
 from motionbeat.data_modules.motion_formats import (
     SMPL_OFFSETS,
@@ -152,7 +152,7 @@ KINDS = {
     "record": Kind(
         (".json",),
         lambda path: path.write_bytes(_record()) and None,
-        lambda path: read_model(path, RunRecord),
+        lambda path: read_record(path),
     ),
     "weights": Kind((".safetensors",), _write_weights, load_model),
 }

@@ -9,7 +9,7 @@ from tests.command import Ended, motionbeat
 from tests.toys import Tones
 
 from motionbeat.benchmarks import protocol
-from motionbeat.benchmarks.records import RunRecord, read_model
+from motionbeat.benchmarks.records import read_record
 from motionbeat.benchmarks.registry import TASKS
 from motionbeat.tasks.beat_tracking import BeatTracking
 
@@ -21,7 +21,7 @@ QUICK = ("--seeds", 2, "--learning_rates", "[0.003, 0.03]")
 
 def record(folder, name):
     [path] = (folder / "results" / "runs").rglob(f"{name}.json")
-    return read_model(path, RunRecord)
+    return read_record(path)
 
 
 def run(folder, *more, task="beat", encoder="tests.toys:Tiny", dataset="tests.clicks:Clicks"):

@@ -19,7 +19,7 @@ from motionbeat.benchmarks.leaderboards import (
     print_table,
     write_tables,
 )
-from motionbeat.benchmarks.records import Protocol, write_model
+from motionbeat.benchmarks.records import Protocol, write_record
 from motionbeat.benchmarks.registry import DATASETS
 
 
@@ -42,7 +42,7 @@ def written(results, *records, deformed=False):
     folder = results / "robustness" if deformed else results
     for one in records:
         place = folder / "runs" / one.task / f"{one.dataset}-{one.dataset_revision}"
-        write_model(place / f"{one.label}.json", one)
+        write_record(place / f"{one.label}.json", one)
     return write_tables(results, deformed=deformed)
 
 
