@@ -209,7 +209,7 @@ def fit(ensemble: Ensemble, data: Loaders, label: str) -> None:
     An encoder that is fine-tuned is given clips one by one, and their gradients are accumulated.
     """
     task = ensemble.tasks[0]
-    recipe, frozen = task.recipe, task.encoder_mode == "frozen"
+    recipe, frozen = task.recipe, task.front_end.mode == "frozen"
     accumulate = 1 if frozen else recipe.batch_size
     data.prepare_data()
     batches = len(data.train_dataloader())

@@ -133,7 +133,7 @@ def check_bones(positions: Floats) -> float:
                 f"person's ({left:.3g} left, {right:.3g} right of a body {stature:.3g} tall); put "
                 "the joints in the order of SMPL"
             )
-    return stature
+    return float(stature)
 
 
 def _up(positions: Floats) -> Up:
@@ -169,5 +169,7 @@ def _is_mirrored(upright: Floats) -> bool:
 
 
 def _directions(vectors: Floats) -> Floats:
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(lengths, 1e-9)
+    directions: Floats = vectors / np.maximum(
+        np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9
+    )
+    return directions
