@@ -1,18 +1,18 @@
 """How good generated dances are: every metric beside chance and beside real dances.
 
-Motions are files of :func:`motionbeat.data_modules.motion_formats.read_motion`. A motion belongs to
-the piece of music whose file name (without its ending) it has, or has among the parts of its name,
-as AIST++ has it: ``gBR_sBM_cAll_d04_mBR0_ch01`` belongs to ``mBR0``. Music and motion begin at the
-same moment. Beats are estimated by :func:`motionbeat.rhythm.beat_grid`, as for MotionBeat's own
-input; published code takes librosa's or its own. Motions are scored whole, not cut into clips; a
-dance and a piece of music are aligned from 0 to where the shorter of both ends.
+Motions are files of :func:`motionbeat.data_modules.motion_formats.read_raw_motion`. A motion
+belongs to the piece of music whose file name (without its ending) it has, or has among the parts of
+its name, as AIST++ has it: ``gBR_sBM_cAll_d04_mBR0_ch01`` belongs to ``mBR0``. Music and motion
+begin at the same moment. Beats are estimated by :func:`motionbeat.rhythm.beat_grid`, as for
+MotionBeat's own input; published code takes librosa's or its own. Motions are scored whole, not cut
+into clips; a dance and a piece of music are aligned from 0 to where the shorter of both ends.
 
 Every metric is worked out at the frame rate its published numbers have; splines bring other motions
 to it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from motionbeat.console import bar, wide
-from motionbeat.data_modules.motion_formats import CENTIMETRE, read_motion
+from motionbeat.console import bar, say, wide
+from motionbeat.data_modules.body_frame import BodyFrame, Up, find_body_frame
+from motionbeat.data_modules.motion_formats import MOTIONS, read_raw_motion
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
 from motionbeat.motion import FASTEST, SLOWEST, Motion, MotionError
@@ -43,8 +44,7 @@ from motionbeat.tasks.metrics.dance_scores import (
     estimate_beats,
 )
 
-MOTIONS = (".npz", ".pkl", ".bvh")
-AUDIO = (".wav", ".flac", ".ogg", ".mp3")
+AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a")
 FEW = 200
 """Clips below which a Fréchet distance is mostly its bias; 72 features have a floor of 9 there."""
 
@@ -84,50 +84,61 @@ def dance_metrics(
     reference: Path = Path("reference"),
     music: Path = Path("music"),
     fps: float | None = None,
+    up: Up | None = None,
+    unit: float | None = None,
+    reference_fps: float | None = None,
+    reference_up: Up | None = None,
+    reference_unit: float | None = None,
     permutations: int = 1000,
     output: Path | None = None,
-    unit: float = CENTIMETRE,
 ) -> None:
     """Score generated dances beside chance and beside real dances.
 
-    Music without a beat, silent or shorter than 2 s, gives no beat score: its dances are left out
-    of those, and n is smaller.
+    Which axis points up and the unit of length are found from the body, and every motion is turned
+    to y up and metres; a motion of which they cannot be told is refused. Music without a beat,
+    silent or shorter than 2 s, and dances without music give no beat score: n is smaller.
 
     Args:
-        generated: folder with generated motions (.npz, .pkl, .bvh) named after their music.
+        generated: folder with generated motions (.npz, .npy, .pkl, .bvh) named after their music.
         reference: folder with real ones.
-        music: folder with the music of both (.wav, .flac, .ogg, .mp3).
-        fps: frames a second of all motions, whatever their files say; needed where they do not.
+        music: folder with the music of both (.wav, .flac, .ogg, .mp3, .m4a).
+        fps: frames a second of the generated motions, whatever their files say; needed where they
+            do not.
+        up: axis that points up in them (x, y, z, -x, -y, -z).
+        unit: metres of their unit of length, 0.01 where they are in centimetres.
+        reference_fps: frames a second of the real motions.
+        reference_up: axis that points up in them.
+        reference_unit: metres of their unit of length.
         permutations: of the music, for chance.
         output: CSV file to write the table to.
-        unit: metres of one unit of length of BVH files, 1 where they are in metres.
 
     Raises:
-        DanceMetricsError: an option is out of its range, a folder is missing or empty, a generated
-            motion has no music, or generated and reference motions share no song.
-        MotionError: a motion is unreadable, too short or without frame rate, or has NaN.
+        DanceMetricsError: an option is out of its range, or a folder is missing or empty.
+        MotionError: a motion is unreadable, too short or without frame rate, has NaN, or is no
+            upright person's.
         AudioError: a piece of music is unreadable.
     """
-    if fps is not None and not SLOWEST <= fps <= FASTEST:
-        raise DanceMetricsError(
-            f"--fps is {fps:g}; give {SLOWEST:g} to {FASTEST:g}, or leave it out"
-        )
+    for name, rate, metres in (("", fps, unit), ("reference_", reference_fps, reference_unit)):
+        if rate is not None and not SLOWEST <= rate <= FASTEST:
+            raise DanceMetricsError(
+                f"--{name}fps is {rate:g}; give {SLOWEST:g} to {FASTEST:g}, or leave it out"
+            )
+        if metres is not None and not 0 < metres < np.inf:
+            raise DanceMetricsError(
+                f"--{name}unit is {metres:g}; give the metres of a unit, such as 0.01 or 1"
+            )
     if permutations < 1:
         raise DanceMetricsError(f"--permutations is {permutations}; give 1 or more")
-    if not 0 < unit < np.inf:
-        raise DanceMetricsError(f"--unit is {unit:g}; give the metres of a unit, such as 0.01 or 1")
     songs = {path.stem: path for path in _files(music, AUDIO, "music")}
-    made, real = (read_dances(folder, songs, fps, unit) for folder in (generated, reference))
-    for one in made:
-        if one.song is None:
-            raise DanceMetricsError(
-                f"{one.name}: {music} has no music of that name; name motions after their music, "
-                "as in mBR0 or gBR_sBM_cAll_d04_mBR0_ch01"
-            )
-    if not {one.song for one in made} & {one.song for one in real}:
-        raise DanceMetricsError(
-            f"{generated} and {reference} share no song; compare dances to the same music"
+    made = read_dances(generated, songs, fps, up, unit)
+    real = read_dances(reference, songs, reference_fps, reference_up, reference_unit)
+    if alone := [one.name for one in made if one.song is None]:
+        say(
+            f"{len(alone)} of {len(made)} motions, such as {alone[0]}, are named after no music in "
+            f"{music} and have no beat scores; name them as in mBR0 or gBR_sBM_cAll_d04_mBR0_ch01"
         )
+    if not {one.song for one in made} & {one.song for one in real} - {None}:
+        say(f"{generated} and {reference} share no song; distances compare dances to other music")
     table = score(made, real, songs, permutations)
     _print(table, made, real)
     if output:
@@ -135,25 +146,60 @@ def dance_metrics(
 
 
 def read_dances(
-    folder: Path, songs: Mapping[str, Path], fps: float | None, unit: float = CENTIMETRE
+    folder: Path,
+    songs: Mapping[str, Path],
+    fps: float | None = None,
+    up: Up | None = None,
+    unit: float | None = None,
 ) -> list[Dance]:
-    """The motions of a folder in the order of their names, each with its song.
+    """The motions of a folder in the order of their names, each with its song, y up in metres.
 
     Raises:
         DanceMetricsError: the folder is missing or holds no motion.
-        MotionError: a motion is unreadable, too short or without frame rate, or has NaN.
+        MotionError: a motion is unreadable, too short or without frame rate, has NaN, or is no
+            upright person's.
     """
+    raw = {path: read_raw_motion(path, fps) for path in _files(folder, MOTIONS, "motion")}
+    frames = _frames(raw, up, unit)
+    for said in sorted({str(frame) for frame in frames.values() if frame != BodyFrame()}):
+        say(f"{folder}: {said}; turned to y up, in metres")
     dances = []
-    for path in _files(folder, MOTIONS, "motion"):
-        motion = read_motion(path, unit, fps)
+    for path, motion in raw.items():
+        upright = replace(motion, positions=frames[path].to_metres(motion.positions))
         try:
-            check_length(motion)
+            check_length(upright)
         except MotionError as error:
             raise MotionError(f"{path}: {error}") from error
-        parts = (path.stem, *path.stem.split("_"))
-        song = next((part for part in parts if part in songs), None)
-        dances.append(Dance(path.stem, motion, song))
+        dances.append(Dance(path.stem, upright, _song(path.stem, songs)))
     return dances
+
+
+def _frames(
+    motions: Mapping[Path, Motion], up: Up | None, unit: float | None
+) -> dict[Path, BodyFrame]:
+    """The frame of each motion; where a dancer lies on the floor, up is that of all the others."""
+    found: dict[Path, BodyFrame] = {}
+    faults: dict[Path, MotionError] = {}
+    for path, motion in motions.items():
+        try:
+            found[path] = find_body_frame(motion.positions, up, unit)
+        except MotionError as error:
+            faults[path] = error
+    ups = {frame.up for frame in found.values()}
+    for path, fault in faults.items():
+        try:
+            if len(ups) != 1:
+                raise fault
+            found[path] = find_body_frame(motions[path].positions, *ups, unit)
+        except MotionError as error:
+            raise MotionError(f"{path}: {error}") from error
+    return found
+
+
+def _song(name: str, songs: Mapping[str, Path]) -> str | None:
+    """The longest name of a song among the parts of a motion's name."""
+    found = [song for song in songs if f"_{song}_" in f"_{name}_"]
+    return max(found, key=len, default=None)
 
 
 def _files(folder: Path, endings: Sequence[str], what: str) -> list[Path]:
@@ -203,11 +249,14 @@ def _beat_rows(
     made: Sequence[Dance], real: Sequence[Dance], known: Mapping[str, Music], permutations: int
 ) -> list[Row]:
     songs = sorted({one.song for one in made if one.song})
+    if not songs:
+        return []
     own = [songs.index(one.song) for one in made if one.song]
+    dances = [one.motion for one in made if one.song]
     theirs = [(one.motion, known[one.song]) for one in real if one.song]
     rows = []
     for name, of in BEAT_SCORES.items():
-        pairs = of.pairs([one.motion for one in made], [known[song] for song in songs], own)
+        pairs = of.pairs(dances, [known[song] for song in songs], own)
         of_real = [of.pairs([motion], [music], [0]).whole.item() for motion, music in theirs]
         floor = chance_floor(pairs.other, own, permutations)
         row = {"metric": name, "better": of.better, "fps": of.fps, "sigma": of.sigma}
@@ -243,7 +292,7 @@ def _feature_rows(made: Sequence[Dance], real: Sequence[Dance]) -> list[Row]:
 
 
 def _print(table: pd.DataFrame, made: Sequence[Dance], real: Sequence[Dance]) -> None:
-    songs, few = len({one.song for one in made}), min(len(made), len(real))
+    songs, few = len({one.song for one in made if one.song}), min(len(made), len(real))
     caption = CAPTION
     if few < FEW:
         caption += (

@@ -255,10 +255,11 @@ class Evaluation:
         """What is remembered of an entry; None where it is nothing, or damaged."""
         path = self.folders.cache / "runs" / f"{key}.json"
         try:
-            return read_record(path) if path.is_file() else None
+            record = read_record(path) if path.is_file() else None
         except RecordError as error:
             say(f"ignored: {error}")
             return None
+        return record if record is not None and record.key == key else None
 
     def lacks(self, encoder: str | Encoder) -> bool:
         """Whether heads are not remembered of an encoder."""

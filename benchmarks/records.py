@@ -70,7 +70,7 @@ def _lists(values: NDArray[Any]) -> list[list[Any]]:
     if values.dtype.kind == "U":
         return lists
     short = [[_number(one) for one in row] for row in lists]
-    if len({*sum(short, [])}) == len(np.unique(values)):
+    if len({one for row in short for one in row}) == len(np.unique(values)):
         return short
     # ranks decide some scores, so values that differ shall not be rounded to one
     return [[one if math.isfinite(one) else None for one in row] for row in lists]

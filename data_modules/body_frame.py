@@ -82,7 +82,8 @@ def find_body_frame(
         MotionError: the bones are no person's, or up or the unit cannot be told.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        stature = check_bones(positions)
+        stature = find_stature(positions)
+        check_bones(positions, stature)
     if unit is None:
         sizes = {name: metres * stature for name, metres in UNITS.items()}
         fitting = [UNITS[name] for name, size in sizes.items() if _USUAL[0] < size < _USUAL[1]]
@@ -102,18 +103,23 @@ def find_body_frame(
     return BodyFrame(up, unit, _is_mirrored(upright))
 
 
-def check_bones(positions: Floats) -> float:
-    """The stature of a body in its own unit, by the lengths of its bones.
-
-    Raises:
-        MotionError: the lengths of the limbs are no person's, as when joints are in another order.
-    """
-    bones = np.linalg.norm(positions - positions[:, list(PARENTS)], axis=2)
-    lengths = dict(zip(JOINTS, np.median(bones, axis=0).tolist(), strict=True))
-    varying = dict(zip(JOINTS, bones.std(axis=0).tolist(), strict=True))
+def find_stature(positions: Floats) -> float:
+    """How tall a body (T, 24, 3) is in its own unit, by the median lengths of its bones."""
+    lengths = dict(zip(JOINTS, np.median(_bones(positions), axis=0).tolist(), strict=True))
     spine = sum(lengths[name] for name in _SPINE)
     legs = sum(lengths[f"{side}_{bone}"] for side in "lr" for bone in ("knee", "ankle")) / 2
-    stature = _OF_STATURE * (spine + legs)
+    return float(_OF_STATURE * (spine + legs))
+
+
+def check_bones(positions: Floats, stature: float) -> None:
+    """Check that the bones of a body are a person's.
+
+    Raises:
+        MotionError: they are not, as when the joints are in another order.
+    """
+    bones = _bones(positions)
+    lengths = dict(zip(JOINTS, np.median(bones, axis=0).tolist(), strict=True))
+    varying = dict(zip(JOINTS, bones.std(axis=0).tolist(), strict=True))
     longest = max(JOINTS[1:], key=lambda joint: lengths[joint])
     if lengths[longest] > _LONGEST * stature:
         raise MotionError(
@@ -125,7 +131,8 @@ def check_bones(positions: Floats) -> float:
         wrong = (
             not _SHORTEST * stature < min(left, right)
             or max(left, right) > _LOPSIDED * min(left, right)
-            or max(varying[f"l_{limb}"] / left, varying[f"r_{limb}"] / right) > _ELASTIC
+            or varying[f"l_{limb}"] > _ELASTIC * left
+            or varying[f"r_{limb}"] > _ELASTIC * right
         )
         if wrong:
             raise MotionError(
@@ -133,7 +140,12 @@ def check_bones(positions: Floats) -> float:
                 f"person's ({left:.3g} left, {right:.3g} right of a body {stature:.3g} tall); put "
                 "the joints in the order of SMPL"
             )
-    return float(stature)
+
+
+def _bones(positions: Floats) -> Floats:
+    """Lengths (T, 24) of the bones to each joint."""
+    lengths: Floats = np.linalg.norm(positions - positions[:, list(PARENTS)], axis=2)
+    return lengths
 
 
 def _up(positions: Floats) -> Up:
@@ -169,7 +181,5 @@ def _is_mirrored(upright: Floats) -> bool:
 
 
 def _directions(vectors: Floats) -> Floats:
-    directions: Floats = vectors / np.maximum(
-        np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9
-    )
+    directions: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
     return directions

@@ -1,4 +1,4 @@
-"""Dances in the files that others write, as :class:`Motion`: NumPy, SMPL pickles, BVH.
+"""Dances in the files that others write, as :class:`Motion`: NumPy, pickles, BVH.
 
 The body that SMPL rotations are put on is this project's own, ``SMPL_OFFSETS``: segment lengths
 after Winter (2009), arms stretched out to the sides, legs straight down. It approximates the mean
@@ -9,6 +9,7 @@ adds its constant height of the pelvis, about -0.2 m, to it.
 
 import io
 import pickle
+import pickletools
 import re
 import warnings
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from motionbeat.data_modules.body_frame import STATURES, find_stature
 from motionbeat.data_modules.rendered.synthesis.skeleton import OFFSETS
 from motionbeat.files import write_atomically
 from motionbeat.motion import JOINTS, PARENTS, Motion, MotionError
@@ -29,10 +31,17 @@ Floats = NDArray[np.float64]
 AISTPP_FPS = 60.0
 """Frames a second of the motions of AIST++."""
 
+GENERATED_FPS = 30.0
+"""Frames a second of the motions of FineDance, LODGE and EDGE."""
+
+MOTIONS = (".npz", ".npy", ".pkl", ".bvh")
+"""Endings of the files that are read."""
+
 CENTIMETRE = 0.01
 """Metres of the unit that most BVH files are written in."""
 
 _STATURE = 1.70  # m; of a mean adult
+_CONTACTS = 4
 
 
 def _stretched() -> Floats:
@@ -49,40 +58,61 @@ SMPL_OFFSETS = _stretched()
 
 
 def read_motion(path: Path, unit: float = CENTIMETRE, fps: float | None = None) -> Motion:
-    """Read a dance by the ending of its file.
+    """Read a dance whose axes and unit are known: in metres, y up, but for the unit of BVH.
 
-    ``.npz`` holds ``positions`` (T, 24, 3) in metres, y up, in the order of ``JOINTS``, ``fps``
-    and perhaps ``contacts``; ``.pkl`` is a motion of AIST++ (:func:`read_smpl`); ``.bvh`` is
-    motion capture (:func:`read_bvh`).
+    Args:
+        path: of a file that :func:`read_raw_motion` reads.
+        unit: metres of one unit of length of a BVH file.
+        fps: frames a second, whatever the file says; needed where it does not say.
+
+    Raises:
+        MotionError: the file is missing, unreadable or of another kind, or holds no usable motion.
+    """
+    if path.suffix.lower() != ".bvh" or not path.is_file():
+        return read_raw_motion(path, fps)
+    motion = read_bvh(path, unit)
+    return motion if fps is None else replace(motion, fps=fps)
+
+
+def read_raw_motion(path: Path, fps: float | None = None) -> Motion:
+    """Read a dance by the ending of its file, in the axes and the unit that it is written in.
+
+    - ``.npz``: ``positions`` (T, 24, 3) in the order of ``JOINTS``, ``fps``, perhaps ``contacts``.
+    - ``.pkl``: a motion of AIST++ or of EDGE (:func:`read_pickle`).
+    - ``.npy``: a motion of LODGE or FineDance, or positions (:func:`read_npy`).
+    - ``.bvh``: motion capture (:func:`read_bvh`).
 
     Args:
         path: of the file.
-        unit: metres of one unit of length of a BVH file.
-        fps: frames a second, whatever the file says; needed for a ``.npz`` that does not say.
+        fps: frames a second, whatever the file says; needed where it does not say.
 
     Raises:
         MotionError: the file is missing, unreadable or of another kind, or holds no usable motion.
     """
     if not path.is_file():
-        raise MotionError(f"{path}: no such file; give the path of a .npz, .pkl or .bvh file")
+        raise MotionError(f"{path}: no such file; give the path of a {', '.join(MOTIONS)} file")
     match path.suffix.lower():
         case ".npz":
             return Motion.load(path, fps)
         case ".pkl":
-            motion = read_smpl(path)
+            return read_pickle(path, fps)
+        case ".npy":
+            return read_npy(path, fps)
         case ".bvh":
-            motion = read_bvh(path, unit)
+            places, captured = _read_bvh(path)
+            return _motion(path, places, fps or captured)
         case _:
-            raise MotionError(f"{path}: unknown kind of motion; convert it to .npz, .pkl or .bvh")
-    return motion if fps is None else replace(motion, fps=fps)
+            raise MotionError(f"{path}: unknown kind of motion; convert it to {', '.join(MOTIONS)}")
 
 
-def read_smpl(path: Path) -> Motion:
-    """Read a motion of AIST++ (Li et al., 2021): a pickle of SMPL rotations at 60 frames a second.
+def read_pickle(path: Path, fps: float | None = None) -> Motion:
+    """Read a pickle of a motion of AIST++ (Li et al., 2021) or of EDGE (Tseng et al., 2023).
 
-    ``smpl_poses`` (T, 72) are axis-angles in radians, three numbers a joint in the order of
+    AIST++: ``smpl_poses`` (T, 72) are axis-angles in radians, three numbers a joint in the order of
     ``JOINTS``; ``smpl_trans`` (T, 3) is the place of the body, y up, in units of which
-    ``smpl_scaling`` (1,) make a metre: position = ``smpl_trans`` / ``smpl_scaling``.
+    ``smpl_scaling`` (1,) make a metre: position = ``smpl_trans`` / ``smpl_scaling``; 60 frames a
+    second. EDGE, and generators after it, write the joints beside them, ``full_pose`` (T, 24, 3),
+    z up, at 30 frames a second.
 
     The pickle may hold arrays of numbers and plain values; it can run no code (:func:`unpickled`).
 
@@ -91,19 +121,59 @@ def read_smpl(path: Path) -> Motion:
     """
     arrays = unpickled(path)
     try:
+        if "full_pose" in arrays:
+            joints = arrays["full_pose"].astype(np.float64)
+            return _motion(path, joints.reshape(joints.shape[-3:]), fps or GENERATED_FPS)
         poses, place = (arrays[name].astype(np.float64) for name in ("smpl_poses", "smpl_trans"))
-        scaling = float(arrays["smpl_scaling"].reshape(()))
-        if not 0 < scaling < np.inf:
-            raise ValueError(f"smpl_scaling is {scaling:g}")
+        if "smpl_scaling" in arrays:
+            scaling = float(arrays["smpl_scaling"].reshape(()))
+            if not 0 < scaling < np.inf:
+                raise ValueError(f"smpl_scaling is {scaling:g}")
+            place, fps = place / scaling, fps or AISTPP_FPS
         poses = poses.reshape(len(place), len(JOINTS), 3)
-        place = place.reshape(len(place), 3) / scaling
+        place = place.reshape(len(place), 3)
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise MotionError(
-            f"{path}: no motion of AIST++ ({error}); expected smpl_poses (T, 72), smpl_trans (T, 3)"
-            " and smpl_scaling (1,)"
+            f"{path}: no motion of AIST++ or EDGE ({error}); expected smpl_poses (T, 72), "
+            "smpl_trans (T, 3) and smpl_scaling (1,) or full_pose (T, 24, 3)"
         ) from error
     rotations = Rotation.from_rotvec(poses.reshape(-1, 3)).as_matrix()
-    return _motion(path, smpl_joints(place, rotations.reshape(*poses.shape, 3)), AISTPP_FPS)
+    return _motion(path, smpl_joints(place, rotations.reshape(*poses.shape, 3)), fps)
+
+
+def read_npy(path: Path, fps: float | None = None) -> Motion:
+    """Read an array of a motion: of LODGE and FineDance, or of positions.
+
+    LODGE (Li et al., CVPR 2024) and FineDance (Li et al., ICCV 2023) write translations in metres
+    and the first two rows of rotation matrices: (T, 3 + 6 joints) for 22 or 52 joints, perhaps with
+    four contacts in front, which are passed over; 30 frames a second. Positions are (T, 24, 3) or
+    (T, 72), in the order of ``JOINTS``.
+
+    Raises:
+        MotionError: the file is unreadable, or of another shape.
+    """
+    try:
+        # mapped, as a header may claim more than there is
+        numbers = np.load(path, mmap_mode="r", allow_pickle=False).astype(
+            np.float64, casting="same_kind"
+        )
+        if not (numbers.size and np.isfinite(numbers).all()):
+            raise ValueError
+    except Exception as error:  # a damaged file may fail in any way
+        # NumPy's own words advise to unpickle it.
+        raise MotionError(f"{path}: unreadable, empty or NaN; restore the file") from error
+    if numbers.shape[1:] in ((len(JOINTS), 3), (3 * len(JOINTS),)):
+        return _motion(path, numbers.reshape(-1, len(JOINTS), 3), fps)
+    if numbers.ndim == 2:
+        for joints in (22, 52):
+            if numbers.shape[1] in (width := 3 + 6 * joints, width + _CONTACTS):
+                place, rows = np.split(numbers[:, -width:], [3], axis=1)
+                rotations = rotations_of_6d(rows.reshape(-1, joints, 6))
+                return _motion(path, smpl_joints(place, rotations), fps or GENERATED_FPS)
+    raise MotionError(
+        f"{path}: motion has shape {numbers.shape}; expected (frames, 135, 139, 315 or 319) of "
+        "LODGE and FineDance, or positions (frames, 24, 3)"
+    )
 
 
 def smpl_joints(place: Floats, rotations: Floats) -> Floats:
@@ -160,7 +230,9 @@ def rotations_of_6d(numbers: Floats) -> Floats:
     return np.stack([first, second, np.cross(first, second)], axis=-2)
 
 
-def _motion(path: Path, positions: Floats, fps: float) -> Motion:
+def _motion(path: Path, positions: Floats, fps: float | None) -> Motion:
+    if fps is None:
+        raise MotionError(f"{path}: has no frame rate; say it by --fps")
     if not len(positions):
         raise MotionError(f"{path}: motion has no frames; drop the file")
     try:
@@ -272,8 +344,11 @@ def unpickled(path: Path) -> dict[str, NDArray[Any]]:
             array of text, objects, records or complex numbers.
     """
     try:
-        with path.open("rb") as file:
-            content = _ArraysOnly(file, encoding="latin1").load()
+        written = path.read_bytes()
+        for operation, argument, _ in pickletools.genops(written):
+            if operation.name.endswith("PUT") and int(argument or 0) > len(written):
+                raise _ForbiddenError("numbers what it holds beyond its own length")
+        content = _ArraysOnly(io.BytesIO(written), encoding="latin1").load()
         named = content.items() if isinstance(content, dict) else ()
         return {
             name: value.values if isinstance(value, _Array) else np.array(value, np.float64)
@@ -304,6 +379,12 @@ _HANDS = ("l_hand", "r_hand")
 
 BVH_NAMES: dict[str, str] = {
     **{name: name for name in JOINTS if name not in _SPINE},
+    **{
+        f"{side}_{name[2:]}": name
+        for side, prefix in _SIDES.items()
+        for name in JOINTS
+        if name.startswith(prefix)
+    },
     "hips": "pelvis",
     **{
         side + limb: prefix + joint
@@ -311,12 +392,11 @@ BVH_NAMES: dict[str, str] = {
         for limb, joint in _LIMBS.items()
     },
 }
-"""SMPL joints by the names of joints in lower case: SMPL's own and those of MotionBuilder, which
-Mixamo (with a prefix), LAFAN1, CMU and Motorica use. The spine goes by place, not by name."""
+"""SMPL joints by the names of joints in lower case: SMPL's own, those of SMPL-X, and those of
+MotionBuilder, which Mixamo (with a prefix), LAFAN1, CMU and Motorica use. The spine goes by place,
+not by name."""
 
 _CHANNELS = {axis + kind for axis in "xyz" for kind in ("position", "rotation")}
-_ADULT = (0.5, 3.0)  # m; a body outside has its unit wrong
-_OF_STATURE = 1.2  # times the legs and the spine up to the head joint, after Winter (2009)
 _WHOLE_RATE = 1e-4  # 0.008333 s mean 120 frames a second
 
 
@@ -349,9 +429,22 @@ def read_bvh(path: Path, unit: float = CENTIMETRE) -> Motion:
         MotionError: the file is unreadable, lacks its Frame Time or frames, holds NaN, has no joint
             for one of SMPL's, or a body that is no person's size in this unit.
     """
+    positions, fps = _read_bvh(path)
+    stature = unit * find_stature(positions)
+    positions *= unit
+    if not STATURES[0] <= stature <= STATURES[1]:
+        raise MotionError(
+            f"{path}: a body {stature:.3g} m tall if its unit of length is {unit:g} m; "
+            "say its unit (--unit of dance-metrics), or convert it to centimetres"
+        )
+    return _motion(path, positions, fps)
+
+
+def _read_bvh(path: Path) -> tuple[Floats, float]:
+    """Positions (T, 24, 3) of a BVH file in its own unit, and frames a second."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
-        head, *motion = re.split(r"(?m)^\s*MOTION\s*$", text, maxsplit=1)
+        head, *motion = re.split(r"(?mi)^[ \t]*MOTION[ \t]*$", text, maxsplit=1)
         joints = _hierarchy(head)
         frames, seconds = _frames("".join(motion))
         width = sum(len(joint.channels) for joint in joints)
@@ -359,21 +452,14 @@ def read_bvh(path: Path, unit: float = CENTIMETRE) -> Motion:
             raise MotionError(f"frames of {frames.shape[1]} numbers for {width} channels")
         if not np.isfinite(frames).all():
             raise MotionError("a frame holds NaN or infinite numbers; repair or drop the clip")
-        positions = unit * _smpl(joints, _places(joints, frames))
+        positions = _smpl(joints, _places(joints, frames))
     except MotionError as error:
         raise MotionError(f"{path}: {error}") from error
     except (OSError, ValueError, IndexError) as error:
         reason = str(error).partition("\n")[0]
         raise MotionError(f"{path}: unreadable BVH ({reason}); export it again") from error
-    stature = _stature(positions[0])
-    if not _ADULT[0] <= stature <= _ADULT[1]:
-        raise MotionError(
-            f"{path}: a body {stature:.3g} m tall if its unit of length is {unit:g} m; "
-            "say its unit (--unit of dance-metrics), or convert it to centimetres"
-        )
-    captured = _motion(path, positions, 1 / seconds)
-    rate, whole = captured.fps, round(captured.fps)
-    return replace(captured, fps=whole) if abs(rate - whole) < _WHOLE_RATE * rate else captured
+    rate, whole = 1 / seconds, round(1 / seconds)
+    return positions, whole if abs(rate - whole) < _WHOLE_RATE * rate else rate
 
 
 def _hierarchy(text: str) -> list[_Joint]:
@@ -400,6 +486,10 @@ def _hierarchy(text: str) -> list[_Joint]:
                 if len(named) != int(count) or not _CHANNELS.issuperset(named):
                     raise MotionError(f"unreadable channels '{line.strip()}'; export it again")
                 joints[inside[-1]].channels = named
+            case ["" | "HIERARCHY" | "OFFSET", *_]:
+                pass
+            case _:
+                raise MotionError(f"unreadable line '{line.strip()[:40]}'; export it again")
     if not joints or inside:
         raise MotionError("no whole HIERARCHY of joints; export it again")
     return joints
@@ -443,7 +533,7 @@ def _smpl(joints: list[_Joint], places: Floats) -> Floats:
     known: dict[str, int] = {}
     unknown = []
     for index, joint in enumerate(joints):
-        name = joint.name.rpartition(":")[2].lower()
+        name = re.sub(r"^mixamorig\d*_?", "", joint.name.lower()).rpartition(":")[2]
         if name in BVH_NAMES:
             known.setdefault(BVH_NAMES[name], index)
         elif name not in _SPINE:
@@ -482,14 +572,6 @@ def _between(joints: list[_Joint], hips: int, neck: int) -> list[int]:
             path.append(index)
         index = joints[index].parent
     return path[::-1]
-
-
-def _stature(pose: Floats) -> float:
-    """Height in metres of a body with the bones of a pose (24, 3)."""
-    bones = np.linalg.norm(pose - pose[list(PARENTS)], axis=1)
-    spine = sum(bones[JOINTS.index(name)] for name in (*_SPINE, "neck", "head"))
-    leg = bones[JOINTS.index("l_knee")] + bones[JOINTS.index("l_ankle")]
-    return _OF_STATURE * float(spine + leg)
 
 
 def write_bvh(motion: Motion, path: Path) -> None:

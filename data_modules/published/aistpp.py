@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from motionbeat.data_modules.base import DatasetCard, Genre, MotionFile, Split, Tempo
-from motionbeat.data_modules.motion_formats import read_smpl
+from motionbeat.data_modules.motion_formats import read_pickle
 from motionbeat.data_modules.published.collection import Row
 from motionbeat.data_modules.published.danced import Danced
 from motionbeat.motion import Motion
@@ -91,7 +91,7 @@ class AistPlusPlus(Danced):
     @staticmethod
     def read(path: Path, id: str) -> Motion:
         """SMPL rotations at 60 frames a second, y up."""
-        return read_smpl(path)
+        return read_pickle(path)
 
     def _parts(self, id: str) -> tuple[str, ...]:
         """Genre, song, and the song's genre and number, as the name of a dance says them."""

@@ -4,16 +4,11 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from motionbeat.data_modules.base import DatasetCard, Genre, MotionFile, Split
-from motionbeat.data_modules.motion_formats import rotations_of_6d, smpl_joints
+from motionbeat.data_modules.motion_formats import read_npy
 from motionbeat.data_modules.published.collection import Row, hashed_split
 from motionbeat.data_modules.published.danced import Danced
-from motionbeat.motion import Motion, MotionError
-
-FPS = 30.0
-"""Frames a second of the motion."""
+from motionbeat.motion import Motion
 
 IGNORED = frozenset(f"{number:03d}" for number in (*range(116, 124), 130, 202))
 """Dances that the authors' code neither trains on nor tests on."""
@@ -24,9 +19,6 @@ TEST = frozenset(
 """The test list of FineDance@Genre, as the authors' code has it; two of it are ignored there."""
 
 _SAME = {"dai": "tai", "wei": "uighur", "miao": "hmong"}  # labels write them either way
-_JOINTS = 52  # of SMPL-H: the first 22 are SMPL's, then 15 for each hand
-_NUMBERS = 3 + 6 * _JOINTS
-_CONTACTS = 4
 
 
 class FineDance(Danced):
@@ -70,20 +62,5 @@ class FineDance(Danced):
 
     @staticmethod
     def read(path: Path, id: str) -> Motion:
-        """An array (T, 315): translation in metres, y up, and 52 rotations of 6 numbers each.
-
-        A rotation is the first two rows of its matrix. The authors' preprocessed arrays,
-        (T, 319), have four contacts in front, which are passed over. 30 frames a second.
-        """
-        try:
-            numbers = np.load(path, allow_pickle=False).astype(np.float64)
-            if not (numbers.size and np.isfinite(numbers).all()):
-                raise ValueError
-        except Exception as error:  # a damaged file may fail in any way
-            # NumPy's own words advise to unpickle it.
-            raise MotionError(f"{path}: unreadable, empty or NaN; restore the file") from error
-        if numbers.ndim != 2 or numbers.shape[1] not in (_NUMBERS, _NUMBERS + _CONTACTS):
-            raise MotionError(f"{path}: motion has shape {numbers.shape}; restore the file")
-        numbers = numbers[:, -_NUMBERS:]
-        rotations = rotations_of_6d(numbers[:, 3:].reshape(-1, _JOINTS, 6))
-        return Motion(smpl_joints(numbers[:, :3], rotations).astype(np.float32), FPS)
+        """An array of translations and rotations of 52 joints."""
+        return read_npy(path)

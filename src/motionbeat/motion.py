@@ -28,6 +28,9 @@ SLOWEST, FASTEST = 1.0, 1000.0
 """Frames a second beyond which a motion's rate is a mistake."""
 
 
+_LONGEST = 1_000_000 * len(JOINTS) * 3 * 4  # bytes of positions; hours of a dance
+
+
 class MotionError(MotionBeatError):
     """Motion data that cannot be used, with the reason."""
 
@@ -98,14 +101,22 @@ class Motion:
         """
         try:
             with np.load(path, allow_pickle=False) as arrays, np.errstate(over="ignore"):
+                if arrays.zip.getinfo("positions.npy").file_size > _LONGEST:
+                    raise MotionError(f"{path}: too long for a dance; cut it")
                 found = {name: arrays[name] for name in arrays if name in ("positions", "contacts")}
+                if found["positions"].dtype.kind not in "fiu":
+                    raise TypeError
                 positions = found["positions"].astype(np.float32, copy=False)
                 if fps is None and "fps" in arrays:
-                    fps = float(arrays["fps"])
+                    fps = float(arrays["fps"].reshape(()))
+        except MotionError:
+            raise
         except Exception as error:  # a stranger's file may fail in any way
             # NumPy's own words advise to unpickle it.
             reason = getattr(error, "strerror", None) or "no .npz with numbers positions and fps"
             raise MotionError(f"{path}: unreadable motion ({reason}); generate it again") from error
+        if not len(positions):
+            raise MotionError(f"{path}: motion has no frames; drop the file")
         if fps is None:
             raise MotionError(f"{path}: has no frame rate; say it by --fps")
         try:

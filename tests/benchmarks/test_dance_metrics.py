@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from scipy.spatial.transform import Rotation
 from tests.clicks import click_track
 from tests.command import motionbeat
 from tests.conftest import failed
@@ -154,6 +155,8 @@ def generated(**arrays):
 
 
 BRIEF = danced(100, fps=30.0).positions[:20]
+SHUFFLED = danced(100, fps=30.0).positions[:, np.random.default_rng(0).permutation(24)]
+LEANING = danced(100, fps=30.0).positions @ Rotation.from_euler("x", 45, degrees=True).as_matrix()
 
 
 @pytest.mark.parametrize(
@@ -161,15 +164,17 @@ BRIEF = danced(100, fps=30.0).positions[:20]
     [
         (lambda folder: shutil.rmtree(folder / "music"), (), "no such folder; give the folder wi"),
         (lambda folder: [path.unlink() for path in (folder / "made").iterdir()], (),
-         "made holds no motion; put .npz, .pkl, .bvh files there"),
-        (strangers, (), "share no song; compare dances to the same music"),
-        (lambda folder: (folder / "made" / "mAA1.npz").rename(folder / "made" / "mQQ1.npz"), (),
-         "mQQ1: "),
+         "made holds no motion; put .npz, .npy, .pkl, .bvh files there"),
+        (lambda folder: np.save(folder / "made" / "mAA1.npy", SHUFFLED), ("--fps", 30),
+         "mAA1.npy: the bone"),
+        (lambda folder: [np.savez(path, positions=LEANING) for path in (folder / "made").iterdir()],
+         ("--fps", 30), "mAA0.npz: cannot tell which axis points up"),
         (generated(positions=BRIEF, fps=30.0), (), "mAA1.npz: 0.67 s of motion; the beat scores"),
         (generated(positions=BRIEF * np.nan), ("--fps", 60), "mAA1.npz: motion holds NaN"),
         (generated(positions=BRIEF), (), "mAA1.npz: has no frame rate; say it by --fps"),
         (lambda _: None, ("--fps=.nan",), "--fps is nan; give 1 to 1000, or leave it out"),
         (lambda _: None, ("--unit=.inf",), "--unit is inf; give the metres of a unit"),
+        (lambda _: None, ("--reference_unit", 5), "m tall if its unit of length is 5 m"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_clear_error(folder, harm, options, message):
@@ -180,13 +185,67 @@ def test_bad_input_is_one_clear_error(folder, harm, options, message):
     assert not ended.printed
 
 
-def test_bvh_files_in_metres_are_read_as_such(folder, scored):
+def test_songs_in_common_are_not_needed(folder, scored):
+    for path in list((folder / "real").iterdir()):
+        path.rename(path.with_name(path.name.replace("mAA", "mZZ")))
+    ended = run(folder)
+    assert ended.code == 0
+    assert "share no song" in ended.said
+    found = pd.read_csv(folder / "scores" / "dances.csv", index_col="metric")
+    pd.testing.assert_series_equal(found["generated"], scored["generated"])
+    assert found.loc["BAS fact", "real_n"] == 0
+
+
+def test_a_motion_without_music_is_scored_without_beats(folder, scored):
+    (folder / "made" / "mAA1.npz").rename(folder / "made" / "mQQ1.npz")
+    ended = run(folder)
+    assert ended.code == 0
+    assert "1 of 3 motions, such as mQQ1, are named after no music" in ended.said.replace("\n", " ")
+    found = pd.read_csv(folder / "scores" / "dances.csv", index_col="metric")
+    assert found.loc["BAS fact", "n"] == 2
+    pd.testing.assert_series_equal(found["generated"]["PFC":], scored["generated"]["PFC":])
+
+
+def test_the_longest_song_in_a_name_is_meant(folder):
+    songs = dict.fromkeys(("my_song", "song", "my"), folder)
+    for old, new in (("mAA0", "my_song_take_2"), ("mAA1", "song_2"), ("mAA2", "other")):
+        (folder / "made" / f"{old}.npz").rename(folder / "made" / f"{new}.npz")
+    found = {one.name: one.song for one in read_dances(folder / "made", songs)}
+    assert found == {"my_song_take_2": "my_song", "song_2": "song", "other": None}
+
+
+WRITTEN = {
+    "y and z exchanged": lambda p: p[..., [0, 2, 1]],
+    "y down": lambda p: p * [1, -1, -1],
+    "centimetres, z up": lambda p: 100 * np.stack([p[..., 0], -p[..., 2], p[..., 1]], axis=-1),
+    "millimetres": lambda p: 1000 * p,
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_axes_and_units_change_no_score(folder, scored, written):
     for path in (folder / "made").iterdir():
         motion = Motion.load(path)
-        in_metres = Motion(motion.positions * 0.01, motion.fps)
-        write_bvh(in_metres, path.with_suffix(".bvh"))
+        np.savez(path, positions=WRITTEN[written](motion.positions), fps=[motion.fps])
+    ended = run(folder)
+    assert "turned to y up, in metres" in ended.said
+    found = pd.read_csv(folder / "scores" / "dances.csv", index_col="metric")
+    # published foot sliding depends on where the dancer looks
+    same = found.index != "foot sliding"
+    for column in ("generated", "chance"):
+        pd.testing.assert_series_equal(
+            found[column][same], scored[column][same], rtol=2e-3, atol=1e-3
+        )
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.01])
+def test_bvh_files_are_read_in_their_own_unit(folder, scored, unit):
+    for path in (folder / "made").iterdir():
+        motion = Motion.load(path)
+        scaled = Motion(motion.positions * 0.01 / unit, motion.fps)
+        write_bvh(scaled, path.with_suffix(".bvh"))
         path.unlink()
-    assert failed(run(folder), "m tall if its unit of length is 0.01 m; say its unit (--unit")
     metrics = ["BAS fact", "beat hit rate", "jerk m/s³", "Div_k fixed", "FID_k fixed"]
-    found, expected = (one["generated"][metrics] for one in (table(folder, "--unit", 1), scored))
-    pd.testing.assert_series_equal(found, expected, rtol=0.02)
+    for options in ((), ("--unit", unit)):
+        found, expected = (one["generated"][metrics] for one in (table(folder, *options), scored))
+        pd.testing.assert_series_equal(found, expected, rtol=0.02)

@@ -14,6 +14,7 @@ from motionbeat.data_modules.motion_formats import (
     forward_kinematics,
     read_bvh,
     read_motion,
+    read_raw_motion,
     rotations_of_6d,
     smpl_joints,
     write_bvh,
@@ -391,7 +392,7 @@ def test_one_joint_of_the_spine_is_enough(tmp_path):
     ("old", "new", "reason"),
     [
         ("Frames: 2", "Frames: 3", "2 frames where 3"),
-        ("MOTION", "", "Frame Time"),
+        ("MOTION", "", "unreadable line"),
         ("Frame Time: 0.025", "Frame Time: -0.1", "Frame Time above 0"),
         ("Frame Time: 0.025", "Frame Time: 60", "expected 1 to 1000"),
         ("Xrotation", "Wrotation", "channels"),
@@ -496,3 +497,99 @@ def test_another_reader_finds_the_same_joints(tmp_path):
                 stack.pop()
         seen = np.array([found[name] for name in JOINTS])
         assert np.abs(seen - motion.positions[frame]).max() < 1e-3
+
+
+# --- What generators write ----------------------------------------------------------------------
+
+
+def test_edge_writes_its_joints_beside_the_rotations(tmp_path):
+    joints = np.random.default_rng(0).normal(size=(5, 24, 3)).astype(np.float32)
+    edge = {"smpl_poses": np.zeros((5, 72)), "smpl_trans": np.zeros((5, 3))}
+    for full_pose in (joints, joints[None]):
+        motion = read_raw_motion(saved(tmp_path / "a.pkl", edge | {"full_pose": full_pose}))
+        assert motion.fps == 30
+        np.testing.assert_array_equal(motion.positions, joints)
+    with pytest.raises(MotionError, match="say it by --fps"):
+        read_raw_motion(saved(tmp_path / "a.pkl", edge))
+    assert read_raw_motion(tmp_path / "a.pkl", fps=25).fps == 25
+
+
+@pytest.mark.parametrize("joints", [22, 52])
+@pytest.mark.parametrize("contacts", [0, 4])
+def test_lodge_and_finedance_write_rotations(tmp_path, joints, contacts):
+    place = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 4.0]])
+    upright = np.tile([1.0, 0.0, 0.0, 0.0, 1.0, 0.0], (2, joints))
+    np.save(tmp_path / "a.npy", np.hstack([np.full((2, contacts), 9.0), place, upright]))
+    motion = read_raw_motion(tmp_path / "a.npy")
+    assert motion.fps == 30
+    np.testing.assert_allclose(motion.positions[:, 0], place)
+    hip = SMPL_OFFSETS[JOINTS.index("l_hip")]
+    np.testing.assert_allclose(motion.positions[:, JOINTS.index("l_hip")], place + hip, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(4, 24, 3), (4, 72)])
+def test_arrays_of_positions_need_a_frame_rate(tmp_path, shape):
+    joints = np.random.default_rng(0).normal(size=(4, 24, 3)).astype(np.float32)
+    np.save(tmp_path / "a.npy", joints.reshape(shape))
+    with pytest.raises(MotionError, match="say it by --fps"):
+        read_raw_motion(tmp_path / "a.npy")
+    np.testing.assert_array_equal(read_raw_motion(tmp_path / "a.npy", 30).positions, joints)
+
+
+@pytest.mark.parametrize(
+    "renamed",
+    [
+        lambda name: f"mixamorig:{name}",
+        lambda name: f"mixamorig{name}",
+        lambda name: f"mixamorig1:{name}",
+    ],
+)
+def test_joints_of_mixamo_with_any_prefix(tmp_path, renamed):
+    plain = read_raw_motion(bvh(tmp_path, [row(*HIPS)]))
+    text = re.sub(r"(ROOT|JOINT) (\w+)", lambda m: f"{m[1]} {renamed(m[2])}", person())
+    prefixed = read_raw_motion(bvh(tmp_path, [row(*HIPS)], text))
+    np.testing.assert_array_equal(prefixed.positions, plain.positions)
+
+
+def test_joints_of_smplx_and_small_letters(tmp_path):
+    write_bvh(
+        Motion(SMPL_OFFSETS[None].repeat(3, 0).cumsum(1).astype(np.float32), 30), tmp_path / "a.bvh"
+    )
+    plain = read_raw_motion(tmp_path / "a.bvh")
+    text = (tmp_path / "a.bvh").read_text().replace("MOTION", "motion")
+    text = re.sub(r"\bl_(\w+)", r"left_\1", re.sub(r"\br_(\w+)", r"right_\1", text))
+    (tmp_path / "b.bvh").write_text(text)
+    np.testing.assert_array_equal(read_raw_motion(tmp_path / "b.bvh").positions, plain.positions)
+
+
+# --- Files that ask for too much ----------------------------------------------------------------
+
+
+def test_an_index_beyond_the_file_takes_no_memory(tmp_path):
+    (tmp_path / "a.pkl").write_bytes(b"\x80\x02K\x01r\x00\x00\x00\x10.")
+    with pytest.raises(MotionError, match="refused"):
+        read_raw_motion(tmp_path / "a.pkl")
+
+
+def test_lines_without_end_are_read_in_a_moment(tmp_path):
+    for junk in ("\n" * 1_000_000, "junk\n" * 1_000_000):
+        (tmp_path / "a.bvh").write_text("HIERARCHY\n" + junk)
+        with pytest.raises(MotionError):
+            read_raw_motion(tmp_path / "a.bvh")
+
+
+@pytest.mark.parametrize(
+    "positions",
+    [
+        np.full((4, 24, 3), "1"),
+        np.ones((4, 24, 3), complex),
+        np.ones((4, 24, 3), bool),
+        np.ones((0, 24, 3)),
+        np.zeros((1_100_000, 24, 3), np.float32),
+    ],
+    ids=["text", "complex", "bool", "empty", "bomb"],
+)
+def test_positions_that_are_no_dance(tmp_path, positions):
+    np.savez_compressed(tmp_path / "a.npz", positions=positions, fps=30.0)
+    with pytest.raises(MotionError):
+        read_raw_motion(tmp_path / "a.npz")
