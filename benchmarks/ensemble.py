@@ -118,9 +118,11 @@ class Ensemble(LightningModule):
             TrainingError: no member's monitor was ever a number.
         """
         if not any(self._states):
+            task = self.tasks[0]
+            why = f" (do all have {task.undefined}?)" if task.undefined else ""
             raise TrainingError(
-                f"{self.tasks[0].monitor} was never a number at any learning rate; lower them, "
-                "or check that the validation tracks can be scored"
+                f"{task.monitor} was never a number at any learning rate; check that the "
+                f"validation tracks can be scored{why}, or lower the learning rates"
             )
         for task, state in zip(self.tasks, self._states, strict=True):
             if state:

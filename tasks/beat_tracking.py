@@ -15,7 +15,7 @@ from motionbeat.tasks.contract import Baseline, Recipe
 from motionbeat.tasks.cutting import Outputs, Tensors
 from motionbeat.tasks.decoders import BeatPrediction, decode, interval_tempo, peaks
 from motionbeat.tasks.heads import Head
-from motionbeat.tasks.metrics.beat import beat_scores, f_measures, tempo_scores
+from motionbeat.tasks.metrics.beat import FIRST_SECOND, beat_scores, f_measures, tempo_scores
 from motionbeat.tasks.metrics.per_track import Floats, Scores
 from motionbeat.tasks.task import Task
 
@@ -71,6 +71,7 @@ class BeatTracking(Task):
     version = 2
     needs: ClassVar[tuple[type[Annotation], ...]] = (Beats,)
     primary = "beat_f_measure"
+    undefined = f"fewer than two beats after the first {FIRST_SECOND:g} s"
     headline: ClassVar = {
         "beat_f_measure": "beat F",
         "beat_cmlt": "CMLt",

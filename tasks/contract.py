@@ -81,6 +81,7 @@ class Contract:
         heads: kinds of head; ``knn`` is not trained.
         primary: the metric that tables are sorted by; larger is better.
         headline: metrics that tables show and their column titles, ``primary`` first.
+        undefined: what tracks have for which ``primary`` is undefined.
         corpus_level: metrics of the whole split alone, so that tracks give them no interval.
         conditions: numbers that scores depend on and papers differ in, by name with the unit.
         monitor: what is logged on the validation split; checkpoints and learning rates follow it.
@@ -99,6 +100,7 @@ class Contract:
     heads: ClassVar[tuple[str, ...]] = ("linear", "mlp")
     primary: ClassVar[str]
     headline: ClassVar[Mapping[str, str]]
+    undefined: ClassVar[str] = ""
     corpus_level: ClassVar[frozenset[str]] = frozenset()
     conditions: ClassVar[Mapping[str, float]] = {}
     monitor: ClassVar[str]
@@ -155,4 +157,10 @@ class Contract:
     @classmethod
     def warnings(cls, per_track: PerTrackScores, vocabulary: Sequence[str]) -> list[str]:
         """What a reader of the scores must know about the test tracks; mostly nothing."""
-        return []
+        if cls.primary not in per_track:
+            return []
+        lacking = np.isnan(per_track[cls.primary]).any(axis=0)
+        why = f", which have {cls.undefined}" if cls.undefined else ""
+        return [
+            f"{cls.primary} is undefined for {lacking.sum()} of {len(lacking)} test tracks{why}"
+        ] * bool(lacking.any())

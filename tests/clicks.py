@@ -1,5 +1,6 @@
 """A dataset of click tracks, small enough to be made anew by every test."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -62,3 +63,27 @@ class Clicks(DataModule):
         annotations = (Beats(times, np.arange(len(times)) % 4 + 1), Tempo(bpm))
         path = self.folder / f"{index:02d}.wav"
         return Track(f"clicks{index:02d}", path, SECONDS, f"group{index}", annotations)
+
+
+class ShortTest(Clicks):
+    """Beats in the first seconds alone in one split; what follows is not annotated."""
+
+    card = dataset_card("short_test", Beats, Tempo, data="synthetic")
+    short = "test"
+
+    def tracks(self, split):
+        tracks = super().tracks(split)
+        if split != self.short:
+            return tracks
+        beats = [track.get(Beats) for track in tracks]
+        cut = [Beats(one.times[:6], one.positions[:6]) for one in beats[:2]]
+        return [replace(t, annotations=(b,)) for t, b in zip(tracks, cut, strict=False)] + tracks[
+            2:
+        ]
+
+
+class ShortValidation(ShortTest):
+    """The same of the validation split, which then can choose nothing."""
+
+    card = dataset_card("short_validation", Beats, Tempo, data="synthetic")
+    short = "validation"

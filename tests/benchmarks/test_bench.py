@@ -163,6 +163,17 @@ def test_odd_tracks_are_scored_beside_good_ones(tmp_path, monkeypatch, short_tra
             assert one.scores[metric].mean == pytest.approx(np.nanmean(values), abs=1e-6)
 
 
+def test_tracks_too_short_to_be_scored_are_counted_and_choose_nothing(tmp_path, short_training):
+    why = "fewer than two beats after the first 5 s"
+    ended = run(tmp_path, dataset="tests.clicks:ShortTest")
+    assert ended.code == 0
+    said = f"beat_f_measure is undefined for 2 of 3 test tracks, which have {why}"
+    assert said in " ".join(ended.said.split())
+    [one] = [r for r in read_records(tmp_path / "results") if r.kind == "encoder"]
+    assert one.warnings == (said,)
+    assert failed(run(tmp_path, dataset="tests.clicks:ShortValidation"), "never a number", why)
+
+
 @pytest.mark.parametrize("option", ["--cache", "--results"])
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, short_training, alone, option):
     file = tmp_path / "file"
