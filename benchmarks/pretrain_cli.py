@@ -187,7 +187,7 @@ def pretrain(args: list[str]) -> Path:
         raise PretrainingError(f"Lightning refuses the settings: {error}") from error
     except MotionBeatError as error:
         # One line, without the traceback that an error from a loader's process carries.
-        *before, line = str(error).strip().splitlines()
+        *before, line = str(error.args[0]).strip().splitlines()
         raise type(error)(line.partition(": ")[2] if before else line) from error
     weights = Path(cli.trainer.default_root_dir) / "motionbeat.safetensors"
     if cli.trainer.is_global_zero:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
+from filelock import FileLock
 from rich.progress import Progress
 
 from motionbeat.console import bytes_bar
@@ -72,47 +73,51 @@ def fetch(remote: Remote, folder: Path, advice: str) -> None:
     """
     digest = remote.checksums[0].rpartition(":")[2]
     marker = folder / ".fetched" / f"{remote.name}.{digest[:16]}"
-    if marker.is_file():
-        return
-    parts = [marker.with_name(f"{remote.name}.{n}.part") for n in range(len(remote.urls))]
     try:
         marker.parent.mkdir(parents=True, exist_ok=True)
-        with bytes_bar() as progress:
-            for url, part in zip(remote.urls, parts, strict=True):
-                _download(url, part, progress, remote.name, advice)
-        try:
-            for part, checksum in zip(parts, remote.checksums, strict=True):
-                verify(part, checksum)
-        except DatasetError:
-            for part in parts:
-                part.unlink()
-            raise
-        target = folder / remote.folder
-        target.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(target) as work:
-            tree, whole = work / "tree", parts[0]
-            tree.mkdir()
-            if len(parts) > 1 or not remote.archive:
-                whole = work / remote.name if remote.archive else tree / remote.name
-                with whole.open("wb") as file:
-                    for part in parts:
-                        with part.open("rb") as more:
-                            shutil.copyfileobj(more, file, _BLOCK)
-            if remote.archive:
-                _unpack(whole, tree, remote.name)
-            for inner in remote.lifted:
-                if (tree / inner).is_dir():
-                    _merge(tree / inner, target)
-                    shutil.rmtree(tree / inner)
-            _merge(tree, target)
-        marker.touch()
-        for part in parts:
-            part.unlink()
+        with FileLock(f"{marker}.lock"):  # another process may be fetching it
+            if not marker.is_file():
+                _fetch(remote, folder, marker, advice)
     except OSError as error:
         raise DatasetError(
             f"{folder}: cannot be written ({error.strerror or error}); free some space or choose "
             "another folder"
         ) from error
+
+
+def _fetch(remote: Remote, folder: Path, marker: Path, advice: str) -> None:
+    parts = [marker.with_name(f"{remote.name}.{n}.part") for n in range(len(remote.urls))]
+    with bytes_bar() as progress:
+        for url, part in zip(remote.urls, parts, strict=True):
+            _download(url, part, progress, remote.name, advice)
+    try:
+        for part, checksum in zip(parts, remote.checksums, strict=True):
+            verify(part, checksum)
+    except DatasetError:
+        for part in parts:
+            part.unlink()
+        raise
+    target = folder / remote.folder
+    target.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(target) as work:
+        tree, whole = work / "tree", parts[0]
+        tree.mkdir()
+        if len(parts) > 1 or not remote.archive:
+            whole = work / remote.name if remote.archive else tree / remote.name
+            with whole.open("wb") as file:
+                for part in parts:
+                    with part.open("rb") as more:
+                        shutil.copyfileobj(more, file, _BLOCK)
+        if remote.archive:
+            _unpack(whole, tree, remote.name)
+        for inner in remote.lifted:
+            if (tree / inner).is_dir():
+                _merge(tree / inner, target)
+                shutil.rmtree(tree / inner)
+        _merge(tree, target)
+    marker.touch()
+    for part in parts:
+        part.unlink()
 
 
 def verify(path: Path, checksum: str) -> None:

@@ -6,3 +6,7 @@ class MotionBeatError(Exception):
 
     The command line prints the message alone and exits with status 1.
     """
+
+    def __str__(self) -> str:
+        # file names, servers and files may put anything into a message
+        return "".join(c if c.isprintable() else " " for c in super().__str__())

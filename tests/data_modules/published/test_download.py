@@ -5,6 +5,7 @@ import random
 import tarfile
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -124,6 +125,15 @@ def test_a_file_is_put_where_it_belongs_and_never_fetched_twice(web, tmp_path):
     assert tree(tmp_path) == {"tables/list.txt": b"a list"}
     assert web.asked == [("list.txt", None)]
     assert parts(tmp_path) == []
+
+
+def test_two_at_once_fetch_it_once(web, tmp_path):
+    one = remote(web, "a.txt", NOISE, archive=False)
+    with ThreadPoolExecutor(4) as threads:
+        done = [threads.submit(fetch, one, tmp_path, ADVICE) for _ in range(4)]
+    assert all(future.exception() is None for future in done)
+    assert len(web.asked) == 1
+    assert tree(tmp_path) == {"a.txt": NOISE}
 
 
 @pytest.mark.parametrize("ranges", [True, False])
