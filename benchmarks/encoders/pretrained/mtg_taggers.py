@@ -142,9 +142,7 @@ class Block(nn.Module):
         # Zeros change no maximum, as nothing is below zero.
         reach = (steps - 1) * self.spread
         padded = functional.pad(response, (reach // 2, reach - reach // 2))
-        return functional.max_pool2d(
-            padded, self.field, stride=(bands, 1), dilation=(1, self.spread)
-        )
+        return functional.max_pool2d(padded, self.field, (bands, 1), dilation=(1, self.spread))
 
 
 class BlockTagger(Tagger):

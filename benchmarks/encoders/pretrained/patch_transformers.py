@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from motionbeat.benchmarks.encoders.pretrained.hub import HubEncoder, pretrained
-from motionbeat.benchmarks.encoders.pretrained.weight_files import FileEncoder
+from motionbeat.benchmarks.encoders.pretrained.hub import TransformersEncoder
+from motionbeat.benchmarks.encoders.pretrained.weight_files import FileEncoder, below
 from motionbeat.encoder import Encoder, EncoderCard
 
 _SAMPLE_RATE = 16_000
@@ -71,20 +71,12 @@ def kaldi_log_mel(waveform: Tensor) -> Tensor:
     """Kaldi's log-mel spectrum (B, spectra, 128), as many spectra as fit in whole."""
     from motionbeat._torchaudio import kaldi
 
-    return torch.stack(
-        [
-            kaldi.fbank(
-                row[None],
-                sample_frequency=_SAMPLE_RATE,
-                num_mel_bins=_BANDS,
-                window_type="hanning",
-            )
-            for row in waveform
-        ]
-    )
+    settings = {"num_mel_bins": _BANDS, "sample_frequency": _SAMPLE_RATE}
+    rows = waveform.split(1)
+    return torch.stack([kaldi.fbank(row, window_type="hanning", **settings) for row in rows])
 
 
-class Ast(PatchTransformer, HubEncoder):
+class Ast(PatchTransformer, TransformersEncoder):
     """AST, on windows of 10.1 s."""
 
     card: ClassVar[EncoderCard] = EncoderCard(
@@ -103,22 +95,15 @@ class Ast(PatchTransformer, HubEncoder):
     context: ClassVar[float] = 10.24
     repo: ClassVar[str] = "MIT/ast-finetuned-audioset-10-10-0.4593"
     commit: ClassVar[str] = "f826b80d28226b62986cc218e5cec390b1096902"
-    files: ClassVar[tuple[str, ...]] = ("config.json", "model.safetensors")
+    kind: ClassVar[str] = "ASTModel"
     places: ClassVar[int] = 101
     length: ClassVar[int] = 1024
     mean: ClassVar[float] = -4.2677393  # of AudioSet
     deviation: ClassVar[float] = 2 * 4.5689974
 
-    def __init__(self) -> None:
-        super().__init__()
-        from transformers import ASTModel
-
-        self.model = pretrained(ASTModel, self.folder())
-        self.eval().requires_grad_(False)
-
     def states(self, mel: Tensor) -> Tensor:
         """States of patches, without the tokens of class and distillation."""
-        hidden = self.model(mel, output_hidden_states=True).hidden_states
+        hidden = self.network(mel, output_hidden_states=True).hidden_states
         return torch.stack(hidden, dim=1)[:, :, 2:]
 
 
@@ -195,22 +180,14 @@ class ImageBindAudio(PatchTransformer, FileEncoder):
     @staticmethod
     def build(width: int, depth: int, heads: int) -> nn.Module:
         """Patches and blocks."""
-        return nn.ModuleDict(
-            {
-                "patches": Patches(width, ImageBindAudio.places),
-                "blocks": nn.ModuleList(Block(width, heads) for _ in range(depth)),
-            }
-        )
+        blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        return nn.ModuleDict({"patches": Patches(width, ImageBindAudio.places), "blocks": blocks})
 
     def named(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """The tensors of hearing."""
-        return {
-            name.replace("modality_preprocessors.audio", "patches").replace(
-                "modality_trunks.audio.", ""
-            ): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(("modality_preprocessors.audio.", "modality_trunks.audio."))
-        }
+        patches = below(tensors, "modality_preprocessors.audio.")
+        renamed = {f"patches.{name}": tensor for name, tensor in patches.items()}
+        return renamed | below(tensors, "modality_trunks.audio.")
 
     def states(self, mel: Tensor) -> Tensor:
         """States of patches, without the class token."""
