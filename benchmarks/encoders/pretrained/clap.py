@@ -1,10 +1,8 @@
 """LAION-CLAP and MS-CLAP: a Swin transformer (HTSAT) that hears what captions say.
 
-LAION-CLAP (Wu, Chen et al., 2023, https://arxiv.org/abs/2211.06687): weights
-https://huggingface.co/laion/larger_clap_music, made from ``music_audioset_epoch_15_esc_90.14.pt``
-of https://github.com/LAION-AI/CLAP, which says what it was trained on. MS-CLAP (Elizalde, Deshmukh
-and Wang, 2023, https://arxiv.org/abs/2309.05767): weights ``CLAP_weights_2023.pth`` of
-https://zenodo.org/records/8378278, code https://github.com/microsoft/CLAP.
+The weights of LAION-CLAP on the hub were made from ``music_audioset_epoch_15_esc_90.14.pt`` of
+https://github.com/LAION-AI/CLAP, which says what it was trained on. Code of MS-CLAP:
+https://github.com/microsoft/CLAP.
 """
 
 from collections.abc import Mapping

@@ -1,10 +1,4 @@
-"""Encoders of neural audio codecs, up to what they quantise: EnCodec and DAC.
-
-Papers: https://arxiv.org/abs/2210.13438 (EnCodec), https://arxiv.org/abs/2306.05284 (its 32 kHz
-model of music), https://arxiv.org/abs/2306.06546 (DAC); weights:
-https://huggingface.co/facebook/encodec_24khz, https://huggingface.co/facebook/encodec_32khz and
-https://huggingface.co/descript/dac_44khz.
-"""
+"""Encoders of neural audio codecs, up to what they quantise: EnCodec and DAC."""
 
 from dataclasses import replace
 from typing import ClassVar

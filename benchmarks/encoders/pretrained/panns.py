@@ -1,7 +1,6 @@
-"""CNN14 of PANNs, a tagger of sounds trained on all of AudioSet (Kong et al., 2020).
+"""CNN14 of PANNs, a tagger of sounds trained on all of AudioSet.
 
-Weights: ``Cnn14_mAP=0.431.pth`` of https://zenodo.org/records/3987831, code:
-https://github.com/qiuqiangkong/audioset_tagging_cnn, paper: https://arxiv.org/abs/1912.10211.
+Code: https://github.com/qiuqiangkong/audioset_tagging_cnn.
 """
 
 from itertools import pairwise

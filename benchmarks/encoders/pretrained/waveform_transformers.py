@@ -1,11 +1,9 @@
 """wav2vec 2.0, HuBERT and MERT: convolutions over the waveform, then a transformer.
 
-wav2vec 2.0 (https://arxiv.org/abs/2006.11477) and HuBERT (https://arxiv.org/abs/2106.07447) heard
-nothing but speech: controls for encoders of music. MERT (https://arxiv.org/abs/2306.00107) is a
-HuBERT of music. Its repositories hold code of their own, which is not run: with the settings of
-both published models (no constant-Q input, no DeepNorm) it comes to the network of HuBERT under the
-same names of weights. Their setting ``attention_relax`` only guards a softmax against overflow in
-half precision, and is not read by the encoder that the larger model uses.
+wav2vec 2.0 and HuBERT heard nothing but speech: controls for encoders of music. MERT is a HuBERT of
+music. Its repositories hold code of their own, which is not run: with the settings of both
+published models (no constant-Q input, no DeepNorm) it comes to the network of HuBERT under the same
+names of weights; ``attention_relax`` only guards a softmax against overflow in half precision.
 """
 
 import json
