@@ -116,7 +116,7 @@ BROKEN = {
     ),
     "farsighted": ("long audio", blurred(201), "set context to 2 or more"),
     "dropping frames": ("long audio", output(lambda it: it[:, :, :4000]), "in pieces"),
-    "left behind": ("device", made(left_behind), "offset would stay behind"),
+    "left behind": ("frozen", made(left_behind), "offset would stay behind"),
 }
 
 

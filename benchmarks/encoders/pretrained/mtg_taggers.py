@@ -37,7 +37,7 @@ _DATASETS = {"jamendo": "MTG-Jamendo", "msd": "Million Song Dataset", "mtat": "M
 
 
 def card(name: str, frame_rate: float, width: int, parameters: int) -> EncoderCard:
-    """The card of a network, named by its architecture and the dataset it was trained on."""
+    """The card of a network, which is named by its architecture and training data."""
     network, _, dataset = name.partition("-")
     return EncoderCard(
         name=name,
