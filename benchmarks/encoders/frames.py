@@ -41,13 +41,10 @@ def in_pieces(
 
     Args:
         encode: maps (B, T) samples to (B, layers, T // hop + 1, width).
-        waveform: (B, T).
+        waveform: (B, T) samples.
         hop: distance of frames in samples.
         core: frames kept of a piece.
         margin: frames that a piece sees beyond them on either side.
-
-    Returns:
-        (B, layers, T // hop + 1, width).
     """
     pieces = []
     for first in range(0, waveform.shape[1] // hop + 1, core):

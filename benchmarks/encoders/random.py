@@ -20,12 +20,7 @@ _DILATIONS = (1, 2, 4, 8, 16, 32)
 
 
 class ResidualBlock(nn.Module):
-    """Layer norm, dilated convolution over time, GELU and projection, added to the input.
-
-    Args:
-        width: features a frame.
-        dilation: distance in frames between the taps of the convolution.
-    """
+    """Layer norm, dilated convolution over time, GELU and projection, added to the input."""
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()

@@ -1,9 +1,8 @@
 """Basic Pitch, a small network that transcribes notes (Bittner et al., 2022).
 
-The weights are read from the package ``basic-pitch`` 0.4.0, which is neither imported nor asked to
-run; the network is stated anew in torch, so it needs neither TensorFlow nor an ONNX runtime and can
-be differentiated. Paper: https://arxiv.org/abs/2203.09893, code:
-https://github.com/spotify/basic-pitch.
+The weights are read from the package, which is neither imported nor asked to run; the network is
+reimplemented in torch, so it needs neither TensorFlow nor an ONNX runtime and can be
+differentiated. Code: https://github.com/spotify/basic-pitch.
 """
 
 import math

@@ -1,8 +1,7 @@
 """BeatNet, a causal beat tracker of convolution and LSTMs (Heydari, Cwitkowitz and Duan, 2021).
 
-The weights are read from the package ``BeatNet`` 1.1.3, which is neither imported nor asked to
-run; spectrum and network are stated anew in torch. Paper: https://arxiv.org/abs/2108.03576, code:
-https://github.com/mjhydri/BeatNet.
+The weights are read from the package, which is neither imported nor asked to run; spectrum and
+network are reimplemented in torch. Code: https://github.com/mjhydri/BeatNet.
 """
 
 import math

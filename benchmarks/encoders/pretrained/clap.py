@@ -1,10 +1,8 @@
 """LAION-CLAP and MS-CLAP: a Swin transformer (HTSAT) that hears what captions say.
 
-LAION-CLAP (Wu, Chen et al., 2023, https://arxiv.org/abs/2211.06687): weights
-https://huggingface.co/laion/larger_clap_music, made from ``music_audioset_epoch_15_esc_90.14.pt``
-of https://github.com/LAION-AI/CLAP, which says what it was trained on. MS-CLAP (Elizalde, Deshmukh
-and Wang, 2023, https://arxiv.org/abs/2309.05767): weights ``CLAP_weights_2023.pth`` of
-https://zenodo.org/records/8378278, code https://github.com/microsoft/CLAP.
+The weights of LAION-CLAP on the hub were made from ``music_audioset_epoch_15_esc_90.14.pt`` of
+https://github.com/LAION-AI/CLAP, which says what it was trained on. Code of MS-CLAP:
+https://github.com/microsoft/CLAP.
 """
 
 from collections.abc import Mapping
@@ -15,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from motionbeat.benchmarks.encoders.frames import mel_decibels
-from motionbeat.benchmarks.encoders.pretrained.hub import TRANSFORMERS, HubEncoder, pretrained
+from motionbeat.benchmarks.encoders.pretrained.hub import TRANSFORMERS, TransformersEncoder
 from motionbeat.benchmarks.encoders.pretrained.weight_files import FileEncoder, below
 from motionbeat.encoder import Encoder, EncoderCard
 
@@ -83,7 +81,7 @@ class HtsatEncoder(Encoder):
         return cells.mean(dim=(3, 5)).flatten(2).mT
 
 
-class ClapMusic(HtsatEncoder, HubEncoder):
+class ClapMusic(HtsatEncoder, TransformersEncoder):
     """The audio tower of CLAP trained on music, AudioSet and LAION-Audio-630k.
 
     It sees 10 s at a time. Frames lie within 5 ms of their nominal times, as the network stretches
@@ -106,17 +104,15 @@ class ClapMusic(HtsatEncoder, HubEncoder):
     repo: ClassVar[str] = "laion/larger_clap_music"
     commit: ClassVar[str] = "a0b4534a14f58e20944452dff00a22a06ce629d1"
     files: ClassVar[tuple[str, ...]] = ("config.json", "pytorch_model.bin")
+    kind: ClassVar[str] = "ClapAudioModelWithProjection"
+    part: ClassVar[str] = "audio_model.audio_encoder"
     frame: ClassVar[int] = 15_000
 
     def __init__(self) -> None:
         super().__init__()
-        from transformers import ClapAudioModelWithProjection
-
-        model = pretrained(ClapAudioModelWithProjection, self.folder())
-        self.network = model.audio_model.audio_encoder
         scale = {"f_min": 50, "f_max": 14_000, "norm": "slaney", "mel_scale": "slaney"}
         self.mel = mel_decibels(48_000, _FFT_SIZE, 480, _BANDS, pad_mode="reflect", **scale)
-        self.eval().requires_grad_(False)
+        self.eval()
 
 
 class MsClap2023(HtsatEncoder, FileEncoder):

@@ -1,45 +1,29 @@
-"""Encoders of neural audio codecs, up to what they quantise: EnCodec and DAC.
-
-Papers: https://arxiv.org/abs/2210.13438 (EnCodec), https://arxiv.org/abs/2306.05284 (its 32 kHz
-model of music), https://arxiv.org/abs/2306.06546 (DAC); weights:
-https://huggingface.co/facebook/encodec_24khz, https://huggingface.co/facebook/encodec_32khz and
-https://huggingface.co/descript/dac_44khz.
-"""
+"""Encoders of neural audio codecs, up to what they quantise: EnCodec and DAC."""
 
 from dataclasses import replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from motionbeat.benchmarks.encoders.pretrained.hub import HubEncoder, pretrained
+from motionbeat.benchmarks.encoders.frames import around
+from motionbeat.benchmarks.encoders.pretrained.hub import TransformersEncoder
 from motionbeat.encoder import EncoderCard
 
 
-class Codec(HubEncoder):
+class Codec(TransformersEncoder):
     """A codec's encoder: a frame stands for the hop of samples that it is decoded to.
 
     Half a hop of padding centres these hops at the frames' times.
     """
 
-    files: ClassVar[tuple[str, ...]] = ("config.json", "model.safetensors")
-    kind: ClassVar[str] = "EncodecModel"  # in transformers
-
-    def __init__(self) -> None:
-        super().__init__()
-        import transformers
-
-        self.encoder = pretrained(getattr(transformers, self.kind), self.folder()).encoder
-        self.hop = round(self.card.sample_rate / self.card.frame_rate)
-        self.eval().requires_grad_(False)
+    part: ClassVar[str] = "encoder"
 
     def whole_hops(self, waveform: Tensor) -> Tensor:
         """(B, T) samples as (B, 1, hops), one hop centred at each frame's time."""
-        frames = waveform.shape[-1] // self.hop + 1
-        before = self.hop // 2
-        after = frames * self.hop - before - waveform.shape[-1]
-        return functional.pad(waveform, (before, after)).unsqueeze(1)
+        hop = round(self.card.sample_rate / self.card.frame_rate)
+        length = (waveform.shape[1] // hop + 1) * hop
+        return around(waveform, hop, length).unsqueeze(1)
 
 
 class Encodec24(Codec):
@@ -63,10 +47,11 @@ class Encodec24(Codec):
     )
     repo: ClassVar[str] = "facebook/encodec_24khz"
     commit: ClassVar[str] = "c1dbe2ae3f1de713481a3b3e7c47f357092ee040"
+    kind: ClassVar[str] = "EncodecModel"
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples as (B, 1, T // hop + 1, width)."""
-        *convolutions, recurrent, activation, last = self.encoder.layers
+        *convolutions, recurrent, activation, last = self.network.layers
         convolved = self.whole_hops(waveform)
         for layer in convolutions:
             convolved = layer(convolved)
@@ -124,8 +109,8 @@ class Dac44(Codec):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples as (B, 2, T // 512 + 1, width)."""
-        convolved = self.encoder.conv1(self.whole_hops(waveform))
-        for block in self.encoder.block:
+        convolved = self.network.conv1(self.whole_hops(waveform))
+        for block in self.network.block:
             convolved = block(convolved)
-        quantised = self.encoder.conv2(self.encoder.snake1(convolved))
+        quantised = self.network.conv2(self.network.snake1(convolved))
         return torch.stack([convolved.mT, quantised.mT], dim=1)

@@ -1,8 +1,6 @@
-"""Dasheng, a transformer trained to fill in masked spectra of all sorts of sound (Dinkel, 2024).
+"""Dasheng, a transformer trained to fill in masked spectra of all sorts of sound.
 
 The network is that of the authors' package ``dasheng`` (https://github.com/XiaoMi/dasheng).
-Weights: ``dasheng_base.pt`` of https://zenodo.org/records/11511780, paper:
-https://arxiv.org/abs/2406.06992.
 """
 
 from collections.abc import Mapping

@@ -7,6 +7,7 @@ machines without a network. Whoever fills it answers for its being the state an 
 
 import os
 from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -92,16 +93,30 @@ def _copies() -> Path | None:
     return Path(folder) if folder else None
 
 
-def pretrained(kind: Any, folder: Path) -> Any:
-    """A network of ``transformers`` with the weights in a folder, all of them.
+class TransformersEncoder(HubEncoder):
+    """A network of ``transformers``; no code of the repository is run.
 
-    Args:
-        kind: class of the network.
-        folder: with config.json and the weights; no code in it is run.
-
-    Raises:
-        MotionBeatError: the weights are damaged or those of another network.
+    Attributes:
+        kind: name of the network's class.
+        part: of it that is used, as a path of attributes; all where it is empty.
     """
+
+    kind: ClassVar[str]
+    part: ClassVar[str] = ""
+    files: ClassVar[tuple[str, ...]] = ("config.json", "model.safetensors")
+    network: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        import transformers
+
+        network = pretrained(getattr(transformers, self.kind), self.folder())
+        self.network = attrgetter(self.part)(network) if self.part else network
+        self.eval()
+
+
+def pretrained(kind: Any, folder: Path) -> Any:
+    """A network of ``transformers``, frozen, with all of its weights from a folder."""
     from transformers.utils import logging
 
     told = logging.get_verbosity()

@@ -37,7 +37,7 @@ _DATASETS = {"jamendo": "MTG-Jamendo", "msd": "Million Song Dataset", "mtat": "M
 
 
 def card(name: str, frame_rate: float, width: int, parameters: int) -> EncoderCard:
-    """The card of a network, named by its architecture and the dataset it was trained on."""
+    """The card of a network, which is named by its architecture and training data."""
     network, _, dataset = name.partition("-")
     return EncoderCard(
         name=name,
@@ -142,9 +142,7 @@ class Block(nn.Module):
         # Zeros change no maximum, as nothing is below zero.
         reach = (steps - 1) * self.spread
         padded = functional.pad(response, (reach // 2, reach - reach // 2))
-        return functional.max_pool2d(
-            padded, self.field, stride=(bands, 1), dilation=(1, self.spread)
-        )
+        return functional.max_pool2d(padded, self.field, (bands, 1), dilation=(1, self.spread))
 
 
 class BlockTagger(Tagger):

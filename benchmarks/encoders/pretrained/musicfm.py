@@ -1,11 +1,9 @@
 """MusicFM and MuQ, conformers trained to name masked stretches of a mel spectrum.
 
 They are one architecture and differ in what they were made to name: random projections of the
-spectrum (MusicFM, Won et al., 2023, https://arxiv.org/abs/2311.03318, code
-https://github.com/minzwon/musicfm, weights https://huggingface.co/minzwon/MusicFM), or codes of a
-quantiser learned before (MuQ, Zhu et al., 2025, https://arxiv.org/abs/2501.01108, code
-https://github.com/tencent-ailab/MuQ, weights https://huggingface.co/OpenMuQ/MuQ-large-msd-iter).
-The block is wav2vec 2.0's conformer with rotary positions, taken from ``transformers``.
+spectrum (MusicFM, https://github.com/minzwon/musicfm), or codes of a quantiser learned before (MuQ,
+https://github.com/tencent-ailab/MuQ). The block is wav2vec 2.0's conformer with rotary positions,
+taken from ``transformers``.
 """
 
 import json

@@ -1,8 +1,7 @@
 """musicnn, a convolutional tagger with musically shaped filters (Pons and Serra, 2019).
 
-The weights are read from the package ``musicnn`` 0.1.0, which is neither imported nor asked to
-run; the network is stated anew in torch. Paper: https://arxiv.org/abs/1909.06654, code:
-https://github.com/jordipons/musicnn.
+The weights are read from the package, which is neither imported nor asked to run; the network is
+reimplemented in torch. Code: https://github.com/jordipons/musicnn.
 """
 
 from collections import Counter

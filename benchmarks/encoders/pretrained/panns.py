@@ -1,7 +1,6 @@
-"""CNN14 of PANNs, a tagger of sounds trained on all of AudioSet (Kong et al., 2020).
+"""CNN14 of PANNs, a tagger of sounds trained on all of AudioSet.
 
-Weights: ``Cnn14_mAP=0.431.pth`` of https://zenodo.org/records/3987831, code:
-https://github.com/qiuqiangkong/audioset_tagging_cnn, paper: https://arxiv.org/abs/1912.10211.
+Code: https://github.com/qiuqiangkong/audioset_tagging_cnn.
 """
 
 from itertools import pairwise
@@ -81,12 +80,11 @@ class PannsCnn14(FileEncoder):
     @staticmethod
     def build(width: int) -> nn.ModuleDict:
         """Batch norm of the bands, and blocks of which each has twice the filters of the last."""
+        network = nn.ModuleDict({"bn0": nn.BatchNorm2d(_BANDS)})
         filters = [1, *(width << number for number in range(_BLOCKS))]
-        blocks = {
-            f"conv_block{number}": Block(inputs, outputs)
-            for number, (inputs, outputs) in enumerate(pairwise(filters), start=1)
-        }
-        return nn.ModuleDict({"bn0": nn.BatchNorm2d(_BANDS), **blocks})
+        for number, (inputs, outputs) in enumerate(pairwise(filters), start=1):
+            network[f"conv_block{number}"] = Block(inputs, outputs)
+        return network
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples as (B, 1, frames, 4032)."""
@@ -95,10 +93,8 @@ class PannsCnn14(FileEncoder):
         spectra = (pixels + 1) * _STRIDE - _STEP
         # From the centre of a pixel's first spectrum to that of its last are 31 hops.
         mel = self.mel(around(waveform, (_STRIDE - 1) * _HOP, (spectra - 1) * _HOP))
-        passes = [
-            self._pixels(mel[:, :, start : start + pixels * _STRIDE])
-            for start in range(0, _STRIDE, _STEP)
-        ]
+        starts = range(0, _STRIDE, _STEP)
+        passes = [self._pixels(mel[:, :, start : start + pixels * _STRIDE]) for start in starts]
         return torch.stack(passes, dim=2).flatten(1, 2)[:, None, :frames]
 
     def _pixels(self, mel: Tensor) -> Tensor:

@@ -1,9 +1,6 @@
 """AST and ImageBind's ear: transformers over 16 by 16 patches of Kaldi's spectrum.
 
-AST tags AudioSet (Gong, Chung and Glass, 2021, https://arxiv.org/abs/2104.01778); weights:
-https://huggingface.co/MIT/ast-finetuned-audioset-10-10-0.4593. ImageBind was taught to place sounds
-where CLIP places pictures (Girdhar et al., 2023, https://arxiv.org/abs/2305.05665); weights:
-``imagebind_huge.pth`` of https://github.com/facebookresearch/ImageBind.
+AST tags AudioSet. ImageBind was taught to place sounds where CLIP places pictures.
 """
 
 from abc import abstractmethod
@@ -13,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from motionbeat.benchmarks.encoders.pretrained.hub import HubEncoder, pretrained
-from motionbeat.benchmarks.encoders.pretrained.weight_files import FileEncoder
+from motionbeat.benchmarks.encoders.pretrained.hub import TransformersEncoder
+from motionbeat.benchmarks.encoders.pretrained.weight_files import FileEncoder, below
 from motionbeat.encoder import Encoder, EncoderCard
 
 _SAMPLE_RATE = 16_000
@@ -71,20 +68,12 @@ def kaldi_log_mel(waveform: Tensor) -> Tensor:
     """Kaldi's log-mel spectrum (B, spectra, 128), as many spectra as fit in whole."""
     from motionbeat._torchaudio import kaldi
 
-    return torch.stack(
-        [
-            kaldi.fbank(
-                row[None],
-                sample_frequency=_SAMPLE_RATE,
-                num_mel_bins=_BANDS,
-                window_type="hanning",
-            )
-            for row in waveform
-        ]
-    )
+    settings = {"num_mel_bins": _BANDS, "sample_frequency": _SAMPLE_RATE}
+    rows = torch.split(waveform, 1)
+    return torch.stack([kaldi.fbank(row, window_type="hanning", **settings) for row in rows])
 
 
-class Ast(PatchTransformer, HubEncoder):
+class Ast(PatchTransformer, TransformersEncoder):
     """AST, on windows of 10.1 s."""
 
     card: ClassVar[EncoderCard] = EncoderCard(
@@ -103,43 +92,16 @@ class Ast(PatchTransformer, HubEncoder):
     context: ClassVar[float] = 10.24
     repo: ClassVar[str] = "MIT/ast-finetuned-audioset-10-10-0.4593"
     commit: ClassVar[str] = "f826b80d28226b62986cc218e5cec390b1096902"
-    files: ClassVar[tuple[str, ...]] = ("config.json", "model.safetensors")
+    kind: ClassVar[str] = "ASTModel"
     places: ClassVar[int] = 101
     length: ClassVar[int] = 1024
     mean: ClassVar[float] = -4.2677393  # of AudioSet
     deviation: ClassVar[float] = 2 * 4.5689974
 
-    def __init__(self) -> None:
-        super().__init__()
-        from transformers import ASTModel
-
-        self.model = pretrained(ASTModel, self.folder())
-        self.eval().requires_grad_(False)
-
     def states(self, mel: Tensor) -> Tensor:
         """States of patches, without the tokens of class and distillation."""
-        hidden = self.model(mel, output_hidden_states=True).hidden_states
+        hidden = self.network(mel, output_hidden_states=True).hidden_states
         return torch.stack(hidden, dim=1)[:, :, 2:]
-
-
-class Patches(nn.Module):
-    """A spectrum as a class token and patches, with positions; names as published."""
-
-    def __init__(self, width: int, places: int) -> None:
-        super().__init__()
-        self.cls_token = nn.Parameter(torch.empty(1, 1, width))
-        positions = nn.Parameter(torch.empty(1, 1 + _ROWS * places, width))
-        self.pos_embedding_helper = nn.ParameterDict({"pos_embed": positions})
-        projection = nn.Conv2d(1, width, _PATCH, _STRIDE, bias=False)
-        self.rgbt_stem = nn.ModuleDict({"proj": projection, "norm_layer": nn.LayerNorm(width)})
-
-    def forward(self, mel: Tensor) -> Tensor:
-        """Map (B, spectra, 128) to (B, 1 + patches, width), patches numbered along time first."""
-        maps = self.rgbt_stem["proj"](mel.mT.unsqueeze(1))
-        patches = self.rgbt_stem["norm_layer"](maps.flatten(2).mT)
-        tokens = torch.cat([self.cls_token.expand(len(mel), -1, -1), patches], dim=1)
-        placed: Tensor = tokens + self.pos_embedding_helper["pos_embed"]
-        return placed
 
 
 class Block(nn.Module):
@@ -194,27 +156,28 @@ class ImageBindAudio(PatchTransformer, FileEncoder):
 
     @staticmethod
     def build(width: int, depth: int, heads: int) -> nn.Module:
-        """Patches and blocks."""
-        return nn.ModuleDict(
-            {
-                "patches": Patches(width, ImageBindAudio.places),
-                "blocks": nn.ModuleList(Block(width, heads) for _ in range(depth)),
-            }
-        )
+        """Patches, a class token before them, positions and blocks."""
+        projection = nn.Conv2d(1, width, _PATCH, _STRIDE, bias=False)
+        stem = nn.ModuleDict({"proj": projection, "norm_layer": nn.LayerNorm(width)})
+        blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        network = nn.ModuleDict({"rgbt_stem": stem, "blocks": blocks})
+        positions = torch.empty(1, 1 + _ROWS * ImageBindAudio.places, width)
+        network.register_parameter("cls_token", nn.Parameter(torch.empty(1, 1, width)))
+        network.register_parameter("pos_embed", nn.Parameter(positions))
+        return network
 
     def named(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """The tensors of hearing."""
-        return {
-            name.replace("modality_preprocessors.audio", "patches").replace(
-                "modality_trunks.audio.", ""
-            ): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(("modality_preprocessors.audio.", "modality_trunks.audio."))
-        }
+        tensors = {k.replace("pos_embedding_helper.", ""): v for k, v in tensors.items()}
+        patches, trunk = "modality_preprocessors.audio.", "modality_trunks.audio."
+        return below(tensors, patches) | below(tensors, trunk)
 
     def states(self, mel: Tensor) -> Tensor:
         """States of patches, without the class token."""
-        states = [self.network.patches(mel)]
+        patches = self.network.rgbt_stem.proj(mel.mT.unsqueeze(1)).flatten(2).mT
+        token = self.network.cls_token.expand(len(mel), -1, -1)
+        tokens = torch.cat([token, self.network.rgbt_stem.norm_layer(patches)], dim=1)
+        states = [tokens + self.network.pos_embed]
         for block in self.network.blocks:
             states.append(block(states[-1]))
         return torch.stack(states, dim=1)[:, :, 1:]

@@ -23,15 +23,7 @@ Variables = Mapping[str, NDArray[Any]]
 
 
 def read_checkpoint(folder: Path, prefix: str = "") -> Variables:
-    """Read every array of a checkpoint kept in a single shard.
-
-    Args:
-        folder: of the checkpoint's files.
-        prefix: what their names have before ``.index`` and ``.data-00000-of-00001``.
-
-    Returns:
-        Arrays by variable name.
-    """
+    """Every array of a checkpoint in a single shard, by name; a prefix begins its files' names."""
     table = (folder / f"{prefix}.index").read_bytes()
     data = (folder / f"{prefix}.data-00000-of-00001").read_bytes()
     footer = table[-_FOOTER:]

@@ -1,11 +1,9 @@
 """wav2vec 2.0, HuBERT and MERT: convolutions over the waveform, then a transformer.
 
-wav2vec 2.0 (https://arxiv.org/abs/2006.11477) and HuBERT (https://arxiv.org/abs/2106.07447) heard
-nothing but speech: controls for encoders of music. MERT (https://arxiv.org/abs/2306.00107) is a
-HuBERT of music. Its repositories hold code of their own, which is not run: with the settings of
-both published models (no constant-Q input, no DeepNorm) it comes to the network of HuBERT under the
-same names of weights. Their setting ``attention_relax`` only guards a softmax against overflow in
-half precision, and is not read by the encoder that the larger model uses.
+wav2vec 2.0 and HuBERT heard nothing but speech: controls for encoders of music. MERT is a HuBERT of
+music. Its repositories hold code of their own, which is not run: with the settings of both
+published models (no constant-Q input, no DeepNorm) it comes to the network of HuBERT under the same
+names of weights; ``attention_relax`` only guards a softmax against overflow in half precision.
 """
 
 import json
@@ -17,11 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from motionbeat.benchmarks.encoders.pretrained.hub import HubEncoder, pretrained
+from motionbeat.benchmarks.encoders.pretrained.hub import TransformersEncoder
 from motionbeat.encoder import EncoderCard
 
 
-class WaveformTransformer(HubEncoder):
+class WaveformTransformer(TransformersEncoder):
     """Strided convolutions over the waveform, then a transformer over all of their frames.
 
     The hidden layers are what enters the transformer and the output of each of its layers. A piece
@@ -31,21 +29,16 @@ class WaveformTransformer(HubEncoder):
 
     files = ("config.json", "preprocessor_config.json", "pytorch_model.bin")
     context: ClassVar[float] = 5.0  # attention has no bound; this is what MERT was trained on
-    kind: ClassVar[str] = "HubertModel"  # in transformers
+    kind: ClassVar[str] = "HubertModel"
 
     def __init__(self) -> None:
         super().__init__()
-        import transformers
-
-        folder = self.folder()
-        self.model = pretrained(getattr(transformers, self.kind), folder)
-        preprocessing = json.loads((folder / "preprocessor_config.json").read_text())
+        preprocessing = json.loads((self.folder() / "preprocessor_config.json").read_text())
         self.normalised = bool(preprocessing.get("do_normalize", True))
-        kernels, strides = self.model.config.conv_kernel, self.model.config.conv_stride
+        kernels, strides = self.network.config.conv_kernel, self.network.config.conv_stride
         self.hop, self.reach = math.prod(strides), 1
         for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
             self.reach = (self.reach - 1) * stride + kernel
-        self.eval().requires_grad_(False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples as (B, layers, T // hop + 1, width)."""
@@ -54,7 +47,7 @@ class WaveformTransformer(HubEncoder):
             waveform = (waveform - waveform.mean(dim=-1, keepdim=True)) / deviation
         half = self.reach // 2
         padded = functional.pad(waveform, (half, self.reach - half))
-        states = self.model(padded, output_hidden_states=True).hidden_states
+        states = self.network(padded, output_hidden_states=True).hidden_states
         frames = waveform.shape[-1] // self.hop + 1
         return torch.stack(states, dim=1)[:, :, :frames]
 

@@ -20,9 +20,6 @@ from motionbeat.errors import MotionBeatError
 def read_weights(path: Path | zipfile.Path) -> dict[str, Any]:
     """What a file of weights holds by name: safetensors, or a pickle that may run no code.
 
-    Args:
-        path: of the file, which may lie in an archive.
-
     Raises:
         MotionBeatError: it is damaged or holds more than tensors and plain values.
     """
@@ -42,11 +39,8 @@ def read_weights(path: Path | zipfile.Path) -> dict[str, Any]:
 
 def below(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """The tensors whose names begin with a prefix, without it."""
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }
+    chosen = (name for name in tensors if name.startswith(prefix))
+    return {name.removeprefix(prefix): tensors[name] for name in chosen}
 
 
 def load_strictly(
@@ -54,11 +48,7 @@ def load_strictly(
 ) -> None:
     """Copy tensors into a network, which may have been built without memory for its weights.
 
-    Args:
-        network: gets them, frozen and in evaluation mode.
-        tensors: by the names that the network gives them.
-        source: the file they are from, for the message.
-        unused: beginnings of the names of parts the encoder has no use for.
+    It is frozen. Tensors whose names begin with something unused are passed over.
 
     Raises:
         MotionBeatError: one of the others is missing, unknown or of another shape.
@@ -74,8 +64,7 @@ def load_strictly(
     except RuntimeError as error:
         fault = str(error).splitlines()[1].strip()[:200]
         raise MotionBeatError(
-            f"{source}: weights of another network ({fault}); get those that the encoder's card "
-            "names"
+            f"{source}: weights of another network ({fault}); get those that the card names"
         ) from error
     network.eval().requires_grad_(False)
 

@@ -65,21 +65,12 @@ def _ast():
 
 def _clap():
     """With the tower that reads captions, as published."""
-    audio_config = {
-        "depths": [2, 2, 2, 2],
-        "num_attention_heads": [1, 2, 4, 8],
-        "patch_embeds_hidden_size": 8,
-        "hidden_size": 64,
-    }
-    text_config = {
-        "vocab_size": 100,
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 1,
-        "intermediate_size": 16,
-    }
+    audio = {"depths": [2, 2, 2, 2], "num_attention_heads": [1, 2, 4, 8], "hidden_size": 64}
+    text = {"vocab_size": 100, "hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 16}
     config = transformers.ClapConfig(
-        audio_config=audio_config, text_config=text_config, projection_dim=16
+        audio_config=audio | {"patch_embeds_hidden_size": 8},
+        text_config=text | {"num_attention_heads": 1},
+        projection_dim=16,
     )
     return transformers.ClapModel(config)
 
@@ -96,6 +87,7 @@ def _dac():
     return transformers.DacModel(config)
 
 
+ENCODEC32 = {"sampling_rate": 32000, "upsampling_ratios": [8, 5, 4, 4], "use_causal_conv": False}
 TINY = {  # the network, and layers and width of its states
     Wav2Vec2Base: (_wav2vec2, 3, 32),
     HubertBase: (_hubert, 3, 32),
@@ -104,13 +96,7 @@ TINY = {  # the network, and layers and width of its states
     Ast: (_ast, 3, 32),
     ClapMusic: (_clap, 1, 8 + 8 + 16 + 32 + 64),
     Encodec24: (_encodec, 1, 64 + 64 + 16),
-    Encodec32: (
-        lambda: _encodec(
-            sampling_rate=32000, upsampling_ratios=[8, 5, 4, 4], use_causal_conv=False
-        ),
-        1,
-        64 + 64 + 16,
-    ),
+    Encodec32: (lambda: _encodec(**ENCODEC32), 1, 64 + 64 + 16),
     Dac44: (_dac, 2, 64),
 }
 

@@ -75,12 +75,11 @@ def tensors(name):
     if name == "wav2clip":
         weights["audio_encoder.spectrogram.window"] = torch.hann_window(512)
     if name == "imagebind-audio":
+        patches, trunk = "modality_preprocessors.audio.", "modality_trunks.audio."
         weights = {
-            f"modality_preprocessors.audio{key.removeprefix('patches')}"
-            if key.startswith("patches")
-            else f"modality_trunks.audio.{key}": value
-            for key, value in weights.items()
+            f"{trunk if 'blocks' in key else patches}{key}": value for key, value in weights.items()
         }
+        weights[f"{patches}pos_embedding_helper.pos_embed"] = weights.pop(f"{patches}pos_embed")
     if name == "ms-clap-2023":
         weights = _of_ms_clap(weights)
     return weights | {key: torch.zeros(2, 2) for key in UNUSED.get(name, ())}

@@ -24,7 +24,7 @@ TINY = {
     **{kind.card.name: hub_networks.small(kind) for kind in hub_networks.TINY},
 }
 WHOLE = set(OURS) - set(TINY) - SAME_NETWORK - {"musicfm-fma"}
-OF_TINY = ("frozen", "output", "frame rate", "agreement", "short audio, silence", "device")
+OF_TINY = ("frozen", "output", "frame rate", "agreement", "short audio, silence")
 # Frames between the middles of two beats are mixed from both, LSTMs remember, taggers pool.
 BLURRED = (MotionBeatEncoder, BeatNet, FcnJamendo, CrnnJamendo)
 

@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn import functional
 
 from motionbeat._torchaudio import transforms
-from motionbeat.benchmarks.cli import share
 from motionbeat.benchmarks.encoders.pretrained.mtg_taggers import (
     CrnnJamendo,
     FcnMtat,
@@ -148,9 +147,9 @@ def test_weights_may_be_unpacked(tmp_path, monkeypatch):
 FILE = "models/mtat/fcn/best_model.pth"
 
 
-@pytest.mark.parametrize("content", [b"", b"nothing", bytes(range(256))])
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_damaged_file_is_named(tmp_path, monkeypatch, packed, content):
+def test_a_damaged_file_is_named(tmp_path, monkeypatch, packed):
+    content = bytes(range(256))
     monkeypatch.setenv("MOTIONBEAT_DATA", str(tmp_path))
     if packed:
         with zipfile.ZipFile(tmp_path / "tagging_weights.zip", "w") as archive:
@@ -172,14 +171,3 @@ def test_missing_weights_are_named(tmp_path, monkeypatch):
     assert "\n" not in str(caught.value)
     monkeypatch.delenv("MOTIONBEAT_DATA")
     assert "give --data DIR" in FcnMtat.unavailable()
-
-
-def test_the_command_line_says_where_weights_are(tmp_path, monkeypatch):
-    monkeypatch.setenv("MOTIONBEAT_DATA", "elsewhere")
-    place = tmp_path / "tagging_weights" / FILE
-    place.parent.mkdir(parents=True)
-    place.touch()
-    share(tmp_path)
-    assert FcnMtat.unavailable() is None
-    share(None)
-    assert FcnMtat.unavailable() is None

@@ -64,8 +64,8 @@ PUBLISHED = {  # of some tensors, the first and last among them
                     "conformer.layers.11.self_attn.linear_q.weight": (1024, 1024),
                     "conformer.layers.11.conv_module.depthwise_conv.weight": (1024, 1, 31),
                     "conformer.layer_norm.bias": (1024,)},
-    "imagebind-audio": {"patches.pos_embedding_helper.pos_embed": (1, 229, 768),
-                        "patches.rgbt_stem.proj.weight": (768, 1, 16, 16),
+    "imagebind-audio": {"pos_embed": (1, 229, 768),
+                        "rgbt_stem.proj.weight": (768, 1, 16, 16),
                         "blocks.11.attn.bias_k": (1, 1, 768),
                         "blocks.11.mlp.fc1.weight": (3072, 768)},
 }  # fmt: skip
