@@ -288,7 +288,7 @@ class Parser(ArgumentParser):
         return super().add_argument(*args, **kwargs)
 
 
-DATASETS = {"get": data_get, "show": data_show}
+DATA_COMMANDS = {"get": data_get, "show": data_show}
 
 COMMANDS = {
     "bench": ("cli:bench", "probe encoders, write records and leaderboards, print the table"),
@@ -299,7 +299,7 @@ COMMANDS = {
     "predict": ("lightning_cli:lightning", "predict by a trained task"),
     "check-encoder": ("cli:check_encoder", "check that an encoder keeps the contract"),
     "list": ("cli:list_names", "show encoders, datasets and tasks"),
-    "data": ("cli:DATASETS", "show a dataset's card, fetch a dataset"),
+    "data": ("cli:DATA_COMMANDS", "show a dataset's card, fetch a dataset"),
     "pretrain": ("pretrain_cli:pretrain", "train MotionBeat: pretrain --config FILE"),
     "dance": ("choreographer:dance", "dance to a song"),
     "dance-metrics": ("dance_metrics:dance_metrics", "score generated dances"),

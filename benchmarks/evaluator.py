@@ -603,8 +603,8 @@ def evaluate(
         learning_rates: tried on the validation split; the task's own by default.
         seeds: how many, counted from 0.
         mode: what of the encoder is trained beside the head.
-        cache: folder for generated data, embeddings, probes and finished runs; by default
-            ``MOTIONBEAT_CACHE`` or ``.cache/motionbeat``.
+        cache: folder for all that is kept; by default ``MOTIONBEAT_CACHE`` or
+            ``.cache/motionbeat``.
         data: folder with datasets put in place by hand; by default ``MOTIONBEAT_DATA``.
         results: folder to write the run records to; none are written by default.
 

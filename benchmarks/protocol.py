@@ -90,18 +90,16 @@ class Probing:
 
         Encoders that learn are trained one by one, as each needs the memory for itself.
         """
-        if self.mode != "frozen":
-            ensembles = [
-                self._fit([(seed, rate)], f"{stage} {seed}/{rate:g}") for seed, rate in members
-            ]
-            joined = Ensemble([task for one in ensembles for task in one.tasks])
-            joined.monitors.copy_(torch.cat([one.monitors for one in ensembles]))
-            return joined
-        ensemble = self._ensemble(members)
-        if not load_state(ensemble, self.kept(members)):
-            ensemble = self._fit(members, stage)
-            save_state(ensemble, self.kept(members))
-        return ensemble
+        if self.mode == "frozen":
+            ensemble = self._ensemble(members)
+            if not load_state(ensemble, self.kept(members)):
+                ensemble = self._fit(members, stage)
+                save_state(ensemble, self.kept(members))
+            return ensemble
+        alone = [self._fit([one], f"{stage} {one[0]}/{one[1]:g}") for one in members]
+        joined = Ensemble([task for ensemble in alone for task in ensemble.tasks])
+        joined.monitors.copy_(torch.cat([ensemble.monitors for ensemble in alone]))
+        return joined
 
     def _ensemble(self, members: Sequence[tuple[int, float]]) -> Ensemble:
         """Probes that are not trained yet."""

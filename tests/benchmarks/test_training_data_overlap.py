@@ -2,7 +2,7 @@
 
 import pytest
 
-from motionbeat.benchmarks.registry import DATASETS, ENCODERS
+from motionbeat.benchmarks.registry import DATASETS
 from motionbeat.data_modules.base import canonical
 
 
@@ -34,20 +34,3 @@ def test_relatives_that_are_datasets_here_know_each_other_or_are_the_larger():
             other = known.get(canonical(relative))
             if other is not None and other.name != "fma_small":
                 assert other.is_among([card.name])
-
-
-def test_the_shipped_encoders_are_marked_where_they_were_trained():
-    marked = {
-        (encoder, dataset)
-        for encoder, kind in ENCODERS.classes.items()
-        for dataset, module in DATASETS.classes.items()
-        if kind.__module__.startswith("motionbeat.benchmarks.encoders.")
-        and module.card.is_among(kind.card.training_data)
-    }
-    assert marked >= {
-        ("motionbeat-small", "groovebox"),
-        ("motionbeat-small", "groove_midi"),
-        ("musicnn", "magnatagatune"),
-    }
-    untrained = ("motionbeat-random", "random", "logmel", "mfcc_chroma", "beatgrid")
-    assert not {encoder for encoder, _ in marked} & set(untrained)
