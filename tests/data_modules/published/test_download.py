@@ -128,7 +128,7 @@ def test_a_file_is_put_where_it_belongs_and_never_fetched_twice(web, tmp_path):
 
 
 def test_two_at_once_fetch_it_once(web, tmp_path):
-    one = remote(web, "a.txt", NOISE, archive=False)
+    one = remote(web, "a.txt", NOISE)
     with ThreadPoolExecutor(4) as threads:
         done = [threads.submit(fetch, one, tmp_path, ADVICE) for _ in range(4)]
     assert all(future.exception() is None for future in done)
