@@ -136,17 +136,11 @@ def beat_hit_rate(moves: Frames, length: int, beats: Floats, fps: float = 60.0) 
 
 
 class PairScores(NamedTuple):
-    """Scores of n dances beside m pieces of music, pair by pair on the span that both last.
+    """Scores of n dances beside m pieces of music, pair by pair on the span that both last."""
 
-    Attributes:
-        whole: (n,) of a dance with its own music, from 0 to where the shorter of both ends.
-        own: (n, m) the same, but no further than the piece of the column lasts.
-        other: (n, m) of the dance with the piece of the column, on the span of ``own``.
-    """
-
-    whole: Floats
-    own: Floats
-    other: Floats
+    whole: Floats  # (n,) of a dance with its own music, from 0 to where the shorter of both ends
+    own: Floats  # (n, m) the same, but no further than the piece of the column lasts
+    other: Floats  # (n, m) of the dance with the piece of the column, on the span of own
 
 
 def pair_scores(
