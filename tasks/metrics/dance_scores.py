@@ -70,8 +70,8 @@ BEAT_SCORES: dict[str, BeatScore] = {
 PHYSICAL_SCORES: dict[str, tuple[Better, Callable[[Positions], float]]] = {
     "PFC": ("lower", physics.physical_foot_contact),
     "foot sliding": ("lower", physics.foot_sliding_ratio),
-    "penetration mm": ("lower", lambda p: physics.penetration(p, physics.floor_height(p))),
-    "float mm": ("as real", lambda p: physics.floating(p, physics.floor_height(p))),
+    "penetration mm": ("lower", physics.penetration),
+    "float mm": ("as real", physics.floating),
     "jerk m/s³": ("as real", partial(physics.jerk, fps=physics.PFC_FPS)),
     "bone drift %": ("lower", physics.bone_length_drift),
 }

@@ -123,20 +123,6 @@ def test_unknown_tracks_do_not_count():
     )
 
 
-def test_several_classes_are_averaged_where_they_are_defined():
-    per_track = {
-        "true/a": np.array([[1.0, 0, 1, 0]]),
-        "score/a": np.array([[0.9, 0.8, 0.7, 0.1]]),
-        "true/b": np.zeros((1, 4)),
-        "score/b": np.zeros((1, 4)),
-    }
-    found = {name: one[0, 0] for name, one in summarise_multi_label(per_track, ONCE).items()}
-    assert found["roc_auc"] == found["roc_auc/a"] == 3 / 4
-    assert found["average_precision"] == pytest.approx(5 / 6)
-    assert found["classes"] == 1
-    assert np.isnan([found["roc_auc/b"], found["average_precision/b"]]).all()
-
-
 def test_scores_of_different_folds_are_not_ranked_against_each_other():
     per_track = {
         "true/a": np.array([[1.0, 0, 1, 0]]),
