@@ -144,7 +144,7 @@ class Probing:
         train, test = self.data(self.train_data), self.data(self.test_data)
         task.front_end.gather_statistics(train.train_dataloader())
 
-        def means(data: Loaders, split: Literal["train", "test"]) -> NDArray[np.floating]:
+        def means(data: Loaders, split: Literal["train", "test"]) -> NDArray[np.float64]:
             clips = data.clips(data.tracks(split), whole=True)
             rows = [clips[index].values.float().mean(dim=0) for index in range(len(clips))]
             # Layers are axes of their own: a number of one says nothing of that of another.

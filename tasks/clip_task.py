@@ -10,7 +10,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from torch import Tensor
 from torch.nn import functional
@@ -33,7 +32,7 @@ SEGMENT = 10.0
 
 
 class ClipPrediction(NamedTuple):
-    """A probability, a vote or a number (names,) for each name of a class or of a number."""
+    """A probability, a vote or a number (names,) for each name."""
 
     values: Floats
     names: tuple[str, ...]
@@ -123,10 +122,7 @@ class ClipTask(Task):
 
     @classmethod
     def neighbours(
-        cls,
-        known: NDArray[np.floating],
-        tracks: Sequence[Track],
-        asked: NDArray[np.floating],
+        cls, known: Floats, tracks: Sequence[Track], asked: Floats
     ) -> list[ClipPrediction]:
         """Predictions for features (m, width) by training tracks with features (n, width)."""
         names = cls.vocabulary(tracks)

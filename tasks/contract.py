@@ -21,20 +21,15 @@ from motionbeat.tasks.metrics.per_track import (
 class Baseline:
     """An entry of the table that is no frozen encoder.
 
-    Attributes:
-        name: name in every table.
-        kind: ``baseline`` (knows nothing of the test audio), ``upper bound`` (knows the answer) or
-            ``dedicated`` (a system made for the task).
-        licence: of what it is made of.
-        revision: of weights or of a rule that may change.
-        training_data: names of the datasets that its weights have seen.
+    A ``baseline`` knows nothing of the test audio, an ``upper bound`` knows the answer, and a
+    ``dedicated`` system is made for the task.
     """
 
     name: ClassVar[str]
     kind: ClassVar[Literal["baseline", "upper bound", "dedicated"]]
     licence: ClassVar[str] = "Apache-2.0"
-    revision: ClassVar[str] = ""
-    training_data: ClassVar[tuple[str, ...]] = ()
+    revision: ClassVar[str] = ""  # of weights or of a rule that may change
+    training_data: ClassVar[tuple[str, ...]] = ()  # datasets that its weights have seen
 
     def fit(self, tracks: Sequence[Track]) -> None:
         """Learn from the training split; most baselines have nothing to learn."""
@@ -46,68 +41,37 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the heads of a task are trained by the protocol, the same for every encoder.
-
-    Attributes:
-        clip_seconds: length of a training clip.
-        stride_seconds: from one clip to the next, None for ``clip_seconds``.
-        batch_size: clips a training step.
-        max_steps: training steps at most.
-        epochs: passes over the training clips that are granted even where they take more steps.
-        check_every: steps from one validation to the next.
-        patience: validations without an improvement before training stops.
-        learning_rates: tried on the validation split.
-    """
+    """How the heads of a task are trained by the protocol, the same for every encoder."""
 
     clip_seconds: float
-    stride_seconds: float | None = None
+    stride_seconds: float | None = None  # from one clip to the next, None for clip_seconds
     batch_size: int = 8
     max_steps: int = 400
-    epochs: int = 0
-    check_every: int = 80
-    patience: int = 2
-    learning_rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03)
+    epochs: int = 0  # passes over the clips that are granted even where they take more steps
+    check_every: int = 80  # steps from one validation to the next
+    patience: int = 2  # validations without an improvement before training stops
+    learning_rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03)  # that are tried
 
 
 class Contract:
-    """What the protocol and the tables know of a task.
+    """What the protocol and the tables know of a task."""
 
-    Attributes:
-        name: name on the command line and in every table.
-        version: changes whenever the same features would be scored otherwise, training included.
-        needs: annotations a track must have.
-        learned_from: annotations that tracks to learn from must have beside those.
-        visible: annotations that a predictor may see on test tracks too.
-        heads: kinds of head; ``knn`` is not trained.
-        primary: the metric that tables are sorted by; larger is better.
-        headline: metrics that tables show and their column titles, ``primary`` first.
-        undefined: what tracks have for which ``primary`` is undefined.
-        corpus_level: metrics of the whole split alone, so that tracks give them no interval.
-        conditions: numbers that scores depend on and papers differ in, by name with the unit.
-        monitor: what is logged on the validation split; checkpoints and learning rates follow it.
-        mode: whether the monitor is to be large or small.
-        segment_seconds: seconds of features averaged into one step, None for frames.
-        target_rate: Hz that frames are brought to, None for the encoder's own.
-        one_cycle: whether learning rates rise for a while and fall to nothing.
-        recipe: how the protocol trains the heads.
-    """
-
-    name: ClassVar[str]
-    version: ClassVar[int]
-    needs: ClassVar[tuple[type[Annotation], ...]]
-    learned_from: ClassVar[tuple[type[Annotation], ...]] = ()
-    visible: ClassVar[tuple[type[Annotation], ...]] = ()
-    heads: ClassVar[tuple[str, ...]] = ("linear", "mlp")
-    primary: ClassVar[str]
-    headline: ClassVar[Mapping[str, str]]
-    undefined: ClassVar[str] = ""
-    corpus_level: ClassVar[frozenset[str]] = frozenset()
-    conditions: ClassVar[Mapping[str, float]] = {}
-    monitor: ClassVar[str]
-    mode: ClassVar[Literal["max", "min"]] = "max"
-    segment_seconds: ClassVar[float | None] = None
-    target_rate: ClassVar[float | None] = None
-    one_cycle: ClassVar[bool] = False
+    name: ClassVar[str]  # on the command line and in every table
+    version: ClassVar[int]  # changes whenever the same features would be scored otherwise
+    needs: ClassVar[tuple[type[Annotation], ...]]  # annotations a track must have
+    learned_from: ClassVar[tuple[type[Annotation], ...]] = ()  # and those to learn from, beside
+    visible: ClassVar[tuple[type[Annotation], ...]] = ()  # that a predictor may see too
+    heads: ClassVar[tuple[str, ...]] = ("linear", "mlp")  # knn is not trained
+    primary: ClassVar[str]  # the metric that tables are sorted by; larger is better
+    headline: ClassVar[Mapping[str, str]]  # column titles of metrics in tables, primary first
+    undefined: ClassVar[str] = ""  # what a track has for which primary is undefined
+    corpus_level: ClassVar[frozenset[str]] = frozenset()  # metrics that have no interval
+    conditions: ClassVar[Mapping[str, float]] = {}  # what scores depend on and papers differ in
+    monitor: ClassVar[str]  # what checkpoints and learning rates follow
+    mode: ClassVar[Literal["max", "min"]] = "max"  # whether it is to be large or small
+    segment_seconds: ClassVar[float | None] = None  # averaged into one step, None for frames
+    target_rate: ClassVar[float | None] = None  # Hz of the steps, None for the encoder's own
+    one_cycle: ClassVar[bool] = False  # whether learning rates rise and then fall to nothing
     recipe: ClassVar[Recipe]
 
     @classmethod

@@ -25,19 +25,12 @@ THRESHOLD = 0.05
 
 
 class Bar(NamedTuple):
-    """State space of a bar: every beat has one run of states for each tempo.
+    """State space of a bar: every beat has one run of states for each tempo."""
 
-    Attributes:
-        intervals: (tempi,) beat periods in frames, increasing.
-        first: (tempi,) first state of each tempo within a beat.
-        on_beat: (beats, states) true for the states that observe a beat.
-        transitions: (tempi, tempi) log probability of the tempo change from row to column.
-    """
-
-    intervals: NDArray[np.int64]
-    first: NDArray[np.int64]
-    on_beat: NDArray[np.bool_]
-    transitions: Floats
+    intervals: NDArray[np.int64]  # (tempi,) beat periods in frames, increasing
+    first: NDArray[np.int64]  # (tempi,) first state of each tempo within a beat
+    on_beat: NDArray[np.bool_]  # (beats, states) true for the states that observe a beat
+    transitions: Floats  # (tempi, tempi) log probability of a change from row to column
 
 
 @cache

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable
 from functools import cached_property
-from itertools import repeat
 
 import numpy as np
 import torch
@@ -21,7 +20,8 @@ from motionbeat.tasks.adapters import EncoderMode, unfreeze
 class FrontEnd(nn.Module):
     """Standardised features of batches of audio, or of batches of features encoded before.
 
-    A frozen encoder is made when it is first needed, and its weights are in no state.
+    They have ``step_rate`` steps a second. A frozen encoder is made when it is first needed, and
+    its weights are in no state.
 
     Args:
         encoder: a name that ``motionbeat list encoders`` shows, or an encoder.
@@ -29,10 +29,6 @@ class FrontEnd(nn.Module):
         seed: of the adapters' initialisation.
         segment_seconds: seconds of frames averaged into one step, None for frames.
         target_rate: Hz that frames are brought to, None for the encoder's own.
-
-    Attributes:
-        card: of the encoder.
-        step_rate: steps a second of the features, in Hz.
     """
 
     feature_mean: Tensor
@@ -83,18 +79,21 @@ class FrontEnd(nn.Module):
 
     def features(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Features (B, T, layers, width), float32, at ``step_rate``, and where they are real."""
-        rate = batch.frame_rate
-        if batch.features is not None and math.isclose(rate, self.step_rate):
-            return batch.features.float(), batch.mask
-        lengths = batch.mask.sum(dim=1).tolist()
-        values = batch.waveform if batch.features is None else batch.features
-        assert values is not None
-        rows: Iterable[Tensor] = (values[row, :length] for row, length in enumerate(lengths))
+        rate, lengths = batch.frame_rate, batch.mask.sum(dim=1).tolist()
         if batch.features is None:
-            rows, rate = map(self._encoded, rows, repeat(rate)), self.card.frame_rate
-        brought = [self._at_step_rate(row.float(), rate) for row in rows]
-        padded = pad_sequence(brought, batch_first=True)
-        sizes = torch.tensor([len(row) for row in brought], device=padded.device)
+            assert batch.waveform is not None
+            audio = zip(batch.waveform, lengths, strict=True)
+            rows = [
+                self._at_step_rate(self._encoded(one[:length], rate), self.card.frame_rate)
+                for one, length in audio
+            ]
+        elif math.isclose(rate, self.step_rate):
+            return batch.features.float(), batch.mask
+        else:
+            frames = zip(batch.features, lengths, strict=True)
+            rows = [self._at_step_rate(one[:length].float(), rate) for one, length in frames]
+        padded = pad_sequence(rows, batch_first=True)
+        sizes = torch.tensor([len(row) for row in rows], device=padded.device)
         return padded, torch.arange(padded.shape[1], device=padded.device) < sizes[:, None]
 
     def _encoded(self, waveform: Tensor, sample_rate: float) -> Tensor:
@@ -104,7 +103,7 @@ class FrontEnd(nn.Module):
             states: Tensor = self.encoder(audio[None])
             return states[0].movedim(0, 1)
         features = encode(self.encoder, audio.cpu().numpy(), waveform.device)
-        return torch.from_numpy(features).to(waveform.device)
+        return torch.from_numpy(features).to(waveform.device).float()
 
     def _at_step_rate(self, frames: Tensor, frame_rate: float) -> Tensor:
         if frame_rate < self.step_rate:

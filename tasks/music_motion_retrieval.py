@@ -44,7 +44,6 @@ CLIP = 5.0
 RATE = 10.0
 """Steps a second at which music and motion are compared."""
 
-_CLIP_STEPS = round(CLIP * RATE)
 _CHANNELS, _KERNEL = 64, 5  # of the motion tower
 _TEMPERATURE = 0.07
 _SMOOTH = 0.05  # s; against the jitter of poses seen in a picture
@@ -172,7 +171,7 @@ class MusicMotionRetrieval(Task):
 
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
         """Contrast of the whole clips of a batch, with those a beat off."""
-        whole = mask.all(dim=1) & (mask.shape[1] == _CLIP_STEPS)
+        whole = mask.all(dim=1) & (mask.shape[1] == _clip_steps())
         parts = outputs[whole].chunk(4, dim=-1)
         music, motion, earlier, later = (_embedding(part) for part in parts)
         if not len(music):
@@ -194,9 +193,9 @@ class MusicMotionRetrieval(Task):
 
     def decode(self, outputs: Outputs, track: Track) -> ClipEmbeddings:
         """Embeddings of the whole clips."""
-        clips = len(_starts(track))
-        whole = torch.from_numpy(_fitted(outputs, clips * _CLIP_STEPS))
-        cut = whole.reshape(clips, _CLIP_STEPS, whole.shape[1])
+        clips, steps = len(_starts(track)), _clip_steps()
+        whole = torch.from_numpy(_fitted(outputs, clips * steps))
+        cut = whole.reshape(clips, steps, whole.shape[1])
         parts = [_embedding(part).double().numpy() for part in cut.chunk(4, dim=-1)]
         return _of_track(track, parts)
 
@@ -383,10 +382,14 @@ def _begun(motion: Motion, shift: float) -> Motion:
     return _frames(motion, shift, len(motion.positions))
 
 
+def _clip_steps() -> int:
+    return round(CLIP * RATE)
+
+
 def _starts(track: Track) -> Floats:
     """Seconds at which the whole clips of a track begin."""
     # By its duration, whatever an encoder makes of the last moment.
-    return np.arange(round(track.duration * RATE) // _CLIP_STEPS, dtype=np.float64) * CLIP
+    return np.arange(round(track.duration * RATE) // _clip_steps(), dtype=np.float64) * CLIP
 
 
 def _fitted(rows: Rows, steps: int) -> Rows:

@@ -1,15 +1,14 @@
 """Nearest neighbours: what frozen features say of a track before anything is trained."""
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
+
+from motionbeat.tasks.metrics.per_track import Floats
 
 NEIGHBOURS = 10
 
 
-def neighbours_say(
-    known: NDArray[np.floating], targets: NDArray[np.float64], asked: NDArray[np.floating]
-) -> NDArray[np.float64]:
+def neighbours_say(known: Floats, targets: Floats, asked: Floats) -> Floats:
     """Mean targets of the ten most similar training tracks, weighed by their cosine similarity.
 
     Args:
@@ -27,5 +26,5 @@ def neighbours_say(
     counted = weights * np.isfinite(near)
     total = counted.sum(axis=1)
     means = (counted * np.nan_to_num(near)).sum(axis=1) / np.maximum(total, 1e-12)
-    answer: NDArray[np.float64] = np.where(total > 0, means, np.nanmean(targets, axis=0))
+    answer: Floats = np.where(total > 0, means, np.nanmean(targets, axis=0))
     return answer

@@ -16,19 +16,13 @@ Rows = NDArray[np.float32]
 FPS = 30.0
 """Frames a second of the rows."""
 
-GROUND = slice(0, 3)
-"""Columns: the pelvis' way to its left and forward since the row before, in metres, and the turn of
-the body to its left, in radians."""
-
-HEIGHT = 3
-"""Column: the pelvis above the floor, in metres."""
-
+# Columns: the pelvis' way to its left and forward since the row before, in metres, and the turn of
+# the body to its left, in radians; the pelvis above the floor, in metres; places of the other
+# joints, from the pelvis, left, up and forward, in metres; contact of the joints in FEET with the
+# floor, in [0, 1].
+GROUND, HEIGHT = slice(0, 3), 3
 JOINT = slice(4, 4 + 3 * (len(JOINTS) - 1))
-"""Columns: places of the other joints, from the pelvis, left, up and forward, in metres."""
-
 CONTACT = slice(JOINT.stop, JOINT.stop + len(FEET))
-"""Columns: contact of the joints in ``FEET`` with the floor, in [0, 1]."""
-
 WIDTH = CONTACT.stop
 
 _TURN = 0.2  # s; the facing direction follows the body this smoothly
@@ -39,11 +33,7 @@ _LEFT, _RIGHT = (
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """The bones of a dancer.
-
-    Attributes:
-        bones: (24,) length of the bone that ends in each joint, in metres; 0 for the pelvis.
-    """
+    """A dancer: lengths (24,) of the bone that ends in each joint, in metres; 0 for the pelvis."""
 
     bones: Floats
 

@@ -67,7 +67,7 @@ def motion_beats(positions: Positions, variant: Variant = "fact") -> Frames:
 
 
 def beat_alignment_score(
-    moves: Frames, length: int, beats: Floats, fps: float | None = None, variant: Variant = "fact"
+    moves: Frames, length: int, beats: Floats, variant: Variant = "fact"
 ) -> float:
     """How near the moments of rest of a dance are to the beats of its music; higher is nearer.
 
@@ -76,7 +76,7 @@ def beat_alignment_score(
     * ``fact``, at 60 frames a second (σ = 0.05 s): the mean over m in M of exp(−min_b (m − b)² /
       2σ²); beats after the end of the motion do not count. Source: Li et al., "AI Choreographer",
       2021; ``tools/calculate_beat_scores.py`` of google-research/mint;
-    * ``bailando``, at 60 frames a second (LODGE: 30): the mean over b in B of exp(−min_m (m − b)² /
+    * ``bailando``, at 60 frames a second: the mean over b in B of exp(−min_m (m − b)² /
       2σ²); beats after the last but one frame do not count. Source: Siyao et al., "Bailando", 2022;
       ``utils/beat_align_score.py`` of lisiyao21/Bailando;
     * ``edge30``, FACT's code with its settings in frames at 30 frames a second (σ = 0.1 s); beats
@@ -93,14 +93,13 @@ def beat_alignment_score(
         moves: (n,) :func:`motion_beats` of the variant.
         length: frames of the motion.
         beats: (m,) seconds from the first frame on.
-        fps: frames a second of the motion; the variant's own when left out.
-        variant: whose score.
+        variant: whose score; the motion has its frame rate.
 
     Returns:
         A score in [0, 1]; NaN when no music beat counts, where published code stops.
     """
     end = {"fact": length, "bailando": length - 1, "edge30": np.inf}[variant]
-    frames = np.unique(np.round(beats * (fps or ALIGNMENT_FPS[variant])))
+    frames = np.unique(np.round(beats * ALIGNMENT_FPS[variant]))
     frames = frames[(frames >= 0) & (frames < end)]
     if not len(frames):
         return float("nan")
@@ -136,17 +135,11 @@ def beat_hit_rate(moves: Frames, length: int, beats: Floats, fps: float = 60.0) 
 
 
 class PairScores(NamedTuple):
-    """Scores of n dances beside m pieces of music, pair by pair on the span that both last.
+    """Scores of n dances beside m pieces of music, pair by pair on the span that both last."""
 
-    Attributes:
-        whole: (n,) of a dance with its own music, from 0 to where the shorter of both ends.
-        own: (n, m) the same, but no further than the piece of the column lasts.
-        other: (n, m) of the dance with the piece of the column, on the span of ``own``.
-    """
-
-    whole: Floats
-    own: Floats
-    other: Floats
+    whole: Floats  # (n,) of a dance with its own music, from 0 to where the shorter of both ends
+    own: Floats  # (n, m) the same, but no further than the piece of the column lasts
+    other: Floats  # (n, m) of the dance with the piece of the column, on the span of own
 
 
 def pair_scores(
@@ -223,9 +216,7 @@ def sensitivity(scores: PairScores, groups: Sequence[object]) -> tuple[Floats, F
     return of_others(difference) - easier, of_others(scores.other)
 
 
-def chance_floor(
-    scores: Floats, own: Sequence[int], permutations: int = 1000, seed: int = 0
-) -> Interval:
+def chance_floor(scores: Floats, own: Sequence[int], permutations: int = 1000) -> Interval:
     """What the same dances score with the music of others: chance, and where its means lie.
 
     The mean over permutations of the mean over dances; NaN with one song alone. Each permutation
@@ -236,12 +227,11 @@ def chance_floor(
         scores: (dances, songs) ``other`` of :func:`pair_scores`.
         own: (dances,) the song each dance belongs to.
         permutations: how many.
-        seed: of the permutations.
     """
     songs = scores.shape[1]
     if songs < 2:
         return Interval(*[float("nan")] * 3)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     means = []
     for _ in range(permutations):
         circle = rng.permutation(songs)

@@ -76,25 +76,21 @@ def floor_height(positions: Positions) -> float:
     return float(np.median(_lowest(positions)))
 
 
-def penetration(positions: Positions, floor: float) -> float:
-    """Mean depth of the lowest joint of the feet below the floor, in millimetres; lower is better.
+def penetration(positions: Positions) -> float:
+    """Mean depth of the lowest joint of the feet below the :func:`floor_height`, in millimetres.
 
-    Mean over all frames of max(floor − y, 0) where that is more than ``TOLERANCE``. Source: Yuan et
-    al., "PhysDiff", 2023, for the vertices of a body; here for joints.
-
-    Args:
-        positions: at any frame rate.
-        floor: height in metres, for example the :func:`floor_height`.
+    Mean over all frames of max(floor − y, 0) where that is more than ``TOLERANCE``; lower is
+    better. Source: Yuan et al., "PhysDiff", 2023, for the vertices of a body; here for joints.
     """
-    return _beyond(floor - _lowest(positions))
+    return _beyond(floor_height(positions) - _lowest(positions))
 
 
-def floating(positions: Positions, floor: float) -> float:
+def floating(positions: Positions) -> float:
     """Mean height of the lowest joint of the feet above the floor, in millimetres.
 
     That of real dancers, who jump, is best. Otherwise as :func:`penetration`.
     """
-    return _beyond(_lowest(positions) - floor)
+    return _beyond(_lowest(positions) - floor_height(positions))
 
 
 def jerk(positions: Positions, fps: float) -> float:

@@ -34,21 +34,13 @@ is looked for, at 30 frames a second."""
 
 @dataclass(frozen=True)
 class BeatScore:
-    """A score of a dance beside the beats of a piece of music.
-
-    Attributes:
-        better: which way is better.
-        fps: frames a second.
-        sigma: width of its tolerance in seconds, NaN where it has none.
-        variant: of the motion beats.
-        of: the score of (motion beats, frames of the motion, seconds of the music's beats).
-    """
+    """A score of a dance beside the beats of a piece of music."""
 
     better: Better
     fps: float
-    sigma: float
-    variant: alignment.Variant
-    of: Callable[[alignment.Frames, int, Floats], float]
+    sigma: float  # width of its tolerance in seconds, NaN where it has none
+    variant: alignment.Variant  # of the motion beats
+    of: Callable[[alignment.Frames, int, Floats], float]  # of beats, frames, and music's beats
 
     def pairs(
         self, motions: Sequence[Motion], songs: Sequence[Music], own: Sequence[int]
@@ -78,8 +70,8 @@ BEAT_SCORES: dict[str, BeatScore] = {
 PHYSICAL_SCORES: dict[str, tuple[Better, Callable[[Positions], float]]] = {
     "PFC": ("lower", physics.physical_foot_contact),
     "foot sliding": ("lower", physics.foot_sliding_ratio),
-    "penetration mm": ("lower", lambda p: physics.penetration(p, physics.floor_height(p))),
-    "float mm": ("as real", lambda p: physics.floating(p, physics.floor_height(p))),
+    "penetration mm": ("lower", physics.penetration),
+    "float mm": ("as real", physics.floating),
     "jerk m/s³": ("as real", partial(physics.jerk, fps=physics.PFC_FPS)),
     "bone drift %": ("lower", physics.bone_length_drift),
 }

@@ -41,14 +41,11 @@ def mean_defined(values: Floats) -> float:
 
 
 def summarise_means(per_track: PerTrackScores, weights: Floats) -> Metrics:
-    """The weighted mean over the tracks of every per-track score.
+    """Means (seeds, samples) of every per-track score; NaN where it is undefined on all tracks.
 
     Args:
         per_track: by name, (seeds, tracks).
         weights: (samples, tracks) how often each track counts.
-
-    Returns:
-        By name, (seeds, samples); NaN where it is undefined on all tracks.
     """
     means = {}
     for name, values in per_track.items():

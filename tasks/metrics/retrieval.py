@@ -5,16 +5,11 @@ from numpy.typing import NDArray
 
 
 def ranks(nearness: NDArray[np.floating], right: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Rank of the best right answer to each query, 1 is the nearest.
-
-    Ties count against the right answer, and so does NaN.
+    """Ranks (queries,) of the best right answers, 1 is the nearest; ties and NaN count against.
 
     Args:
         nearness: (queries, candidates), larger is nearer.
         right: (queries, candidates) which candidates are right; one at least a query.
-
-    Returns:
-        (queries,).
     """
     best = np.where(right, nearness, -np.inf).max(axis=1, keepdims=True)
     ahead: NDArray[np.int64] = (~right & ~(nearness < best)).sum(axis=1)

@@ -48,12 +48,6 @@ def test_targets_stand_at_the_nearest_frames(task):
     assert not unknown[:, 1].any(), "downbeats of unknown bars are not learned"
 
 
-def test_weights_are_the_ratios_of_frames(task):
-    downbeats = np.sum(POSITIONS == 1)
-    expected = [(1000 - len(TIMES)) / len(TIMES), (1000 - downbeats) / downbeats]
-    assert task.learned["positive_weight"].tolist() == pytest.approx(expected)
-
-
 def test_validation_finds_the_threshold_between_right_and_wrong_peaks(task):
     probability = np.full((1000, 2), 0.01)
     right = np.round(TIMES * RATE).astype(int)

@@ -96,11 +96,6 @@ def test_every_class_that_is_true_or_predicted_counts_in_macro_f1(true, predicte
     assert found == pytest.approx(sklearns)
 
 
-def test_a_class_that_a_sample_lacks_does_not_count_in_it():
-    pair = np.array([["a", "b", "c"]]), np.array([["a", "b", "a"]])
-    assert macro_f1(*pair, np.array([[1.0, 1, 0]]))[0, 0] == 1
-
-
 def test_classes_of_folds_with_other_vocabularies_are_told_apart_by_name():
     """A fold that lacks b would count c as its second class, as b is in the other: .867."""
     true, predicted = np.array([list("abcacc")]), np.array([list("aacacc")])
@@ -126,20 +121,6 @@ def test_unknown_tracks_do_not_count():
         ranking(true, SCORES, WEIGHTS),
         ranking(BINARY[:, known], SCORES[:, known], WEIGHTS[:, known]),
     )
-
-
-def test_several_classes_are_averaged_where_they_are_defined():
-    per_track = {
-        "true/a": np.array([[1.0, 0, 1, 0]]),
-        "score/a": np.array([[0.9, 0.8, 0.7, 0.1]]),
-        "true/b": np.zeros((1, 4)),
-        "score/b": np.zeros((1, 4)),
-    }
-    found = {name: one[0, 0] for name, one in summarise_multi_label(per_track, ONCE).items()}
-    assert found["roc_auc"] == found["roc_auc/a"] == 3 / 4
-    assert found["average_precision"] == pytest.approx(5 / 6)
-    assert found["classes"] == 1
-    assert np.isnan([found["roc_auc/b"], found["average_precision/b"]]).all()
 
 
 def test_scores_of_different_folds_are_not_ranked_against_each_other():

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from scipy.stats import binom, kstest, ttest_1samp
-from tests.dancing import danced
 
 from motionbeat.tasks.metrics.dance_alignment import (
     ALIGNMENT_FPS,
@@ -75,12 +74,6 @@ def test_motion_that_hears_nothing_scores_what_was_measured_for_it(variant, chan
         beats = np.arange(0, 4000 / ALIGNMENT_FPS[variant], 60 / tempo)
         scores.append(aligned(motion, beats, variant))
     assert np.mean(scores) == pytest.approx(chance, abs=0.02)
-
-
-def test_jitter_alone_raises_bailandos_score():
-    motion, beats = danced(110, 8.0, 0, 0).positions, np.arange(0, 8, 0.6)
-    noise = 0.1 * np.random.default_rng(0).standard_normal(motion.shape)
-    assert aligned(motion + noise, beats, "bailando") > aligned(motion, beats, "bailando") + 0.05
 
 
 def hits(moves, length, beats):
@@ -201,10 +194,3 @@ def test_chance_never_gives_a_dance_its_own_music():
     assert floor == chance_floor(scores, own, 500)
     others = [scores[i, [s for s in range(5) if s != own[i]]].mean() for i in range(6)]
     assert floor.mean == pytest.approx(np.mean(others), abs=0.005)
-
-
-def test_chance_leaves_out_songs_without_a_beat():
-    scores = np.array([[1.0, 0.4, np.nan], [0.2, 1.0, np.nan], [0.3, 0.1, np.nan]])
-    floor = chance_floor(scores, [0, 1, 2], 400)
-    assert 0.1 <= floor.low <= floor.mean <= floor.high <= 0.4
-    assert np.isnan(chance_floor(np.full((2, 2), np.nan), [0, 1], 10)).all()

@@ -75,15 +75,3 @@ def test_speeds_count_120_frames_a_second():
         assert (holding({}, shifted) >= {21, 22}) is fast
     moved = {name: (x + 0.005, y, z) for name, (x, y, z) in STANDING.items()}
     assert 31 in holding({}, moved)
-
-
-def test_the_hand_is_never_looked_at_where_the_chest_moves():
-    lifted = {"spine3": (0, 1.31, 0)}
-    assert holding({}, lifted) >= {4, 5}
-    assert not holding({}, {"r_wrist": (-0.22, 1.2, 0.05)}) & {4, 5}
-
-
-def test_hands_that_part():
-    apart = {"l_wrist": (0.24, 0.95, 0.05), "r_wrist": (-0.24, 0.95, 0.05)}
-    assert 9 in holding({}, apart)
-    assert 9 not in holding(apart, {})
