@@ -1,10 +1,9 @@
 """Dances in the files that others write, as :class:`Motion`: NumPy, SMPL pickles, BVH.
 
-The body that SMPL rotations are put on is this project's own, ``SMPL_OFFSETS``: segment lengths
-after Winter (2009), arms stretched out to the sides, legs straight down. It approximates the mean
-body of SMPL (Loper et al., 2015), whose file needs a licence: joints come out within a few
-centimetres of those of that body, and the pelvis stands where the translation says, while SMPL
-adds its constant height of the pelvis, about -0.2 m, to it.
+SMPL rotations are put on a body of this project's own, ``SMPL_OFFSETS``, with segment lengths after
+Winter (2009). It approximates the mean body of SMPL (Loper et al., 2015), whose file needs a
+licence, within a few centimetres; the pelvis stands where the translation says, while SMPL adds its
+constant height of the pelvis, about -0.2 m, to it.
 """
 
 import io
@@ -25,9 +24,6 @@ from motionbeat.files import write_atomically
 from motionbeat.motion import JOINTS, PARENTS, Motion, MotionError
 
 Floats = NDArray[np.float64]
-
-AISTPP_FPS = 60.0
-"""Frames a second of the motions of AIST++."""
 
 CENTIMETRE = 0.01
 """Metres of the unit that most BVH files are written in."""
@@ -51,9 +47,8 @@ SMPL_OFFSETS = _stretched()
 def read_motion(path: Path, unit: float = CENTIMETRE, fps: float | None = None) -> Motion:
     """Read a dance by the ending of its file.
 
-    ``.npz`` holds ``positions`` (T, 24, 3) in metres, y up, in the order of ``JOINTS``, ``fps``
-    and perhaps ``contacts``; ``.pkl`` is a motion of AIST++ (:func:`read_smpl`); ``.bvh`` is
-    motion capture (:func:`read_bvh`).
+    ``.npz`` holds the arrays of :meth:`Motion.arrays`; ``.pkl`` is a motion of AIST++
+    (:func:`read_smpl`); ``.bvh`` is motion capture (:func:`read_bvh`).
 
     Args:
         path: of the file.
@@ -103,19 +98,16 @@ def read_smpl(path: Path) -> Motion:
             " and smpl_scaling (1,)"
         ) from error
     rotations = Rotation.from_rotvec(poses.reshape(-1, 3)).as_matrix()
-    return _motion(path, smpl_joints(place, rotations.reshape(*poses.shape, 3)), AISTPP_FPS)
+    return _motion(path, smpl_joints(place, rotations.reshape(*poses.shape, 3)), 60.0)
 
 
 def smpl_joints(place: Floats, rotations: Floats) -> Floats:
-    """Joints of a posed body: x_j = x_p + W_p o_j and W_j = W_p R_j, where p is the parent of j.
+    """Joints (T, 24, 3) of a posed body in metres.
 
     Args:
         place: (T, 3) pelvis in metres.
         rotations: (T, 22 or more, 3, 3) of each joint against its parent, in the order of
             ``JOINTS``; those of the hands move nothing, and may be left out.
-
-    Returns:
-        (T, 24, 3) metres.
     """
     moving = np.broadcast_to(np.eye(3), (len(place), len(JOINTS), 3, 3)).copy()
     moving[:, :22] = rotations[:, :22]
@@ -125,15 +117,12 @@ def smpl_joints(place: Floats, rotations: Floats) -> Floats:
 
 
 def forward_kinematics(parents: Sequence[int], offsets: Floats, rotations: Floats) -> Floats:
-    """Places of joints that hang on one another.
+    """Places (T, J, 3) of joints: x_j = x_p + W_p o_j and W_j = W_p R_j, where p is j's parent.
 
     Args:
         parents: of J joints, each before its children; -1 for one that hangs on nothing.
         offsets: (T, J, 3) from the parent, in the parent's frame.
         rotations: (T, J, 3, 3) of each joint's frame against its parent's.
-
-    Returns:
-        (T, J, 3) in the unit of the offsets.
     """
     places, frames = offsets.copy(), rotations.copy()
     for joint, parent in enumerate(parents):
@@ -145,13 +134,9 @@ def forward_kinematics(parents: Sequence[int], offsets: Floats, rotations: Float
 
 
 def rotations_of_6d(numbers: Floats) -> Floats:
-    """Rotation matrices from their first two rows (Zhou et al., CVPR 2019; rows as PyTorch3D).
+    """Rotation matrices (..., 3, 3) from their first two rows (..., 6), made orthonormal here.
 
-    Args:
-        numbers: (..., 6), the first row and then the second; made orthonormal here.
-
-    Returns:
-        (..., 3, 3).
+    After Zhou et al. (CVPR 2019), with rows as PyTorch3D has them.
     """
     first, second = numbers[..., :3], numbers[..., 3:]
     first = first / np.linalg.norm(first, axis=-1, keepdims=True)
@@ -267,9 +252,8 @@ def unpickled(path: Path) -> dict[str, NDArray[Any]]:
     and no fewer bytes than the file holds for it. Whatever else the dict names is left out.
 
     Raises:
-        MotionError: the file is unreadable; it asks for any class or function that arrays do not
-            need, which the message names, but is neither called nor imported; or it holds an
-            array of text, objects, records or complex numbers.
+        MotionError: the file is unreadable, holds arrays of anything but real numbers, or asks for
+            a class or function that they do not need, which is neither called nor imported.
     """
     try:
         with path.open("rb") as file:
@@ -407,15 +391,12 @@ def _hierarchy(text: str) -> list[_Joint]:
 
 def _frames(text: str) -> tuple[Floats, float]:
     """(T, channels) numbers, and the seconds from one frame to the next."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    said = {}
-    while lines and ":" in lines[0]:
-        name, _, value = lines.pop(0).partition(":")
-        said[" ".join(name.lower().split())] = value.strip()
-    if "frame time" not in said or not (seconds := float(said["frame time"])) > 0:
+    said = re.match(r"\s*Frames:\s*(\d+)\s+Frame\s+Time:\s*(\S+)", text, re.IGNORECASE)
+    if said is None or not (seconds := float(said[2])) > 0:
         raise MotionError("no Frame Time above 0; write the seconds of a frame below Frames")
-    if len(lines) != int(said.get("frames", len(lines))) or not lines:
-        raise MotionError(f"{len(lines)} frames where {said.get('frames')} are said; restore it")
+    lines = [line for line in text[said.end() :].splitlines() if line.strip()]
+    if len(lines) != int(said[1]) or not lines:
+        raise MotionError(f"{len(lines)} frames where {said[1]} are said; restore it")
     return np.loadtxt(lines, dtype=np.float64, ndmin=2, comments=None), seconds
 
 

@@ -233,7 +233,7 @@ def test_bad_poses_of_dance_with_melody_are_refused(made, name, array, match):
 def test_audio_of_dance_with_melody_must_be_as_long_as_the_dance(made):
     audio = made("dance_with_melody").folder / "audio/DANCE_C_1.ogg"
     soundfile.write(audio, np.zeros(int(5.7 * 22_050)), 22_050)
-    with pytest.raises(DatasetError, match=r"DANCE_C_1 has 5\.70 s of audio and 6\.00 s of motion"):
+    with pytest.raises(DatasetError, match=r"DANCE_C_1 has 5\.70 s of audio and 6\.00 of motion"):
         made("dance_with_melody").prepare_data()
 
 
