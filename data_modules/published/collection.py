@@ -20,6 +20,7 @@ from motionbeat.data_modules.base import (
     DataModule,
     DatasetError,
     Label,
+    Labels,
     Pitch,
     Split,
     Track,
@@ -202,10 +203,11 @@ class Published(DataModule):
         return rows
 
     def _check_classes(self, id: str, found: Annotation) -> None:
-        held = {found.name} if isinstance(found, Label) else getattr(found, "names", frozenset())
-        if unknown := held.difference(
-            _PITCHES if isinstance(found, Pitch) else self.classes or held
-        ):
+        held: set[str] = {found.name} if isinstance(found, Label) else set()
+        if isinstance(found, Labels):
+            held.update(found.names)
+        known = _PITCHES if isinstance(found, Pitch) else self.classes or held
+        if unknown := held.difference(known):
             kind = type(found).__name__.lower()
             raise self.error(f"track {id} has the unknown {kind} '{min(unknown)}'")
 

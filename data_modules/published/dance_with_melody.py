@@ -119,7 +119,7 @@ class DanceWithMelody(Danced):
     def listed(self) -> Iterable[Row]:
         """The dances, in the order of the table; the folds deal out each style evenly."""
         table = self.table("meta.csv", ["id", "dance"], dtype=str)
-        dances = dict(zip(table["id"], table["dance"], strict=True))
+        dances: dict[str, str] = dict(zip(table["id"], table["dance"], strict=True))
         styles = sorted(set(dances.values()))
         for id, style in dances.items():
             split: Split = "test"
