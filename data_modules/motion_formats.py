@@ -176,7 +176,7 @@ class _Kind:
     def __setstate__(self, state: Sequence[Any]) -> None:
         self.dtype = self.dtype.newbyteorder(state[1])
 
-    def values(self, content: Any, shape: Any, order: Any = "C") -> NDArray[Any]:
+    def numbers(self, content: Any, shape: Any, order: Any = "C") -> NDArray[Any]:
         """As many numbers as the bytes hold, in a shape that has room for just as many."""
         if isinstance(content, str):  # bytes of Python 2
             content = content.encode("latin-1")
@@ -192,7 +192,7 @@ class _Array:
 
     def __setstate__(self, state: Sequence[Any]) -> None:
         _, shape, kind, fortran, content = state
-        self.values = kind.values(content, shape, "F" if fortran else "C")
+        self.values = kind.numbers(content, shape, "F" if fortran else "C")
 
 
 def _reconstruct(*_: object) -> _Array:
@@ -205,12 +205,12 @@ def _frombuffer(
 ) -> _Array:
     """An array at once: protocol 5."""
     if axes is None:
-        return _Array(kind.values(content, shape, order))
-    return _Array(kind.values(content, shape).transpose(axes))
+        return _Array(kind.numbers(content, shape, order))
+    return _Array(kind.numbers(content, shape).transpose(axes))
 
 
 def _scalar(kind: _Kind, content: Any) -> _Array:
-    return _Array(kind.values(content, ()))
+    return _Array(kind.numbers(content, ()))
 
 
 def _latin1(text: str, encoding: str) -> bytes:
