@@ -433,8 +433,8 @@ def _smpl(joints: list[_Joint], places: Floats) -> Floats:
     spine = [] if lacking else _between(joints, known["pelvis"], known["neck"])
     if lacking or not spine:
         raise MotionError(
-            f"no joint for {', '.join(lacking) or 'the spine'}; rename the joints as SMPL or "
-            f"Mixamo has them, such as {', '.join(unknown[:8])}"
+            f"no joint for {', '.join(lacking) or 'the spine'}; rename the others "
+            f"({', '.join(unknown[:8])}, ...) as SMPL or Mixamo has them"
         )
     found = {name: places[:, index] for name, index in known.items()}
     chain = places[:, spine if len(spine) > 1 else [*spine, known["neck"]]]
