@@ -91,7 +91,7 @@ def test_motions_are_converted_once_and_damaged_conversions_again(made):
 def test_a_missing_motion_is_refused_or_left_out(made):
     gone = "gKR_sBM_cAll_d28_mKR2_ch02"
     (made("aistpp").folder / f"motions/{gone}.pkl").unlink()
-    with pytest.raises(DatasetError, match=rf"1 of 9 motions.*motions/{gone}\.pkl.*partial"):
+    with pytest.raises(DatasetError, match=rf"1 of 9 tracks.*motions/{gone}\.pkl.*partial"):
         made("aistpp").tracks("test")
     part = made("aistpp", partial=True)
     assert gone not in every(part)
