@@ -250,9 +250,10 @@ def data_show(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:
         }
         for fact, value in facts.items():
             print(f"{fact.replace('_', ' ')}: {value}")
-        for remote in kind.remotes() if issubclass(kind, Published) else ():
-            place = Path(kind.home or one, remote.folder)
-            print(f"file: {' '.join(remote.urls)}, which data get puts into {place}")
+        if issubclass(kind, Published):
+            for remote in kind.remotes():
+                place = Path(kind.home or one, remote.folder)
+                print(f"file: {' '.join(remote.urls)}, which data get puts into {place}")
 
 
 def data_get(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:

@@ -1,10 +1,9 @@
 """Dances in the files that others write, as :class:`Motion`: NumPy, pickles, BVH.
 
-The body that SMPL rotations are put on is this project's own, ``SMPL_OFFSETS``: segment lengths
-after Winter (2009), arms stretched out to the sides, legs straight down. It approximates the mean
-body of SMPL (Loper et al., 2015), whose file needs a licence: joints come out within a few
-centimetres of those of that body, and the pelvis stands where the translation says, while SMPL
-adds its constant height of the pelvis, about -0.2 m, to it.
+SMPL rotations are put on a body of this project's own, ``SMPL_OFFSETS``, with segment lengths after
+Winter (2009). It approximates the mean body of SMPL (Loper et al., 2015), whose file needs a
+licence, within a few centimetres; the pelvis stands where the translation says, while SMPL adds its
+constant height of the pelvis, about -0.2 m, to it.
 """
 
 import io
@@ -177,15 +176,12 @@ def read_npy(path: Path, fps: float | None = None) -> Motion:
 
 
 def smpl_joints(place: Floats, rotations: Floats) -> Floats:
-    """Joints of a posed body: x_j = x_p + W_p o_j and W_j = W_p R_j, where p is the parent of j.
+    """Joints (T, 24, 3) of a posed body in metres.
 
     Args:
         place: (T, 3) pelvis in metres.
         rotations: (T, 22 or more, 3, 3) of each joint against its parent, in the order of
             ``JOINTS``; those of the hands move nothing, and may be left out.
-
-    Returns:
-        (T, 24, 3) metres.
     """
     moving = np.broadcast_to(np.eye(3), (len(place), len(JOINTS), 3, 3)).copy()
     moving[:, :22] = rotations[:, :22]
@@ -195,15 +191,12 @@ def smpl_joints(place: Floats, rotations: Floats) -> Floats:
 
 
 def forward_kinematics(parents: Sequence[int], offsets: Floats, rotations: Floats) -> Floats:
-    """Places of joints that hang on one another.
+    """Places (T, J, 3) of joints: x_j = x_p + W_p o_j and W_j = W_p R_j, where p is j's parent.
 
     Args:
         parents: of J joints, each before its children; -1 for one that hangs on nothing.
         offsets: (T, J, 3) from the parent, in the parent's frame.
         rotations: (T, J, 3, 3) of each joint's frame against its parent's.
-
-    Returns:
-        (T, J, 3) in the unit of the offsets.
     """
     places, frames = offsets.copy(), rotations.copy()
     for joint, parent in enumerate(parents):
@@ -215,13 +208,9 @@ def forward_kinematics(parents: Sequence[int], offsets: Floats, rotations: Float
 
 
 def rotations_of_6d(numbers: Floats) -> Floats:
-    """Rotation matrices from their first two rows (Zhou et al., CVPR 2019; rows as PyTorch3D).
+    """Rotation matrices (..., 3, 3) from their first two rows (..., 6), made orthonormal here.
 
-    Args:
-        numbers: (..., 6), the first row and then the second; made orthonormal here.
-
-    Returns:
-        (..., 3, 3).
+    After Zhou et al. (CVPR 2019), with rows as PyTorch3D has them.
     """
     first, second = numbers[..., :3], numbers[..., 3:]
     first = first / np.linalg.norm(first, axis=-1, keepdims=True)
@@ -263,7 +252,7 @@ class _Kind:
     def __setstate__(self, state: Sequence[Any]) -> None:
         self.dtype = self.dtype.newbyteorder(state[1])
 
-    def values(self, content: Any, shape: Any, order: Any = "C") -> NDArray[Any]:
+    def numbers(self, content: Any, shape: Any, order: Any = "C") -> NDArray[Any]:
         """As many numbers as the bytes hold, in a shape that has room for just as many."""
         if isinstance(content, str):  # bytes of Python 2
             content = content.encode("latin-1")
@@ -279,7 +268,7 @@ class _Array:
 
     def __setstate__(self, state: Sequence[Any]) -> None:
         _, shape, kind, fortran, content = state
-        self.values = kind.values(content, shape, "F" if fortran else "C")
+        self.values = kind.numbers(content, shape, "F" if fortran else "C")
 
 
 def _reconstruct(*_: object) -> _Array:
@@ -292,12 +281,12 @@ def _frombuffer(
 ) -> _Array:
     """An array at once: protocol 5."""
     if axes is None:
-        return _Array(kind.values(content, shape, order))
-    return _Array(kind.values(content, shape).transpose(axes))
+        return _Array(kind.numbers(content, shape, order))
+    return _Array(kind.numbers(content, shape).transpose(axes))
 
 
 def _scalar(kind: _Kind, content: Any) -> _Array:
-    return _Array(kind.values(content, ()))
+    return _Array(kind.numbers(content, ()))
 
 
 def _latin1(text: str, encoding: str) -> bytes:
@@ -339,9 +328,8 @@ def unpickled(path: Path) -> dict[str, NDArray[Any]]:
     and no fewer bytes than the file holds for it. Whatever else the dict names is left out.
 
     Raises:
-        MotionError: the file is unreadable; it asks for any class or function that arrays do not
-            need, which the message names, but is neither called nor imported; or it holds an
-            array of text, objects, records or complex numbers.
+        MotionError: the file is unreadable, holds arrays of anything but real numbers, or asks for
+            a class or function that they do not need, which is neither called nor imported.
     """
     try:
         written = path.read_bytes()
@@ -497,15 +485,12 @@ def _hierarchy(text: str) -> list[_Joint]:
 
 def _frames(text: str) -> tuple[Floats, float]:
     """(T, channels) numbers, and the seconds from one frame to the next."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    said = {}
-    while lines and ":" in lines[0]:
-        name, _, value = lines.pop(0).partition(":")
-        said[" ".join(name.lower().split())] = value.strip()
-    if "frame time" not in said or not (seconds := float(said["frame time"])) > 0:
+    said = re.match(r"\s*Frames:\s*(\d+)\s+Frame\s+Time:\s*(\S+)", text, re.IGNORECASE)
+    if said is None or not (seconds := float(said[2])) > 0:
         raise MotionError("no Frame Time above 0; write the seconds of a frame below Frames")
-    if len(lines) != int(said.get("frames", len(lines))) or not lines:
-        raise MotionError(f"{len(lines)} frames where {said.get('frames')} are said; restore it")
+    lines = [line for line in text[said.end() :].splitlines() if line.strip()]
+    if len(lines) != int(said[1]) or not lines:
+        raise MotionError(f"{len(lines)} frames where {said[1]} are said; restore it")
     return np.loadtxt(lines, dtype=np.float64, ndmin=2, comments=None), seconds
 
 
@@ -542,8 +527,8 @@ def _smpl(joints: list[_Joint], places: Floats) -> Floats:
     spine = [] if lacking else _between(joints, known["pelvis"], known["neck"])
     if lacking or not spine:
         raise MotionError(
-            f"no joint for {', '.join(lacking) or 'the spine'}; rename the joints as SMPL or "
-            f"Mixamo has them, such as {', '.join(unknown[:8])}"
+            f"no joint for {', '.join(lacking) or 'the spine'}; rename the others "
+            f"({', '.join(unknown[:8])}, ...) as SMPL or Mixamo has them"
         )
     found = {name: places[:, index] for name, index in known.items()}
     chain = places[:, spine if len(spine) > 1 else [*spine, known["neck"]]]

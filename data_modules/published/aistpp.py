@@ -62,7 +62,7 @@ class AistPlusPlus(Danced):
     )
     count = 992
 
-    def listed(self) -> Iterable[Row]:
+    def rows(self) -> Iterable[Row]:
         """The dances of the cross-modal lists, in their order."""
         ignored = set(self.text("ignore_list.txt").split())
         lists = {
@@ -82,11 +82,7 @@ class AistPlusPlus(Danced):
                 music = f"music/{song}.wav"
                 audio = music if (self.folder / music).is_file() else f"wavs/{id}.wav"
                 known = Genre(genre), Tempo(tempo(letters, int(number)))
-                yield Row(split, id, audio, song, known)
-
-    def motion(self, id: str) -> str:
-        """An SMPL pickle."""
-        return f"motions/{id}.pkl"
+                yield Row(split, id, audio, song, known, motion=f"motions/{id}.pkl")
 
     @staticmethod
     def read(path: Path, id: str) -> Motion:

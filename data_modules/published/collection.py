@@ -20,6 +20,7 @@ from motionbeat.data_modules.base import (
     DataModule,
     DatasetError,
     Label,
+    Labels,
     Pitch,
     Split,
     Track,
@@ -41,6 +42,7 @@ class Row(NamedTuple):
         group: artist, album, song or recording; no two splits share one.
         annotations: what is known of it.
         checksum: of the audio as ``md5:...``, where one is published.
+        motion: path of the file with the dance, in datasets of dances.
     """
 
     split: Split
@@ -49,6 +51,7 @@ class Row(NamedTuple):
     group: str
     annotations: tuple[Annotation, ...]
     checksum: str | None = None
+    motion: str | None = None
 
 
 class Published(DataModule):
@@ -145,13 +148,6 @@ class Published(DataModule):
         """An error that says how to get the dataset."""
         return DatasetError(f"{self.card.name}: {reason}; {self.card.how_to_get}")
 
-    def incomplete(self, reason: str) -> DatasetError:
-        """An error that says how to complete the dataset, or to do with what is there."""
-        return self.error(
-            f"{reason}; complete it, or accept a partial copy by "
-            "--dataset_options '{partial: true}'"
-        )
-
     def table(self, path: str, columns: Sequence[str], **options: Any) -> pd.DataFrame:
         """A CSV file of the dataset with certain columns; options are those of ``pandas.read_csv``.
 
@@ -204,31 +200,38 @@ class Published(DataModule):
         return rows
 
     def _check_classes(self, id: str, found: Annotation) -> None:
-        held = {found.name} if isinstance(found, Label) else getattr(found, "names", frozenset())
-        if unknown := held.difference(
-            _PITCHES if isinstance(found, Pitch) else self.classes or held
-        ):
+        held: set[str] = {found.name} if isinstance(found, Label) else set()
+        if isinstance(found, Labels):
+            held.update(found.names)
+        known = _PITCHES if isinstance(found, Pitch) else self.classes or held
+        if unknown := held.difference(known):
             kind = type(found).__name__.lower()
             raise self.error(f"track {id} has the unknown {kind} '{min(unknown)}'")
 
+    def _missing(self, row: Row) -> str | None:
+        """The first file of a row that is not there."""
+        files = (row.audio, row.motion)
+        return next((one for one in files if one and not (self.folder / one).is_file()), None)
+
     @cached_property
     def _there(self) -> list[Row]:
-        """The rows whose audio exists."""
-        return [row for row in self._listed if (self.folder / row.audio).is_file()]
+        """The rows whose files exist."""
+        return [row for row in self._listed if not self._missing(row)]
 
     @cached_property
     def _durations(self) -> list[float]:
         """Seconds of each track that is there; readable files are looked into once."""
         there, listed = self._there, self._listed
-        if not self.partial and len(there) < len(listed):
-            absent = next(row for row in listed if not (self.folder / row.audio).is_file())
-            raise self.incomplete(
-                f"{len(listed) - len(there)} of {len(listed)} audio files are missing in "
-                f"{self.folder}, such as {absent.audio}"
-            )
-        if not self.partial and len(listed) != self.count:
-            raise self.incomplete(
-                f"{self.folder} lists {len(listed)} tracks instead of {self.count}"
+        if not (self.partial or len(there) == len(listed) == self.count):
+            reason = f"{self.folder} lists {len(listed)} tracks instead of {self.count}"
+            if absent := [file for file in map(self._missing, listed) if file]:
+                reason = (
+                    f"files of {len(absent)} of {len(listed)} tracks are missing in {self.folder}, "
+                    f"such as {absent[0]}"
+                )
+            raise self.error(
+                f"{reason}; complete it, or accept a partial copy by "
+                "--dataset_options '{partial: true}'"
             )
         place = zlib.crc32(str(self.folder.resolve()).encode())
         memory = self.cache / self.card.name / f"files-{place:08x}.json"

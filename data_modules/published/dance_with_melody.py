@@ -116,10 +116,10 @@ class DanceWithMelody(Danced):
                     f"{row.id} has {seconds:.2f} s of audio and {danced:.2f} of motion"
                 )
 
-    def listed(self) -> Iterable[Row]:
+    def rows(self) -> Iterable[Row]:
         """The dances, in the order of the table; the folds deal out each style evenly."""
         table = self.table("meta.csv", ["id", "dance"], dtype=str)
-        dances = dict(zip(table["id"], table["dance"], strict=True))
+        dances: dict[str, str] = dict(zip(table["id"], table["dance"], strict=True))
         styles = sorted(set(dances.values()))
         for id, style in dances.items():
             split: Split = "test"
@@ -127,11 +127,8 @@ class DanceWithMelody(Danced):
                 alike = sorted(other for other in dances if dances[other] == style)
                 place = (alike.index(id) + styles.index(style) - self.fold) % self.folds
                 split = "test" if place == 0 else "validation" if place == 1 else "train"
-            yield Row(split, id, f"audio/{id}.ogg", id, (Genre(_STYLES.get(style, style)),))
-
-    def motion(self, id: str) -> str:
-        """The points of all dances."""
-        return "motion.npz"
+            genre = Genre(_STYLES.get(style, style))
+            yield Row(split, id, f"audio/{id}.ogg", id, (genre,), motion="motion.npz")
 
     @staticmethod
     def read(path: Path, id: str) -> Motion:

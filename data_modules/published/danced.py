@@ -2,7 +2,7 @@
 
 import io
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,7 +12,7 @@ import soundfile
 
 from motionbeat.data_modules import generated
 from motionbeat.data_modules.base import DatasetError, MotionFile, Split, Track
-from motionbeat.data_modules.published.collection import Published, Row
+from motionbeat.data_modules.published.collection import Published
 from motionbeat.files import write_atomically
 from motionbeat.motion import Motion
 
@@ -25,30 +25,10 @@ class Danced(Published):
     16 bits, so that every track has audio of its own.
     """
 
-    @abstractmethod
-    def listed(self) -> Iterable[Row]:
-        """Every dance the dataset's tables list, in a fixed order, whether or not it is there."""
-
-    @abstractmethod
-    def motion(self, id: str) -> str:
-        """Path of a dance's motion below the dataset's folder."""
-
     @staticmethod
     @abstractmethod
     def read(path: Path, id: str) -> Motion:
-        """The motion of a dance in the file that :meth:`motion` gives, or a MotionError."""
-
-    def rows(self) -> Iterable[Row]:
-        """The dances whose motion is there; all of them, unless a partial copy was asked for."""
-        rows = list(self.listed())
-        paths = {row.id: self.motion(row.id) for row in rows}
-        absent = [path for path in paths.values() if not (self.folder / path).is_file()]
-        if absent and not self.partial:
-            raise self.incomplete(
-                f"{len(absent)} of {len(rows)} motions are missing in {self.folder}, "
-                f"such as {absent[0]}"
-            )
-        return [row for row in rows if paths[row.id] not in absent]
+        """The motion of a dance in its file, or a MotionError."""
 
     def prepare_data(self) -> None:
         """Check that the dataset is complete and its audio readable; convert what is not yet."""
@@ -72,7 +52,7 @@ class Danced(Published):
     def _converted(self) -> dict[str, generated.Piece]:
         recipes = {}
         for row in self._there:
-            audio, source = self.folder / row.audio, self.folder / self.motion(row.id)
+            audio, source = self.folder / row.audio, self.folder / str(row.motion)
             music = audio if audio.stem != row.id else None
             recipes[_piece(row.id, audio)] = partial(_convert, row.id, self.read, source, music)
         return generated.build(self._conversions, recipes, self.card.name)

@@ -176,8 +176,8 @@ def _download(url: str, path: Path, progress: Progress, name: str, advice: str) 
         reason = f"the server says {error.code} {error.reason}"
         raise DatasetError(f"{url}: {reason}; {advice}") from error
     except _UNREACHABLE as error:
-        reason = getattr(error, "reason", error)
-        raise DatasetError(f"{url}: cannot be reached ({reason}); {advice}") from error
+        what = error.reason if isinstance(error, urllib.error.URLError) else error
+        raise DatasetError(f"{url}: cannot be reached ({what}); {advice}") from error
     if total is not None and done < total:
         raise DatasetError(
             f"{url}: the connection broke after {done} of {total} bytes; run the same command "

@@ -46,7 +46,7 @@ class FineDance(Danced):
     )
     count = 201
 
-    def listed(self) -> Iterable[Row]:
+    def rows(self) -> Iterable[Row]:
         """The dances by their numbers."""
         for path in sorted((self.folder / "label_json").glob("*.json")):
             if (id := path.stem) in IGNORED:
@@ -54,11 +54,8 @@ class FineDance(Danced):
             with self.reading(path):
                 style = json.loads(path.read_text(encoding="utf-8"))["style2"].strip().lower()
             split: Split = "test" if id in TEST else hashed_split(id, test=0)
-            yield Row(split, id, f"music_wav/{id}.wav", id, (Genre(_SAME.get(style, style)),))
-
-    def motion(self, id: str) -> str:
-        """An array of translations and rotations."""
-        return f"motion/{id}.npy"
+            genre, motion = Genre(_SAME.get(style, style)), f"motion/{id}.npy"
+            yield Row(split, id, f"music_wav/{id}.wav", id, (genre,), motion=motion)
 
     @staticmethod
     def read(path: Path, id: str) -> Motion:

@@ -56,8 +56,12 @@ class GiantStepsGenre(MirData):
     def rows(self) -> Iterable[Row]:
         """Every preview with a tempo, in the order of mirdata's index."""
         folds = [self.text(f"{_FOLDS}/fold{fold:02d}.txt").split() for fold in range(1, 11)]
-        parts: list[Split] = ["train"] * 6 + ["validation"] * 2 + ["test"] * 2
-        splits = {name: part for part, fold in zip(parts, folds, strict=True) for name in fold}
+        shares: dict[Split, list[list[str]]] = {
+            "train": folds[:6],
+            "validation": folds[6:8],
+            "test": folds[8:],
+        }
+        splits = {name: part for part, own in shares.items() for fold in own for name in fold}
         for number, track in self.loaded.items():
             file = Path(track.audio_path)
             if file.stem not in WITHOUT_TEMPO:

@@ -56,7 +56,7 @@ class Motorica(Danced):
     )
     count = 99
 
-    def listed(self) -> Iterable[Row]:
+    def rows(self) -> Iterable[Row]:
         """The dances by their names, without the casual ones."""
         for path in sorted((self.folder / "bvh").glob("*.bvh")):
             if (parts := _NAME.fullmatch(path.stem)) is None:
@@ -71,11 +71,8 @@ class Motorica(Danced):
             if known := title or numbered:
                 song = f"song {known}"
                 split = hashed_split(song)
-            yield Row(split, path.stem, f"wav/{path.stem}.wav", song, (Genre(genre),))
-
-    def motion(self, id: str) -> str:
-        """Motion capture in BVH."""
-        return f"bvh/{id}.bvh"
+            audio, motion = f"wav/{path.stem}.wav", f"bvh/{path.name}"
+            yield Row(split, path.stem, audio, song, (Genre(genre),), motion=motion)
 
     @staticmethod
     def read(path: Path, id: str) -> Motion:

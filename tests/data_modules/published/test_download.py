@@ -1,71 +1,53 @@
-import gzip
 import hashlib
 import io
 import random
 import tarfile
-import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.error import HTTPError, URLError
+from urllib.response import addinfourl
 
 import pytest
 
 from motionbeat.data_modules.base import DatasetError
-from motionbeat.data_modules.published.download import Remote, fetch, verify
+from motionbeat.data_modules.published.download import Remote, fetch
 
 ADVICE = "ask the authors"
 NOISE = random.Random(0).randbytes(40_000)
 
 
-class Web(ThreadingHTTPServer):
-    """Serves files from memory on this machine, and remembers what was asked of it."""
+class Web:
+    """Answers in place of ``urlopen`` from memory, and remembers what was asked of it."""
 
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Answer)
         self.files = {}
         self.asked = []
         self.ranges = True
         self.breaks = {}  # by path, after so many bytes the connection is closed, once
 
-    def url(self, path):
-        return f"http://127.0.0.1:{self.server_port}/{path}"
-
-    def handle_error(self, request, client_address):
-        """Nothing: that a client hangs up is part of the tests."""
-
-
-class Answer(BaseHTTPRequestHandler):
-    def do_GET(self):
-        path, asked = self.path.lstrip("/"), self.headers.get("Range")
-        self.server.asked.append((path, asked))
-        if path not in self.server.files:
-            self.send_error(404)
-            return
-        content = self.server.files[path]
-        start = int(asked[len("bytes=") : -1]) if asked and self.server.ranges else 0
+    def __call__(self, request, timeout):
+        url, asked = request.full_url, request.get_header("Range")
+        path = url.rpartition("/")[2]
+        self.asked.append((path, asked))
+        if not self.files:
+            raise URLError("no route to host")
+        if path not in self.files:
+            raise HTTPError(url, 404, "Not Found", None, None)
+        content = self.files[path]
+        start = int(asked[len("bytes=") : -1]) if asked and self.ranges else 0
         if start and start >= len(content):
-            self.send_error(416)
-            return
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(content) - start))
-        self.end_headers()
-        end = self.server.breaks.pop(path, None)
-        self.wfile.write(content[start:end])
-
-    def log_message(self, *args):
-        """Nothing."""
+            raise HTTPError(url, 416, "Range Not Satisfiable", None, None)
+        body = io.BytesIO(content[start : self.breaks.pop(path, None)])
+        length = {"Content-Length": str(len(content) - start)}
+        return addinfourl(body, length, url, 206 if start else 200)
 
 
 @pytest.fixture
-def web():
-    server = Web()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def web(monkeypatch):
+    web = Web()
+    monkeypatch.setattr("urllib.request.urlopen", web)
+    return web
 
 
 def remote(web, name, *parts, **options):
@@ -73,7 +55,7 @@ def remote(web, name, *parts, **options):
     paths = [name] if len(parts) == 1 else [f"{name}.{n}" for n in range(len(parts))]
     web.files |= dict(zip(paths, parts, strict=True))
     checksums = tuple(f"sha256:{hashlib.sha256(part).hexdigest()}" for part in parts)
-    return Remote(tuple(web.url(path) for path in paths), checksums, name, **options)
+    return Remote(tuple(f"https://web/{path}" for path in paths), checksums, name, **options)
 
 
 def zipped(members):
@@ -176,34 +158,21 @@ def test_a_wrong_checksum_is_one_line_and_leaves_nothing(web, tmp_path):
     assert tree(tmp_path) == {"sound.bin": b"as published"}
 
 
-def test_checksums_of_all_algorithms_are_compared(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"content")
-    for algorithm in ("md5", "sha1", "sha256"):
-        verify(path, f"{algorithm}:{hashlib.new(algorithm, b'content').hexdigest()}")
-        with pytest.raises(DatasetError, match=f"its {algorithm} is"):
-            verify(path, f"{algorithm}:{hashlib.new(algorithm, b'other').hexdigest()}")
-
-
 def test_a_dead_link_says_what_to_do(web, tmp_path):
-    file = Remote((web.url("gone.zip"),), "md5:" + "0" * 32, "gone.zip")
-    with pytest.raises(DatasetError, match=f"gone.zip: the server says 404 .*; {ADVICE}") as error:
-        fetch(file, tmp_path, ADVICE)
-    assert "\n" not in str(error.value)
-    web.shutdown()
-    web.server_close()
-    with pytest.raises(DatasetError, match=f"cannot be reached .*; {ADVICE}") as error:
-        fetch(file, tmp_path, ADVICE)
-    assert "\n" not in str(error.value)
+    file = remote(web, "gone.zip", b"")
+    web.files = {"other": b""}
+    for said in ("gone.zip: the server says 404 Not Found", "cannot be reached .*"):
+        with pytest.raises(DatasetError, match=f"{said}; {ADVICE}") as error:
+            fetch(file, tmp_path, ADVICE)
+        assert "\n" not in str(error.value)
+        web.files = {}
 
 
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         ("all.zip", zipped({"a/one.txt": b"1", "two.txt": b"2"})),
-        ("all.tar", tarred({"a/one.txt": b"1", "two.txt": b"2"}, "w")),
         ("all.tar.gz", tarred({"a/one.txt": b"1", "two.txt": b"2"})),
-        ("all.tgz", tarred({"a/one.txt": b"1", "two.txt": b"2"})),
         ("all.tar.bz2", tarred({"a/one.txt": b"1", "two.txt": b"2"}, "w:bz2")),
     ],
 )
@@ -223,11 +192,13 @@ def test_what_lifted_folders_hold_goes_up(web, tmp_path):
     assert not [path for path in (tmp_path / "sub").iterdir() if path.is_dir()]
 
 
-@pytest.mark.parametrize("member", ["/evil.txt", "../evil.txt", "a/../../evil.txt", "C:/evil.txt"])
+@pytest.mark.parametrize(
+    "member", ["{}/evil.txt", "../evil.txt", "a/../../evil.txt", "C:/evil.txt"]
+)
 @pytest.mark.parametrize("make", [zipped, tarred])
 def test_no_member_leaves_the_folder(web, tmp_path, make, member):
     name = "bad.zip" if make is zipped else "bad.tar.gz"
-    file = remote(web, name, make({"good.txt": b"good", member: b"evil"}))
+    file = remote(web, name, make({"good.txt": b"good", member.format(tmp_path): b"evil"}))
     folder = tmp_path / "inner" / "dataset"
     with suppress(DatasetError):
         fetch(file, folder, ADVICE)
@@ -248,11 +219,8 @@ def test_a_link_that_leaves_the_folder_is_refused(web, tmp_path, target):
     ("name", "content"),
     [
         ("bad.zip", b"no archive at all"),
-        ("bad.zip", zipped({"one.txt": b"1" * 5000})[:-40]),
         ("bad.zip", zipped({"one.txt": b"1" * 5000}).replace(b"1" * 5000, b"2" * 5000)),
-        ("bad.tar", b"no archive at all"),
         ("bad.tar.gz", tarred({"one.txt": bytes(range(256)) * 90})[:-30]),
-        ("bad.tar.gz", gzip.compress(b"no archive at all", mtime=0)),
         ("bad.tar.gz", spoilt(tarred({"one.txt": NOISE}))),
         ("bad.tar.bz2", spoilt(tarred({"one.txt": NOISE}, "w:bz2"))),
     ],

@@ -1,7 +1,6 @@
 """Rules of the datasets with captured dances: conversion, shared songs, splits by song."""
 
 import os
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import soundfile
 from tests.lookalikes import dance as copies
 from tests.lookalikes import every
 
-from motionbeat.data_modules.base import SPLITS, DatasetError, Genre, MotionFile, Tempo
+from motionbeat.data_modules.base import SPLITS, DatasetError, Genre, MotionFile
 from motionbeat.data_modules.motion_formats import SMPL_OFFSETS
 from motionbeat.data_modules.published.aistpp import GENRES, held_out, tempo
 from motionbeat.data_modules.published.dance_with_melody import (
@@ -32,9 +31,6 @@ def test_aistpp_is_split_by_songs(made):
     assert groups["test"] == {"mLH4", "mKR2"}
     assert {group[:3] for group in groups["validation"]} == {"mWA", "mHO"}
     assert len(groups["validation"]) == len(groups["train"]) == 2
-    assert not set(copies.AIST_IGNORED) & every(dataset).keys()
-    track = every(dataset)[SHARING[0]]
-    assert (track.get(Genre).name, track.get(Tempo).bpm, track.group) == ("house", 115, "mHO1")
 
 
 def test_the_held_out_songs_of_the_true_list_of_aistpp():
@@ -95,23 +91,11 @@ def test_motions_are_converted_once_and_damaged_conversions_again(made):
 def test_a_missing_motion_is_refused_or_left_out(made):
     gone = "gKR_sBM_cAll_d28_mKR2_ch02"
     (made("aistpp").folder / f"motions/{gone}.pkl").unlink()
-    with pytest.raises(DatasetError, match=rf"1 of 9 motions.*motions/{gone}\.pkl.*partial"):
+    with pytest.raises(DatasetError, match=rf"1 of 9 tracks.*motions/{gone}\.pkl.*partial"):
         made("aistpp").tracks("test")
     part = made("aistpp", partial=True)
     assert gone not in every(part)
     assert "partial-8of9" in part.revision
-
-
-class Malice:
-    def __reduce__(self):
-        return print, ("harm",)
-
-
-def test_a_malicious_motion_is_refused(made):
-    path = made("aistpp").folder / f"motions/{copies.AIST_OWN}.pkl"
-    path.write_bytes(pickle.dumps(copies.aist_poses(0) | {"x": Malice()}))
-    with pytest.raises(MotionError, match=rf"{path.stem}\.pkl: refused.*builtins\.print"):
-        made("aistpp").prepare_data()
 
 
 def turning_hip(angle, x, y):
@@ -120,13 +104,7 @@ def turning_hip(angle, x, y):
 
 
 def test_finedance_reads_both_layouts_of_its_arrays(made):
-    dataset = made("finedance")
-    tracks = every(dataset)
-    assert [track.id for track in dataset.tracks("test")] == ["012", "037"]
-    assert "116" not in tracks
-    styles = dict(zip(copies.FINE_IDS, 3 * copies.FINE_STYLES, strict=False))
-    genres = {"Dai": "tai", "Tai": "tai", "Popping": "popping", "jazz": "jazz"}
-    assert all(track.get(Genre).name == genres[styles[id]] for id, track in tracks.items())
+    tracks = every(made("finedance"))
     # The hips turn about the vertical; row 1 is (cos, 0, sin), so the left hip goes to -z.
     angle = np.arange(copies.FINE_FRAMES) / 30
     x, y, _ = SMPL_OFFSETS[at("l_hip")]
@@ -152,21 +130,8 @@ def test_other_motions_of_finedance_are_refused_by_name(made, array, reason):
         made("finedance").prepare_data()
 
 
-def test_names_of_motorica_say_style_and_song(made):
-    dataset = made("motorica")
-    found = every(dataset)
-    told = [(found[id].get(Genre).name, found[id].group) for id in copies.MOTORICA]
-    assert told == [
-        ("krump", "song KR1"),
-        ("hip_hop", "song thisisit"),
-        ("hip_hop", "song thisisit"),
-        ("hip_hop", "song danstrams"),
-        ("pop", "song funk"),
-        ("tap", "vintage jazz"),
-        ("charleston", "vintage jazz"),
-    ]
-    assert "vintage jazz" in {track.group for track in dataset.tracks("train")}
-    motion = dataset.tracks("test")[0].get(MotionFile).motion
+def test_motorica_is_read_at_its_rate(made):
+    motion = made("motorica").tracks("test")[0].get(MotionFile).motion
     assert (motion.fps, motion.duration) == (120, copies.MOTORICA_FRAMES / 120)
     hip = turning_hip(np.radians(np.arange(copies.MOTORICA_FRAMES)), 0.09, 0.87)
     np.testing.assert_allclose(motion.positions[:, at("l_hip")], hip, atol=1e-6)
@@ -233,7 +198,7 @@ def test_bad_poses_of_dance_with_melody_are_refused(made, name, array, match):
 def test_audio_of_dance_with_melody_must_be_as_long_as_the_dance(made):
     audio = made("dance_with_melody").folder / "audio/DANCE_C_1.ogg"
     soundfile.write(audio, np.zeros(int(5.7 * 22_050)), 22_050)
-    with pytest.raises(DatasetError, match=r"DANCE_C_1 has 5\.70 s of audio and 6\.00"):
+    with pytest.raises(DatasetError, match=r"DANCE_C_1 has 5\.70 s of audio and 6\.00 of motion"):
         made("dance_with_melody").prepare_data()
 
 
