@@ -105,7 +105,7 @@ def test_tensors_that_do_not_fit_are_refused(change, tmp_path):
         changed[name] = value[:-1].clone()
     path = tmp_path / "other.safetensors"
     save_file(changed, path, {"motionbeat": json.dumps(ARCHITECTURE)})
-    assert "do not fit the size tiny" in refusal(path)
+    assert name in refusal(path)
 
 
 def test_shipped_weights_are_found_by_name_and_checked(shipped):

@@ -5,6 +5,7 @@ those of the motion from the motion alone.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def clips(
     Raises:
         PairError, AudioError, MotionError: a pair cannot be used, or none is as long as a clip.
     """
-    found: tuple[list[Features], ...] = [], [], []
+    found: list[list[Features]] = [[], [], []]
     piece = []
     with bar("pairs") as progress:
         for number, pair in enumerate(progress.track(pairs, description="clips")):
@@ -66,7 +67,7 @@ def clips(
                 piece.append(number)
     if not piece:
         raise PairError(f"no pair to validate on has {seconds:g} s; choose longer ones")
-    return Batch.of(*found, np.zeros((3, len(piece))), seconds, piece)
+    return Batch.of([*chain(*found)], [0.0] * (3 * len(piece)), seconds, piece)
 
 
 def embedding_times(seconds: float) -> Tensor:

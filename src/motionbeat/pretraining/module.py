@@ -155,7 +155,8 @@ class Pretraining(LightningModule):
         ).sum()
         pulses = [logits.sigmoid().movedim(-1, 0).reshape(-1, *grid.shape[1:]) for logits in curves]
         structure = structural_rhythm_alignment_loss(
-            *pulses,
+            pulses[0],
+            pulses[1],
             clock.mask.repeat(2, 1),
             clock.positions.repeat(2, 1),
             clock.beats_per_bar.repeat(2),
@@ -182,7 +183,7 @@ class Pretraining(LightningModule):
             groups, lr=self.hparams["learning_rate"], weight_decay=self.hparams["weight_decay"]
         )
         steps = int(self.trainer.estimated_stepping_batches)
-        rising = max(1, round(self.hparams["warm_up"] * steps))
+        rising: int = max(1, round(self.hparams["warm_up"] * steps))
 
         def factor(step: int) -> float:
             if step < rising:

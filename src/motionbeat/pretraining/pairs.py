@@ -243,13 +243,13 @@ def _to_arrays(found: Features) -> dict[str, NDArray[Any]]:
 
 
 def _from_arrays(arrays: dict[str, NDArray[Any]]) -> Features:
-    grids = {}
+    values: dict[str, Any] = dict(arrays)
     for name in _GRIDS:
         times, positions, beats_per_bar, has_beat = (
-            arrays.pop(f"{name}.{part.name}") for part in fields(BeatGrid)
+            values.pop(f"{name}.{part.name}") for part in fields(BeatGrid)
         )
-        grids[name] = BeatGrid(times, positions, int(beats_per_bar[0]), bool(has_beat[0]))
-    return Features(**arrays, **grids)
+        values[name] = BeatGrid(times, positions, int(beats_per_bar[0]), bool(has_beat[0]))
+    return Features(**values)
 
 
 def _features(waveform: Floats, motion: Motion, beats: Seconds) -> Features:
