@@ -100,14 +100,7 @@ def motion_features(motion: Motion, frame_rate: float) -> Signal:
     radians a second; :func:`foot_contacts` (4); contact pulses (1), a Gaussian of 30 ms at each
     landing of a foot, as high as the landing is clear; and energy (1), the mean speed of the joints
     relative to the pelvis plus the pelvis' vertical speed in m/s. x is to the body's left, y up and
-    z forward.
-
-    Args:
-        motion: the motion.
-        frame_rate: of the features (Hz).
-
-    Returns:
-        (ceil(duration * frame_rate), FEATURES) float32; row i describes the time i / frame_rate.
+    z forward. Row i of (ceil(duration * frame_rate), FEATURES) describes the time i / frame_rate.
 
     Raises:
         MotionError: the motion has no frames, or the frame rate is not positive.

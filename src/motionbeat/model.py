@@ -195,7 +195,7 @@ class MotionTower(Tower):
     def forward(self, features: Tensor, clock: Clock) -> list[Tensor]:
         """Encode (B, T, FEATURES) at ``MOTION_FRAME_RATE``, as ``encode`` does."""
         pulses = beat_synchronous(features[..., PULSES : PULSES + 1], MOTION_FRAME_RATE, clock)
-        contact = pulses.unflatten(1, (-1, POSITIONS)).amax(dim=(2, 3))
+        contact = pulses.reshape(len(pulses), -1, POSITIONS).amax(dim=2)
         return self.encode(features, MOTION_FRAME_RATE, clock, contact=contact)
 
 

@@ -103,18 +103,9 @@ def cut(
 class TempoSampler(Sampler[list[Draw]]):
     """Batches of clusters of clips that share a tempo and differ in bar phase and accents.
 
-    The draws follow from the seed and the epoch alone, so an interrupted training continues with
-    the batches it would have had. Lightning sets the epoch.
-
-    Args:
-        tempi: beats a minute of each pair; NaN where unknown.
-        batch_size: clips a batch, a multiple of ``CLUSTER``.
-        steps: batches an epoch.
-        seconds: shortest and longest clip; clips of one batch have the same length.
-        variants: features each pair has.
-        seed: of the draws.
-        rank: of the process; each has other draws.
-        similar_tempo: False draws pairs regardless of their tempo, for ablation.
+    The draws follow from seed, rank and epoch alone, so an interrupted training continues with the
+    batches it would have had. Lightning sets the epoch. Tempi are in beats a minute, NaN where
+    unknown; the other options are those of ``PairDataModule``.
     """
 
     def __init__(

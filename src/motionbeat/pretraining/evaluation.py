@@ -41,12 +41,8 @@ def clips(
 ) -> Batch:
     """Cut pairs into consecutive clips; what remains at the end is dropped.
 
-    Args:
-        pairs: the pairs.
-        cache: folder of the features.
-        each: clips of a pair at most, from its middle; None for all.
-        seconds: length of a clip.
-        captured: add the augmentation by captured motion.
+    At most ``each`` clips are cut from the middle of a pair. ``captured`` adds the augmentation by
+    captured motion.
 
     Raises:
         PairError, AudioError, MotionError: a pair cannot be used, or none is as long as a clip.
@@ -89,12 +85,7 @@ def embed(
 
 
 def compare(audio: Tensor, motion: Tensor, batch: Batch) -> dict[str, float]:
-    """Retrieval and rhythm discrimination of the clips of a batch, averaged over them.
-
-    Args:
-        audio: (N, d) embeddings of the music.
-        motion: (3 N, d) embeddings of the true motions, the earlier ones, the later ones.
-        batch: the clips.
+    """Retrieval and rhythm discrimination of embeddings (N, d) and (3 N, d), averaged over clips.
 
     Returns:
         ``music_to_motion_r1``, ``_r10`` and the way back: how often a clip's own partner, the same

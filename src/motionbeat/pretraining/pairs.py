@@ -49,13 +49,9 @@ class PairError(MotionBeatError):
 
 @dataclass(frozen=True)
 class Pair:
-    """Music and a motion to it, both from 0 s on.
+    """Files of music and of a motion to it, both from 0 s on, under a unique id.
 
-    Attributes:
-        id: unique.
-        audio: file that libsndfile reads.
-        motion: file that :meth:`Motion.load` reads.
-        beats: annotated beats in seconds; None where the tracked beats of the music are to be used.
+    Beats are annotated ones in seconds; None where the tracked beats of the music are to be used.
     """
 
     id: str
@@ -139,9 +135,7 @@ def load_pair(pair: Pair) -> tuple[Floats, Motion]:
     """Waveform at ``SAMPLE_RATE`` and motion of a pair.
 
     Raises:
-        PairError: music and motion differ in length.
-        AudioError: the audio file is unreadable.
-        MotionError: the motion file is unreadable, or has NaN or a wrong number of joints.
+        PairError, AudioError, MotionError: music and motion differ in length, or are unreadable.
     """
     waveform = resample(*load_audio(pair.audio), SAMPLE_RATE)
     motion = Motion.load(pair.motion)
