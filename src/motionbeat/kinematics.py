@@ -111,14 +111,14 @@ def motion_features(motion: Motion, frame_rate: float) -> Signal:
     yaw, velocity = body.yaw, body.velocity
     origin = body.joints[:, :1] * [1, 0, 1]
     origin[..., 1] = np.percentile(body.joints[:, FEET, 1], 5)
-    placed = _in_frame(body.joints - origin, yaw)
+    placed = in_frame(body.joints - origin, yaw)
     relative = np.linalg.norm(velocity - velocity[:, :1], axis=2).mean(axis=1)
     columns = [
         placed.reshape(len(yaw), -1) * _PLACE_SCALE / body.stature,
         _smooth(placed, 1 / ANALYSIS_FRAME_RATE, order=1).reshape(len(yaw), -1)
         * _SPEED_SCALE
         / body.stature,
-        _in_frame(velocity[:, :1], yaw)[:, 0] * _SPEED_SCALE / body.stature,
+        in_frame(velocity[:, :1], yaw)[:, 0] * _SPEED_SCALE / body.stature,
         _smooth(yaw, _SMOOTH, order=1)[:, None],
         body.contacts,
         body.pulses[:, None],
@@ -231,7 +231,7 @@ def _rises(contact: Floats) -> list[tuple[float, float]]:
     return found
 
 
-def _in_frame(vectors: Floats, yaw: Floats) -> Floats:
+def in_frame(vectors: Floats, yaw: Floats) -> Floats:
     """Vectors (n, joints, 3) in a frame that has turned to the left by ``yaw`` (n,)."""
     cos, sin = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
     x, y, z = np.moveaxis(vectors, -1, 0)
