@@ -112,12 +112,11 @@ def motion_features(motion: Motion, frame_rate: float) -> Signal:
     origin = body.joints[:, :1] * [1, 0, 1]
     origin[..., 1] = np.percentile(body.joints[:, FEET, 1], 5)
     placed = in_frame(body.joints - origin, yaw)
+    changing = _smooth(placed, 1 / ANALYSIS_FRAME_RATE, order=1)
     relative = np.linalg.norm(velocity - velocity[:, :1], axis=2).mean(axis=1)
     columns = [
         placed.reshape(len(yaw), -1) * _PLACE_SCALE / body.stature,
-        _smooth(placed, 1 / ANALYSIS_FRAME_RATE, order=1).reshape(len(yaw), -1)
-        * _SPEED_SCALE
-        / body.stature,
+        changing.reshape(len(yaw), -1) * _SPEED_SCALE / body.stature,
         in_frame(velocity[:, :1], yaw)[:, 0] * _SPEED_SCALE / body.stature,
         _smooth(yaw, _SMOOTH, order=1)[:, None],
         body.contacts,
