@@ -53,10 +53,6 @@ class Clock(NamedTuple):
         """The same clock on a device."""
         return Clock(*(x.to(device, non_blocking=True) for x in self))
 
-    def first(self, count: int) -> "Clock":
-        """The clock of the first clips of the batch."""
-        return Clock(*(x[:count] for x in self))
-
     def beats(self, first: int, last: int, start: float) -> "Clock":
         """The clock of some of the beats, counting seconds from ``start``."""
         return Clock(
