@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from motionbeat.encoder import Encoder
 
 IN_MEMORY = 2 << 30
-"""Bytes of decoded audio or features that are kept in memory."""
+"""Bytes of decoded audio or features that a reader keeps in memory. Each split has a reader of its
+own, and so has each loader process; a file beyond them is decoded again for every clip."""
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

@@ -60,6 +60,7 @@ class Bar(progress.Progress):
         super().__init__(
             *(name, progress.BarColumn(), *rest),
             console=console, transient=True, auto_refresh=shown, disable=not shown,
+            speed_estimate_period=600.0,  # a recording may take minutes
         )  # fmt: skip
         self._last_line = self.get_time()
 

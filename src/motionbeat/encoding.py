@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 
 import numpy as np
@@ -84,8 +84,13 @@ def encode_pieces(
     recording is given the array itself, which it may overwrite.
     """
     card = encoder.card
-    parts = _whole if math.isinf(encoder.context) else _chunks
-    for states, inside in parts(encoder, waveform, device):
+    parts: Iterable[tuple[Tensor, slice]]
+    if math.isinf(encoder.context):
+        whole = encoder.stream(torch.from_numpy(waveform)[None].to(device))
+        parts = ((states, slice(None)) for states in whole)
+    else:
+        parts = _chunks(encoder, waveform, device)
+    for states, inside in parts:
         if states.ndim != 3 or (states.shape[0], states.shape[2]) != (card.layers, card.width):
             raise EncodingError(
                 f"encoder {card.name}: gave {tuple(states.shape)}, its card says "
@@ -100,17 +105,10 @@ def encode_pieces(
         yield piece
 
 
-Part = tuple[Tensor, slice]
-"""States (layers, frames, width), and the frames to take."""
-
-
-def _whole(encoder: Encoder, waveform: Waveform, device: torch.device | str) -> Iterator[Part]:
-    for states in encoder.stream(torch.from_numpy(waveform)[None].to(device)):
-        yield states, slice(None)
-
-
-def _chunks(encoder: Encoder, waveform: Waveform, device: torch.device | str) -> Iterator[Part]:
-    """Chunks that are encoded with their context."""
+def _chunks(
+    encoder: Encoder, waveform: Waveform, device: torch.device | str
+) -> Iterator[tuple[Tensor, slice]]:
+    """States (layers, frames, width) of chunks with their context, and the frames without it."""
     rate = encoder.card.frame_rate
     core, margin = math.ceil(CHUNK_SECONDS * rate), math.ceil(encoder.context * rate)
     total = math.ceil(len(waveform) / encoder.card.sample_rate * rate)

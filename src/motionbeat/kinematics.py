@@ -100,14 +100,7 @@ def motion_features(motion: Motion, frame_rate: float) -> Signal:
     radians a second; :func:`foot_contacts` (4); contact pulses (1), a Gaussian of 30 ms at each
     landing of a foot, as high as the landing is clear; and energy (1), the mean speed of the joints
     relative to the pelvis plus the pelvis' vertical speed in m/s. x is to the body's left, y up and
-    z forward.
-
-    Args:
-        motion: the motion.
-        frame_rate: of the features (Hz).
-
-    Returns:
-        (ceil(duration * frame_rate), FEATURES) float32; row i describes the time i / frame_rate.
+    z forward. Row i of (ceil(duration * frame_rate), FEATURES) describes the time i / frame_rate.
 
     Raises:
         MotionError: the motion has no frames, or the frame rate is not positive.
@@ -118,14 +111,13 @@ def motion_features(motion: Motion, frame_rate: float) -> Signal:
     yaw, velocity = body.yaw, body.velocity
     origin = body.joints[:, :1] * [1, 0, 1]
     origin[..., 1] = np.percentile(body.joints[:, FEET, 1], 5)
-    placed = _in_frame(body.joints - origin, yaw)
+    placed = in_frame(body.joints - origin, yaw)
+    changing = _smooth(placed, 1 / ANALYSIS_FRAME_RATE, order=1)
     relative = np.linalg.norm(velocity - velocity[:, :1], axis=2).mean(axis=1)
     columns = [
         placed.reshape(len(yaw), -1) * _PLACE_SCALE / body.stature,
-        _smooth(placed, 1 / ANALYSIS_FRAME_RATE, order=1).reshape(len(yaw), -1)
-        * _SPEED_SCALE
-        / body.stature,
-        _in_frame(velocity[:, :1], yaw)[:, 0] * _SPEED_SCALE / body.stature,
+        changing.reshape(len(yaw), -1) * _SPEED_SCALE / body.stature,
+        in_frame(velocity[:, :1], yaw)[:, 0] * _SPEED_SCALE / body.stature,
         _smooth(yaw, _SMOOTH, order=1)[:, None],
         body.contacts,
         body.pulses[:, None],
@@ -238,7 +230,7 @@ def _rises(contact: Floats) -> list[tuple[float, float]]:
     return found
 
 
-def _in_frame(vectors: Floats, yaw: Floats) -> Floats:
+def in_frame(vectors: Floats, yaw: Floats) -> Floats:
     """Vectors (n, joints, 3) in a frame that has turned to the left by ``yaw`` (n,)."""
     cos, sin = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
     x, y, z = np.moveaxis(vectors, -1, 0)

@@ -70,13 +70,8 @@ class PhaseAttention(nn.Module):
 
     Logits have a learned bias for the distance of two tokens in beats, which knows nothing of the
     bar. Contact guidance adds ``scale · contact`` to the logit of each attended token, with a
-    positive learned scale a head: beats on which feet strike the floor draw attention.
-
-    Args:
-        width: channels of a token.
-        heads: number of heads; they divide the width into even parts.
-        phase_rotation: False leaves the rotation out, for ablation.
-        contact_guidance: attend to contacts.
+    positive learned scale a head: beats on which feet strike the floor draw attention. Heads divide
+    the width into even parts.
     """
 
     def __init__(

@@ -71,13 +71,13 @@ SIZES = {
 class Tower(nn.Module):
     """Base of both towers: stem, blocks, and the heads that read interpolated states.
 
-    Frames have ``features`` columns; ``extras`` columns are added to each token.
+    Frames have ``features`` columns; ``context`` columns are added to each token.
     """
 
     def __init__(
         self,
         features: int,
-        extras: int,
+        context: int,
         size: Size,
         blocks: int,
         phase_rotation: bool,
@@ -93,7 +93,7 @@ class Tower(nn.Module):
         self.stem = nn.ModuleList(
             nn.Conv1d(channels, _STEM, 5, padding="same") for channels in (features, _STEM)
         )
-        self.token = nn.Linear(POSITIONS * _STEM + extras, width)
+        self.token = nn.Linear(POSITIONS * _STEM + 2 + context, width)
         self.blocks = nn.ModuleList(Block(one, width, size.dropout) for one in attention)
         self.norm = nn.LayerNorm(width)
         self.rotation = PhaseRotation(width)
@@ -104,17 +104,23 @@ class Tower(nn.Module):
         self.rhythm_head = nn.Linear(width, 2)
 
     def encode(
-        self, frames: Tensor, frame_rate: float, clock: Clock, extras: Tensor,
-        contact: Tensor | None = None,
+        self, frames: Tensor, frame_rate: float, clock: Clock, *,
+        context: Tensor | None = None, contact: Tensor | None = None,
     ) -> list[Tensor]:  # fmt: skip
-        """States (B, n, width) of the beats: the tokens, then the output of each block."""
+        """States (B, n, width) of the beats: the tokens, then the output of each block.
+
+        The context (B, 1, columns) is added to every token; contacts are (B, n).
+        """
         mask = clock.mask.repeat_interleave(POSITIONS, dim=1).unsqueeze(1)
         x = beat_synchronous(frames, frame_rate, clock).mT
         for convolution in self.stem:
             x = functional.gelu(convolution(x)) * mask
         x = x.mT.reshape(len(x), -1, POSITIONS * _STEM)
         periods = clock.periods.clamp(0.1, 3.0).log2().unsqueeze(-1).to(x.dtype)
-        x = self.token(torch.cat([x, periods, extras.expand(-1, x.shape[1], -1)], dim=-1))
+        in_three = (clock.beats_per_bar == 3)[:, None, None].to(x.dtype)
+        whole = [in_three] if context is None else [in_three, context]
+        inputs = [x, periods, *(one.expand(-1, x.shape[1], -1) for one in whole)]
+        x = self.token(torch.cat(inputs, dim=-1))
         states = [x]
         windows = _Windows(clock.mask)
         phase, mask = windows.cut(clock.phase), windows.cut(clock.mask)
@@ -164,7 +170,7 @@ class AudioTower(Tower):
     """
 
     def __init__(self, size: Size, phase_rotation: bool = True) -> None:
-        super().__init__(BANDS, 2 + BANDS, size, size.audio_blocks, phase_rotation)
+        super().__init__(BANDS, BANDS, size, size.audio_blocks, phase_rotation)
 
     def forward(self, log_mel: Tensor, lengths: Tensor, clock: Clock) -> list[Tensor]:
         """Encode (B, T, BANDS) at ``AUDIO_FRAME_RATE``, (B,) valid frames, as ``encode`` does."""
@@ -172,16 +178,10 @@ class AudioTower(Tower):
         mean = (log_mel * mask).sum(dim=1, keepdim=True) / lengths[:, None, None]
         mean_spectrum = mean - _MEAN_LEVEL
         if self.training:
-            shape = (len(mean), 1, 1)
-            kept = torch.rand(shape, device=mean.device) >= _MEAN_SPECTRUM_DROPOUT
-            mean_spectrum = mean_spectrum * kept
+            draws = torch.rand(len(mean), 1, 1, device=mean.device)
+            mean_spectrum = mean_spectrum * (draws >= _MEAN_SPECTRUM_DROPOUT)
         frames = (log_mel - mean) * mask
-        return self.encode(frames, AUDIO_FRAME_RATE, clock, self.extras(mean_spectrum, clock))
-
-    def extras(self, mean_spectrum: Tensor, clock: Clock) -> Tensor:
-        """(B, 1, 2 + BANDS) inputs of every token beside its frames."""
-        metre = (clock.beats_per_bar == 3)[:, None, None].to(mean_spectrum.dtype)
-        return torch.cat([metre, mean_spectrum], dim=-1)
+        return self.encode(frames, AUDIO_FRAME_RATE, clock, context=mean_spectrum)
 
 
 class MotionTower(Tower):
@@ -190,14 +190,13 @@ class MotionTower(Tower):
     def __init__(
         self, size: Size, phase_rotation: bool = True, contact_guidance: bool = True
     ) -> None:
-        super().__init__(FEATURES, 2, size, size.motion_blocks, phase_rotation, contact_guidance)
+        super().__init__(FEATURES, 0, size, size.motion_blocks, phase_rotation, contact_guidance)
 
     def forward(self, features: Tensor, clock: Clock) -> list[Tensor]:
         """Encode (B, T, FEATURES) at ``MOTION_FRAME_RATE``, as ``encode`` does."""
-        metre = (clock.beats_per_bar == 3)[:, None, None].to(features.dtype)
         pulses = beat_synchronous(features[..., PULSES : PULSES + 1], MOTION_FRAME_RATE, clock)
-        contact = pulses.reshape(len(metre), -1, POSITIONS).amax(dim=2)
-        return self.encode(features, MOTION_FRAME_RATE, clock, metre, contact)
+        contact = pulses.reshape(len(pulses), -1, POSITIONS).amax(dim=2)
+        return self.encode(features, MOTION_FRAME_RATE, clock, contact=contact)
 
 
 class MotionBeat(nn.Module):
@@ -297,7 +296,6 @@ class MotionBeatEncoder(Encoder):
         log_mel, clock = self.frontend(waveform)
         seconds = frame_times(waveform)
         mean = log_mel.mean(dim=1, keepdim=True)
-        extras = self.tower.extras(mean - _MEAN_LEVEL, clock)
         edge, beats = _WINDOW - _MARGIN, clock.mask.shape[1]
         place = clock.beat(seconds)[0] - 0.5  # among the middles of beats
         done = 0
@@ -308,7 +306,7 @@ class MotionBeatEncoder(Encoder):
             start = low / AUDIO_FRAME_RATE
             part = clock.beats(first, last, start)
             frames = log_mel[:, low:high] - mean
-            states = self.tower.encode(frames, AUDIO_FRAME_RATE, part, extras)
+            states = self.tower.encode(frames, AUDIO_FRAME_RATE, part, context=mean - _MEAN_LEVEL)
             count = len(place) if last == beats else int((place < first + _CHUNK + edge).sum())
             for here in torch.split(seconds[:, done:count] - start, _FRAMES, dim=1):
                 yield torch.cat([self.tower.interpolate_states(one, part, here) for one in states])

@@ -96,8 +96,7 @@ class Motion:
         ``fps`` is taken whatever the file says, and needed where it does not say.
 
         Raises:
-            MotionError: the file is missing, no archive, damaged, lacks an array, or holds no
-                usable motion.
+            MotionError: the file cannot be read, or holds no usable motion.
         """
         try:
             with np.load(path, allow_pickle=False) as arrays, np.errstate(over="ignore"):

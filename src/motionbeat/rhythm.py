@@ -18,8 +18,8 @@ Curve = NDArray[np.float32]
 Times = NDArray[np.float64]
 
 SLOWEST, FASTEST = 50.0, 220.0
-"""Range of tempi in beats a minute; slower and faster ones are heard at a multiple or a part of
-themselves, and so may be what is faster than about 165 BPM with accents every other beat."""
+"""Range of tempi in beats a minute; others are heard at a multiple or a part of themselves, and so
+may be what is faster than about 165 BPM with accents every other beat."""
 
 UNIFORM_TEMPO = 120.0
 """Beats a minute of the grid laid over what has no beat."""

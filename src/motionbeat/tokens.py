@@ -53,10 +53,6 @@ class Clock(NamedTuple):
         """The same clock on a device."""
         return Clock(*(x.to(device, non_blocking=True) for x in self))
 
-    def first(self, count: int) -> "Clock":
-        """The clock of the first clips of the batch."""
-        return Clock(*(x[:count] for x in self))
-
     def beats(self, first: int, last: int, start: float) -> "Clock":
         """The clock of some of the beats, counting seconds from ``start``."""
         return Clock(
@@ -110,8 +106,8 @@ class Clock(NamedTuple):
         place = torch.minimum((self.beat(seconds) - 0.5).clamp_min(0), last)
         low = place.floor()
         part = (place - low).unsqueeze(-1).to(states.dtype)
-        before = _rows(states, low.long())
-        after = _rows(states, torch.minimum(low + 1, last).long())
+        high = torch.minimum(low + 1, last)
+        before, after = (states.take_along_dim(i.long()[..., None], 1) for i in (low, high))
         return before + part * (after - before)
 
 
@@ -125,14 +121,9 @@ def beat_synchronous(frames: Tensor, frame_rate: float, clock: Clock) -> Tensor:
     sums = torch.nn.functional.pad(frames.double().cumsum(dim=1), (0, 0, 1, 0))
     edges = torch.cat([clock.position_times().flatten(1), clock.times[:, -1:]], dim=1)
     place = (edges * frame_rate + 0.5).clamp(0, frames.shape[1])
-    low = place.floor().clamp_max(frames.shape[1] - 1).long()
-    below = _rows(sums, low)
-    at_edges = below + (place - low).unsqueeze(-1) * (_rows(sums, low + 1) - below)
+    low = place.floor().clamp_max(frames.shape[1] - 1).long().unsqueeze(-1)
+    below, above = sums.take_along_dim(low, 1), sums.take_along_dim(low + 1, 1)
+    at_edges = below + (place.unsqueeze(-1) - low) * (above - below)
     spans = edges.diff(dim=1).unsqueeze(-1) * frame_rate
     tokens = (at_edges.diff(dim=1) / spans).to(frames.dtype)
     return tokens * clock.mask.repeat_interleave(POSITIONS, dim=1).unsqueeze(-1)
-
-
-def _rows(states: Tensor, index: Tensor) -> Tensor:
-    """Rows (B, F) of states (B, n, width)."""
-    return states.gather(1, index.unsqueeze(-1).expand(-1, -1, states.shape[-1]))

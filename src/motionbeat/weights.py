@@ -97,15 +97,10 @@ def load_model(name: str | Path) -> MotionBeat:
             architecture = json.loads((file.metadata() or {})[_CONFIGURATION])
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         model = MotionBeat(**architecture)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(
-            f"{path}: holds no MotionBeat weights ({error}); write it by motionbeat pretrain"
-        ) from error
-    try:
         model.load_state_dict(state)
-    except RuntimeError as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(
-            f"{path}: its tensors do not fit the size {architecture.get('size')} it claims to be; "
+            f"{path}: holds no MotionBeat weights ({' '.join(str(error).split())[:200]}); "
             "write it by motionbeat pretrain"
         ) from error
     return model.eval().requires_grad_(False)

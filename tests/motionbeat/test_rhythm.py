@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motionbeat import rhythm
-from motionbeat.model import AUDIO_FRAME_RATE, HOP, SAMPLE_RATE, AudioFrontend
+from motionbeat.model import AUDIO_FRAME_RATE, SAMPLE_RATE, AudioFrontend
 from motionbeat.rhythm import (
     FASTEST,
     METRES,
@@ -129,15 +129,6 @@ def test_tempo_outside_the_range_or_at_its_fast_end_is_heard_at_its_double_or_ha
     assert np.abs(rare[:, None] - often).min(axis=1).max() < TOLERANCE
 
 
-@pytest.mark.parametrize("frames", [1, 37])
-def test_delayed_audio_has_delayed_beats(frames):
-    times = steady(110)
-    positions = np.arange(len(times)) % 4
-    waveform = accented_clicks(times, positions == 0)
-    late = hear(np.concatenate([waveform[: frames * HOP], waveform]))
-    assert_heard(late, times + frames * HOP / SAMPLE_RATE, positions, 4)
-
-
 def sine(seconds):
     return 0.5 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE)
 
@@ -227,15 +218,6 @@ def test_onsets_are_where_a_sound_sets_in(change, onsets):
     for band, level in change.items():
         log_mel[100:, band] = level
     assert np.flatnonzero(onset_envelope(log_mel, AUDIO_FRAME_RATE)).tolist() == onsets
-
-
-@pytest.mark.parametrize("band", [3, 30])
-def test_low_onsets_weigh_more_than_high_ones(band):
-    log_mel = np.zeros((400, 40), np.float32)
-    log_mel[100:110, 30], log_mel[300:310, band] = 3, 3
-    envelope = onset_envelope(log_mel, AUDIO_FRAME_RATE)
-    assert envelope[300] >= envelope[100] > 0
-    assert (envelope[300] > 2 * envelope[100]) == (band == 3)
 
 
 def test_accents_are_where_the_sound_changes():

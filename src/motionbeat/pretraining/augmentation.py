@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter1d, percentile_filter
 from scipy.signal import fftconvolve
 
 from motionbeat.audio import Waveform, resample
+from motionbeat.kinematics import in_frame
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import FEET, JOINTS, PARENTS, Motion
 
@@ -31,9 +32,7 @@ _MIRRORED = [
     JOINTS.index({"l": "r", "r": "l"}[name[0]] + name[1:] if name[1] == "_" else name)
     for name in JOINTS
 ]
-_CHAINS: list[list[int]] = []
-"""Each joint and those it hangs on, up to the pelvis."""
-
+_CHAINS: list[list[int]] = []  # each joint and those it hangs on, up to the pelvis
 for _joint, _parent in enumerate(PARENTS):
     _CHAINS.append([_joint, *(_CHAINS[_parent] if _parent >= 0 else [])])
 
@@ -109,9 +108,7 @@ def enlarge_motion(motion: Motion, rng: np.random.Generator) -> Motion:
     pelvis[..., 1] = height.mean() + size * (height - height.mean())
     turning = _wandering(len(pose), motion.fps, rng.uniform(0.1, 0.6), 1, rng)[:, 0]
     yaw = np.cumsum(turning * rng.uniform(0, 2.2)) / motion.fps
-    cos, sin = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
-    x, y, z = np.moveaxis(pose, -1, 0)
-    turned = pelvis + np.stack([x * cos + z * sin, y, z * cos - x * sin], axis=-1)
+    turned = pelvis + in_frame(pose, -yaw)
     return replace(motion, positions=turned.astype(np.float32), contacts=None)
 
 
@@ -177,10 +174,7 @@ def _in_a_room(sound: NDArray[np.float64], rng: np.random.Generator) -> NDArray[
 
 def _through_codec(sound: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
     """Vorbis at a low quality; it keeps the number of samples and their times."""
-    file = io.BytesIO()
-    soundfile.write(
-        file, sound, SAMPLE_RATE, format="OGG", subtype="VORBIS",
-        compression_level=rng.uniform(0.6, 1.0),
-    )  # fmt: skip
+    file, level = io.BytesIO(), rng.uniform(0.6, 1.0)
+    soundfile.write(file, sound, SAMPLE_RATE, "VORBIS", format="OGG", compression_level=level)
     file.seek(0)
     return np.asarray(soundfile.read(file)[0], np.float64)

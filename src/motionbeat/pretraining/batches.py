@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -55,18 +54,13 @@ class Batch(NamedTuple):
 
     @classmethod
     def of(
-        cls,
-        true: Sequence[Features],
-        earlier: Sequence[Features],
-        later: Sequence[Features],
-        starts: NDArray[np.float64],
-        seconds: float,
-        piece: Sequence[int],
+        cls, found: Sequence[Features], starts: Sequence[float], seconds: float, piece: list[int]
     ) -> "Batch":
-        """Cut clips that start at (3, N) seconds out of features."""
+        """Cut 3 N clips out of features, in the order of ``motion``."""
+        true = found[: len(piece)]
         return cls(
-            cut_audio(true, starts[0].tolist(), seconds),
-            cut_motion([*true, *earlier, *later], starts.ravel().tolist(), seconds),
+            cut_audio(true, starts[: len(piece)], seconds),
+            cut_motion(found, starts, seconds),
             seconds,
             torch.tensor(piece),
             torch.tensor([one.tempo for one in true]),
@@ -78,23 +72,11 @@ class Batch(NamedTuple):
         return len(self.piece)
 
 
-def cut(
-    found: Sequence[Features], starts: Sequence[float], seconds: float, pieces: Sequence[int]
-) -> Batch:
-    """Cut clips out of features, each with its motion and the two shifted ones."""
-    true = np.array(starts, np.float64)
-    beat = [one.period(start + seconds / 2) for one, start in zip(found, starts, strict=True)]
-    shifted = np.stack([true, true - beat, true + beat])
-    return Batch.of(found, found, found, shifted, seconds, pieces)
-
-
 class PairDataset(Dataset[Batch]):
     """Whole batches of the drawn clips; features missing in the cache are computed."""
 
     def __init__(self, pairs: Sequence[Pair], cache: Path, captured: bool = False) -> None:
-        self.pairs = pairs
-        self.cache = cache
-        self.captured = captured
+        self.pairs, self.cache, self.captured = pairs, cache, captured
 
     def __getitem__(self, draws: Sequence[Draw]) -> Batch:
         """Cut the drawn clips, such that a shift by a beat stays inside each pair if it can."""
@@ -108,21 +90,22 @@ class PairDataset(Dataset[Batch]):
         return cut(found, starts, draws[0].seconds, [draw.pair for draw in draws])
 
 
+def cut(
+    found: Sequence[Features], starts: Sequence[float], seconds: float, piece: list[int]
+) -> Batch:
+    """Cut clips out of features, each with its motion and the two shifted ones."""
+    true = np.array(starts)
+    beat = [one.period(start + seconds / 2) for one, start in zip(found, starts, strict=True)]
+    shifted = np.concatenate([true, true - beat, true + beat]).tolist()
+    return Batch.of([*found] * 3, shifted, seconds, piece)
+
+
 class TempoSampler(Sampler[list[Draw]]):
     """Batches of clusters of clips that share a tempo and differ in bar phase and accents.
 
-    The draws follow from the seed and the epoch alone, so an interrupted training continues with
-    the batches it would have had. Lightning sets the epoch.
-
-    Args:
-        tempi: beats a minute of each pair; NaN where unknown.
-        batch_size: clips a batch, a multiple of ``CLUSTER``.
-        steps: batches an epoch.
-        seconds: shortest and longest clip; clips of one batch have the same length.
-        variants: features each pair has.
-        seed: of the draws.
-        rank: of the process; each has other draws.
-        similar_tempo: False draws pairs regardless of their tempo, for ablation.
+    The draws follow from seed, rank and epoch alone, so an interrupted training continues with the
+    batches it would have had. Lightning sets the epoch. Tempi are in beats a minute, NaN where
+    unknown; the other options are those of ``PairDataModule``.
     """
 
     def __init__(

@@ -5,6 +5,7 @@ those of the motion from the motion alone.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -40,17 +41,13 @@ def clips(
 ) -> Batch:
     """Cut pairs into consecutive clips; what remains at the end is dropped.
 
-    Args:
-        pairs: the pairs.
-        cache: folder of the features.
-        each: clips of a pair at most, from its middle; None for all.
-        seconds: length of a clip.
-        captured: add the augmentation by captured motion.
+    At most ``each`` clips are cut from the middle of a pair. ``captured`` adds the augmentation by
+    captured motion.
 
     Raises:
         PairError, AudioError, MotionError: a pair cannot be used, or none is as long as a clip.
     """
-    found: tuple[list[Features], ...] = [], [], []
+    found: list[list[Features]] = [[], [], []]
     piece = []
     with bar("pairs") as progress:
         for number, pair in enumerate(progress.track(pairs, description="clips")):
@@ -66,7 +63,7 @@ def clips(
                 piece.append(number)
     if not piece:
         raise PairError(f"no pair to validate on has {seconds:g} s; choose longer ones")
-    return Batch.of(*found, np.zeros((3, len(piece))), seconds, piece)
+    return Batch.of([*chain(*found)], [0.0] * (3 * len(piece)), seconds, piece)
 
 
 def embedding_times(seconds: float) -> Tensor:
@@ -88,12 +85,7 @@ def embed(
 
 
 def compare(audio: Tensor, motion: Tensor, batch: Batch) -> dict[str, float]:
-    """Retrieval and rhythm discrimination of the clips of a batch, averaged over them.
-
-    Args:
-        audio: (N, d) embeddings of the music.
-        motion: (3 N, d) embeddings of the true motions, the earlier ones, the later ones.
-        batch: the clips.
+    """Retrieval and rhythm discrimination of embeddings (N, d) and (3 N, d), averaged over clips.
 
     Returns:
         ``music_to_motion_r1``, ``_r10`` and the way back: how often a clip's own partner, the same

@@ -15,6 +15,7 @@ from motionbeat.losses import embodied_contrastive_loss, structural_rhythm_align
 from motionbeat.model import AUDIO_FRAME_RATE, MOTION_FRAME_RATE, MotionBeat
 from motionbeat.pretraining.batches import Batch, cluster_mates
 from motionbeat.pretraining.evaluation import compare, embed, embedding_times
+from motionbeat.tokens import Clock
 from motionbeat.weights import load_model
 
 
@@ -132,11 +133,12 @@ class Pretraining(LightningModule):
     def _rhythm(self, batch: Batch, audio: Tensor, motion: Tensor) -> dict[str, Tensor]:
         """Alignment of the towers' rhythm curves on the beats of the music, and their anchors."""
         clock, size = batch.audio.clock, batch.size
+        moving = Clock(*(x[:size] for x in batch.motion.clock))
         grid = clock.position_times()
         times = grid.flatten(1)
         curves = [
             self.model.audio.rhythms(audio, clock, times).float(),
-            self.model.motion.rhythms(motion, batch.motion.clock.first(size), times).float(),
+            self.model.motion.rhythms(motion, moving, times).float(),
         ]
         onsets = functional.max_pool1d(batch.audio.onsets, 5, stride=1, padding=2)
         measured = [
@@ -155,7 +157,8 @@ class Pretraining(LightningModule):
         ).sum()
         pulses = [logits.sigmoid().movedim(-1, 0).reshape(-1, *grid.shape[1:]) for logits in curves]
         structure = structural_rhythm_alignment_loss(
-            *pulses,
+            pulses[0],
+            pulses[1],
             clock.mask.repeat(2, 1),
             clock.positions.repeat(2, 1),
             clock.beats_per_bar.repeat(2),
@@ -182,7 +185,7 @@ class Pretraining(LightningModule):
             groups, lr=self.hparams["learning_rate"], weight_decay=self.hparams["weight_decay"]
         )
         steps = int(self.trainer.estimated_stepping_batches)
-        rising = max(1, round(self.hparams["warm_up"] * steps))
+        rising: int = max(1, round(self.hparams["warm_up"] * steps))
 
         def factor(step: int) -> float:
             if step < rising:

@@ -49,13 +49,9 @@ class PairError(MotionBeatError):
 
 @dataclass(frozen=True)
 class Pair:
-    """Music and a motion to it, both from 0 s on.
+    """Files of music and of a motion to it, both from 0 s on, under a unique id.
 
-    Attributes:
-        id: unique.
-        audio: file that libsndfile reads.
-        motion: file that :meth:`Motion.load` reads.
-        beats: annotated beats in seconds; None where the tracked beats of the music are to be used.
+    Beats are annotated ones in seconds; None where the tracked beats of the music are to be used.
     """
 
     id: str
@@ -139,9 +135,7 @@ def load_pair(pair: Pair) -> tuple[Floats, Motion]:
     """Waveform at ``SAMPLE_RATE`` and motion of a pair.
 
     Raises:
-        PairError: music and motion differ in length.
-        AudioError: the audio file is unreadable.
-        MotionError: the motion file is unreadable, or has NaN or a wrong number of joints.
+        PairError, AudioError, MotionError: music and motion differ in length, or are unreadable.
     """
     waveform = resample(*load_audio(pair.audio), SAMPLE_RATE)
     motion = Motion.load(pair.motion)
@@ -243,13 +237,13 @@ def _to_arrays(found: Features) -> dict[str, NDArray[Any]]:
 
 
 def _from_arrays(arrays: dict[str, NDArray[Any]]) -> Features:
-    grids = {}
+    values: dict[str, Any] = dict(arrays)
     for name in _GRIDS:
         times, positions, beats_per_bar, has_beat = (
-            arrays.pop(f"{name}.{part.name}") for part in fields(BeatGrid)
+            values.pop(f"{name}.{part.name}") for part in fields(BeatGrid)
         )
-        grids[name] = BeatGrid(times, positions, int(beats_per_bar[0]), bool(has_beat[0]))
-    return Features(**arrays, **grids)
+        values[name] = BeatGrid(times, positions, int(beats_per_bar[0]), bool(has_beat[0]))
+    return Features(**values)
 
 
 def _features(waveform: Floats, motion: Motion, beats: Seconds) -> Features:
@@ -281,32 +275,29 @@ def cut_grid(grid: BeatGrid, start: float, seconds: float) -> BeatGrid:
 def cut_audio(found: Sequence[Features], starts: Sequence[float], seconds: float) -> AudioInputs:
     """Audio inputs of a clip from each of several features."""
     frames = round(seconds * AUDIO_FRAME_RATE)
-    first = [round(start * AUDIO_FRAME_RATE) for start in starts]
-    return AudioInputs(
-        _rows([one.log_mel for one in found], first, frames),
-        _rows([one.onsets for one in found], first, frames),
-        torch.full((len(found),), frames),
-        _clock([one.audio_grid for one in found], starts, seconds),
-    )
+    log_mel = _rows([one.log_mel for one in found], starts, frames, AUDIO_FRAME_RATE)
+    onsets = _rows([one.onsets for one in found], starts, frames, AUDIO_FRAME_RATE)
+    clock = _clock([one.audio_grid for one in found], starts, seconds)
+    return AudioInputs(log_mel, onsets, torch.full((len(found),), frames), clock)
 
 
 def cut_motion(found: Sequence[Features], starts: Sequence[float], seconds: float) -> MotionInputs:
     """Motion inputs of a clip from each of several features."""
-    first = [round(start * MOTION_FRAME_RATE) for start in starts]
-    return MotionInputs(
-        _rows([one.motion for one in found], first, round(seconds * MOTION_FRAME_RATE)),
-        _clock([one.motion_grid for one in found], starts, seconds),
-    )
+    frames = round(seconds * MOTION_FRAME_RATE)
+    rows = _rows([one.motion for one in found], starts, frames, MOTION_FRAME_RATE)
+    return MotionInputs(rows, _clock([one.motion_grid for one in found], starts, seconds))
 
 
 def _clock(grids: Sequence[BeatGrid], starts: Sequence[float], seconds: float) -> Clock:
     return Clock.of([cut_grid(*one, seconds) for one in zip(grids, starts, strict=True)])
 
 
-def _rows(arrays: Sequence[NDArray[np.float16]], first: Sequence[int], count: int) -> Tensor:
-    """``count`` rows of each array; the first or last one is repeated beyond the ends."""
+def _rows(
+    arrays: Sequence[NDArray[np.float16]], starts: Sequence[float], count: int, frame_rate: float
+) -> Tensor:
+    """``count`` rows of each array from its start on; beyond the ends the nearest is repeated."""
     rows = [
-        array[(start + np.arange(count)).clip(0, len(array) - 1)]
-        for array, start in zip(arrays, first, strict=True)
+        array[(round(start * frame_rate) + np.arange(count)).clip(0, len(array) - 1)]
+        for array, start in zip(arrays, starts, strict=True)
     ]
     return torch.from_numpy(np.stack(rows).astype(np.float32))

@@ -16,7 +16,7 @@ WEIGHTS = {"contrast": 1.0, "beat": 10.0, "bar": 5.0, "anchor": 1.0}
 
 @pytest.fixture(scope="module")
 def batch(found):
-    return cut(found, [1.0, 1.5, 2.0, 2.5], 3.0, range(4))
+    return cut(found, [1.0, 1.5, 2.0, 2.5], 3.0, [0, 1, 2, 3])
 
 
 def training(**options):
