@@ -48,8 +48,7 @@ from motionbeat.data_modules.rendered.synthesis.render import (
 )
 from motionbeat.data_modules.rendered.synthesis.styles import count_beats
 
-Clock = Callable[[float], float]
-"""Time in seconds of a place counted in beats."""
+Clock = Callable[[float], float]  # seconds of a place counted in beats
 
 
 @dataclass(frozen=True)

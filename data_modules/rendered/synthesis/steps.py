@@ -49,25 +49,17 @@ def pattern(beats: int, text: str) -> Pattern:
 
     The numbers after the colon say where, in centimetres forward and to the left of the place
     where that foot stands at rest; without them it lands there.
-
-    Raises:
-        ValueError: a token that is no step.
     """
-    steps = []
-    for token in text.split():
-        match = _TOKEN.fullmatch(token)
-        if match is None:
-            raise ValueError(f"{token!r} is no step; write for example 2.5Rt:10,-20")
-        beat, foot, kind, forward, side = match.groups(default="0")
-        steps.append(
-            Step(
-                float(beat) - 1,
-                "LR".index(foot),
-                KINDS["" if kind in "0" else kind],
-                int(forward) / 100,
-                int(side) / 100,
-            )
+    steps = [
+        Step(
+            float(beat) - 1,
+            "LR".index(foot),
+            KINDS[kind],
+            int(ahead or 0) / 100,
+            int(side or 0) / 100,
         )
+        for beat, foot, kind, ahead, side in _TOKEN.findall(text)
+    ]
     return Pattern(beats, tuple(steps))
 
 
