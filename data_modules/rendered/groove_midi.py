@@ -46,7 +46,7 @@ from motionbeat.data_modules.rendered.rendering import (
     timed,
     unrated,
 )
-from motionbeat.data_modules.rendered.synthesis import styles
+from motionbeat.data_modules.rendered.synthesis import steps, styles
 from motionbeat.data_modules.rendered.synthesis.arranger import (
     Score,
     Voice,
@@ -70,31 +70,6 @@ _MODES = ("major", "mixolydian", "dorian", "minor")
 _CHORD_FAMILIES = ("piano", "organ", "guitar", "mallet", "strings", "free_reed")
 _BASS_LOWEST, _CHORDS_LOWEST = 31, 52
 _JITTER = 0.005  # seconds
-
-_DANCES = {  # style of the drumming: of the dance; to any other people dance by the metre
-    "rock/shuffle": "shuffle",
-    "rock/rockabilly": "swing",
-    "punk": "rock",
-    "funk/purdieshuffle": "shuffle",
-    "soul": "funk",
-    "hiphop": "hip_hop",
-    "jazz": "swing",
-    "jazz/funk": "funk",
-    "jazz/march": "march",
-    "dance/disco": "disco",
-    "dance/breakbeat": "breakbeat",
-    "neworleans/chacha": "cha_cha",
-    "afrocuban": "salsa",
-    "afrocuban/rhumba": "rumba",
-    "latin": "salsa",
-    "latin/samba": "samba",
-    "latin/brazilian-samba": "samba",
-    "latin/brazilian-sambareggae": "samba",
-    "latin/brazilian-bossa": "bossa_nova",
-    "latin/reggaeton": "reggaeton",
-    "latin/merengue": "merengue",
-    "latin/dominican-merengue": "merengue",
-}
 
 Strokes = list[tuple[float, int, int]]
 """Onset in quarters from tick 0, General MIDI key and velocity, in the order of the onsets."""
@@ -320,7 +295,7 @@ def _make(
     """Arrange, render and dance one excerpt; write its audio and its motion."""
     score = arrange(id, recording, read_strokes(source, recording), start, bars)
     primary = recording.style.partition("/")[0]
-    style = _DANCES.get(recording.style, _DANCES.get(primary, primary))
+    style = steps.ALIASES.get(recording.style, steps.ALIASES.get(primary, primary))
     return perform(
         folder,
         id,

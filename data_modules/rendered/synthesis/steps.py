@@ -5,6 +5,7 @@ They are written in ``dances.toml``.
 
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,9 @@ STYLES = {name: _style(**style) for name, style in _TABLES["styles"].items()}
 BY_BAR = {int(beats): _style(**style) for beats, style in _TABLES["by_bar"].items()}
 BY_BAR[3] = STYLES["waltz"]
 """What is danced to an unknown style, by beats a bar; other bars are walked."""
+
+ALIASES: Mapping[str, str] = _TABLES["aliases"]
+"""The dance to styles, or primary and secondary styles, of drumming that go by other names."""
 
 DANCERS = tuple(Dancer(**dancer) for dancer in _TABLES["dancers"])
 """The dancers to choose from; ``dance`` takes an index."""
