@@ -49,7 +49,6 @@ from motionbeat.data_modules.rendered.rendering import (
 from motionbeat.data_modules.rendered.synthesis import steps, styles
 from motionbeat.data_modules.rendered.synthesis.arranger import (
     Score,
-    Voice,
     gather_accents,
     slip,
     within,
@@ -231,9 +230,9 @@ def arrange(id: str, recording: Recording, strokes: Strokes, start: int, bars: i
             "get the dataset again"
         )
     kit = styles.KITS[str(rng.choice(_KITS))][recording.split]
-    voices = [Voice("drums", "drums", Part(kit, played, drums=True))]
+    parts = [Part("drums", "drums", kit, played)]
     if rng.random() < 0.5:
-        voices += _accompany(recording, range(first, end), at, rng)
+        parts += _accompany(recording, range(first, end), at, rng)
     return Score(
         style=recording.style,
         metre=recording.metre,
@@ -244,14 +243,14 @@ def arrange(id: str, recording: Recording, strokes: Strokes, start: int, bars: i
         accents=gather_accents(
             (note.start, _LOUD.get(note.pitch, 0.3) * note.velocity / 127) for note in played
         ),
-        voices=tuple(voices),
+        parts=tuple(parts),
         cues=unrated(rng),
     )
 
 
 def _accompany(
     recording: Recording, beats: range, at: Callable[[float], float], rng: np.random.Generator
-) -> list[Voice]:
+) -> list[Part]:
     """A bass and chords, one harmony a bar; strokes on beats only, so they suit any feel."""
     split, per_bar = recording.split, recording.beats_a_bar
     mode = str(rng.choice(_MODES))
@@ -284,8 +283,8 @@ def _accompany(
         play(chords, chord_row, bar, [voicing for _ in chord_row])
     programs = [int(rng.choice(styles.PROGRAMS[name][split])) for name in ("bass", family)]
     return [
-        Voice("bass", "bass", Part(programs[0], tuple(bass))),
-        Voice("chords", family, Part(programs[1], tuple(chords))),
+        Part("bass", "bass", programs[0], tuple(bass)),
+        Part("chords", family, programs[1], tuple(chords)),
     ]
 
 
