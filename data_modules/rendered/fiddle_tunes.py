@@ -48,8 +48,7 @@ from motionbeat.data_modules.rendered.synthesis.render import (
 )
 from motionbeat.data_modules.rendered.synthesis.styles import count_beats
 
-Clock = Callable[[float], float]
-"""Time in seconds of a place counted in beats."""
+Clock = Callable[[float], float]  # seconds of a place counted in beats
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ _LEADS = {  # melody instrument: General MIDI program, share of the tunes
     "whistle": (78, 0.1),
 }
 _ACCOMPANIMENTS = {"none": 0.4, "piano": 0.25, "guitar": 0.2, "feet": 0.15}
-_PIANO, _GUITAR = 0, 25
+_CHORD_PROGRAMS = {"piano": 0, "guitar": 25}
 _HEEL, _TOE = 36, 37  # bass drum and side stick
 
 _OPENING = 12  # notes by which a tune is known
@@ -355,12 +354,12 @@ def perform(tune: Tune, rng: np.random.Generator) -> tuple[list[Part], dict[str,
         place = int(onset % 1 * len(dance.accents) + 1e-6)
         accent = dance.accents[place] + (6 if onset % per_bar < 1e-6 else 0)
         notes.append(_human(rng, at(onset), at(onset + 0.92 * length), key, loudness + accent))
-    parts = [Part(_LEADS[lead][0], tuple(notes))]
+    parts = [Part("lead", lead, _LEADS[lead][0], tuple(notes))]
     if accompaniment == "feet":
         parts.append(_feet(tune, beats, at, rng))
     elif accompaniment != "none":
-        program = _PIANO if accompaniment == "piano" else _GUITAR
-        parts.append(_boom_chuck(tune, beats, at, rng, program))
+        chords = _boom_chuck(tune, beats, at, rng)
+        parts.append(Part("chords", accompaniment, _CHORD_PROGRAMS[accompaniment], chords, -5))
     heard = np.arange(math.ceil(first - 1e-6), beats)
     times = np.interp(heard, counted, clock)
     return parts, {
@@ -396,10 +395,10 @@ def _feet(tune: Tune, beats: int, at: Clock, rng: np.random.Generator) -> Part:
     for beat in range(beats):
         for place, drum, velocity in ((beat, _HEEL, 80), (beat + _off_beat(tune), _TOE, 45)):
             notes.append(_human(rng, at(place), at(place + 0.2), drum, velocity))
-    return Part(0, tuple(notes), drums=True, gain_db=-5)
+    return Part("drums", "drums", 0, tuple(notes), gain_db=-5)
 
 
-def _boom_chuck(tune: Tune, beats: int, at: Clock, rng: np.random.Generator, program: int) -> Part:
+def _boom_chuck(tune: Tune, beats: int, at: Clock, rng: np.random.Generator) -> tuple[Note, ...]:
     """Bass on the beat and a chord after it; in bars of four they take the beats in turn."""
     notes = []
     weights = _pitch_classes(tune, beats)
@@ -414,7 +413,7 @@ def _boom_chuck(tune: Tune, beats: int, at: Clock, rng: np.random.Generator, pro
         for tone in chord:
             after = at(beat + chuck), at(beat + chuck + 0.25)
             notes.append(_human(rng, *after, within(52, tone), 62))
-    return Part(program, tuple(notes), gain_db=-5)
+    return tuple(notes)
 
 
 def _pitch_classes(tune: Tune, beats: int) -> NDArray[np.float64]:

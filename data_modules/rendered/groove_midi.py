@@ -46,10 +46,9 @@ from motionbeat.data_modules.rendered.rendering import (
     timed,
     unrated,
 )
-from motionbeat.data_modules.rendered.synthesis import styles
+from motionbeat.data_modules.rendered.synthesis import steps, styles
 from motionbeat.data_modules.rendered.synthesis.arranger import (
     Score,
-    Voice,
     gather_accents,
     slip,
     within,
@@ -70,31 +69,6 @@ _MODES = ("major", "mixolydian", "dorian", "minor")
 _CHORD_FAMILIES = ("piano", "organ", "guitar", "mallet", "strings", "free_reed")
 _BASS_LOWEST, _CHORDS_LOWEST = 31, 52
 _JITTER = 0.005  # seconds
-
-_DANCES = {  # style of the drumming: of the dance; to any other people dance by the metre
-    "rock/shuffle": "shuffle",
-    "rock/rockabilly": "swing",
-    "punk": "rock",
-    "funk/purdieshuffle": "shuffle",
-    "soul": "funk",
-    "hiphop": "hip_hop",
-    "jazz": "swing",
-    "jazz/funk": "funk",
-    "jazz/march": "march",
-    "dance/disco": "disco",
-    "dance/breakbeat": "breakbeat",
-    "neworleans/chacha": "cha_cha",
-    "afrocuban": "salsa",
-    "afrocuban/rhumba": "rumba",
-    "latin": "salsa",
-    "latin/samba": "samba",
-    "latin/brazilian-samba": "samba",
-    "latin/brazilian-sambareggae": "samba",
-    "latin/brazilian-bossa": "bossa_nova",
-    "latin/reggaeton": "reggaeton",
-    "latin/merengue": "merengue",
-    "latin/dominican-merengue": "merengue",
-}
 
 Strokes = list[tuple[float, int, int]]
 """Onset in quarters from tick 0, General MIDI key and velocity, in the order of the onsets."""
@@ -256,9 +230,9 @@ def arrange(id: str, recording: Recording, strokes: Strokes, start: int, bars: i
             "get the dataset again"
         )
     kit = styles.KITS[str(rng.choice(_KITS))][recording.split]
-    voices = [Voice("drums", "drums", Part(kit, played, drums=True))]
+    parts = [Part("drums", "drums", kit, played)]
     if rng.random() < 0.5:
-        voices += _accompany(recording, range(first, end), at, rng)
+        parts += _accompany(recording, range(first, end), at, rng)
     return Score(
         style=recording.style,
         metre=recording.metre,
@@ -269,14 +243,14 @@ def arrange(id: str, recording: Recording, strokes: Strokes, start: int, bars: i
         accents=gather_accents(
             (note.start, _LOUD.get(note.pitch, 0.3) * note.velocity / 127) for note in played
         ),
-        voices=tuple(voices),
+        parts=tuple(parts),
         cues=unrated(rng),
     )
 
 
 def _accompany(
     recording: Recording, beats: range, at: Callable[[float], float], rng: np.random.Generator
-) -> list[Voice]:
+) -> list[Part]:
     """A bass and chords, one harmony a bar; strokes on beats only, so they suit any feel."""
     split, per_bar = recording.split, recording.beats_a_bar
     mode = str(rng.choice(_MODES))
@@ -309,8 +283,8 @@ def _accompany(
         play(chords, chord_row, bar, [voicing for _ in chord_row])
     programs = [int(rng.choice(styles.PROGRAMS[name][split])) for name in ("bass", family)]
     return [
-        Voice("bass", "bass", Part(programs[0], tuple(bass))),
-        Voice("chords", family, Part(programs[1], tuple(chords))),
+        Part("bass", "bass", programs[0], tuple(bass)),
+        Part("chords", family, programs[1], tuple(chords)),
     ]
 
 
@@ -320,7 +294,7 @@ def _make(
     """Arrange, render and dance one excerpt; write its audio and its motion."""
     score = arrange(id, recording, read_strokes(source, recording), start, bars)
     primary = recording.style.partition("/")[0]
-    style = _DANCES.get(recording.style, _DANCES.get(primary, primary))
+    style = steps.ALIASES.get(recording.style, steps.ALIASES.get(primary, primary))
     return perform(
         folder,
         id,

@@ -151,7 +151,7 @@ def _make(
         mixing,
         dancing,
         soundfont=[None, *soundfonts][int(choice.integers(len(soundfonts) + 1))],
-        instruments=sorted({voice.family for voice in score.voices}),
+        instruments=sorted({part.family for part in score.parts}),
         tags=sorted(score.tags),
         valence=valence,
         arousal=arousal,

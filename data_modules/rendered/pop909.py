@@ -48,7 +48,6 @@ from motionbeat.data_modules.rendered.rendering import (
 from motionbeat.data_modules.rendered.synthesis import styles
 from motionbeat.data_modules.rendered.synthesis.arranger import (
     Score,
-    Voice,
     gather_accents,
     slip,
     within,
@@ -259,17 +258,15 @@ def arrange(id: str, song: Song, window: range) -> Score:
         )
         for name, notes in song.tracks.items()
     }
-    voices = []
+    parts = []
     for name, (role, families) in _PLAYERS.items():
         family = str(rng.choice(families))
         program = int(rng.choice(styles.PROGRAMS[family][split]))
         if tracks[name]:
-            voices.append(Voice(role, family, Part(program, tracks[name])))
+            parts.append(Part(role, family, program, tracks[name]))
     if rng.random() < 0.5:
-        voices += _play_along(tracks["PIANO"], clock, song.beats_a_bar, split, rng)
-    onsets = sorted(
-        (note.start, _loudness(voice, note)) for voice in voices for note in voice.part.notes
-    )
+        parts += _play_along(tracks["PIANO"], clock, song.beats_a_bar, split, rng)
+    onsets = sorted((note.start, _loudness(part, note)) for part in parts for note in part.notes)
     return Score(
         style="pop",
         metre=f"{song.beats_a_bar}/4",
@@ -278,7 +275,7 @@ def arrange(id: str, song: Song, window: range) -> Score:
         beats=clock[:-1],
         positions=np.arange(len(window)) % song.beats_a_bar + 1,
         accents=gather_accents(onsets),
-        voices=tuple(voices),
+        parts=tuple(parts),
         cues=unrated(rng),
     )
 
@@ -289,7 +286,7 @@ def _play_along(
     beats_a_bar: int,
     split: Split,
     rng: np.random.Generator,
-) -> list[Voice]:
+) -> list[Part]:
     """Drums in a groove, and a bass that plays the piano's lowest note with the bass drum."""
     style = styles.STYLES[str(rng.choice(_BANDS[beats_a_bar]))]
     rows = style.rows(int(rng.choice(styles.GROOVES[split])))
@@ -312,16 +309,16 @@ def _play_along(
                     Note(start, float(later), within(_BASS_LOWEST, min(sounding)), velocity)
                 )
     kit = styles.KITS["acoustic"][split]
-    voices = [Voice("drums", "drums", Part(kit, tuple(strokes), drums=True))]
+    band = [Part("drums", "drums", kit, tuple(strokes))]
     if bass:
         program = int(rng.choice(styles.PROGRAMS["bass"][split]))
-        voices.append(Voice("bass", "bass", Part(program, tuple(bass))))
-    return voices
+        band.append(Part("bass", "bass", program, tuple(bass)))
+    return band
 
 
-def _loudness(voice: Voice, note: Note) -> float:
+def _loudness(part: Part, note: Note) -> float:
     """How much a note makes of an accent."""
-    share = _STROKES.get(note.pitch, 0.3) if voice.part.drums else _LOUD[voice.role]
+    share = _STROKES.get(note.pitch, 0.3) if part.drums else _LOUD[part.role]
     return share * note.velocity / 127
 
 

@@ -222,17 +222,10 @@ def perform(
     soundfont: Path | None = None,
     **labels: Any,
 ) -> Piece:
-    """Render and dance a score; write its audio and its motion.
+    """Render a score and dance a style to it; write its audio and its motion.
 
-    Args:
-        folder: where to write.
-        id: names of the files without their suffix.
-        score: what to play.
-        style: what to dance.
-        mixing: draws the mix.
-        dancing: draws the dancer and the dance.
-        soundfont: another one to play it with than the usual.
-        labels: more of them than every score has.
+    ``mixing`` draws the mix, ``dancing`` the dancer and the dance; ``labels`` are added to those
+    that every score has.
     """
     from motionbeat.data_modules.rendered.synthesis.dancer import DANCERS, dance
     from motionbeat.data_modules.rendered.synthesis.mixing import mix

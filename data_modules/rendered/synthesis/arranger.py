@@ -30,15 +30,6 @@ _JITTER = {"drums": 0.0025, "bass": 0.004, "chords": 0.006, "lead": 0.006, "pad"
 _ACCENT = {"bass": 0.6, "chords": 0.5, "lead": 0.4, "pad": 0.1}
 
 
-@dataclass(frozen=True)
-class Voice:
-    """A part with its place in the music."""
-
-    role: str  # drums, bass, chords, lead or pad
-    family: str  # instrument family, the label; ``drums`` for drums
-    part: Part  # what it plays
-
-
 @dataclass(frozen=True, eq=False)
 class Score:
     """An arranged piece; times in seconds."""
@@ -50,14 +41,14 @@ class Score:
     beats: NDArray[np.float64]  # (n,) all beats
     positions: NDArray[np.int64]  # (n,) place of each beat in its bar, 1 is the downbeat
     accents: NDArray[np.float64]  # (k, 2) time and strength in [0, 1] of everything that sounds
-    voices: tuple[Voice, ...]  # the parts; those without a note are left out
+    parts: tuple[Part, ...]  # the parts; those without a note are left out
     cues: Cues  # what the emotion rule reads; dynamics and timbre also shape the mix
     tags: frozenset[str] = frozenset()  # free tags
     used: dict[str, Any] = field(default_factory=dict)  # what it took from the pools, as JSON
 
     def programs(self, drums: bool) -> list[int]:
         """Programs of the drum kits, or of the other instruments."""
-        return [voice.part.program for voice in self.voices if voice.part.drums == drums]
+        return [part.program for part in self.parts if part.drums == drums]
 
 
 def generator(seed: int, split: Split, style: str, index: int, stage: int) -> np.random.Generator:
@@ -230,7 +221,7 @@ class _Arranger:
         positions = (np.arange(count) - self.pickup) % self.beats + 1
         end = self._time(self.pickup + self.bars * self.beats)
         duration = round(end + (1.8 if self.ending else 0.6), 2)
-        voices = tuple(self._perform(events, duration))
+        parts = tuple(self._perform(events, duration))
         bpm = 60 / float(np.median(np.diff(beats)))
         cues = self._cues(bpm, events)
         return Score(
@@ -241,9 +232,9 @@ class _Arranger:
             beats=beats,
             positions=positions.astype(np.int64),
             accents=self._accents(events),
-            voices=voices,
+            parts=parts,
             cues=cues,
-            tags=self._tags(bpm, cues, drums=voices[0].role == "drums"),
+            tags=self._tags(bpm, cues, drums=parts[0].drums),
             used={
                 "groove": f"{self.name}-{self.groove}",
                 "progression": self.progression,
@@ -396,7 +387,7 @@ class _Arranger:
         for pitch in self._voicing(self.bars):
             yield self._event("chords", beat, 1.5 * self.per_beat, pitch, 96)
 
-    def _perform(self, events: list[_Event], duration: float) -> Iterator[Voice]:
+    def _perform(self, events: list[_Event], duration: float) -> Iterator[Part]:
         """Notes in seconds, each a few milliseconds beside its place, drums first."""
         for role in ("drums", *self.families):
             spread = _JITTER[role]
@@ -408,10 +399,8 @@ class _Arranger:
                     velocity = int(min(max(event.velocity, 1), 127))
                     notes.append(Note(start, end, event.pitch, velocity))
             if notes:
-                drums = role == "drums"
-                program = self.kit if drums else self.programs[role]
-                family = "drums" if drums else self.families[role]
-                yield Voice(role, family, Part(program, tuple(notes), drums))
+                family = self.families.get(role, "drums")
+                yield Part(role, family, self.programs.get(role, self.kit), tuple(notes))
 
     def _accents(self, events: list[_Event]) -> NDArray[np.float64]:
         """Strength of what sounds on each beat or between, (k, 2); the strongest has 1."""

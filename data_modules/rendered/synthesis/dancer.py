@@ -49,9 +49,7 @@ def dance(
     seed: int,
     fps: float = 60.0,
 ) -> Motion:
-    """Dance to a piece of music.
-
-    The same arguments give the same dance; another seed gives another performance of that dancer.
+    """Dance to a piece of music; another seed gives another performance of the same dancer.
 
     Args:
         beats: (n,) increasing beat times in seconds.
@@ -59,7 +57,7 @@ def dance(
         accents: (m, 2) onset times in seconds and strengths in [0, 1].
         style: name in ``STYLES``; to any other style people dance by the metre.
         metre: time signature.
-        duration: length of the piece in seconds.
+        duration: of the piece in seconds.
         dancer: index into ``DANCERS``.
         seed: 0 or more.
         fps: frames a second.

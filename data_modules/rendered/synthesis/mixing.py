@@ -24,11 +24,11 @@ def mix(
     minimum phase.
     """
     sound = np.zeros(round(score.duration * SAMPLE_RATE))
-    for voice in score.voices:
-        stem = render([voice.part], score.duration, soundfont=soundfont).astype(np.float64)
+    for part in score.parts:
+        stem = render([part], score.duration, soundfont=soundfont).astype(np.float64)
         heard = stem[np.abs(stem) > _AUDIBLE]
         loudness = math.sqrt(float(np.mean(heard**2))) if len(heard) else 1.0
-        sound += stem * (10 ** ((_LEVELS[voice.role] + rng.normal(0, 2)) / 20) / loudness)
+        sound += stem * (10 ** ((_LEVELS[part.role] + rng.normal(0, 2)) / 20) / loudness)
     tilt = _TILT_DB * score.cues.timbre
     sound = sosfilt([_shelf(250.0, -tilt, high=False), _shelf(3000.0, tilt, high=True)], sound)
     sound = _room(sound, rng) if rng.random() < 0.75 else sound

@@ -35,10 +35,16 @@ class Note:
 class Part:
     """The notes of one player."""
 
-    program: int  # General MIDI program, 0 to 127; in a drum part the kit
+    role: str  # drums, bass, chords, lead or pad
+    family: str  # instrument family, the label; ``drums`` for drums
+    program: int  # General MIDI program, 0 to 127; of drums the kit
     notes: tuple[Note, ...]  # in any order
-    drums: bool = False  # whether program and pitches mean a drum kit and its drums
-    gain_db: float = 0.0  # level in dB relative to the soundfont's own
+    gain_db: float = 0.0  # level relative to the soundfont's own
+
+    @property
+    def drums(self) -> bool:
+        """Whether program and pitches mean a drum kit and its drums."""
+        return self.role == "drums"
 
 
 def render(

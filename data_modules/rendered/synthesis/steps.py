@@ -5,6 +5,7 @@ They are written in ``dances.toml``.
 
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,25 +50,17 @@ def pattern(beats: int, text: str) -> Pattern:
 
     The numbers after the colon say where, in centimetres forward and to the left of the place
     where that foot stands at rest; without them it lands there.
-
-    Raises:
-        ValueError: a token that is no step.
     """
-    steps = []
-    for token in text.split():
-        match = _TOKEN.fullmatch(token)
-        if match is None:
-            raise ValueError(f"{token!r} is no step; write for example 2.5Rt:10,-20")
-        beat, foot, kind, forward, side = match.groups(default="0")
-        steps.append(
-            Step(
-                float(beat) - 1,
-                "LR".index(foot),
-                KINDS["" if kind in "0" else kind],
-                int(forward) / 100,
-                int(side) / 100,
-            )
+    steps = [
+        Step(
+            float(beat) - 1,
+            "LR".index(foot),
+            KINDS[kind],
+            int(ahead or 0) / 100,
+            int(side or 0) / 100,
         )
+        for beat, foot, kind, ahead, side in _TOKEN.findall(text)
+    ]
     return Pattern(beats, tuple(steps))
 
 
@@ -143,6 +136,9 @@ STYLES = {name: _style(**style) for name, style in _TABLES["styles"].items()}
 BY_BAR = {int(beats): _style(**style) for beats, style in _TABLES["by_bar"].items()}
 BY_BAR[3] = STYLES["waltz"]
 """What is danced to an unknown style, by beats a bar; other bars are walked."""
+
+ALIASES: Mapping[str, str] = _TABLES["aliases"]
+"""The dance to styles, or primary and secondary styles, of drumming that go by other names."""
 
 DANCERS = tuple(Dancer(**dancer) for dancer in _TABLES["dancers"])
 """The dancers to choose from; ``dance`` takes an index."""

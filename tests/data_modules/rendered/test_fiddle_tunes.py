@@ -3,14 +3,8 @@
 import numpy as np
 import pytest
 
-from motionbeat.audio import load_audio
 from motionbeat.data_modules.base import (
-    SPLITS,
-    Beats,
     DatasetError,
-    Genre,
-    Metre,
-    Tempo,
 )
 from motionbeat.data_modules.rendered import fiddle_tunes
 from motionbeat.data_modules.rendered.fiddle_tunes import (
@@ -144,24 +138,8 @@ def test_the_collection_is_read_by_its_headers(tmp_path):
         read_sources(tmp_path / "nowhere")
 
 
-@pytest.fixture(scope="module")
-def rendered(tmp_path_factory):
-    dataset = FiddleTunes(cache=tmp_path_factory.mktemp("cache"), train=6, validation=1, test=2)
+def test_a_finished_dataset_is_only_verified(tmp_path, monkeypatch):
+    dataset = FiddleTunes(cache=tmp_path, train=1, validation=1, test=1)
     dataset.prepare_data()
-    return dataset
-
-
-def test_tracks_have_their_labels_and_sound(rendered):
-    for track in (track for split in SPLITS for track in rendered.tracks(split)):
-        waveform, _ = load_audio(track.audio_path)
-        assert 0.85 < np.abs(waveform).max() <= 0.91
-        beats = track.get(Beats)
-        assert beats.times[0] > 0
-        assert beats.times[-1] < track.duration
-        assert track.get(Metre).signature in DANCES[track.get(Genre).name].metres
-        assert track.get(Tempo).bpm == pytest.approx(60 / np.diff(beats.times).mean())
-
-
-def test_a_finished_dataset_is_only_verified(rendered, monkeypatch):
     monkeypatch.setattr(fiddle_tunes, "read_tune", None)
-    rendered.prepare_data()
+    dataset.prepare_data()

@@ -56,12 +56,12 @@ def test_strokes_keep_their_times_on_general_midi_keys(source):
     strokes = read_strokes(source, recording)
     assert {pitch for _, pitch, _ in strokes} == {36, 38, 42}
     score = arrange("any", recording, strokes, 1, 2)
-    notes = score.voices[0].part.notes
+    notes = score.parts[0].notes
     kicks = [note.start for note in notes if note.pitch == 36]
     np.testing.assert_allclose(kicks, score.beats[score.positions == 1], atol=1e-6)
     early = [(quarter - 0.1, *rest) for quarter, *rest in strokes]  # of the same beat all the same
     np.testing.assert_allclose(
-        [note.start for note in arrange("any", recording, early, 1, 2).voices[0].part.notes],
+        [note.start for note in arrange("any", recording, early, 1, 2).parts[0].notes],
         [note.start - 0.1 * 60 / 96 for note in notes],
         atol=1e-5,
     )
@@ -73,12 +73,12 @@ def test_half_of_the_excerpts_are_accompanied_on_the_beat(source):
     recording = read_info(source)[0]
     strokes = read_strokes(source, recording)
     scores = [arrange(f"id{k}", recording, strokes, 0, 26) for k in range(60)]
-    accompanied = [score for score in scores if len(score.voices) == 3]
+    accompanied = [score for score in scores if len(score.parts) == 3]
     assert 20 <= len(accompanied) <= 40
-    assert {len(score.voices) for score in scores} == {1, 3}
+    assert {len(score.parts) for score in scores} == {1, 3}
     for score in accompanied:
-        for voice in score.voices[1:]:
-            onsets = np.array([note.start for note in voice.part.notes])
+        for part in score.parts[1:]:
+            onsets = np.array([note.start for note in part.notes])
             assert np.abs(onsets[:, None] - score.beats).min(axis=1).max() < 0.016
 
 

@@ -104,7 +104,7 @@ def test_a_soundfont_that_is_none_is_one_clear_error(tmp_path):
         tiny(tmp_path, soundfonts=["nowhere.sf2"])
     broken = tmp_path / "broken.sf2"
     broken.write_bytes(b"RIFF")
-    part = render.Part(0, (render.Note(0.0, 0.2, 60, 90),))
+    part = render.Part("lead", "piano", 0, (render.Note(0.0, 0.2, 60, 90),))
     with pytest.raises(DatasetError, match="no General MIDI soundfont") as error:
         render.render([part], 0.5, soundfont=broken)
     assert "\n" not in str(error.value)

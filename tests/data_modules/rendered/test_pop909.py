@@ -69,12 +69,12 @@ def test_notes_keep_their_places_between_the_beats(data):
     score = arrange("any", song, window)
     expected = WRITTEN["001"].times[window.start : window.stop]
     np.testing.assert_allclose(
-        [note.start for note in score.voices[0].part.notes][::2],
+        [note.start for note in score.parts[0].notes][::2],
         score.beats,
         atol=1e-4,
     )
     np.testing.assert_allclose(score.beats - score.beats[0], expected - expected[0], atol=1e-4)
-    piano = score.voices[2].part.notes
+    piano = score.parts[2].notes
     low = [note.start for note in piano if note.pitch < 52]
     np.testing.assert_allclose(low, score.beats[score.positions == 1], atol=1e-4)
     assert max(note.end for note in piano) <= score.duration - 0.6 + 0.01
@@ -84,20 +84,20 @@ def test_half_of_the_excerpts_have_a_band_on_the_beat(data):
     song = read_song(data, "002")
     (window,) = choose_excerpts(song, 20, 1)
     scores = [arrange(f"id{k}", song, window) for k in range(60)]
-    banded = [score for score in scores if len(score.voices) == 5]
+    banded = [score for score in scores if len(score.parts) == 5]
     assert 20 <= len(banded) <= 40
-    assert {len(score.voices) for score in scores} == {3, 5}
+    assert {len(score.parts) for score in scores} == {3, 5}
     for score in banded:
-        *_, drums, bass = score.voices
+        *_, drums, bass = score.parts
         eighths = np.interp(
             np.arange(2 * len(score.beats)) / 2, np.arange(len(score.beats)), score.beats
         )
-        onsets = np.array([note.start for note in drums.part.notes if note.start < eighths[-1]])
+        onsets = np.array([note.start for note in drums.notes if note.start < eighths[-1]])
         assert np.abs(onsets[:, None] - eighths).min(axis=1).max() < 0.01
-        kicks = [note.start for note in drums.part.notes if note.pitch == 36]
-        assert {note.start for note in bass.part.notes} <= set(kicks)
+        kicks = [note.start for note in drums.notes if note.pitch == 36]
+        assert {note.start for note in bass.notes} <= set(kicks)
         downbeats = score.beats[score.positions == 1]
-        first = [note for note in bass.part.notes if abs(note.start - downbeats[0]) < 0.01]
+        first = [note for note in bass.notes if abs(note.start - downbeats[0]) < 0.01]
         assert (first[0].pitch - 40 - window.start % 3) % 12 == 0
 
 

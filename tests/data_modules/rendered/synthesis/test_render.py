@@ -23,7 +23,8 @@ HI_HAT_808 = (25, True, 42)
 
 def hit(sound, start, length=0.3):
     program, drums, pitch = sound
-    return Part(program, (Note(start, start + length, pitch, 90),), drums)
+    role = "drums" if drums else "lead"
+    return Part(role, "any", program, (Note(start, start + length, pitch, 90),))
 
 
 def shift(late, early):
@@ -41,7 +42,7 @@ def test_onset_falls_where_the_note_starts(sound, start):
 
 def test_onset_does_not_depend_on_other_notes():
     crowd = tuple(Note(0.017 * i, 0.017 * i + 0.05, 50 + i, 80) for i in range(20))
-    alone, together = hit(KICK, 0.2), Part(0, crowd)
+    alone, together = hit(KICK, 0.2), Part("lead", "piano", 0, crowd)
     difference = render([together, alone], 0.6) - render([together], 0.6)
     np.testing.assert_allclose(difference, render([alone], 0.6), atol=1e-6)
 
@@ -50,7 +51,7 @@ def test_length_gain_and_silence():
     waveform = render([hit(PIANO, 0.0)], 0.25)
     assert waveform.shape == (round(0.25 * SAMPLE_RATE),)
     assert waveform.dtype == np.float32
-    quiet = render([Part(0, hit(PIANO, 0.0).notes, gain_db=-20.0)], 0.25)
+    quiet = render([Part("lead", "piano", 0, hit(PIANO, 0.0).notes, gain_db=-20.0)], 0.25)
     np.testing.assert_allclose(quiet, waveform / 10, atol=1e-6)
     assert not render([], 0.1).any()
     assert not render([hit(PIANO, 0.2)], 0.1).any()
@@ -58,7 +59,7 @@ def test_length_gain_and_silence():
 
 def test_a_repeated_note_is_not_ended_by_the_release_of_the_first():
     twice = (Note(0.0, 0.2, 74, 90), Note(0.2, 0.6, 74, 90))
-    waveform = render([Part(73, twice)], 0.6)
+    waveform = render([Part("lead", "flute", 73, twice)], 0.6)
     assert np.abs(waveform[int(0.4 * SAMPLE_RATE) :]).max() > 0.01
 
 
