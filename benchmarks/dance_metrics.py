@@ -190,7 +190,7 @@ def _frames(
         try:
             if len(ups) != 1:
                 raise fault
-            found[path] = find_body_frame(motions[path].positions, *ups, unit)
+            found[path] = find_body_frame(motions[path].positions, ups.copy().pop(), unit)
         except MotionError as error:
             raise MotionError(f"{path}: {error}") from error
     return found

@@ -123,8 +123,9 @@ class Contract:
         """What a reader of the scores must know about the test tracks; mostly nothing."""
         if cls.primary not in per_track:
             return []
-        lacking = np.isnan(per_track[cls.primary]).any(axis=0)
+        values = per_track[cls.primary]
+        lacking = int(np.isnan(values).any(axis=0).sum())
         why = f", which have {cls.undefined}" if cls.undefined else ""
         return [
-            f"{cls.primary} is undefined for {lacking.sum()} of {len(lacking)} test tracks{why}"
-        ] * bool(lacking.any())
+            f"{cls.primary} is undefined for {lacking} of {values.shape[1]} test tracks{why}"
+        ] * bool(lacking)
