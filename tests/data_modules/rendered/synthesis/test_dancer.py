@@ -29,11 +29,10 @@ def music(style="disco", bpm=118.0, duration=16.0, start=0.5, seed=0):
     }
 
 
-def landings(motion, joint=None):
-    """Times at which toes come down, of one foot (1 left, 3 right) or of both."""
-    feet = (1, 3) if joint is None else (joint,)
-    onsets = [np.flatnonzero(motion.contacts[1:, f] & ~motion.contacts[:-1, f]) + 1 for f in feet]
-    return np.sort(np.concatenate(onsets)) / motion.fps
+def landings(motion):
+    """Times at which toes come down."""
+    toes = motion.contacts[:, [1, 3]]
+    return (np.nonzero(toes[1:] & ~toes[:-1])[0] + 1) / motion.fps
 
 
 def offsets(times, beats):
