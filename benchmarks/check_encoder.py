@@ -43,9 +43,10 @@ def require(
 
 
 def noise(encoder: Encoder, seconds: float, batch: int = 1) -> Tensor:
-    """The same noise on every call, (batch, samples), its level rising from a whisper."""
+    """The same noise on every call, (batch, [2,] samples), its level rising from a whisper."""
     samples = round(seconds * encoder.card.sample_rate)
-    white = torch.rand(batch, samples, generator=torch.Generator().manual_seed(3)) - 0.5
+    shape = (batch, samples) if encoder.card.channels == 1 else (batch, 2, samples)
+    white = torch.rand(shape, generator=torch.Generator().manual_seed(3)) - 0.5
     return white * torch.linspace(0.01, 1.0, samples)
 
 

@@ -162,7 +162,8 @@ class Probing:
         if self.mode != "frozen":
             data.batch_size = 1
             data.clip_seconds = max(recipe.clip_seconds, FINE_TUNING_SECONDS)
-            data.encoder_sample_rate = find_encoder(self.encoder).card.sample_rate
+            card = find_encoder(self.encoder).card
+            data.encoder_sample_rate, data.encoder_channels = card.sample_rate, card.channels
             data.visible = self.task.visible
         else:
             if data not in self.loaded:

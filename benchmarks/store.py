@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from motionbeat.audio import AudioError, Waveform, load_audio, resample
+from motionbeat.audio import AudioError, Channels, Waveform, load_audio, resample
 from motionbeat.console import bar
 from motionbeat.data_modules.base import IN_MEMORY, DatasetError, Track
 from motionbeat.encoder import Encoder, EncoderCard
@@ -39,8 +39,8 @@ LOOK_AHEAD = 2  # files decoded while the encoders are busy
 HEADER_BYTES = 256  # of an entry, a multiple of 8
 BLOCK_BYTES = 1 << 20
 
-Loaded = tuple[str, dict[int, Waveform]]
-"""Digest of an audio file, and its waveform by sample rate."""
+Loaded = tuple[str, dict[tuple[int, Channels], Waveform]]
+"""Digest of an audio file, and its waveform by sample rate and channels."""
 
 
 class StoreError(MotionBeatError):
@@ -277,9 +277,14 @@ def _extract(
 
     def load(track: Track) -> Loaded:
         audio = track.audio_path
-        rates = {encoder.card.sample_rate for encoder, found in lacking if audio not in found}
-        waveform, rate = load_audio(audio)
-        return file_digest(audio), {target: resample(waveform, rate, target) for target in rates}
+        cards = [encoder.card for encoder, found in lacking if audio not in found]
+        loaded: dict[Channels, tuple[Waveform, int]] = {
+            channels: load_audio(audio, channels) for channels in {card.channels for card in cards}
+        }
+        return file_digest(audio), {
+            (rate, channels): resample(*loaded[channels], rate).T
+            for rate, channels in {(card.sample_rate, card.channels) for card in cards}
+        }
 
     for encoder, _ in lacking:
         encoder.to(device)
@@ -292,7 +297,7 @@ def _extract(
                 todo = [(one, found) for one, found in lacking if track.audio_path not in found]
                 for encoder, found in todo:
                     card = encoder.card
-                    waveform = waveforms[card.sample_rate]
+                    waveform = waveforms[card.sample_rate, card.channels]
                     if math.isinf(encoder.context) and encoder is not todo[-1][0]:
                         waveform = waveform.copy()  # it is given the array, and may overwrite it
                     pieces = partial(encode_pieces, encoder, waveform, device)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
-from motionbeat.audio import load_audio, resample
+from motionbeat.audio import Channels, load_audio, resample
 from motionbeat.cache import default_cache
 from motionbeat.errors import MotionBeatError
 from motionbeat.motion import Motion
@@ -330,7 +330,8 @@ class Batch(NamedTuple):
     """Clips or whole tracks, padded at their end.
 
     Attributes:
-        waveform: (B, samples) float32, None in batches of features.
+        waveform: (B, samples) float32, or (B, 2, samples) for stereo encoders; None in batches of
+            features.
         features: (B, steps, layers, width), None in batches of audio.
         mask: (B, samples or steps) True where a value is real and not padding.
         tracks: the track of each row, with its annotations.
@@ -371,9 +372,9 @@ def collate(examples: Sequence[Example], frame_rate: float) -> Batch:
         values = tuple(one.float() for one in values)
     lengths = torch.tensor([len(one) for one in values])
     padded = pad_sequence(list(values), batch_first=True)
-    audio = padded.ndim == 2
+    audio = padded.ndim < 4
     return Batch(
-        waveform=padded if audio else None,
+        waveform=padded if padded.ndim == 2 else padded.movedim(2, 1) if audio else None,
         features=None if audio else padded,
         mask=torch.arange(padded.shape[1]) < lengths[:, None],
         tracks=list(tracks),
@@ -480,6 +481,7 @@ class Loaders(LightningDataModule):
         self.shuffle_seed = shuffle_seed
         self.visible = visible
         self.encoder_sample_rate = 22050  # until a task says otherwise
+        self.encoder_channels: Channels = 1
 
     @abstractmethod
     def tracks(self, split: Split) -> list[Track]:
@@ -583,7 +585,7 @@ class DataModule(Loaders):
             tracks,
             [round(track.duration * rate) for track in tracks],
             rate,
-            AudioReader(rate),
+            AudioReader(rate, self.encoder_channels),
             None if whole else round(self.clip_seconds * rate),
             shortest=rate,
         )
@@ -604,16 +606,17 @@ class DataModule(Loaders):
 class AudioReader:
     """Reads the audio of tracks at one sample rate; what is decoded is kept while there is room."""
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, channels: Channels = 1) -> None:
         self.sample_rate = sample_rate
+        self.channels = channels
         self._decoded: dict[Path, Tensor] = {}
         self._room = IN_MEMORY
 
     def __call__(self, track: Track, start: int, stop: int) -> Tensor:
-        """Samples ``start`` to ``stop``, (samples,); fewer where the file ends before."""
+        """Samples ``start`` to ``stop``, (samples, [2]); fewer where the file ends before."""
         waveform = self._decoded.get(track.audio_path)
         if waveform is None:
-            decoded = resample(*load_audio(track.audio_path), self.sample_rate)
+            decoded = resample(*load_audio(track.audio_path, self.channels), self.sample_rate)
             waveform = torch.from_numpy(decoded)
             if self._room > decoded.nbytes:
                 self._decoded[track.audio_path] = waveform

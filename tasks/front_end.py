@@ -84,7 +84,7 @@ class FrontEnd(nn.Module):
             assert batch.waveform is not None
             audio = zip(batch.waveform, lengths, strict=True)
             rows = [
-                self._at_step_rate(self._encoded(one[:length], rate), self.card.frame_rate)
+                self._at_step_rate(self._encoded(one[..., :length], rate), self.card.frame_rate)
                 for one, length in audio
             ]
         elif math.isclose(rate, self.step_rate):
@@ -148,7 +148,7 @@ class FrontEnd(nn.Module):
 
 
 def resample_audio(waveform: Tensor, source_rate: float, target_rate: int) -> Tensor:
-    """Audio (samples,) at another sample rate in Hz, on its own device."""
+    """Audio ([2,] samples) at another sample rate in Hz, on its own device."""
     if source_rate == target_rate:
         return waveform
     from motionbeat._torchaudio import functional

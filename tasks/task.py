@@ -135,6 +135,7 @@ class Task(Contract, LightningModule):
         if isinstance(data, Loaders):
             data.visible = self.visible
             data.encoder_sample_rate = self.card.sample_rate
+            data.encoder_channels = self.card.channels
         if stage == "fit" and self.head is None:
             if data is None:
                 raise DatasetError(
@@ -228,7 +229,7 @@ class Task(Contract, LightningModule):
             AudioError: the file is missing or cannot be read.
         """
         path = Path(path)
-        audio, rate = load_audio(path)
+        audio, rate = load_audio(path, self.card.channels)
         waveform = torch.from_numpy(resample(audio, rate, self.card.sample_rate))
         track = Track(path.stem, path, len(audio) / rate, path.stem)
         batch = collate([Example(track, 0.0, waveform)], self.card.sample_rate)

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 import imageio_ffmpeg
 import numpy as np
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from motionbeat.errors import MotionBeatError
 
 Waveform = NDArray[np.float32]
+Channels = Literal[1, 2]
 
 _BLOCK_FRAMES = 1 << 20
 _RATES = (1_000, 768_000)  # Hz
@@ -44,25 +45,26 @@ class _Audio(NamedTuple):
     padding: float = 0.0  # seconds of them that the decoder may leave out
 
 
-def load_audio(path: str | Path) -> tuple[Waveform, int]:
-    """Decode an audio file, or the first audio stream of a video, and average its channels.
+def load_audio(path: str | Path, channels: Channels = 1) -> tuple[Waveform, int]:
+    """Decode an audio file, or the first audio stream of a video.
 
-    The file is read block by block, so the peak memory is that of the mono result. A truncated file
+    The file is read block by block, so the peak memory is that of the result. A truncated file
     is found out where its header states its length; a truncated WAV or Ogg file, or an MP3 without
     a Xing header, is taken for a shorter one.
 
     Args:
         path: audio file.
+        channels: 1 for the average of all channels; 2 for the first two, or a single one twice.
 
     Returns:
-        Waveform of shape (samples,), float32 in [-1, 1], and its sample rate in Hz.
+        Waveform of shape (samples,) or (samples, 2), float32 in [-1, 1], and its sample rate in Hz.
 
     Raises:
         AudioError: the file is missing, unreadable, truncated or empty, holds NaN or infinity, or
             states an impossible sample rate.
     """
     path = Path(path)
-    audio = _read(path) if _is_trusted(path) else _decode(path)
+    audio = (_read if _is_trusted(path) else _decode)(path, channels)
     seconds = len(audio.waveform) / audio.sample_rate
     if not seconds:
         raise AudioError(f"{path}: holds no audio samples; restore the file")
@@ -99,7 +101,7 @@ def audio_duration(path: str | Path) -> float:
 
 
 def resample(waveform: Waveform, source_rate: int, target_rate: int) -> Waveform:
-    """Resample a mono waveform of shape (samples,) between two rates in Hz (soxr, high quality)."""
+    """Resample (samples,) or (samples, 2) between two rates in Hz (soxr, high quality)."""
     if source_rate == target_rate:
         return waveform
     return np.asarray(soxr.resample(waveform, source_rate, target_rate, quality="HQ"), np.float32)
@@ -138,33 +140,33 @@ def _is_chained(file: IO[bytes]) -> bool:
     return False
 
 
-def _read(path: Path) -> _Audio:
+def _read(path: Path, channels: Channels) -> _Audio:
     """A file whole, by libsndfile."""
-    blocks = [np.zeros(0, np.float32)]
+    blocks = [_mixed(np.zeros((0, 1), np.float32), channels)]
     try:
         with soundfile.SoundFile(path) as file:
             rate, promised = file.samplerate, file.frames
             while len(block := file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
-                blocks.append(block.mean(axis=1, dtype=np.float32))
+                blocks.append(_mixed(block, channels))
     except soundfile.LibsndfileError as error:
         raise _unreadable(path, error.error_string) from error
     return _Audio(np.concatenate(blocks), rate, promised / rate)
 
 
-def _decode(path: Path) -> _Audio:
+def _decode(path: Path, channels: Channels) -> _Audio:
     """A file whole, by ffmpeg."""
-    blocks = [np.zeros(0, np.float32)]
+    blocks = [_mixed(np.zeros((0, 1), np.float32), channels)]
     with tempfile.TemporaryFile() as log:
         command = _ffmpeg(path, "-c:a", "pcm_f32be", "-f", "au")
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as process:
             assert process.stdout is not None
             try:
-                rate, channels = _au_header(process.stdout) or (0, 0)
+                rate, width = _au_header(process.stdout) or (0, 0)
                 if rate:
                     _check_rate(path, rate)
-                while rate and (block := process.stdout.read(4 * channels * _BLOCK_FRAMES)):
-                    samples = np.frombuffer(block, ">f4").reshape(-1, channels)
-                    blocks.append(samples.mean(axis=1, dtype=np.float32))
+                while rate and (block := process.stdout.read(4 * width * _BLOCK_FRAMES)):
+                    samples = np.frombuffer(block, ">f4").reshape(-1, width)
+                    blocks.append(_mixed(samples, channels))
             finally:
                 process.kill()
         log.seek(0)
@@ -175,6 +177,14 @@ def _decode(path: Path) -> _Audio:
     known = stated and "Estimating duration" not in said
     seconds = _seconds(stated[1]) if stated and known else 0.0
     return _Audio(np.concatenate(blocks), rate, seconds, _PADDING)
+
+
+def _mixed(samples: NDArray[np.floating], channels: Channels) -> Waveform:
+    """Samples (n, any) as (n,) or (n, 2)."""
+    if channels == 1:
+        return np.asarray(samples.mean(axis=1, dtype=np.float32))
+    pair = samples if samples.shape[1] > 1 else samples.repeat(2, axis=1)
+    return np.asarray(pair[:, :2], np.float32)
 
 
 def _au_header(stream: IO[bytes]) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from motionbeat.audio import Channels
 from motionbeat.errors import MotionBeatError
 
 
@@ -30,6 +31,7 @@ class EncoderCard:
         licence: of the weights, or of the code where there are none.
         training_data: names of the datasets the weights have seen; empty when untrained.
         source: paper, package or repository.
+        channels: of the waveform: 1, or 2 for stereo.
         experimental: reimplemented, and never compared with the published weights.
     """
 
@@ -43,6 +45,7 @@ class EncoderCard:
     licence: str
     training_data: tuple[str, ...]
     source: str
+    channels: Channels = 1
     experimental: bool = False
 
 
@@ -82,14 +85,15 @@ class Encoder(nn.Module):
         """Encode a batch of waveforms.
 
         Args:
-            waveform: (B, T) float32 in [-1, 1] at ``card.sample_rate``; it is not changed.
+            waveform: (B, T), or (B, 2, T) for ``card.channels`` of 2, float32 in [-1, 1] at
+                ``card.sample_rate``; it is not changed.
 
         Returns:
             (B, layers, frames, width) with frame ``i`` centred at ``i / card.frame_rate`` s.
         """
 
     def stream(self, waveform: Tensor) -> Iterator[Tensor]:
-        """Encode one recording (1, T) in parts (layers, frames, width) that join to the whole."""
+        """Encode one recording (1, [2,] T) in parts (layers, frames, width) that join."""
         yield self(waveform)[0]
 
 
@@ -100,32 +104,57 @@ class WrapError(MotionBeatError):
 class WrappedModule(Encoder):
     """Any module as an encoder; see :func:`wrap`, which gives it its card."""
 
-    def __init__(self, module: nn.Module, context: float) -> None:
+    def __init__(self, module: nn.Module, context: float, clip: int | None) -> None:
         super().__init__()
         self.module = module
+        self.clip = clip
         vars(self)["context"] = context  # a fact of this instance, not of the class
         self.eval().requires_grad_(False)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Encode (B, T) samples as (B, layers, frames, width) in single precision."""
+        """Encode (B, [2,] T) samples as (B, layers, frames, width) in single precision."""
+        if self.clip is None:
+            states = self._states(waveform, "frames, width")
+            return states if states.ndim == 4 else states[:, None]
+        clips = self._clips(waveform, self.clip)
+        flat = self._states(clips.flatten(0, 1), "width")
+        states = flat.view(*clips.shape[:2], *flat.shape[1:])
+        return states.movedim(1, 2) if states.ndim == 4 else states[:, None]
+
+    def _states(self, waveform: Tensor, shape: str) -> Tensor:
         states = self.module(waveform)
-        if not isinstance(states, Tensor) or states.ndim not in (3, 4):
+        dimensions = 2 + shape.count(",")
+        if not isinstance(states, Tensor) or states.ndim not in (dimensions, dimensions + 1):
             is_tensor = isinstance(states, Tensor)
             given = tuple(states.shape) if is_tensor else f"a {type(states).__name__}"
+            vector = is_tensor and self.clip is None and states.ndim == 2
             raise WrapError(
-                f"{type(self.module).__name__} gave {given}; give one tensor (B, frames, width) "
-                "or (B, layers, frames, width)"
+                f"{type(self.module).__name__} gave {given}; give one tensor (B, {shape}) or "
+                f"(B, layers, {shape})"
+                + (", or say clip_seconds where it gives one vector a clip" if vector else "")
             )
-        return (states if states.ndim == 4 else states[:, None]).float()
+        return states.float()
+
+    @staticmethod
+    def _clips(waveform: Tensor, clip: int) -> Tensor:
+        """Clips (B, n, [2,] clip) whose centres are the frames', but for those at the ends."""
+        missing = max(0, clip - waveform.shape[-1])
+        padded = nn.functional.pad(waveform, (0, missing))
+        length = padded.shape[-1]
+        centres = range(0, waveform.shape[-1] // clip * clip + 1, clip)
+        starts = [min(max(0, centre - clip // 2), length - clip) for centre in centres]
+        return torch.stack([padded[..., start : start + clip] for start in starts], dim=1)
 
 
 def wrap(
     module: nn.Module,
     *,
     sample_rate: int,
-    frame_rate: float,
+    frame_rate: float | None = None,
+    clip_seconds: float | None = None,
+    channels: Channels = 1,
     name: str | None = None,
-    context: float = Encoder.context,
+    context: float | None = None,
     revision: str | None = None,
     licence: str = "unknown",
     training_data: tuple[str, ...] = (),
@@ -134,12 +163,17 @@ def wrap(
     """Make an encoder of any module; it holds a frozen copy.
 
     Args:
-        module: maps (B, T) samples to (B, frames, width) or (B, layers, frames, width).
+        module: maps (B, T) samples to (B, frames, width) or (B, layers, frames, width); with
+            ``clip_seconds`` to one vector a clip, (B, width) or (B, layers, width).
         sample_rate: of the waveform it takes, in Hz.
         frame_rate: of the frames it gives, in Hz; frame ``i`` shall be centred at
             ``i / frame_rate`` s.
+        clip_seconds: in place of ``frame_rate``, for a module that gives one vector a clip: the
+            length of the clips. Its frames are the vectors of clips one after another.
+        channels: of the waveform; 2 for a module that takes (B, 2, T).
         name: in tables; the name of its class by default.
-        context: as in :class:`Encoder`; ``math.inf`` where it needs the whole recording.
+        context: as in :class:`Encoder`, 5 s or a clip by default; ``math.inf`` where it needs the
+            whole recording.
         revision: changes whenever the output does; by default a digest of the module's weights,
             plain attributes and source code.
         licence: of the weights.
@@ -151,14 +185,22 @@ def wrap(
             or its source code cannot be read and no revision is given.
     """
     kind = type(module)
-    encoder = WrappedModule(copy.deepcopy(module), context)
-    noise = torch.rand(1, sample_rate, generator=torch.Generator().manual_seed(0)) - 0.5
+    if (frame_rate is None) == (clip_seconds is None):
+        raise WrapError("give wrap() either frame_rate or clip_seconds")
+    rate = float(frame_rate or 1 / (clip_seconds or 1))
+    encoder = WrappedModule(
+        copy.deepcopy(module),
+        context or clip_seconds or Encoder.context,
+        None if clip_seconds is None else round(clip_seconds * sample_rate),
+    )
+    shape = (1, sample_rate) if channels == 1 else (1, channels, sample_rate)
+    noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)) - 0.5
     with torch.no_grad():
         states = encoder(noise.to(next(encoder.parameters(), noise).device))
     _, layers, frames, width = states.shape
-    if abs(frames - frame_rate) > max(2.0, 0.05 * frame_rate):
+    if abs(frames - rate) > max(2.0, 0.05 * rate):
         raise WrapError(
-            f"{kind.__name__} gave {frames} frames for one second of audio, not {frame_rate:g}; "
+            f"{kind.__name__} gave {frames} frames for one second of audio, not {rate:g}; "
             "set frame_rate to what is true"
         )
     if not states.isfinite().all():
@@ -167,12 +209,13 @@ def wrap(
         name=name or kind.__name__,
         revision=revision or _digest(encoder.module),
         sample_rate=sample_rate,
-        frame_rate=float(frame_rate),
+        frame_rate=rate,
         layers=layers,
         width=width,
         parameters=sum(weights.numel() for weights in module.parameters()),
         licence=licence,
         training_data=training_data,
+        channels=channels,
         source=source or f"{kind.__module__}.{kind.__qualname__}",
     )
     return encoder

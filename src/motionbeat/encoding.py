@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from motionbeat.audio import Waveform
-from motionbeat.encoder import Encoder
+from motionbeat.encoder import Encoder, EncoderCard
 from motionbeat.errors import MotionBeatError
 
 CHUNK_SECONDS = 60.0
+_SLACK = 0.5  # s of frames that may lack or be too many, at the ends of a recording
 
 Features = NDArray[np.floating]
 
@@ -64,7 +65,7 @@ def halved(features: Features) -> Features:
 
 
 def encode(encoder: Encoder, waveform: Waveform, device: torch.device | str = "cpu") -> Features:
-    """Encode (samples,) of a recording of any length as (frames, layers, width) float32.
+    """Encode ([2,] samples) of a recording of any length as (frames, layers, width) float32.
 
     Raises:
         EncodingError: the output has another shape than the card says.
@@ -84,18 +85,22 @@ def encode_pieces(
     recording is given the array itself, which it may overwrite.
     """
     card = encoder.card
-    parts: Iterable[tuple[Tensor, slice]]
+    parts: Iterable[tuple[Tensor, slice, int]]
     if math.isinf(encoder.context):
         whole = encoder.stream(torch.from_numpy(waveform)[None].to(device))
-        parts = ((states, slice(None)) for states in whole)
+        parts = ((states, slice(None), 0) for states in whole)
     else:
         parts = _chunks(encoder, waveform, device)
-    for states, inside in parts:
+    frames = 0
+    for states, inside, samples in parts:
         if states.ndim != 3 or (states.shape[0], states.shape[2]) != (card.layers, card.width):
             raise EncodingError(
                 f"encoder {card.name}: gave {tuple(states.shape)}, its card says "
                 f"({card.layers}, frames, {card.width}); correct the card or the encoder"
             )
+        frames += states.shape[1]
+        if samples:
+            _check_length(card, states.shape[1], samples)
         # A copy, as a view would keep the margins in memory.
         piece = states[:, inside].movedim(1, 0).float().cpu().numpy().copy()
         if not np.isfinite(piece).all():
@@ -103,15 +108,28 @@ def encode_pieces(
                 f"encoder {card.name}: gave NaN or infinite features; mend the encoder"
             )
         yield piece
+    if math.isinf(encoder.context):
+        _check_length(card, frames, waveform.shape[-1])
+
+
+def _check_length(card: EncoderCard, frames: int, samples: int) -> None:
+    """Refuse frames that come at another rate than the card says."""
+    seconds = samples / card.sample_rate
+    if abs(frames - seconds * card.frame_rate) > 2 + _SLACK * card.frame_rate:
+        one = " or wrap() it with clip_seconds, where it gives one vector a clip" * (frames == 1)
+        raise EncodingError(
+            f"encoder {card.name}: gave {frames} frames for {seconds:.2f} s of audio, where its "
+            f"card says {card.frame_rate:g} a second; correct frame_rate{one}"
+        )
 
 
 def _chunks(
     encoder: Encoder, waveform: Waveform, device: torch.device | str
-) -> Iterator[tuple[Tensor, slice]]:
-    """States (layers, frames, width) of chunks with their context, and the frames without it."""
+) -> Iterator[tuple[Tensor, slice, int]]:
+    """States (layers, frames, width) of chunks with their context; frames without it; samples."""
     rate = encoder.card.frame_rate
     core, margin = math.ceil(CHUNK_SECONDS * rate), math.ceil(encoder.context * rate)
-    total = math.ceil(len(waveform) / encoder.card.sample_rate * rate)
+    total = math.ceil(waveform.shape[-1] / encoder.card.sample_rate * rate)
 
     def sample(frame: int) -> int:
         return round(frame / rate * encoder.card.sample_rate)
@@ -120,6 +138,6 @@ def _chunks(
         start, last = max(0, first - margin), first + core >= total
         stop = None if last else sample(first + core + margin)
         # A copy, as an encoder may overwrite its input.
-        chunk = torch.tensor(waveform[sample(start) : stop], device=device)
+        chunk = torch.tensor(waveform[..., sample(start) : stop], device=device)
         inside = slice(first - start, None if last else first - start + core)
-        yield encoder(chunk[None])[0], inside
+        yield encoder(chunk[None])[0], inside, chunk.shape[-1]
