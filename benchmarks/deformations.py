@@ -8,13 +8,13 @@ it. Copies are scaled down where they would clip.
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import librosa
 import numpy as np
 import soundfile
-from joblib import Parallel, delayed
 from scipy.signal import butter, fftconvolve, sosfiltfilt
 
 from motionbeat.audio import Waveform, load_audio, resample
@@ -32,6 +32,7 @@ from motionbeat.data_modules.base import (
     Track,
 )
 from motionbeat.files import write_atomically
+from motionbeat.processes import side_by_side
 
 VERSION = 1
 """Changes whenever a deformation does."""
@@ -210,13 +211,12 @@ class Deformed(DataModule):
         for track in self.original.tracks("test"):
             places = [(one, self.place(track, one)) for one in DEFORMATIONS]
             if missing := [(one, path) for one, path in places if not path.is_file()]:
-                jobs.append(delayed(_write_copies)(track.audio_path, missing))
+                jobs.append(partial(_write_copies, track.audio_path, missing))
         if not jobs:
             return
         with bar("tracks") as progress:
-            done = Parallel(n_jobs=-1, return_as="generator_unordered")(jobs)
             label = f"deforming · {self.card.name}"
-            for _ in progress.track(done, total=len(jobs), description=label):
+            for _ in progress.track(side_by_side(jobs), total=len(jobs), description=label):
                 pass
 
     def tracks(self, split: Split) -> list[Track]:

@@ -5,14 +5,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed, parallel_config
 
 from motionbeat.benchmarks.keys import task_key, tracks_key
 from motionbeat.benchmarks.protocol import Probing
@@ -43,6 +42,7 @@ from motionbeat.data_modules.base import (
 from motionbeat.encoder import Encoder
 from motionbeat.encoding import find_encoder
 from motionbeat.errors import MotionBeatError
+from motionbeat.processes import side_by_side
 from motionbeat.tasks.adapters import EncoderMode, FineTuningError
 from motionbeat.tasks.contract import Baseline
 from motionbeat.tasks.metrics.per_track import FOLD, arrays
@@ -452,14 +452,14 @@ class Evaluation:
 
         Raises:
             UnavailableError: encoders cannot be made here.
+            ProcessError: a process beside this one was killed.
         """
         pending = [one for one in encoders if self.lacks(one)]
         check_available(map(find_encoder, pending))
         if pending and self.mode == "frozen":
             self.embed(pending)
         if len(pending) > 1 and self.mode == "frozen":  # side by side, and recalled below
-            with parallel_config("loky", n_jobs=-1, inner_max_num_threads=1):
-                Parallel()(delayed(self.encoder_entry)(encoder) for encoder in pending)
+            list(side_by_side([partial(self.encoder_entry, encoder) for encoder in pending]))
         found = [self.encoder_entry(encoder) for encoder in encoders]
         return found + [self.baseline_entry(baseline) for baseline in baselines]
 

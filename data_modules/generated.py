@@ -8,17 +8,13 @@ making.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import compress
-from multiprocessing import parent_process
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from filelock import FileLock
@@ -26,6 +22,7 @@ from filelock import FileLock
 from motionbeat.console import bar
 from motionbeat.data_modules.base import DatasetError
 from motionbeat.files import write_atomically
+from motionbeat.processes import side_by_side
 
 MANIFEST = "manifest.jsonl"
 
@@ -62,7 +59,8 @@ def build(
         The pieces by id, in the order of the recipes.
 
     Raises:
-        DatasetError: the folder cannot be written, the disk is full, or a process was killed.
+        DatasetError: the folder cannot be written, or the disk is full.
+        ProcessError: a process was killed; finished pieces are kept.
     """
     with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +70,7 @@ def build(
             if missing:
                 write_atomically(folder / MANIFEST, "".join(map(_line, kept.values())).encode())
                 with (folder / MANIFEST).open("a", encoding="utf-8") as manifest:
-                    for entry in _made(folder, missing, title, workers or os.cpu_count() or 1):
+                    for entry in _made(folder, missing, title, workers):
                         manifest.write(_line(entry))
                         manifest.flush()
                         kept[entry["id"]] = entry
@@ -137,32 +135,11 @@ def _make(folder: Path, id: str, recipe: Recipe) -> _Entry:
 
 
 def _made(
-    folder: Path, recipes: Mapping[str, Recipe], title: str, workers: int
+    folder: Path, recipes: Mapping[str, Recipe], title: str, workers: int | None
 ) -> Iterator[_Entry]:
     jobs = [partial(_make, folder, id, recipe) for id, recipe in recipes.items()]
-    if workers == 1 or len(jobs) == 1:
-        with bar("pieces") as progress:
-            yield from progress.track((job() for job in jobs), total=len(jobs), description=title)
-        return
-    with ProcessPoolExecutor(min(workers, len(jobs)), initializer=_die_with_parent) as pool:
-        futures = [pool.submit(job) for job in jobs]  # before the bar, whose thread must not fork
-        try:
-            with bar("pieces") as progress:
-                finished = (future.result() for future in as_completed(futures))
-                yield from progress.track(finished, total=len(jobs), description=title)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _die_with_parent() -> None:
-    """End this worker when its parent is killed; else it would wait for work for ever."""
-    if parent := parent_process():
-
-        def watch() -> None:
-            parent.join()
-            os._exit(1)
-
-        Thread(target=watch, daemon=True).start()
+    with bar("pieces") as progress:
+        yield from progress.track(side_by_side(jobs, workers), total=len(jobs), description=title)
 
 
 @contextmanager
@@ -174,9 +151,4 @@ def _explained(folder: Path) -> Iterator[None]:
         raise DatasetError(
             f"{folder}: cannot be written ({error.strerror or error}); "
             "free disk space or choose another cache folder"
-        ) from error
-    except BrokenProcessPool as error:
-        raise DatasetError(
-            f"{folder}: a process making pieces was killed, probably for want of memory; "
-            "run again: finished pieces are kept"
         ) from error

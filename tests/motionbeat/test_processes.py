@@ -1,0 +1,50 @@
+import os
+import select
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+
+from motionbeat.processes import ProcessError, side_by_side
+
+WAITING = """
+import os, sys
+from functools import partial
+from motionbeat.processes import side_by_side
+
+def wait(path):
+    os.write(os.open(path, os.O_WRONLY), b"x")
+    os.read(os.pipe()[0], 1)
+
+list(side_by_side([partial(wait, sys.argv[1])] * 2, 2))
+"""
+"""Two processes say that they have begun, then block for ever."""
+
+
+def test_results_come_from_processes_beside_this_one():
+    assert sorted(side_by_side([partial(abs, -n) for n in range(5)], 2)) == [0, 1, 2, 3, 4]
+    assert os.getpid() not in side_by_side([os.getpid] * 3, 2)
+    assert list(side_by_side([os.getpid] * 3, 1)) == [os.getpid()] * 3
+    assert list(side_by_side([os.getpid])) == [os.getpid()]
+
+
+def test_a_killed_process_is_one_line():
+    with pytest.raises(ProcessError, match="run again") as caught:
+        list(side_by_side([partial(os._exit, 9)] * 2, 2))
+    assert "\n" not in str(caught.value)
+
+
+def test_processes_end_with_a_killed_parent(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    command = [sys.executable, "-c", WAITING, tmp_path / "pipe"]
+    with subprocess.Popen(command) as parent:
+        reader = os.open(tmp_path / "pipe", os.O_RDONLY)
+        said = b""
+        while len(said) < 2:
+            select.select([reader], [], [])
+            said += os.read(reader, 1)
+        parent.kill()
+    ready, _, _ = select.select([reader], [], [], 30)
+    assert ready, "a process lives on"
+    assert os.read(reader, 1) == b""  # the end of the pipe: nobody holds its other side
