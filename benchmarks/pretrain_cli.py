@@ -1,24 +1,31 @@
 """``motionbeat pretrain``: Lightning's command line over datasets with music and motion."""
 
+import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from motionbeat.benchmarks.evaluator import Folders
 from motionbeat.cache import default_cache
 from motionbeat.console import bar, say
 from motionbeat.data_modules.base import Beats, DataModule, DatasetError, MotionFile, Split
 from motionbeat.errors import MotionBeatError
+from motionbeat.files import replacing
 from motionbeat.pretraining.module import Pretraining, PretrainingError
 from motionbeat.pretraining.pair_data import PairDataModule
 from motionbeat.pretraining.pairs import Pair
 from motionbeat.progress import StepBar, quiet
 from motionbeat.weights import save_weights
+
+CHECKPOINTS = "checkpoints"
+BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
 
 
 def pairs(dataset: DataModule, split: Split) -> list[Pair]:
@@ -86,6 +93,78 @@ class DatasetPairs(PairDataModule):
         }
 
 
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and moves it there; the last but one is kept too."""
+
+    def __init__(self) -> None:
+        self.written: set[Path] = set()
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            PretrainingError: one that was written before is gone, so that the best may be.
+            WriteError: the folder cannot be written.
+        """
+        path = Path(path)
+        if gone := [one for one in self.written if not one.is_file()]:
+            raise PretrainingError(
+                f"{gone[0]} was moved or deleted during training; put it back and run again"
+            )
+        with replacing(path) as unfinished:
+            torch.save(checkpoint, unfinished)
+            if path.name == LAST and path.is_file():
+                os.replace(path, path.with_name(PREVIOUS))
+        self.written.add(path)
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the best checkpoint, and knows it again where the whole folder was moved."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the state; Lightning would forget the best checkpoint of another folder."""
+        folder = Path(str(self.dirpath))
+        best = str(folder / BEST) if state_dict["best_model_path"] else ""
+        super().load_state_dict(
+            state_dict
+            | {
+                "dirpath": self.dirpath,
+                "best_model_path": best,
+                "kth_best_model_path": best,
+                "best_k_models": dict.fromkeys([best] * bool(best), state_dict["best_model_score"]),
+            }
+        )
+
+
+def resumable(folder: Path, model: Pretraining) -> Path | None:
+    """The latest checkpoint in a folder that is whole; None where there is none to go on from.
+
+    Raises:
+        PretrainingError: there are some, and all are damaged.
+    """
+    there = [path for name in (LAST, PREVIOUS, BEST) if (path := folder / name).is_file()]
+    for path in there:
+        try:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+            same = found["hyper_parameters"] == dict(model.hparams)
+            parts = {"optimizer_states", "lr_schedulers", "loops", "callbacks", "global_step"}
+            parts |= {"datamodule_hyper_parameters"}
+            if parts <= found.keys() and (
+                not same or found["state_dict"].keys() == model.state_dict().keys()
+            ):
+                return path
+        except Exception:  # a damaged file may fail in any way
+            pass
+        say(f"ignored: {path} is damaged")
+    if there:
+        raise PretrainingError(
+            f"{folder}: no checkpoint is whole; restore one, or delete the folder to begin anew"
+        )
+    return None
+
+
 class SameSettings(Callback):
     """Refuses to resume from a checkpoint of other settings."""
 
@@ -126,9 +205,9 @@ class PretrainCLI(LightningCLI):
     def instantiate_trainer(self, **options: Any) -> Trainer:
         """A trainer that keeps the best checkpoint and the last one, and logs below the output."""
         output = Path(self.config_init.output)
-        self.best = ModelCheckpoint(
-            output / "checkpoints",
-            "best",
+        self.best = BestCheckpoint(
+            output / CHECKPOINTS,
+            Path(BEST).stem,
             monitor=Pretraining.monitor,
             mode=Pretraining.mode,
             enable_version_counter=False,
@@ -136,12 +215,15 @@ class PretrainCLI(LightningCLI):
         self.trainer_defaults["callbacks"] = [
             self.best,
             # Its save_last would wait for a better epoch.
-            ModelCheckpoint(output / "checkpoints", "last", enable_version_counter=False),
+            ModelCheckpoint(output / CHECKPOINTS, Path(LAST).stem, enable_version_counter=False),
             LearningRateMonitor(),
             SameSettings(),
         ]
-        logger = [CSVLogger(output, "logs"), TensorBoardLogger(output, "tensorboard")]
-        return super().instantiate_trainer(logger=logger, **options)
+        return super().instantiate_trainer(
+            logger=[CSVLogger(output, "logs"), TensorBoardLogger(output, "tensorboard")],
+            plugins=[WholeCheckpoints()],
+            **options,
+        )
 
 
 def pretrain(args: list[str]) -> Path:
@@ -154,7 +236,8 @@ def pretrain(args: list[str]) -> Path:
         The weights of the best checkpoint, ``<output>/motionbeat.safetensors``.
 
     Raises:
-        PretrainingError: settings that cannot be trained with, or a checkpoint of others.
+        PretrainingError: settings that cannot be trained with, or checkpoints that are of others,
+            damaged, or moved away meanwhile.
         DatasetError, PairError, AudioError, MotionError: a dataset or a pair cannot be used.
     """
     try:
@@ -177,10 +260,14 @@ def pretrain(args: list[str]) -> Path:
                 },
                 parser_kwargs={"prog": "motionbeat pretrain"},
             )
+            output = Path(cli.trainer.default_root_dir)
+            checkpoint = resumable(output / CHECKPOINTS, cli.model)
             with bar("steps") as progress:
                 cli.trainer.callbacks.append(StepBar(progress, "pretraining"))  # type: ignore[attr-defined]
                 try:
-                    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path="last", weights_only=True)
+                    cli.trainer.fit(
+                        cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True
+                    )
                 except SystemExit as stop:  # Lightning's answer to an interrupt from the keyboard
                     raise KeyboardInterrupt from stop
     except MisconfigurationException as error:
@@ -189,11 +276,16 @@ def pretrain(args: list[str]) -> Path:
         # One line, without the traceback that an error from a loader's process carries.
         *before, line = str(error.args[0]).strip().splitlines()
         raise type(error)(line.partition(": ")[2] if before else line) from error
-    weights = Path(cli.trainer.default_root_dir) / "motionbeat.safetensors"
+    weights = output / "motionbeat.safetensors"
     if cli.trainer.is_global_zero:
-        best = Pretraining.load_from_checkpoint(
-            cli.best.best_model_path, map_location="cpu", weights_only=True
-        )
+        path = cli.best.best_model_path
+        try:
+            best = Pretraining.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged file may fail in any way
+            raise PretrainingError(
+                f"{path}: is missing or damaged; restore it, or delete {output / CHECKPOINTS} "
+                "to begin anew"
+            ) from error
         digest = save_weights(best.model, best.architecture, weights)
         score = float(cli.best.best_model_score or 0)
         say(f"{weights}: R@10 on validation {score:.3f}, SHA-256 {digest}")

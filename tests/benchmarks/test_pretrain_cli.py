@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -188,6 +189,61 @@ def test_a_checkpoint_of_other_settings_is_refused(trained, cache):
         f"{trained.output / 'checkpoints' / 'last.ckpt'} was made with model.learning_rate 0.001, "
         "now 0.01; data.seconds [5.0, 12.0], now [5.0, 6.0]; choose another output"
     )
+
+
+def halve(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def strip(path):
+    """A checkpoint without the state of its optimiser."""
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    del content["optimizer_states"]
+    torch.save(content, path)
+
+
+@pytest.mark.parametrize("damage", [halve, strip, lambda path: path.write_bytes(b"")])
+def test_a_damaged_checkpoint_costs_one_epoch(trained, tmp_path, cache, damage, capsys):
+    output = shutil.copytree(trained.output, tmp_path / "output")
+    damage(output / "checkpoints" / "last.ckpt")
+    pretrain(arguments(output, cache))
+    said = capsys.readouterr().err.replace("\n", "")
+    assert "last.ckpt is damaged" in said
+    assert "resuming from" in said
+    # the folder was moved as well, and the best checkpoint is known again
+    assert equal(Trained(output).checkpoint()["state_dict"], trained.checkpoint()["state_dict"])
+    assert equal(Trained(output).weights(), trained.weights())
+
+
+def test_damage_that_cannot_be_gone_around_is_one_line(trained, tmp_path, cache):
+    output = shutil.copytree(trained.output, tmp_path / "output")
+    halve(output / "checkpoints" / "best.ckpt")
+    command = arguments(output, cache)
+    ended = motionbeat("pretrain", *command)
+    assert ended.code == 1
+    last = ended.said.splitlines()[-1]
+    assert "best.ckpt: is missing or damaged" in last
+    for name in ("last", "previous"):
+        halve(output / "checkpoints" / f"{name}.ckpt")
+    ended = motionbeat("pretrain", *command)
+    assert ended.code == 1
+    assert "no checkpoint is whole" in ended.said.splitlines()[-1]
+
+
+def test_an_output_that_is_moved_meanwhile_stops_the_training(tmp_path, cache, monkeypatch):
+    step = Pretraining.training_step
+
+    def moved(self, batch, batch_idx):
+        if self.global_step == 3:
+            (tmp_path / "output").rename(tmp_path / "elsewhere")
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(Pretraining, "training_step", moved)
+    ended = motionbeat("pretrain", *arguments(tmp_path / "output", cache))
+    assert ended.code == 1
+    assert ended.said.splitlines()[-1].startswith(f"motionbeat: error: {tmp_path / 'output'}")
+    assert "Traceback" not in ended.said
+    assert not (tmp_path / "output" / "motionbeat.safetensors").exists()
 
 
 @pytest.mark.parametrize(
