@@ -16,6 +16,7 @@ import pandas as pd
 from motionbeat.benchmarks.keys import task_key, tracks_key
 from motionbeat.benchmarks.protocol import Probing
 from motionbeat.benchmarks.records import (
+    CLEAN,
     NO_HEAD,
     HeadResult,
     Protocol,
@@ -48,9 +49,6 @@ from motionbeat.tasks.contract import Baseline
 from motionbeat.tasks.metrics.per_track import FOLD, arrays
 from motionbeat.tasks.task import Task
 from motionbeat.threads import one_thread
-
-CLEAN = "clean"
-"""Folder of the ids of undeformed tracks, where test splits hold deformed ones too."""
 
 
 class ProtocolError(MotionBeatError):

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from motionbeat.benchmarks.records import NO_HEAD, HeadResult, RunRecord, read_record, read_records
+from motionbeat.benchmarks.records import (
+    CLEAN,
+    NO_HEAD,
+    HeadResult,
+    RunRecord,
+    read_record,
+    read_records,
+)
 from motionbeat.benchmarks.registry import DATASETS, TASKS
 from motionbeat.benchmarks.significance import holm, interval, once, paired_p_value, resample
 from motionbeat.console import wide
@@ -169,7 +176,6 @@ def _drops(record: RunRecord, result: HeadResult, task: "type[Task]") -> Iterato
     The interval is that of the drop on resampled groups, each counted alike in both versions.
     """
     from motionbeat.benchmarks.deformations import DEFORMATIONS
-    from motionbeat.benchmarks.evaluator import CLEAN
 
     made = np.array([track.partition("/")[0] for track in record.tracks])
 

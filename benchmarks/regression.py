@@ -49,6 +49,9 @@ Floats = NDArray[np.float64]
 class RegressionError(MotionBeatError):
     """Numbers that got worse, or committed ones that nothing can be compared with."""
 
+    def __str__(self) -> str:
+        return Exception.__str__(self)  # of many lines, one a number
+
 
 Numbers = dict[str, Any]
 """What JSON holds: revision of the dataset, version of the task, learning rate, and of each encoder

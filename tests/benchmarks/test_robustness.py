@@ -102,7 +102,7 @@ def test_copies_are_made_once_and_do_not_clip(tmp_path, monkeypatch):
     assert [track.id for track in module.tracks("train")] == [
         track.id for track in Clicks(tmp_path / "data").tracks("train")
     ]
-    monkeypatch.setattr(deformations, "Parallel", None)
+    monkeypatch.setattr(deformations, "side_by_side", None)
     module.prepare_data()
 
 
