@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
-from tests.hand_made import ToyClasses, know_toys, per_track, record, toy_cards
+from tests.hand_made import ToyClasses, know_toys, per_track, record, result, toy_cards
 
 from motionbeat.benchmarks.deformations import DEFORMATIONS
 from motionbeat.benchmarks.leaderboards import (
@@ -193,12 +193,16 @@ def deformed_record(*drops, name="tiny"):
     """Half of the tracks clean, and each again in some deformations that take so much of each."""
     made = ["clean", *(one.name for one in DEFORMATIONS[: len(drops)])]
     clean = VALUES[:1, :15]
-    return record(
+    groups = tuple(f"song {number // 3}" for number in range(15))
+    one = record(
         name,
         np.concatenate([clean, *(clean - drop for drop in drops)], axis=1),
         tracks=tuple(f"{one}/{number}" for one in made for number in range(15)),
-        groups=tuple(f"song {number // 3}" for _ in made for number in range(15)),
+        groups=groups * len(made),
     )
+    scores = result(per_track(clean), groups).scores  # as of every record of deformed audio
+    linear = one.results["linear"].model_copy(update={"scores": scores})
+    return one.model_copy(update={"results": {"linear": linear}})
 
 
 def test_drops_are_paired(tmp_path):
