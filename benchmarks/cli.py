@@ -145,12 +145,22 @@ def leaderboard(task: str | None = None, results: Path = Path("results")) -> Non
         results: folder with the records.
     """
     from motionbeat.benchmarks.leaderboards import print_table, write_tables
+    from motionbeat.benchmarks.records import RecordError
     from motionbeat.benchmarks.registry import TASKS
 
     wanted = TASKS.get(task).name if task else None
-    for deformed in (False, True):
-        for table in write_tables(results, wanted, deformed).values():
-            print_table(table)
+    tables = [
+        table
+        for deformed in (False, True)
+        for table in write_tables(results, wanted, deformed).values()
+    ]
+    for table in tables:
+        print_table(table)
+    if not tables:
+        raise RecordError(
+            f"{results / 'runs'} holds no records{f' of {task}' if task else ''} that count; run "
+            "motionbeat bench, or give the folder by --results"
+        )
 
 
 def list_names(

@@ -59,6 +59,7 @@ _STYLES = {
 }
 FOLD = "fold"
 _SHOWN = 40  # encoders in a picture or a printed table; files have all
+_PANELS = 12  # datasets in a picture or printed
 _NAMED_CLASSES = 40  # more names than that cannot be read
 _SMALL = 0.3  # largest score on an axis that need not reach 1
 
@@ -299,6 +300,16 @@ def by_dataset(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         yield f"{label} ({part['data'].iloc[0]}{', partial' * bool(part['partial'].any())})", part
 
 
+def largest(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the datasets with most entries: what a person can look at."""
+    datasets = _datasets(table)
+    return table[datasets.isin(datasets.value_counts(sort=True).index[:_PANELS])]
+
+
+def _datasets(table: pd.DataFrame) -> "pd.Series[str]":
+    return table["dataset"] + " " + table["dataset_revision"]
+
+
 def best(table: pd.DataFrame, primary: str) -> pd.DataFrame:
     """The rows of the best encoders and of all other entries: what a person can look at."""
     encoders = table[table["kind"] == "encoder"].sort_values(primary, ascending=False)
@@ -309,7 +320,7 @@ def best(table: pd.DataFrame, primary: str) -> pd.DataFrame:
 def draw_scores(table: pd.DataFrame, path: Path) -> None:
     """Draw the primary metric with its intervals, one panel a dataset."""
     primary = TASKS.get(table["task"].iloc[0]).primary
-    table = best(table, primary)
+    table = best(largest(table), primary)
     datasets = list(by_dataset(table))
     names = list(table.sort_values(primary).drop_duplicates("entry", keep="last")["entry"])
     heads = [head for head in _STYLES if (table["head"] == head).any()]
@@ -346,7 +357,7 @@ def draw_scores(table: pd.DataFrame, path: Path) -> None:
 def draw_drops(table: pd.DataFrame, path: Path) -> None:
     """Draw what deformations take from the first head, one panel a dataset."""
     task = TASKS.get(table["task"].iloc[0])
-    table = table[table["head"] == task.heads[0]]
+    table = largest(table[table["head"] == task.heads[0]])
     panels = {}
     for label, part in by_dataset(table):
         drops = part.pivot(index="entry", columns="deformation", values="drop")
@@ -371,7 +382,7 @@ def draw_drops(table: pd.DataFrame, path: Path) -> None:
 def confusions(table: pd.DataFrame, folder: Path) -> dict[str, pd.DataFrame]:
     """What the best encoder's linear head takes for what, by dataset; from its record."""
     found = {}
-    best = table[(table["kind"] == "encoder") & (table["head"] == "linear")]
+    best = largest(table[(table["kind"] == "encoder") & (table["head"] == "linear")])
     for _, row in best.drop_duplicates(["dataset", "dataset_revision"]).iterrows():
         place = folder / row["task"] / f"{row['dataset']}-{row['dataset_revision']}"
         record = read_record(place / f"{row['entry']}.json")
@@ -419,7 +430,7 @@ def print_table(table: pd.DataFrame, console: Console | None = None) -> None:
     columns = DROPS if deformed else dict(task.headline)
     columns |= {name: name for name in P_VALUES if name in table}
     over = "[95 % bootstrap interval over groups of tracks]"
-    for label, part in by_dataset(table):
+    for label, part in by_dataset(largest(table)):
         first = part.iloc[0]
         shown = part if deformed else best(part, metric)
         more = part["entry"].nunique() - shown["entry"].nunique()
@@ -445,6 +456,8 @@ def print_table(table: pd.DataFrame, console: Console | None = None) -> None:
                 *(cell(line, name, name == metric) for name in columns),
             )
         console.print(grid)
+    if more := len({*_datasets(table)} - {*_datasets(largest(table))}):
+        console.print(f"{more} more datasets in the file")
 
 
 def cell(line: "pd.Series[Any]", metric: str, full: bool = False) -> str:

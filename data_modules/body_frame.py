@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motionbeat.motion import JOINTS, PARENTS, MotionError
+from motionbeat.motion import JOINTS, PARENTS, Motion, MotionError
 
 Floats = NDArray[np.floating]
 Up = Literal["x", "y", "z", "-x", "-y", "-z"]
@@ -101,6 +102,20 @@ def find_body_frame(
     up = up or _up(positions)
     upright = BodyFrame(up, unit).to_metres(positions)
     return BodyFrame(up, unit, _is_mirrored(upright))
+
+
+def check_upright(path: Path, motion: Motion) -> None:
+    """Check that the motion of a file is in metres, y up, as far as its body tells.
+
+    Raises:
+        MotionError: it is sure not to be.
+    """
+    try:
+        frame = find_body_frame(motion.positions)
+    except MotionError:  # somebody on the floor, say
+        return
+    if (frame.up, frame.unit) != ("y", 1.0):
+        raise MotionError(f"{path}: motion with {frame}; convert it to metres, y up")
 
 
 def find_stature(positions: Floats) -> float:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from motionbeat.data_modules.base import Beats, DatasetError, MotionFile, Track
+from motionbeat.data_modules.body_frame import check_upright
 from motionbeat.data_modules.motion_formats import read_motion
 from motionbeat.encoder import Encoder
 from motionbeat.motion import FEET, Motion, MotionError
@@ -172,10 +173,13 @@ class DanceGeneration(Task):
         """Check that a dance can be read and scored, and so can one to its music.
 
         Raises:
-            MotionError: the file holds no motion, or one that is too short for the scores.
+            MotionError: the file holds no motion, or one that is too short for the scores, or not
+                in metres with y up.
             DatasetError: the music is too short.
         """
-        _named(track.get(MotionFile).path, check_length)
+        path = track.get(MotionFile).path
+        _named(path, check_length)
+        check_upright(path, read_motion(path))
         if track.duration < SHORTEST + 1 / FPS:
             raise DatasetError(
                 f"{track.audio_path}: {track.duration:.2f} s of music; the scores of a dance need "

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from motionbeat.audio import load_audio, resample
 from motionbeat.data_modules.base import DatasetError, MotionFile, Track
+from motionbeat.data_modules.body_frame import check_upright
 from motionbeat.data_modules.motion_formats import read_motion
 from motionbeat.discrimination import rhythm_discrimination
 from motionbeat.kinematics import FEATURES, motion_features
@@ -151,12 +152,13 @@ class MusicMotionRetrieval(Task):
 
     @classmethod
     def check(cls, track: Track) -> None:
-        """Check that a dance can be read.
+        """Check that a dance can be read, and stands upright.
 
         Raises:
-            MotionError: the file holds no motion.
+            MotionError: the file holds no motion, or one that is not in metres with y up.
         """
-        read_motion(track.get(MotionFile).path)
+        path = track.get(MotionFile).path
+        check_upright(path, read_motion(path))
 
     @classmethod
     def motion_features(cls, motion: Motion, id: str, frame_rate: float) -> Rows:
@@ -238,7 +240,7 @@ class MusicMotionRetrieval(Task):
     @classmethod
     def baselines(cls) -> Sequence[Baseline]:
         """Chance, and MotionBeat's own towers as they are."""
-        return (Strangers(), Towers(), UntrainedTowers())
+        return (RandomEmbeddings(), Towers(), UntrainedTowers())
 
 
 class MusicMotionRetrieval2D(MusicMotionRetrieval):
@@ -255,7 +257,7 @@ class MusicMotionRetrieval2D(MusicMotionRetrieval):
     @classmethod
     def baselines(cls) -> Sequence[Baseline]:
         """Chance; MotionBeat's own towers know bodies in space only."""
-        return (Strangers(),)
+        return (RandomEmbeddings(),)
 
     @classmethod
     def motion_features(cls, motion: Motion, id: str, frame_rate: float) -> Rows:
@@ -281,7 +283,7 @@ class MusicMotionRetrieval2D(MusicMotionRetrieval):
         )
 
 
-class Strangers(Baseline):
+class RandomEmbeddings(Baseline):
     """Embeddings that know nothing: random directions."""
 
     name = "chance"

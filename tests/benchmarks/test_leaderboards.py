@@ -5,6 +5,7 @@ from io import StringIO
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from rich.console import Console
 from tests.hand_made import ToyClasses, know_toys, per_track, record, result, toy_cards
 
@@ -187,6 +188,20 @@ def test_pictures_and_prints_show_the_best_and_files_all(tmp_path):
     text = printed(tables["leaderboard_toy"])
     assert ("encoder39" in text, "encoder40" in text, "guess" in text) == (True, False, True)
     assert "20 more encoders in the file" in " ".join(text.split())
+
+
+def test_pictures_and_printed_tables_of_many_datasets_are_bounded(tmp_path):
+    entries = [
+        record("tiny", VALUES, dataset_revision=str(revision), dataset="songs")
+        for revision in range(30)
+    ]
+    tables = written(tmp_path, *entries)
+    assert len(tables["leaderboard_toy"]) == 30
+    with Image.open(tmp_path / "leaderboard_toy.png") as picture:
+        assert picture.width < 6000
+    text = printed(tables["leaderboard_toy"])
+    assert text.count("toy · songs") == 12
+    assert "18 more datasets in the file" in text
 
 
 def deformed_record(*drops, name="tiny"):

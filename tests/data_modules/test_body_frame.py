@@ -3,8 +3,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 from tests.dancing import posed
 
-from motionbeat.data_modules.body_frame import BodyFrame, find_body_frame
-from motionbeat.motion import MotionError
+from motionbeat.data_modules.body_frame import BodyFrame, check_upright, find_body_frame
+from motionbeat.motion import Motion, MotionError
 
 BODY = posed({}, {"l_wrist": (0.3, 1.1, 0.2), "l_hand": (0.3, 1.0, 0.25)}, {"head": (0, 1.6, 0.1)})
 
@@ -66,3 +66,13 @@ def test_a_body_on_the_floor_needs_to_be_told():
 def test_a_body_without_bones_is_refused():
     with pytest.raises(MotionError, match="bones"):
         find_body_frame(BODY * 0)
+
+
+def test_motions_of_datasets_must_stand_upright_where_that_can_be_told(tmp_path):
+    path = tmp_path / "a.npz"
+    leaning = BODY @ Rotation.from_euler("x", 45, degrees=True).as_matrix().T
+    for fine in (BODY, leaning, BODY * [1, 1, -1]):
+        check_upright(path, Motion(fine.astype(np.float32), 30))
+    for wrong in (BODY[..., [0, 2, 1]], 100 * BODY):
+        with pytest.raises(MotionError, match=f"^{path}: motion with"):
+            check_upright(path, Motion(wrong.astype(np.float32), 30))

@@ -21,7 +21,7 @@ from motionbeat.tasks.music_motion_retrieval import (
     ClipEmbeddings,
     MusicMotionRetrieval,
     MusicMotionRetrieval2D,
-    Strangers,
+    RandomEmbeddings,
     Towers,
     UntrainedTowers,
     estimated_period,
@@ -165,7 +165,7 @@ def test_impostors_are_clips_of_other_pieces_of_the_same_tempo():
 
 def test_strangers_find_nothing(tracks):
     many = [Track(f"{i}", tracks[0].audio_path, 20.0, f"{i}", ()) for i in range(30)]
-    found = [Strangers().predict(track, 0) for track in many]
+    found = [RandomEmbeddings().predict(track, 0) for track in many]
     assert {len(one.music) for one in found} == {4}
     scores = MusicMotionRetrieval.score_all(found, many)
     assert np.mean([one["r10"] for one in scores]) == pytest.approx(10 / 120, abs=0.06)
@@ -221,7 +221,7 @@ def cut_track(folder, track, start, stop):
 
 
 def test_towers_embed_each_whole_clip_as_if_alone(tracks, towers, tmp_path):
-    whole, stranger = towers.predict(tracks[0], 0), Strangers().predict(tracks[0], 0)
+    whole, stranger = towers.predict(tracks[0], 0), RandomEmbeddings().predict(tracks[0], 0)
     assert len(whole.music) == len(stranger.music) == 2
     assert whole.period == stranger.period
     for part in whole[:4]:
@@ -250,5 +250,5 @@ def test_towers_bear_silence_and_tracks_without_a_clip(tracks, towers, tmp_path)
     short = write_track(tmp_path, "short", 110, seconds=3.0)
     found = towers.predict(short, 0)
     assert [len(part) for part in found[:4]] == [0, 0, 0, 0]
-    assert len(Strangers().predict(short, 0).music) == 0
+    assert len(RandomEmbeddings().predict(short, 0).music) == 0
     assert np.isnan(MusicMotionRetrieval.score_all([found], [short])[0]["r10"])
