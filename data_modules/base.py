@@ -566,6 +566,17 @@ class DataModule(Loaders):
         self.sample_rate = sample_rate
 
     @property
+    def given(self) -> Path:
+        """The folder with data the user has put in place.
+
+        Raises:
+            DatasetError: there is none.
+        """
+        if self.data is None:
+            raise DatasetError(f"{self.card.name}: no folder of data; set MOTIONBEAT_DATA to it")
+        return self.data
+
+    @property
     def revision(self) -> str:
         """The card's revision, and the options that change the content."""
         return self.card.revision

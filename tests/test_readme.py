@@ -12,13 +12,15 @@ import torch
 from tests.clicks import click_track
 from tests.command import motionbeat
 
-from motionbeat.benchmarks.registry import ENCODERS
+from motionbeat.benchmarks.registry import DATASETS, ENCODERS
 from motionbeat.benchmarks.results_page import PAGES, ROOT, with_tables
 from motionbeat.data_modules import GrooveBox
+from motionbeat.data_modules.base import DatasetError, Genre
 from motionbeat.encoding import encode
 from motionbeat.tasks import BeatTracking
 
 README = (ROOT / "README.md").read_text()
+COMMANDS_DOC = (ROOT / "docs" / "commands.md").read_text()
 ENCODERS_DOC = (ROOT / "docs" / "encoders.md").read_text()
 QUICK_START, LOUDNESS, WRAP = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
@@ -51,6 +53,21 @@ def test_the_quick_start_runs_as_written(quick_start):
     assert "beat_f_measure" in quick_start["result"].tracks
     assert quick_start["states"].shape == (1, 7, 51, 192)
     assert quick_start["task"].head is not None
+
+
+def test_the_dataset_of_the_docs_gives_tracks(tmp_path, monkeypatch):
+    [code] = re.findall(r"```python\n(.*?)```", COMMANDS_DOC, re.DOTALL)
+    (tmp_path / "mine.py").write_text(code)
+    place = tmp_path / "music" / "mine" / "train" / "waltz" / "a.wav"
+    place.parent.mkdir(parents=True)
+    soundfile.write(place, np.zeros(4000), 8000)
+    monkeypatch.setenv("MOTIONBEAT_DATA", str(tmp_path / "music"))
+    kind = DATASETS.get(f"{tmp_path / 'mine.py'}:Mine")
+    [track] = kind().tracks("train")
+    assert (track.id, track.duration, track.get(Genre).name) == ("a", 0.5, "waltz")
+    monkeypatch.delenv("MOTIONBEAT_DATA")
+    with pytest.raises(DatasetError, match="set MOTIONBEAT_DATA"):
+        kind().tracks("train")
 
 
 def test_the_encoder_of_the_readme_meets_the_contract(tmp_path, monkeypatch):
