@@ -7,7 +7,6 @@ import tarfile
 import urllib.error
 import urllib.request
 import zipfile
-import zlib
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -22,7 +21,7 @@ from motionbeat.files import scratch_folder
 _BLOCK = 1 << 20
 _TIMEOUT = 60.0  # seconds without a byte
 _UNREACHABLE = (urllib.error.URLError, ConnectionError, TimeoutError, HTTPException, ValueError)
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError)
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def _fetch(remote: Remote, folder: Path, marker: Path, advice: str) -> None:
                     with part.open("rb") as more:
                         shutil.copyfileobj(more, file, _BLOCK)
         if remote.archive:
-            _unpack(whole, tree, remote.name)
+            unpack(whole, tree, remote.name)
         for inner in remote.lifted:
             if (tree / inner).is_dir():
                 _merge(tree / inner, target)
@@ -136,7 +135,7 @@ def verify(path: Path, checksum: str) -> None:
         )
 
 
-def _unpack(archive: Path, folder: Path, name: str) -> None:
+def unpack(archive: Path, folder: Path, name: str) -> None:
     """Unpack an archive; no member of it lands outside the folder."""
     try:
         if name.endswith(".zip"):  # whose reader makes all names relative
@@ -145,9 +144,9 @@ def _unpack(archive: Path, folder: Path, name: str) -> None:
         else:
             with tarfile.open(archive) as tar:
                 tar.extractall(folder, filter="data")
-    except (*_DAMAGED, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk; those of gzip and bzip2 have no number
+    except Exception as error:  # a damaged archive may fail in any way
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            raise
         reason = str(error).partition("\n")[0]
         raise DatasetError(f"{name}: cannot be unpacked ({reason}); fetch it again") from error
 
