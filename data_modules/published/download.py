@@ -1,5 +1,6 @@
 """Files from the web: fetched with resume, checked, unpacked without leaving their folder."""
 
+import errno
 import hashlib
 import os
 import shutil
