@@ -137,13 +137,13 @@ def check_alignment(encoder: Encoder) -> str:
     clicking[0, [round(click * card.sample_rate) for click in clicks]] = 1.0
     answers = (states(encoder, clicking) - states(encoder, silence))[0].norm(dim=-1)
     around, last = math.ceil(2 * card.frame_rate), answers.shape[1] - 1
-    offs, excess, unheard = [0.0] * card.layers, [-math.inf] * card.layers, list[float]()
+    offs, excess, unanswered = [0.0] * card.layers, [-math.inf] * card.layers, list[float]()
     for click in clicks:
         frame = round(click * card.frame_rate)
         start = max(0, frame - around)
         for layer, answer in enumerate(answers[:, start : frame + around]):
             if not answer.any():
-                unheard.append(click)
+                unanswered.append(click)
                 continue
             lit = start + torch.nonzero(answer >= answer.amax() / 2)[:, 0] - frame
             first, final = int(lit[0]), int(lit[-1])
@@ -159,8 +159,8 @@ def check_alignment(encoder: Encoder) -> str:
     milliseconds = 1000 * offs[best] / card.frame_rate
     said = f"answers off by {offs[best]:+.1f} frames at most ({milliseconds:+.0f} ms)"
     require(excess[best] <= 0, said, "pad so that frame i is centred at i / frame_rate seconds")
-    silent = f"no frame within 2 s of {unheard[:1]} s answers a click there"
-    require(not unheard, silent, "give a frame for every instant, in order")
+    silent = f"no frame within 2 s of {unanswered[:1]} s answers a click there"
+    require(not unanswered, silent, "give a frame for every instant, in order")
     late = f"layer {worst} answers {offs[worst]:+.1f} frames off, layer {best} does not"
     remedy = "layers with a memory do, and if this one has none, pad it"
     require(excess[worst] <= 0, late, remedy, ContractWarning)

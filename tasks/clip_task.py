@@ -24,7 +24,7 @@ from motionbeat.tasks.metrics.classification import (
     summarise_single_label,
 )
 from motionbeat.tasks.metrics.per_track import Floats, PerTrackScores, Scores
-from motionbeat.tasks.neighbours import neighbours_say
+from motionbeat.tasks.neighbours import knn_predict
 from motionbeat.tasks.task import Task
 
 SEGMENT = 10.0
@@ -127,7 +127,7 @@ class ClipTask(Task):
         """Predictions for features (m, width) by training tracks with features (n, width)."""
         names = cls.vocabulary(tracks)
         targets = np.stack([cls.target(track, names) for track in tracks])
-        return [ClipPrediction(row, names) for row in neighbours_say(known, targets, asked)]
+        return [ClipPrediction(row, names) for row in knn_predict(known, targets, asked)]
 
     @classmethod
     def baselines(cls) -> Sequence[Baseline]:

@@ -217,12 +217,12 @@ class MusicMotionRetrieval(Task):
         )
         nearness = music @ motion.T
         groups = np.array([track.group for track in tracks])[owner]
-        strange = groups[:, None] != groups
+        same_song = groups[:, None] == groups
         found: dict[str, Floats] = {}
         whole = {"pool": float(len(owner))}
         for way, table in (("m2d", nearness), ("d2m", nearness.T)):
             rank = ranks(table, np.eye(len(table), dtype=bool))
-            song = ranks(table, ~strange)
+            song = ranks(table, same_song)
             for depth in (1, 5, 10):
                 found[f"{way}_r{depth}"] = (rank <= depth).astype(np.float64)
                 found[f"{way}_song_r{depth}"] = (song <= depth).astype(np.float64)
@@ -300,7 +300,7 @@ class RandomEmbeddings(Baseline):
 class Towers(Baseline):
     """MotionBeat's audio and motion towers, with nothing trained beside them.
 
-    Each clip is heard and seen by itself: its beats come from its own five seconds.
+    Each clip is embedded by itself: its beats come from its own five seconds.
     """
 
     name = "motionbeat-towers"
@@ -321,12 +321,12 @@ class Towers(Baseline):
             return _of_track(track, [np.zeros((0, 1))] * 4)
         waveform = resample(*load_audio(track.audio_path), SAMPLE_RATE)
         motion = read_motion(track.get(MotionFile).path)
-        heard = [
+        inputs = [
             audio_inputs(waveform[round(start * SAMPLE_RATE) :][: round(CLIP * SAMPLE_RATE)])
             for start in starts
         ]
         rows = round(CLIP * AUDIO_FRAME_RATE)
-        seen = [
+        moves = [
             motion_inputs(_frames(_begun(motion, shift), start, round(CLIP * motion.fps)))
             for shift in (0.0, -period, period)
             for start in starts
@@ -334,14 +334,14 @@ class Towers(Baseline):
         music, danced = embed(
             self.model,
             AudioInputs(
-                torch.from_numpy(np.stack([_fitted(mel, rows) for mel, _, _ in heard])),
-                torch.from_numpy(np.stack([_fitted(onsets, rows) for _, onsets, _ in heard])),
-                torch.full((len(heard),), rows),
-                Clock.of([grid for _, _, grid in heard]),
+                torch.from_numpy(np.stack([_fitted(mel, rows) for mel, _, _ in inputs])),
+                torch.from_numpy(np.stack([_fitted(onsets, rows) for _, onsets, _ in inputs])),
+                torch.full((len(inputs),), rows),
+                Clock.of([grid for _, _, grid in inputs]),
             ),
             MotionInputs(
-                torch.from_numpy(np.stack([moves for moves, _ in seen])),
-                Clock.of([grid for _, grid in seen]),
+                torch.from_numpy(np.stack([one for one, _ in moves])),
+                Clock.of([grid for _, grid in moves]),
             ),
             CLIP,
         )

@@ -8,19 +8,19 @@ from motionbeat.tasks.metrics.per_track import Floats
 NEIGHBOURS = 10
 
 
-def neighbours_say(known: Floats, targets: Floats, asked: Floats) -> Floats:
+def knn_predict(train_features: Floats, targets: Floats, features: Floats) -> Floats:
     """Mean targets of the ten most similar training tracks, weighed by their cosine similarity.
 
     Args:
-        known: (n, width) standardised features of the training tracks.
+        train_features: (n, width) standardised features of the training tracks.
         targets: (n, outputs); NaN where nobody knows.
-        asked: (m, width) features of the tracks asked for.
+        features: (m, width) of the tracks to predict.
 
     Returns:
         (m, outputs); where none of the ten is known, the mean of all.
     """
-    search = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(known)), metric="cosine").fit(known)
-    distances, found = search.kneighbors(asked)
+    search = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(targets)), metric="cosine")
+    distances, found = search.fit(train_features).kneighbors(features)
     weights = np.maximum(1 - distances, 1e-6)[..., None]
     near = targets[found]
     counted = weights * np.isfinite(near)

@@ -22,7 +22,7 @@ from motionbeat.tasks.emotion import EmotionRegression
 from motionbeat.tasks.genre import GenreClassification
 from motionbeat.tasks.instrument import InstrumentTagging
 from motionbeat.tasks.metrics.per_track import arrays
-from motionbeat.tasks.neighbours import neighbours_say
+from motionbeat.tasks.neighbours import knn_predict
 from motionbeat.tasks.tagging import Tagging
 
 
@@ -131,11 +131,11 @@ def test_chance_draws_classes_as_often_as_they_stand_in_training():
 def test_neighbours_by_hand():
     known = np.array([[1.0, 0], [0, 1], [-1, 0]])
     targets = np.array([[1.0, np.nan], [0, 1], [0, 0]])
-    found = neighbours_say(known, targets, np.array([[1.0, 0]]))
+    found = knn_predict(known, targets, np.array([[1.0, 0]]))
     # cosines 1, 0 and -1: the second and third have next to no weight
     assert found[0, 0] == pytest.approx(1, abs=1e-5)
     assert found[0, 1] == pytest.approx(0.5, abs=0.01), "where the nearest is unknown, the next say"
-    assert neighbours_say(known, np.full((3, 1), 0.25), known).tolist() == [[0.25]] * 3
+    assert knn_predict(known, np.full((3, 1), 0.25), known).tolist() == [[0.25]] * 3
 
 
 def test_a_train_split_without_any_tag_is_one_clear_error():
