@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from motionbeat.audio import load_audio
 from motionbeat.data_modules import generated
-from motionbeat.data_modules.base import DatasetError, MotionFile, Split, Track
+from motionbeat.data_modules.base import MotionFile, Split, Track
 from motionbeat.data_modules.published.collection import Published
 from motionbeat.files import write_atomically
 from motionbeat.motion import Motion
@@ -21,8 +22,8 @@ class Danced(Published):
     """A published dataset in which a track is one dance, to music of its own or shared with others.
 
     Motions are converted to :class:`Motion` once. Music that bears another name than the dance is
-    shared; it is cut from its start to the length of the dance, once for each dance, as FLAC with
-    16 bits, so that every track has audio of its own.
+    shared; it is cut from its start to the length of the dance, once for each dance, as FLAC
+    with 16 bits, so that every track has audio of its own.
     """
 
     @staticmethod
@@ -82,12 +83,9 @@ def _convert(
     write_atomically(folder / f"{id}.npz", buffer.getvalue())
     if music is None:
         return generated.Piece((f"{id}.npz",), {})
-    try:
-        rate = soundfile.info(music).samplerate
-        samples, _ = soundfile.read(music, round(motion.duration * rate), dtype="int16")
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise DatasetError(f"{music} is unreadable ({error}); restore it") from error
+    waveform, rate = load_audio(music, channels=2)
+    samples = np.clip(np.rint(waveform[: round(motion.duration * rate)] * 32768), -32768, 32767)
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples, rate, format="FLAC", subtype="PCM_16")
+    soundfile.write(buffer, samples.astype(np.int16), rate, format="FLAC")
     write_atomically(folder / f"{id}.flac", buffer.getvalue())
     return generated.Piece((f"{id}.npz", f"{id}.flac"), {"seconds": len(samples) / rate})
