@@ -49,7 +49,8 @@ def bench(
 
     Args:
         task: what is asked of the encoders.
-        dataset: one or several names, separated by commas.
+        dataset: one or several names, file.py:Class or CSV files of audio and labels (columns in
+            docs/commands.md), separated by commas.
         encoder: one or several names, package.module:Class or file.py:Class, separated by commas.
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
         heads: one or several of the task's heads, separated by commas; all when left out.
@@ -100,7 +101,8 @@ def embed(
     """Fill the embedding store and do nothing else.
 
     Args:
-        dataset: one or several names, separated by commas.
+        dataset: one or several names, file.py:Class or CSV files of audio and labels (columns in
+            docs/commands.md), separated by commas.
         encoder: one or several names or package.module:Class, separated by commas.
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
         segment_seconds: seconds averaged into one embedding; the encoder's own frames when left

@@ -8,10 +8,12 @@ lines, more than ``MEMORY`` or ``SECONDS``. Variants follow from their number, s
 be looked at again: ``--kind motion --first 417 --variants 1 --keep folder``.
 """
 
+import io
 import json
 import multiprocessing
 import pickle
 import resource
+import shutil
 import signal
 import sys
 import tarfile
@@ -19,14 +21,18 @@ import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jsonargparse
 import numpy as np
 import soundfile
+import torch
 
 from motionbeat.audio import audio_duration, load_audio
+from motionbeat.benchmarks.cli import run
+from motionbeat.benchmarks.pretrain_cli import LAST, resumable
 from motionbeat.benchmarks.records import read_record
 from motionbeat.data_modules.base import SPLITS
 from motionbeat.data_modules.motion_formats import (
@@ -40,6 +46,7 @@ from motionbeat.data_modules.published.labels_file import dataset_of
 from motionbeat.errors import MotionBeatError
 from motionbeat.model import MotionBeat
 from motionbeat.motion import PARENTS, Motion
+from motionbeat.pretraining.module import Pretraining
 from motionbeat.weights import load_model, save_weights
 
 MEMORY = 1 << 30
@@ -142,6 +149,43 @@ def _write_weights(path: Path) -> None:
     save_weights(MotionBeat("tiny"), {"size": "tiny"}, path)
 
 
+def _write_checkpoint(path: Path) -> None:
+    model = Pretraining("tiny")
+    torch.save(
+        {
+            "state_dict": model.state_dict(),
+            "hyper_parameters": dict(model.hparams),
+            "datamodule_hyper_parameters": {},
+            "optimizer_states": [],
+            "lr_schedulers": [],
+            "loops": {},
+            "callbacks": {},
+            "global_step": 1,
+        },
+        path,
+    )
+
+
+def _resume(path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        shutil.copy(path, Path(folder) / LAST)
+        with redirect_stderr(io.StringIO()):
+            resumable(Path(folder), Pretraining("tiny"))
+
+
+SETTINGS = "task: genre\ndataset: groovebox\nheads: linear,knn\nseeds: 2\nlearning_rates: [0.01]\n"
+
+
+def _read_settings(path: Path) -> None:
+    said = io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        try:
+            run(["bench", "--config", str(path), "--print_config"])
+        except SystemExit as stop:
+            if stop.code:  # the parser has said why
+                raise MotionBeatError("refused") from stop
+
+
 KINDS = {
     "audio": Kind(
         (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".raw.wav"), _write_audio, _read_audio
@@ -154,6 +198,8 @@ KINDS = {
         lambda path: path.write_bytes(_record()) and None,
         lambda path: read_record(path),
     ),
+    "checkpoint": Kind((".ckpt",), _write_checkpoint, _resume),
+    "settings": Kind((".yaml",), lambda path: path.write_text(SETTINGS) and None, _read_settings),
     "weights": Kind((".safetensors",), _write_weights, load_model),
 }
 
