@@ -322,8 +322,30 @@ COMMANDS = {
 """By name: what runs it, imported when it is asked for, and what it does."""
 
 
+class SettingsError(MotionBeatError):
+    """A file of settings that cannot be read."""
+
+
+def check_settings(arguments: list[str]) -> None:
+    """Check that a file given by --config is text, which parsers take for granted.
+
+    Raises:
+        SettingsError: it is not.
+    """
+    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, _, joined = option.partition("=")
+        if name == "--config" and (path := Path(joined or value)).is_file():
+            try:
+                path.read_text(encoding="utf-8")
+            except UnicodeDecodeError as error:
+                raise SettingsError(
+                    f"{path}: is no text in UTF-8; write the settings as YAML"
+                ) from error
+
+
 def run(arguments: list[str]) -> None:
     """Run a command."""
+    check_settings(arguments)
     parser = argparse.ArgumentParser(
         "motionbeat",
         description="Measure what frozen music encoders know about rhythm, motion and style.",
