@@ -1,4 +1,4 @@
-"""``motionbeat pretrain``: Lightning's command line over datasets with music and motion."""
+"""``motionbeat pretrain``: Lightning's command line for datasets with music and motion."""
 
 import os
 from pathlib import Path
@@ -32,7 +32,7 @@ def pairs(dataset: DataModule, split: Split) -> list[Pair]:
     """The tracks of a split that have a motion.
 
     Raises:
-        DatasetError: none has.
+        DatasetError: no track of the split has a motion.
     """
     name = dataset.card.name
     found = [
@@ -46,20 +46,20 @@ def pairs(dataset: DataModule, split: Split) -> list[Pair]:
         if track.has(MotionFile)
     ]
     if not found:
-        raise DatasetError(f"{name}: no track of the {split} split has a dance; choose another")
+        raise DatasetError(f"{name}: no track of the {split} split has a dance; choose another one")
     return found
 
 
 class DatasetPairs(PairDataModule):
-    """Pairs of any datasets with music and motion: their train splits, and one validation split.
+    """Pairs from any datasets with music and motion: all train splits, and one validation split.
 
     Args:
-        datasets: names of datasets, each with its options.
+        datasets: options of each dataset, by its name.
         validation: the dataset whose validation split chooses the checkpoint.
         cache: folder for generated data and features; by default ``MOTIONBEAT_CACHE`` or
             ``.cache/motionbeat``.
-        data: folder with datasets put in place by hand; by default ``MOTIONBEAT_DATA``.
-        options: of :class:`PairDataModule`.
+        data: folder with datasets that you put in place; by default ``MOTIONBEAT_DATA``.
+        options: passed to :class:`PairDataModule`.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class DatasetPairs(PairDataModule):
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and moves it there; the last but one is kept too."""
+    """Writes checkpoints atomically, and keeps the last but one too."""
 
     def __init__(self) -> None:
         self.written: set[Path] = set()
@@ -105,7 +105,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Write a checkpoint.
 
         Raises:
-            PretrainingError: one that was written before is gone, so that the best may be.
+            PretrainingError: an earlier checkpoint is gone, possibly the best one.
             WriteError: the folder cannot be written.
         """
         path = Path(path)
@@ -121,10 +121,10 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps the best checkpoint, and knows it again where the whole folder was moved."""
+    """Keeps the best checkpoint, and still finds it if the whole folder was moved."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the state; Lightning would forget the best checkpoint of another folder."""
+        """Load the state; Lightning would forget a best checkpoint from another folder."""
         folder = Path(str(self.dirpath))
         best = str(folder / BEST) if state_dict["best_model_path"] else ""
         super().load_state_dict(
@@ -139,10 +139,10 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def resumable(folder: Path, model: Pretraining) -> Path | None:
-    """The latest checkpoint in a folder that is whole; None where there is none to go on from.
+    """Find the latest undamaged checkpoint in a folder; None if the folder has no checkpoint.
 
     Raises:
-        PretrainingError: there are some, and all are damaged.
+        PretrainingError: all checkpoints are damaged.
     """
     there = [path for name in (LAST, PREVIOUS, BEST) if (path := folder / name).is_file()]
     for path in there:
@@ -160,13 +160,13 @@ def resumable(folder: Path, model: Pretraining) -> Path | None:
         say(f"ignored: {path} is damaged")
     if there:
         raise PretrainingError(
-            f"{folder}: no checkpoint is whole; restore one, or delete the folder to begin anew"
+            f"{folder}: no checkpoint is whole; restore one, or delete the folder to start over"
         )
     return None
 
 
 class SameSettings(Callback):
-    """Refuses to resume from a checkpoint of other settings."""
+    """Refuses to resume from a checkpoint with other settings."""
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -191,10 +191,10 @@ class SameSettings(Callback):
 
 
 class PretrainCLI(LightningCLI):
-    """Lightning's command line with the callbacks and loggers of a pretraining."""
+    """Lightning's command line with the callbacks and loggers for pretraining."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """One option for the output folder, and one seed for everything."""
+        """Add one option for the output folder, and link one seed to everything."""
         parser.add_argument("--output", type=str, default="pretrained",
                             help="folder for checkpoints, logs and weights")  # fmt: skip
         parser.link_arguments("output", "trainer.default_root_dir")
@@ -203,7 +203,7 @@ class PretrainCLI(LightningCLI):
         parser.link_arguments("model.tempo_negatives", "data.similar_tempo")
 
     def instantiate_trainer(self, **options: Any) -> Trainer:
-        """A trainer that keeps the best checkpoint and the last one, and logs below the output."""
+        """Make a trainer that keeps the best and the last checkpoint and logs below the output."""
         output = Path(self.config_init.output)
         self.best = BestCheckpoint(
             output / CHECKPOINTS,
@@ -214,7 +214,7 @@ class PretrainCLI(LightningCLI):
         )
         self.trainer_defaults["callbacks"] = [
             self.best,
-            # Its save_last would wait for a better epoch.
+            # save_last of BestCheckpoint would wait for a better epoch.
             ModelCheckpoint(output / CHECKPOINTS, Path(LAST).stem, enable_version_counter=False),
             LearningRateMonitor(),
             SameSettings(),
@@ -227,17 +227,17 @@ class PretrainCLI(LightningCLI):
 
 
 def pretrain(args: list[str]) -> Path:
-    """Train MotionBeat; the same command after an interruption resumes from the last whole epoch.
+    """Train MotionBeat, or resume an interrupted run from its last whole epoch.
 
     Args:
-        args: of the command line, see ``motionbeat pretrain --help``.
+        args: command-line arguments, see ``motionbeat pretrain --help``.
 
     Returns:
         The weights of the best checkpoint, ``<output>/motionbeat.safetensors``.
 
     Raises:
-        PretrainingError: settings that cannot be trained with, or checkpoints that are of others,
-            damaged, or moved away meanwhile.
+        PretrainingError: the settings cannot be used for training; or the checkpoints have other
+            settings, are damaged, or were moved during training.
         DatasetError, PairError, AudioError, MotionError: a dataset or a pair cannot be used.
     """
     try:
@@ -268,7 +268,7 @@ def pretrain(args: list[str]) -> Path:
                     cli.trainer.fit(
                         cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True
                     )
-                except SystemExit as stop:  # Lightning's answer to an interrupt from the keyboard
+                except SystemExit as stop:  # Lightning raises it on a keyboard interrupt
                     raise KeyboardInterrupt from stop
     except MisconfigurationException as error:
         raise PretrainingError(f"Lightning refuses the settings: {error}") from error
@@ -284,7 +284,7 @@ def pretrain(args: list[str]) -> Path:
         except Exception as error:  # a damaged file may fail in any way
             raise PretrainingError(
                 f"{path}: is missing or damaged; restore it, or delete {output / CHECKPOINTS} "
-                "to begin anew"
+                "to start over"
             ) from error
         digest = save_weights(best.model, best.architecture, weights)
         score = float(cli.best.best_model_score or 0)

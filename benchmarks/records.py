@@ -32,15 +32,15 @@ from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
 
 PROTOCOL = 2
-"""Version of the protocol; changes whenever the same probes would be trained otherwise."""
+"""Version of the protocol; changes whenever the same probes would be trained differently."""
 
 NO_HEAD = "none"
-"""Key of the result of an entry that is no encoder, so that no head was trained on it."""
+"""Key of the result of an entry that is not an encoder and therefore has no head."""
 
 _FILE = re.compile(rb'\{"sha256":"([0-9a-f]{64})","record":(.*)\}\n', re.DOTALL)
 _OLDER = re.compile(rb'\s*\{\s*"schema_version":\s*[12],')
 CLEAN = "clean"
-"""Folder of the ids of undeformed tracks, where test splits hold deformed ones too."""
+"""Folder in the ids of undeformed tracks, in test splits that hold deformed ones too."""
 
 REMEDY = "delete it and run the benchmark again"
 SOURCES = (".", "../tasks", "../data_modules", "../src")
@@ -62,9 +62,9 @@ def _array(values: Any) -> NDArray[Any]:
             raise TypeError
         array = np.array(values, str if named else np.float64)
     except (TypeError, ValueError, LookupError) as error:
-        raise ValueError("per-track scores are lists of numbers or of names") from error
+        raise ValueError("per-track scores must be lists of numbers or of names") from error
     if array.ndim != 2 or (not named and np.isinf(array).any()):
-        raise ValueError("per-track scores are finite numbers or names, (seeds, tracks)")
+        raise ValueError("per-track scores must be finite numbers or names, (seeds, tracks)")
     return array
 
 
@@ -75,7 +75,7 @@ def _lists(values: NDArray[Any]) -> list[list[Any]]:
     short = [[_number(one) for one in row] for row in lists]
     if len({one for row in short for one in row}) == len(np.unique(values)):
         return short
-    # ranks decide some scores, so values that differ shall not be rounded to one
+    # some scores depend on ranks, so different values must not be rounded to the same one
     return [[one if math.isfinite(one) else None for one in row] for row in lists]
 
 
@@ -91,12 +91,12 @@ Number = Annotated[
     AfterValidator(_finite),
     PlainSerializer(_number, when_used="json"),
 ]
-"""A float that JSON holds in nine significant digits; null is NaN, the undefined."""
+"""A float, with nine significant digits in JSON; null is NaN, an undefined value."""
 
 PerTrack = Annotated[Any, BeforeValidator(_array), PlainSerializer(_lists, when_used="json")]
 """An array (seeds, tracks) of numbers, or of names; in JSON a list of lists.
 
-Numbers have nine significant digits where that keeps all that differ apart, and else all digits.
+Numbers have nine significant digits if that keeps different values apart, and otherwise all digits.
 """
 
 
@@ -114,7 +114,7 @@ class Summary(_Strict):
 
 
 class Protocol(_Strict):
-    """What was tried for every encoder alike: learning rates on the validation split, and seeds."""
+    """Settings that all encoders share: seeds, and learning rates swept on the validation split."""
 
     version: int = PROTOCOL
     learning_rates: tuple[float, ...]
@@ -122,15 +122,15 @@ class Protocol(_Strict):
 
 
 class HeadResult(_Strict):
-    """What one head, or one entry without a head, came to.
+    """The result of one head, or of one entry without a head.
 
     Attributes:
-        learning_rate: chosen on the validation split, the median of the choices where there are
-            folds; None where nothing is trained.
+        learning_rate: chosen on the validation split; with folds, the median of the choices; None
+            if nothing is trained.
         sweep: monitor of the first seed by learning rate, mean over the folds.
         monitor: monitor of each seed at its best epoch, mean over the folds.
         layer_weights: softmax weights of the encoder's layers for each seed, mean over the folds.
-        per_track: by name, (seeds, tracks): float64, or names of classes.
+        per_track: scores by name, (seeds, tracks): float64, or names of classes.
         scores: summaries of the per-track scores.
         seconds: wall time of training, decoding and scoring.
     """
@@ -145,7 +145,7 @@ class HeadResult(_Strict):
 
 
 class Hardware(_Strict):
-    """Where a run took place."""
+    """The machine of a run."""
 
     processor: str
     cores: int
@@ -158,17 +158,17 @@ class RunRecord(_Strict):
     """Everything known about one entry of one table.
 
     Attributes:
-        key: digest of all that decides the scores; a finished key is never run again.
-        trained_on: the dataset whose training split the heads learn from, where it is another one.
+        key: digest of everything that determines the scores; a finished key is never run again.
+        trained_on: the dataset whose training split the heads learn from, if it is another one.
         partial: whether the dataset's copy was incomplete.
-        conditions: numbers that scores depend on, by name with the unit.
-        kind: ``encoder``, or what stands beside the encoders: a ``baseline`` that knows nothing of
-            the test audio, an ``upper bound`` that knows the answer, or a ``dedicated`` system.
+        conditions: settings that scores depend on, by name with the unit.
+        kind: ``encoder``; or a ``baseline`` that knows nothing about the test audio, an ``upper
+            bound`` that knows the answer, or a ``dedicated`` system for the task.
         mode: what was trained beside the head: nothing, adapters, or all of the encoder.
         tracks: ids of the test tracks, in the order of the per-track scores.
         groups: the group (artist, song, groove) of each test track.
         results: by head (``linear``, ``mlp``, ``knn``), or ``NO_HEAD``.
-        seconds: wall time of the embedding, as far as it was not in the store already.
+        seconds: wall time of computing the embeddings that were not yet in the store.
     """
 
     schema_version: Literal[3] = 3
@@ -202,28 +202,28 @@ class RunRecord(_Strict):
 
     @model_validator(mode="after")
     def _lengths(self) -> Self:
-        """Every list that speaks of the test tracks has one value for each."""
+        """Check that every list over the test tracks has one value per track."""
         if len(self.groups) != len(self.tracks):
             raise ValueError("every test track needs one group")
         if not self.results:
-            raise ValueError("it has no results")
+            raise ValueError("the record has no results")
         for head, result in self.results.items():
             shapes = {values.shape for values in result.per_track.values()}
             if len(shapes) != 1 or {tracks for _, tracks in shapes} != {len(self.tracks)}:
-                raise ValueError(f"{head}: every per-track score needs one value a seed and track")
+                raise ValueError(f"{head}: every per-track score needs a value per seed and track")
         return self
 
     @property
     def label(self) -> str:
-        """The name, and the mode where it is not the usual one."""
+        """The name, and the mode if it is not ``frozen``."""
         return self.name if self.mode == "frozen" else f"{self.name}.{self.mode}"
 
     def check_scores(self) -> None:
-        """Check that the scores are those of the task, and follow from the per-track scores.
+        """Check that the scores belong to the task and follow from the per-track scores.
 
         Raises:
             UnknownNameError: the task is unknown.
-            RecordError: they do not.
+            RecordError: the scores fail the check.
         """
         task = TASKS.get(self.task)
         clean = [track.startswith(f"{CLEAN}/") for track in self.tracks]
@@ -235,7 +235,7 @@ class RunRecord(_Strict):
                 counts = {name: values[:, counted] for name, values in result.per_track.items()}
                 metrics = task.summarise(counts, np.ones((1, counted.sum())))
                 means = {metric: float(seeds[:, 0].mean()) for metric, seeds in metrics.items()}
-            except Exception as error:  # scores under the names of others may fail in any way
+            except Exception as error:  # scores of another task may fail in any way
                 raise RecordError(f"{head}: not the per-track scores of {task.name}") from error
             stored = {metric: summary.mean for metric, summary in result.scores.items()}
             wrong = [
@@ -246,14 +246,14 @@ class RunRecord(_Strict):
                 )
             ]
             if wrong:
-                raise RecordError(f"{head}: its {min(wrong)} does not follow from per-track scores")
+                raise RecordError(f"{head}: {min(wrong)} does not follow from per-track scores")
 
 
 def read_record(path: Path) -> RunRecord:
     """Read and check a record.
 
     Raises:
-        RecordError: the file is unreadable, its checksum does not hold, or it breaks the schema.
+        RecordError: the file is unreadable, its checksum is wrong, or it breaks the schema.
     """
     try:
         whole = _FILE.fullmatch(path.read_bytes())
@@ -269,10 +269,10 @@ def read_record(path: Path) -> RunRecord:
 
 
 def read_records(folder: Path) -> Iterator[RunRecord]:
-    """The records below a folder that still count, in the order of their paths, one at a time.
+    """Yield the current records below a folder in the order of their paths.
 
-    One that is damaged, inconsistent, of an unknown task or under another's name is left out with a
-    message; those of older versions are left out with one message for all.
+    A record that is damaged or inconsistent, has an unknown task or lies under another entry's name
+    is left out with a message. Records of older versions are left out with one message for all.
     """
     older = 0
     for path in sorted(folder.rglob("*.json")):
@@ -283,7 +283,7 @@ def read_records(folder: Path) -> Iterator[RunRecord]:
                 continue
             record.check_scores()
             if record.label != path.stem:
-                raise RecordError(f"it is the record of {record.label}")
+                raise RecordError(f"the file holds the record of {record.label}")
             yield record
         except MotionBeatError as error:
             if path.is_file() and _OLDER.match(path.read_bytes()):
@@ -311,7 +311,7 @@ def _sha256(content: bytes) -> bytes:
 
 @cache
 def git_commit() -> str:
-    """Commit of the project's checkout, marked when files differ from it; empty outside one."""
+    """Commit of the project's checkout, marked if files are modified; empty outside a checkout."""
 
     def git(*arguments: str) -> str:
         folder = Path(__file__).resolve().parent
@@ -326,7 +326,7 @@ def git_commit() -> str:
 
 
 def provenance() -> dict[str, Any]:
-    """The fields of a record that say where and when it was made."""
+    """The fields of a record that state where and when it was made."""
     return {
         "package_version": motionbeat.__version__,
         "git_commit": git_commit(),

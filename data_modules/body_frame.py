@@ -1,4 +1,4 @@
-"""Which way is up in a motion, and how long its unit is: found from the body itself."""
+"""Inference of the axes and the unit of a motion from the body itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,30 +14,30 @@ Floats = NDArray[np.floating]
 Up = Literal["x", "y", "z", "-x", "-y", "-z"]
 
 UNITS = {"metres": 1.0, "centimetres": 0.01, "millimetres": 0.001}
-"""Units of length that motions come in, in metres."""
+"""Units of length in which motions are stored, in metres."""
 
 STATURES = (0.5, 3.0)
-"""Metres between which a person is tall."""
+"""Smallest and largest stature of a person, in metres."""
 
-_USUAL = (1.1, 2.3)  # m; a body in inches is no usual one in any of the units
-_SURE = 0.6  # of trunk and legs along an axis, in the median frame
-_SURER = 0.2  # than along any other axis
+_USUAL = (1.1, 2.3)  # m; a body in inches fits in none of the units
+_SURE = 0.6  # least share of trunk and legs along the up axis, in the median frame
+_SURER = 0.2  # least difference from the share along any other axis
 _SPINE = ("spine1", "spine2", "spine3", "neck", "head")
-_OF_STATURE = 1.2  # times the legs and the spine up to the head joint, after Winter (2009)
+_OF_STATURE = 1.2  # stature over legs plus spine up to the head joint, after Winter (2009)
 _LIMBS = ("knee", "ankle", "elbow", "wrist")
-_SHORTEST, _LONGEST = 0.05, 0.35  # of the stature; a thigh has 0.245
-_LOPSIDED = 2.0  # times as long as the bone of the other side
-_ELASTIC = 0.5  # of its length that a bone of a limb may vary by, as a standard deviation
+_SHORTEST, _LONGEST = 0.05, 0.35  # lengths of bones over the stature; a thigh has 0.245
+_LOPSIDED = 2.0  # largest ratio of a bone's length to that of the other side
+_ELASTIC = 0.5  # largest standard deviation of a limb bone's length, over its median
 
 
 @dataclass(frozen=True)
 class BodyFrame:
-    """The axes and the unit of a motion.
+    """The axes and the unit of length of a motion.
 
     Attributes:
         up: the axis that points up.
-        unit: metres of one unit of length.
-        mirrored: whether left and right are exchanged, as in left-handed coordinates.
+        unit: length of one unit, in metres.
+        mirrored: whether the axes are left-handed, so that left and right are exchanged.
     """
 
     up: Up = "y"
@@ -50,12 +50,12 @@ class BodyFrame:
         return f"{said}, left-handed" if self.mirrored else said
 
     def to_metres(self, positions: Floats) -> NDArray[np.float32]:
-        """Positions (T, 24, 3) of this frame in metres, y up, right-handed."""
+        """Convert positions (T, 24, 3) from this frame to metres, y up, right-handed."""
         if self == BodyFrame():
             return np.asarray(positions, np.float32)
         axis = "xyz".index(self.up[-1])
         sign = -1 if self.up.startswith("-") else 1
-        # the two others, in the order that keeps the handedness
+        # the other two axes, in the order that keeps the handedness
         x, z = ((axis + 2) % 3, (axis + 1) % 3)
         turned = np.stack(
             [sign * positions[..., x], sign * positions[..., axis], positions[..., z]], axis=-1
@@ -68,19 +68,19 @@ class BodyFrame:
 def find_body_frame(
     positions: Floats, up: Up | None = None, unit: float | None = None
 ) -> BodyFrame:
-    """The frame in which joints make a standing person.
+    """Find the axes and the unit in which the joints form a standing person.
 
     Up is the axis along which, in the median frame, the head is above the pelvis and the pelvis
-    above the feet. The unit is the one that makes the body a person's size. The frame is mirrored
-    if the feet point forward and left is on the right.
+    above the feet. The unit is the one that gives the body a person's size. The frame is mirrored
+    if the left hip is on the right of where the feet point.
 
     Args:
         positions: (T, 24, 3) in the order of ``JOINTS``.
-        up: the axis that points up, where it is known.
-        unit: metres of one unit of length, where it is known.
+        up: the axis that points up, if known.
+        unit: length of one unit in metres, if known.
 
     Raises:
-        MotionError: the bones are no person's, or up or the unit cannot be told.
+        MotionError: the bones are not a person's, or the up axis or the unit cannot be determined.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         stature = find_stature(positions)
@@ -90,14 +90,14 @@ def find_body_frame(
         fitting = [UNITS[name] for name, size in sizes.items() if _USUAL[0] < size < _USUAL[1]]
         if not fitting:
             raise MotionError(
-                f"a body {stature:.3g} units tall is no person's size in metres, centimetres or "
-                "millimetres; say the unit by --unit, or put the joints in the order of SMPL"
+                f"a body {stature:.3g} units tall is not a person's size in metres, centimetres or "
+                "millimetres; set the unit with --unit, or put the joints in the order of SMPL"
             )
         unit = fitting[0]
     elif not STATURES[0] <= unit * stature <= STATURES[1]:
         raise MotionError(
-            f"a body {unit * stature:.3g} m tall if its unit of length is {unit:g} m; say the unit "
-            "by --unit"
+            f"the body is {unit * stature:.3g} m tall if its unit of length is {unit:g} m; set the "
+            "unit with --unit"
         )
     up = up or _up(positions)
     upright = BodyFrame(up, unit).to_metres(positions)
@@ -105,21 +105,21 @@ def find_body_frame(
 
 
 def check_upright(path: Path, motion: Motion) -> None:
-    """Check that the motion of a file is in metres, y up, as far as its body tells.
+    """Check that the motion of a file is in metres, y up, as far as its body shows.
 
     Raises:
-        MotionError: it is sure not to be.
+        MotionError: the body clearly has another up axis or unit.
     """
     try:
         frame = find_body_frame(motion.positions)
-    except MotionError:  # somebody on the floor, say
+    except MotionError:  # undetermined, such as for a dancer on the floor
         return
     if (frame.up, frame.unit) != ("y", 1.0):
         raise MotionError(f"{path}: motion with {frame}; convert it to metres, y up")
 
 
 def find_stature(positions: Floats) -> float:
-    """How tall a body (T, 24, 3) is in its own unit, by the median lengths of its bones."""
+    """Estimate the stature of a body (T, 24, 3), in its own unit, from median bone lengths."""
     lengths = dict(zip(JOINTS, np.median(_bones(positions), axis=0).tolist(), strict=True))
     spine = sum(lengths[name] for name in _SPINE)
     legs = sum(lengths[f"{side}_{bone}"] for side in "lr" for bone in ("knee", "ankle")) / 2
@@ -130,7 +130,7 @@ def check_bones(positions: Floats, stature: float) -> None:
     """Check that the bones of a body are a person's.
 
     Raises:
-        MotionError: they are not, as when the joints are in another order.
+        MotionError: they are not, for example because the joints are in another order.
     """
     bones = _bones(positions)
     lengths = dict(zip(JOINTS, np.median(bones, axis=0).tolist(), strict=True))
@@ -151,14 +151,14 @@ def check_bones(positions: Floats, stature: float) -> None:
         )
         if wrong:
             raise MotionError(
-                f"the bones from {JOINTS[PARENTS[JOINTS.index(f'l_{limb}')]][2:]} to {limb} are no "
-                f"person's ({left:.3g} left, {right:.3g} right of a body {stature:.3g} tall); put "
-                "the joints in the order of SMPL"
+                f"the bones from {JOINTS[PARENTS[JOINTS.index(f'l_{limb}')]][2:]} to {limb} are "
+                f"not a person's ({left:.3g} left, {right:.3g} right in a body {stature:.3g} tall);"
+                " put the joints in the order of SMPL"
             )
 
 
 def _bones(positions: Floats) -> Floats:
-    """Lengths (T, 24) of the bones to each joint."""
+    """Lengths (T, 24) of the bones from each joint's parent to the joint."""
     lengths: Floats = np.linalg.norm(positions - positions[:, list(PARENTS)], axis=2)
     return lengths
 
@@ -177,14 +177,15 @@ def _up(positions: Floats) -> Up:
     best, second = sorted(along, key=lambda up: along[up])[:-3:-1]
     if along[best] < max(_SURE, along[second] + _SURER):
         raise MotionError(
-            f"cannot tell which axis points up: from feet to head it is {along[best]:.2f} of the "
-            f"way along {best} and {along[second]:.2f} along {second}; say it by --up"
+            "cannot tell which axis points up: from feet to head, the body extends "
+            f"{along[best]:.2f} of its length along {best} and {along[second]:.2f} along {second}; "
+            "set the axis with --up"
         )
     return best
 
 
 def _is_mirrored(upright: Floats) -> bool:
-    """Whether the left of a body with y up is on the right of where its feet point."""
+    """Whether the left hip of a body with y up is on the right of where its feet point."""
     place = {name: upright[:, JOINTS.index(name)] for name in JOINTS}
     forward = sum(
         (place[f"{side}_foot"] - place[f"{side}_ankle"] for side in "lr"),

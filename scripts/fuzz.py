@@ -1,11 +1,12 @@
-"""Damaged files of every kind that a user may give, and what reading them comes to.
+"""Fuzz the readers of user files: damage valid files of every kind and read them.
 
     python scripts/fuzz.py --variants 1000
 
-A variant is a whole file that was mutated, truncated, extended, or whose header lies. Reading it
-may succeed, or be refused in one line. Anything else is a fault: a traceback, a message of many
-lines, more than ``MEMORY`` or ``SECONDS``. Variants follow from their number, so that a fault can
-be looked at again: ``--kind motion --first 417 --variants 1 --keep folder``.
+A variant is a valid file that was mutated, truncated or extended, or whose header was falsified.
+The reader may read it, or refuse it with a message of one line. Anything else is a fault: a
+traceback, a message of several lines, or the use of more than ``MEMORY`` or ``SECONDS``. Each
+variant is determined by its number, so that a fault can be reproduced:
+``--kind motion --first 417 --variants 1 --keep folder``.
 """
 
 import io
@@ -50,7 +51,7 @@ from motionbeat.pretraining.module import Pretraining
 from motionbeat.weights import load_model, save_weights
 
 MEMORY = 1 << 30
-"""Bytes that reading a small file may take beyond what the program takes anyway."""
+"""Bytes that reading a small file may take beyond the memory of the program itself."""
 
 SECONDS = 20
 """Seconds that reading a small file may take."""
@@ -63,9 +64,9 @@ class Kind(NamedTuple):
     """A kind of file.
 
     Attributes:
-        endings: of the seeds.
-        write: writes a whole file to a path, by its ending.
-        read: reads one as the program does.
+        endings: of the names of valid files.
+        write: writes a valid file to a path, in the format of its ending.
+        read: reads a file as the program does.
     """
 
     endings: tuple[str, ...]
@@ -182,7 +183,7 @@ def _read_settings(path: Path) -> None:
         try:
             run(["bench", "--config", str(path), "--print_config"])
         except SystemExit as stop:
-            if stop.code:  # the parser has said why
+            if stop.code:  # the parser has printed the reason
                 raise MotionBeatError("refused") from stop
 
 
@@ -205,7 +206,7 @@ KINDS = {
 
 
 def mutate(content: bytes, rng: np.random.Generator) -> bytes:
-    """A variant of a file."""
+    """Damage the content of a file at random places."""
     changed = bytearray(content)
     for _ in range(rng.integers(1, 4)):
         size = len(changed)
@@ -213,7 +214,7 @@ def mutate(content: bytes, rng: np.random.Generator) -> bytes:
         head = int(rng.integers(min(size, 128) + 1))
         run = int(rng.integers(1, 64))
         match rng.integers(8):
-            case 0:  # bits flip
+            case 0:  # flip bits
                 for at in rng.integers(size, size=4) if size else ():
                     changed[at] ^= 1 << int(rng.integers(8))
             case 1:
@@ -222,17 +223,17 @@ def mutate(content: bytes, rng: np.random.Generator) -> bytes:
                 changed += rng.bytes(int(rng.integers(1, 4096)))
             case 3:
                 changed[place : place + run] = rng.bytes(run)
-            case 4:  # a part stands twice, or many times
+            case 4:  # repeat a part once or many times
                 times = int(rng.choice([1, 2, 500]))
                 changed[place:place] = changed[place : place + run] * times
             case 5:
                 del changed[place : place + run]
-            case 6:  # a number of the header lies
+            case 6:  # overwrite a number in the header
                 width = int(rng.choice([2, 4, 8]))
                 order = rng.choice(["little", "big"])
                 lie = int(rng.choice(_EXTREMES)) % (1 << 8 * width)
                 changed[head : head + width] = lie.to_bytes(width, order)
-            case _:  # a word of a text does
+            case _:  # overwrite a field between commas
                 words = bytes(changed).split(b",")
                 words[int(rng.integers(len(words)))] = _EXTREME_TEXTS[
                     int(rng.integers(len(_EXTREME_TEXTS)))
@@ -242,7 +243,7 @@ def mutate(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def variant(kind: str, number: int, folder: Path) -> Path:
-    """Write a variant of a kind of file into a folder."""
+    """Write a variant of one kind of file, determined by its number, into a folder."""
     made = KINDS[kind]
     rng = np.random.default_rng([number, sum(kind.encode())])
     ending = made.endings[number % len(made.endings)]
@@ -258,7 +259,7 @@ def variant(kind: str, number: int, folder: Path) -> Path:
 
 
 def outcome(kind: str, path: Path) -> str:
-    """What reading a file comes to: ``read``, ``refused``, or else a fault."""
+    """Read a file and name the outcome: ``read``, ``refused`` or a fault."""
     try:
         KINDS[kind].read(path)
     except MotionBeatError as error:
@@ -271,7 +272,7 @@ def outcome(kind: str, path: Path) -> str:
 
 
 def _alone(kind: str, path: Path, answer: Any) -> None:
-    """Read a file in a process of its own, within the limits."""
+    """Read a file within the limits and send the outcome; runs in a separate process."""
     signal.alarm(SECONDS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
@@ -279,7 +280,7 @@ def _alone(kind: str, path: Path, answer: Any) -> None:
 
 
 def limited_outcome(kind: str, path: Path) -> str:
-    """The outcome within the limits of time and memory."""
+    """Read a file within the limits of time and memory and name the outcome."""
     context = multiprocessing.get_context("fork")
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=_alone, args=(kind, path, send))
@@ -297,13 +298,13 @@ def limited_outcome(kind: str, path: Path) -> str:
 def main(
     variants: int = 1000, first: int = 0, kind: str | None = None, keep: Path | None = None
 ) -> None:
-    """Read damaged files and count what it comes to.
+    """Read damaged files and count the outcomes.
 
     Args:
-        variants: of each kind.
-        first: number of the first one.
-        kind: one kind alone.
-        keep: folder for the files; by default one that is removed.
+        variants: number of variants of each kind.
+        first: number of the first variant.
+        kind: the only kind to read; by default all kinds.
+        keep: folder to keep the files in; by default they are removed.
     """
     faults = 0
     with tempfile.TemporaryDirectory() as scratch:

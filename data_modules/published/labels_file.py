@@ -1,4 +1,4 @@
-"""A dataset of one's own as a CSV file: a row a track, with its audio and what is known of it."""
+"""Datasets from CSV files: one row per track, with its audio file and annotations."""
 
 import hashlib
 import zlib
@@ -36,7 +36,7 @@ from motionbeat.data_modules.published.collection import Published, Row
 from motionbeat.files import replacing
 
 HELD_OUT = 0.15
-"""Share of the groups to validate on, and to test on, where the file names no splits."""
+"""Share of the groups in the validation split, and in the test split, if the file has no splits."""
 
 
 def _names(text: str) -> frozenset[str]:
@@ -57,22 +57,24 @@ COLUMNS: dict[str, tuple[type[Annotation], Callable[[str], Annotation]]] = {
     "instruments": (Instruments, _of_names(Instruments)),
     "moods": (Moods, _of_names(Moods)),
 }
-"""The columns that hold an annotation as text: its type, and how it is made of the text."""
+"""Columns that hold an annotation as text: the annotation's type, and the parser of the text."""
 
 
 class LabelsFile(Published):
-    """A CSV file with a row a track, made into a dataset by :func:`dataset_of`.
+    """A dataset from a CSV file with one row per track, made by :func:`dataset_of`.
 
-    Columns, of which ``path`` and one annotation are needed:
+    The file needs the column ``path`` and one annotation. The columns are:
 
-    - ``path``: audio, relative to the file; ``start`` and ``end``: seconds of a segment of it.
+    - ``path``: audio file, relative to the CSV file; ``start`` and ``end``: a segment of it, in
+      seconds.
     - ``label`` or ``genre``, ``instrument``, ``pitch``: one class; ``tags``, ``instruments``,
-      ``moods``: names with ``|`` between them; ``tempo`` in bpm; ``valence`` and ``arousal`` in
-      [-1, 1]; ``beats``: a text file, relative to the CSV, with the seconds of a beat and, where
-      known, its position in the bar a line; ``motion``: a motion file.
-    - ``group``: artist, song or whatever must not stand in two splits; by default the audio file.
-    - ``split``: train, validation or test. Without it, groups are split in an order that follows
-      from their names.
+      ``moods``: names separated by ``|``; ``tempo`` in bpm; ``valence`` and ``arousal`` in
+      [-1, 1]; ``beats``: a text file, relative to the CSV file, with one beat per line: its time in
+      seconds and, if known, its position in the bar; ``motion``: a motion file.
+    - ``group``: artist, song or any other unit that must stay within one split; by default the
+      audio file.
+    - ``split``: train, validation or test; by default a split of the groups that depends on their
+      names alone.
     - ``id``: by default the path and the segment.
     """
 
@@ -85,7 +87,7 @@ class LabelsFile(Published):
 
     @property
     def count(self) -> int:  # type: ignore[override]
-        """Rows of the file."""
+        """Number of rows in the file."""
         return len(self._rows)
 
     def rows(self) -> Iterable[Row]:
@@ -93,7 +95,7 @@ class LabelsFile(Published):
         return self._rows
 
     def tracks(self, split: Split) -> list[Track]:
-        """The tracks of a split in the order of the file; segments are cut out on first use."""
+        """The tracks of a split in the order of the file; segments are cut on first use."""
         return [self._cut(track) for track in super().tracks(split)]
 
     @cached_property
@@ -105,7 +107,7 @@ class LabelsFile(Published):
                     table[column] = pd.to_numeric(table[column])
         if {"start", "end"} & {*table}:
             if "motion" in table or not {"start", "end"} <= {*table}:
-                raise self.error("a segment needs start and end, and has no motion of its own")
+                raise self.error("a segment needs start and end, and cannot have a motion")
             wrong = ~((table["start"] >= 0) & (table["end"] > table["start"]))
             if wrong.any():
                 raise self.error(f"{_line(wrong)} has no segment with 0 <= start < end")
@@ -134,7 +136,7 @@ class LabelsFile(Published):
 
     @cached_property
     def _segments(self) -> dict[str, tuple[float, float]]:
-        """Start and end in seconds by track, where the file has segments."""
+        """Start and end of each track in seconds, if the file has segments."""
         rows = self._table.to_dict("records")
         return {row["id"]: (row["start"], row["end"]) for row in rows if "start" in row}
 
@@ -160,14 +162,14 @@ class LabelsFile(Published):
         return tuple(found)
 
     def _cut(self, track: Track) -> Track:
-        """A track whose audio is its segment alone."""
+        """Cut the audio of a track to its segment."""
         if track.id not in self._segments:
             return track
         start, end = self._segments[track.id]
         end = min(end, track.duration)
         if start >= end:
             raise self.error(
-                f"track {track.id} begins after the {track.duration:.2f} s of its file"
+                f"track {track.id} begins after the end of its file at {track.duration:.2f} s"
             )
         stat = track.audio_path.stat()
         made_of = f"{track.audio_path} {stat.st_size} {stat.st_mtime_ns} {start} {end}"
@@ -182,10 +184,10 @@ class LabelsFile(Published):
 
 
 def dataset_of(file: Path) -> type[LabelsFile]:
-    """The dataset that a CSV file describes, called like the file.
+    """Make a dataset class from a CSV file, named after the file.
 
     Raises:
-        DatasetError: there is no such file, or it lacks columns.
+        DatasetError: the file is missing, unreadable or empty, or lacks columns.
     """
     table = _read(file)
     kinds = {COLUMNS[column][0]: None for column in table if column in COLUMNS}
@@ -194,7 +196,7 @@ def dataset_of(file: Path) -> type[LabelsFile]:
     kinds |= {MotionFile: None} if "motion" in table else {}
     if not kinds:
         raise DatasetError(
-            f"{file} has no column that a task can use; name one of "
+            f"{file} has no column that a task can use; add one of "
             f"{', '.join(COLUMNS)}, valence and arousal, beats or motion"
         )
     card = DatasetCard(
@@ -206,7 +208,7 @@ def dataset_of(file: Path) -> type[LabelsFile]:
         size=f"{len(table)} tracks",
         how_to_get=f"check {file}",
     )
-    # a module that cannot be imported: processes beside this one are sent the class by value
+    # a module that cannot be imported, so that workers receive the class by value
     stated = {"__module__": "labels_files", "card": card, "file": file.resolve()}
     return type(f"LabelsFile_{file.stem}", (LabelsFile,), stated)
 
@@ -218,11 +220,11 @@ def _read(file: Path) -> pd.DataFrame:
         raise DatasetError(f"{file}: no such file; give the path of a CSV file") from error
     except (OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise DatasetError(f"{file} is no readable CSV file ({reason}); mend it") from error
+        raise DatasetError(f"{file} is not a readable CSV file ({reason}); correct it") from error
     if "path" not in table:
-        raise DatasetError(f"{file} has no column path; name the column of the audio files so")
+        raise DatasetError(f"{file} has no column path; add one that names the audio files")
     if table.empty:
-        raise DatasetError(f"{file} has no rows; add a track a row")
+        raise DatasetError(f"{file} has no rows; add one row per track")
     return table.map(str.strip)
 
 
@@ -231,9 +233,9 @@ def _line(wrong: "pd.Series[bool]") -> str:
 
 
 def _splits(groups: Sequence[str], error: Callable[[str], DatasetError]) -> dict[str, Split]:
-    """A split for each group; all three get one at least."""
+    """Assign each group to a split; each split gets at least one group."""
     if len(groups) < len(SPLITS):
-        raise error(f"{len(groups)} groups cannot be split in three; add a column split")
+        raise error(f"{len(groups)} groups cannot be split into three; add a column split")
     order = sorted(groups, key=lambda group: zlib.crc32(group.encode()))
     held_out = max(1, round(HELD_OUT * len(order)))
     return {

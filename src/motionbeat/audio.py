@@ -1,8 +1,8 @@
-"""Audio in: what libsndfile or ffmpeg reads becomes mono float32 at the rate asked for.
+"""Audio loading: decode files to float32 with libsndfile or ffmpeg, and resample them.
 
-libsndfile reads what it can be trusted with: files whose header states their length (WAV, AIFF, AU,
-CAF, most FLAC) and Ogg of one stream. Of an MP3 without a Xing header it guesses the length, and of
-chained Ogg or joined MP3 it reads the first part only, so ffmpeg decodes all else.
+libsndfile reads files whose header states their length (WAV, AIFF, AU, CAF, most FLAC) and Ogg with
+a single stream. ffmpeg reads all else, because libsndfile guesses the length of an MP3 without a
+Xing header and reads only the first part of chained Ogg or joined MP3.
 """
 
 import mmap
@@ -27,41 +27,41 @@ Channels = Literal[1, 2]
 _BLOCK_FRAMES = 1 << 20
 _RATES = (1_000, 768_000)  # Hz
 _HEADERS_WITH_LENGTH = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b".snd", b"caff", b"fLaC")
-_UNKNOWN_FRAMES = 1 << 62  # libsndfile's word for a FLAC that does not state its length
-_FORMATS = (  # of ffmpeg; playlists are none of them, as they open other files and addresses
+_UNKNOWN_FRAMES = 1 << 62  # libsndfile's value for a FLAC that does not state its length
+_FORMATS = (  # of ffmpeg; no playlists, because they open other files and addresses
     "aac,ac3,aiff,amr,ape,asf,au,caf,dsf,eac3,flac,matroska,mov,mp3,mpc,mpc8,ogg,tta,w64,wav,wv"
 )
 _PADDING = 0.25  # s
 
 
 class AudioError(MotionBeatError):
-    """A file that cannot be used as audio, with its name and the remedy."""
+    """A file that cannot be used as audio; the message has its name and the remedy."""
 
 
 class _Audio(NamedTuple):
     waveform: Waveform
     sample_rate: int
-    stated: float  # seconds, by the header; 0 where it does not say
-    padding: float = 0.0  # seconds of them that the decoder may leave out
+    stated: float  # seconds, according to the header; 0 if it states none
+    padding: float = 0.0  # seconds of these that the decoder may leave out
 
 
 def load_audio(path: str | Path, channels: Channels = 1) -> tuple[Waveform, int]:
     """Decode an audio file, or the first audio stream of a video.
 
-    The file is read block by block, so the peak memory is that of the result. A truncated file
-    is found out where its header states its length; a truncated WAV or Ogg file, or an MP3 without
-    a Xing header, is taken for a shorter one.
+    The file is read block by block, so the peak memory is that of the result. Truncation is
+    detected if the header states the length. However, a truncated WAV or Ogg file, or a truncated
+    MP3 without a Xing header, is read as a shorter recording.
 
     Args:
         path: audio file.
-        channels: 1 for the average of all channels; 2 for the first two, or a single one twice.
+        channels: 1 for the mean of all channels; 2 for the first two, or a mono channel twice.
 
     Returns:
         Waveform of shape (samples,) or (samples, 2), float32 in [-1, 1], and its sample rate in Hz.
 
     Raises:
-        AudioError: the file is missing, unreadable, truncated or empty, holds NaN or infinity, or
-            states an impossible sample rate.
+        AudioError: the file is missing, unreadable, truncated or empty, contains NaN or infinity,
+            or states an impossible sample rate.
     """
     path = Path(path)
     audio = (_read if _is_trusted(path) else _decode)(path, channels)
@@ -70,16 +70,16 @@ def load_audio(path: str | Path, channels: Channels = 1) -> tuple[Waveform, int]
         raise AudioError(f"{path}: holds no audio samples; restore the file")
     if seconds < audio.stated - audio.padding:
         raise AudioError(
-            f"{path}: truncated, {seconds:.2f} of {audio.stated:.2f} s could be read; "
+            f"{path}: truncated, only {seconds:.2f} of {audio.stated:.2f} s could be read; "
             "restore the file"
         )
     if not np.isfinite(audio.waveform).all():
-        raise AudioError(f"{path}: holds NaN or infinite samples; export the file again")
+        raise AudioError(f"{path}: contains NaN or infinite samples; export the file again")
     return audio.waveform, audio.sample_rate
 
 
 def audio_duration(path: str | Path) -> float:
-    """Seconds of audio in a file, within 0.05 s, without decoding it.
+    """Duration of a file in seconds, to within 0.05 s, without decoding it.
 
     Raises:
         AudioError: the file is missing, unreadable or empty, or states an impossible sample rate.
@@ -108,7 +108,7 @@ def resample(waveform: Waveform, source_rate: int, target_rate: int) -> Waveform
 
 
 def _is_trusted(path: Path) -> bool:
-    """Whether libsndfile can be trusted with a file."""
+    """Whether libsndfile can be trusted to read the whole of a file."""
     try:
         with path.open("rb") as file:
             magic = file.read(4)
@@ -122,14 +122,14 @@ def _is_trusted(path: Path) -> bool:
         raise AudioError(f"{path}: {reason}; check the dataset's folder") from error
     try:
         info = soundfile.info(path)
-    except (soundfile.LibsndfileError, TypeError):  # the latter of files called .raw
+    except (soundfile.LibsndfileError, TypeError):  # TypeError for files named .raw
         return False
     _check_rate(path, info.samplerate)
     return "MPEG" not in info.subtype and info.frames < _UNKNOWN_FRAMES
 
 
 def _is_chained(file: IO[bytes]) -> bool:
-    """Whether an Ogg stream begins after the pages of another have begun (RFC 3533, section 4)."""
+    """Whether an Ogg stream begins after data pages of another one (RFC 3533, section 4)."""
     begun = False
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         for page in re.finditer(rb"OggS\0([\0-\7])", content):
@@ -141,7 +141,7 @@ def _is_chained(file: IO[bytes]) -> bool:
 
 
 def _read(path: Path, channels: Channels) -> _Audio:
-    """A file whole, by libsndfile."""
+    """Read a whole file with libsndfile."""
     blocks = [_mixed(np.zeros((0, 1), np.float32), channels)]
     try:
         with soundfile.SoundFile(path) as file:
@@ -154,7 +154,7 @@ def _read(path: Path, channels: Channels) -> _Audio:
 
 
 def _decode(path: Path, channels: Channels) -> _Audio:
-    """A file whole, by ffmpeg."""
+    """Decode a whole file with ffmpeg."""
     blocks = [_mixed(np.zeros((0, 1), np.float32), channels)]
     with tempfile.TemporaryFile() as log:
         command = _ffmpeg(path, "-c:a", "pcm_f32be", "-f", "au")
@@ -180,7 +180,7 @@ def _decode(path: Path, channels: Channels) -> _Audio:
 
 
 def _mixed(samples: NDArray[np.floating], channels: Channels) -> Waveform:
-    """Samples (n, any) as (n,) or (n, 2)."""
+    """Mix samples (n, any) to (n,) or (n, 2)."""
     if channels == 1:
         return np.asarray(samples.mean(axis=1, dtype=np.float32))
     pair = samples if samples.shape[1] > 1 else samples.repeat(2, axis=1)
@@ -188,7 +188,7 @@ def _mixed(samples: NDArray[np.floating], channels: Channels) -> Waveform:
 
 
 def _au_header(stream: IO[bytes]) -> tuple[int, int] | None:
-    """Sample rate and channels of the AU file that begins, None where there is none."""
+    """Read the header of an AU file: sample rate and number of channels; None if it is cut off."""
     header = stream.read(24)
     if len(header) < 24:
         return None
@@ -207,7 +207,7 @@ def _ffmpeg(path: Path, *output: str) -> list[str]:
 
 
 def _seconds(clock: str) -> float:
-    """Seconds of ``hours:minutes:seconds``."""
+    """Convert ``hours:minutes:seconds`` to seconds."""
     hours, minutes, seconds = clock.split(":")
     return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
 
@@ -216,12 +216,12 @@ def _check_rate(path: Path, rate: int) -> None:
     if not _RATES[0] <= rate <= _RATES[1]:
         raise AudioError(
             f"{path}: states a sample rate of {rate} Hz, which is not between {_RATES[0]} and "
-            f"{_RATES[1]}; restore the file"
+            f"{_RATES[1]} Hz; restore the file"
         )
 
 
 def _unreadable(path: Path, log: str) -> AudioError:
-    """The error for a file that a decoder gave up, with its first reason."""
+    """The error for a file that a decoder rejected, with the first reason in its log."""
     found = re.search(r"^\[[^]]*\] *(?!.*misdetection)(.+)$", log, re.MULTILINE)
     reason = (found[1] if found else log.strip().rpartition("\n")[2]).strip(" .")
     return AudioError(f"{path}: unreadable audio ({reason}); restore the file or convert it to WAV")

@@ -102,13 +102,13 @@ class WrapError(MotionBeatError):
 
 
 class WrappedModule(Encoder):
-    """Any module as an encoder; see :func:`wrap`, which gives it its card."""
+    """An encoder around any module; made by :func:`wrap`, which sets its card."""
 
     def __init__(self, module: nn.Module, context: float, clip: int | None) -> None:
         super().__init__()
         self.module = module
         self.clip = clip
-        vars(self)["context"] = context  # a fact of this instance, not of the class
+        vars(self)["context"] = context  # set on this instance, not on the class
         self.eval().requires_grad_(False)
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -131,13 +131,13 @@ class WrappedModule(Encoder):
             raise WrapError(
                 f"{type(self.module).__name__} gave {given}; give one tensor (B, {shape}) or "
                 f"(B, layers, {shape})"
-                + (", or say clip_seconds where it gives one vector a clip" if vector else "")
+                + (", or set clip_seconds if it gives one vector per clip" if vector else "")
             )
         return states.float()
 
     @staticmethod
     def _clips(waveform: Tensor, clip: int) -> Tensor:
-        """Clips (B, n, [2,] clip) whose centres are the frames', but for those at the ends."""
+        """Cut clips (B, n, [2,] clip), each centred on its frame except at the ends."""
         missing = max(0, clip - waveform.shape[-1])
         padded = nn.functional.pad(waveform, (0, missing))
         length = padded.shape[-1]
@@ -160,29 +160,29 @@ def wrap(
     training_data: tuple[str, ...] = (),
     source: str | None = None,
 ) -> Encoder:
-    """Make an encoder of any module; it holds a frozen copy.
+    """Make an encoder from any module; the encoder holds a frozen copy of the module.
 
     Args:
         module: maps (B, T) samples to (B, frames, width) or (B, layers, frames, width); with
-            ``clip_seconds`` to one vector a clip, (B, width) or (B, layers, width).
-        sample_rate: of the waveform it takes, in Hz.
-        frame_rate: of the frames it gives, in Hz; frame ``i`` shall be centred at
+            ``clip_seconds``, to one vector per clip, (B, width) or (B, layers, width).
+        sample_rate: sample rate of the waveform that the module takes, in Hz.
+        frame_rate: rate of the frames that the module gives, in Hz; frame ``i`` must be centred at
             ``i / frame_rate`` s.
-        clip_seconds: in place of ``frame_rate``, for a module that gives one vector a clip: the
-            length of the clips. Its frames are the vectors of clips one after another.
-        channels: of the waveform; 2 for a module that takes (B, 2, T).
-        name: in tables; the name of its class by default.
-        context: as in :class:`Encoder`, 5 s or a clip by default; ``math.inf`` where it needs the
-            whole recording.
-        revision: changes whenever the output does; by default a digest of the module's weights,
-            plain attributes and source code.
-        licence: of the weights.
+        clip_seconds: length of the clips of a module that gives one vector per clip; replaces
+            ``frame_rate``. The vectors of successive clips become the frames.
+        channels: number of channels of the waveform; 2 for a module that takes (B, 2, T).
+        name: name in tables; by default the name of the module's class.
+        context: as in :class:`Encoder`, by default 5 s or one clip; ``math.inf`` if the module
+            needs the whole recording.
+        revision: must change whenever the output does; by default a digest of the module's
+            weights, plain attributes and source code.
+        licence: licence of the weights.
         training_data: names of the datasets the weights have seen.
         source: paper or repository; the module's class by default.
 
     Raises:
-        WrapError: the module's output has another shape, is not finite, or comes at another rate;
-            or its source code cannot be read and no revision is given.
+        WrapError: the module's output has the wrong shape or frame rate, or is not finite; or its
+            source code cannot be read and no revision is given.
     """
     kind = type(module)
     if (frame_rate is None) == (clip_seconds is None):
@@ -201,7 +201,7 @@ def wrap(
     if abs(frames - rate) > max(2.0, 0.05 * rate):
         raise WrapError(
             f"{kind.__name__} gave {frames} frames for one second of audio, not {rate:g}; "
-            "set frame_rate to what is true"
+            "set frame_rate to the true rate"
         )
     if not states.isfinite().all():
         raise WrapError(f"{kind.__name__} gave NaN or infinite features; correct the module")

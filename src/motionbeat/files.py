@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, whatever kills the process."""
+"""Atomic writing: a file is either complete or absent, even if the process is killed."""
 
 import errno
 import os
@@ -14,23 +14,23 @@ from pathlib import Path
 from motionbeat.errors import MotionBeatError
 
 ABANDONED = 24 * 3600.0
-"""Seconds after which something unfinished is taken for that of a killed process, and removed."""
+"""Age in seconds at which an unfinished file counts as left by a killed process and is removed."""
 
 _UNFINISHED = re.compile(r"\..*\.[0-9a-f]{32}")
 
 
 class WriteError(MotionBeatError):
-    """A file that could not be written, with the remedy."""
+    """A file that cannot be written; the message has the remedy."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A place to write a file at, which takes its final place once all is written there.
+    """Yield a temporary path; the file written there is moved to ``path`` at the end of the block.
 
-    Folders are made as needed; nothing is left when writing fails.
+    Missing folders are created. If writing fails, no partial file is left.
 
     Raises:
-        WriteError: the folder cannot be written or its disk is full.
+        WriteError: the folder is not writable, or the disk is full.
     """
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -42,7 +42,7 @@ def replacing(path: Path) -> Iterator[Path]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         fault = "the disk is full" if full else f"cannot be written ({error.strerror})"
         raise WriteError(
-            f"{path.parent}: {fault}; free some space, allow writing or choose another folder"
+            f"{path.parent}: {fault}; free some space, make it writable or choose another folder"
         ) from error
     finally:
         with suppress(OSError):
@@ -50,17 +50,19 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file as :func:`replacing` does."""
+    """Write a file through :func:`replacing`."""
     with replacing(path) as unfinished:
         unfinished.write_bytes(content)
 
 
 @contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """A folder beside what will be moved out of it; removed in the end with all that is left.
+    """Yield a new folder in ``parent``, and remove it with its content at the end of the block.
+
+    It is on the disk of ``parent``, so that files can be moved out of it.
 
     Raises:
-        OSError: the parent cannot be written.
+        OSError: the parent is not writable.
     """
     _sweep(parent)
     folder = parent / f".scratch.{uuid.uuid4().hex}"
@@ -71,9 +73,9 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@cache  # once a process and folder is enough
+@cache  # once per process and folder is enough
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes left unfinished in a folder."""
+    """Remove unfinished files and scratch folders that killed processes left in a folder."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if not _UNFINISHED.fullmatch(entry.name):

@@ -1,4 +1,4 @@
-"""Work in processes beside this one."""
+"""Parallel work in processes that end with the one that started them."""
 
 import os
 import time
@@ -13,25 +13,26 @@ from motionbeat.errors import MotionBeatError
 
 T = TypeVar("T")
 
-_WATCHED = "_MOTIONBEAT_PARENT"  # variable of a worker that watches its parent already
-_SECONDS = 1.0  # between looks
+_WATCHED = "_MOTIONBEAT_PARENT"  # environment variable of a worker that already watches its parent
+_SECONDS = 1.0  # between checks of the parent
 
 
 class ProcessError(MotionBeatError):
-    """A process beside this one that was killed."""
+    """A worker process was killed."""
 
 
 def side_by_side(calls: Sequence[Callable[[], T]], workers: int | None = None) -> Iterator[T]:
-    """Results of calls in the order in which they finish, each from a process of one thread.
+    """Yield the results of calls as they finish, each from a worker process with one thread.
 
-    The processes end with this one, however that ends.
+    The workers end when this process ends, even if it is killed.
 
     Args:
-        calls: what to do; one alone is done in this process.
-        workers: number of processes, one a processor by default; 1 works in this one.
+        calls: functions to run; a single one runs in this process.
+        workers: number of worker processes, by default one per processor; 1 runs all calls in this
+            process.
 
     Raises:
-        ProcessError: a process was killed; what others have finished was given out.
+        ProcessError: a worker was killed; results that finished before have been yielded.
     """
     if workers == 1 or len(calls) == 1:
         yield from (call() for call in calls)
@@ -42,12 +43,12 @@ def side_by_side(calls: Sequence[Callable[[], T]], workers: int | None = None) -
         yield from parallel(delayed(_attached)(call, os.getpid()) for call in calls)
     except BrokenProcessPool as error:
         raise ProcessError(
-            "a process was killed, probably for want of memory; run again: what is finished is kept"
+            "a process was killed, probably for lack of memory; run again, finished work is kept"
         ) from error
 
 
 def _attached(call: Callable[[], T], parent: int) -> T:
-    """Do the work of a parent without which this process ends."""
+    """Run a call of the parent, and end this worker when the parent ends."""
     if os.environ.get(_WATCHED) != str(parent):
         os.environ[_WATCHED] = str(parent)
 
