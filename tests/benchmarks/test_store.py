@@ -162,7 +162,7 @@ def test_death_leaves_no_entry(store):
 
 def test_each_file_is_decoded_once_for_all_encoders(store, tracks, monkeypatch):
     decoded = []
-    load = lambda path: (decoded.append(path), load_audio(path))[1]  # noqa: E731
+    load = lambda path, *more: (decoded.append(path), load_audio(path, *more))[1]  # noqa: E731
     monkeypatch.setattr("motionbeat.benchmarks.store.load_audio", load)
     readers = run(store, tracks, Tiny(), Slow())
     assert decoded == [track.audio_path for track in tracks]
