@@ -73,7 +73,7 @@ def load_audio(path: str | Path, channels: Channels = 1) -> tuple[Waveform, int]
             f"{path}: truncated, only {seconds:.2f} of {audio.stated:.2f} s could be read; "
             "restore the file"
         )
-    if not np.isfinite(audio.waveform).all():
+    if not np.isfinite([audio.waveform.min(), audio.waveform.max()]).all():  # no copy of its size
         raise AudioError(f"{path}: contains NaN or infinite samples; export the file again")
     return audio.waveform, audio.sample_rate
 
@@ -142,20 +142,20 @@ def _is_chained(file: IO[bytes]) -> bool:
 
 def _read(path: Path, channels: Channels) -> _Audio:
     """Read a whole file with libsndfile."""
-    blocks = [_mixed(np.zeros((0, 1), np.float32), channels)]
+    samples = bytearray()  # which grows in place, where joining blocks would double the memory
     try:
         with soundfile.SoundFile(path) as file:
             rate, promised = file.samplerate, file.frames
             while len(block := file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
-                blocks.append(_mixed(block, channels))
+                samples += _mixed(block, channels).tobytes()
     except soundfile.LibsndfileError as error:
         raise _unreadable(path, error.error_string) from error
-    return _Audio(np.concatenate(blocks), rate, promised / rate)
+    return _Audio(_waveform(samples, channels), rate, promised / rate)
 
 
 def _decode(path: Path, channels: Channels) -> _Audio:
     """Decode a whole file with ffmpeg."""
-    blocks = [_mixed(np.zeros((0, 1), np.float32), channels)]
+    samples = bytearray()
     with tempfile.TemporaryFile() as log:
         command = _ffmpeg(path, "-c:a", "pcm_f32be", "-f", "au")
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as process:
@@ -165,8 +165,8 @@ def _decode(path: Path, channels: Channels) -> _Audio:
                 if rate:
                     _check_rate(path, rate)
                 while rate and (block := process.stdout.read(4 * width * _BLOCK_FRAMES)):
-                    samples = np.frombuffer(block, ">f4").reshape(-1, width)
-                    blocks.append(_mixed(samples, channels))
+                    received = np.frombuffer(block, ">f4").reshape(-1, width)
+                    samples += _mixed(received, channels).tobytes()
             finally:
                 process.kill()
         log.seek(0)
@@ -176,7 +176,12 @@ def _decode(path: Path, channels: Channels) -> _Audio:
     stated = re.search(r"^ *Duration: (\d+:\d+:[\d.]+)", said, re.MULTILINE)
     known = stated and "Estimating duration" not in said
     seconds = _seconds(stated[1]) if stated and known else 0.0
-    return _Audio(np.concatenate(blocks), rate, seconds, _PADDING)
+    return _Audio(_waveform(samples, channels), rate, seconds, _PADDING)
+
+
+def _waveform(samples: bytearray, channels: Channels) -> Waveform:
+    waveform: Waveform = np.frombuffer(samples, np.float32)
+    return waveform if channels == 1 else waveform.reshape(-1, channels)
 
 
 def _mixed(samples: NDArray[np.floating], channels: Channels) -> Waveform:
