@@ -101,10 +101,20 @@ def audio_duration(path: str | Path) -> float:
 
 
 def resample(waveform: Waveform, source_rate: int, target_rate: int) -> Waveform:
-    """Resample (samples,) or (samples, 2) between two rates in Hz (soxr, high quality)."""
+    """Resample (samples,) or (samples, 2) between two rates in Hz (soxr, high quality).
+
+    Raises:
+        AudioError: the audio is so short that no sample is left.
+    """
     if source_rate == target_rate:
         return waveform
-    return np.asarray(soxr.resample(waveform, source_rate, target_rate, quality="HQ"), np.float32)
+    resampled = soxr.resample(waveform, source_rate, target_rate, quality="HQ")
+    if len(waveform) and not len(resampled):
+        raise AudioError(
+            f"{len(waveform)} samples at {source_rate} Hz leave none at {target_rate} Hz; drop the "
+            "file"
+        )
+    return np.asarray(resampled, np.float32)
 
 
 def _is_trusted(path: Path) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from motionbeat.audio import AudioError, audio_duration, load_audio
+from motionbeat.audio import AudioError, audio_duration, load_audio, resample
 
 CLICKS = [0.5, 1.25, 3.0]
 SECONDS = 4.0
@@ -111,6 +111,11 @@ def test_impossible_rates_are_refused(tmp_path, rate):
     for read in (load_audio, audio_duration):
         with pytest.raises(AudioError, match=f"sample rate of {rate} Hz"):
             read(path)
+
+
+def test_audio_of_which_nothing_is_left_is_refused():
+    with pytest.raises(AudioError, match="leave none at 8000 Hz"):
+        resample(np.zeros(10, np.float32), 768_000, 8000)
 
 
 @pytest.mark.parametrize("suffix", ["mp3", "m3u8", "wav", "raw"])
