@@ -284,7 +284,7 @@ class Track:
 
     Attributes:
         id: unique within the dataset.
-        audio_path: file that libsndfile reads.
+        audio_path: file that libsndfile or ffmpeg reads.
         duration: in seconds.
         group: artist, song or pattern; no two splits share one.
         annotations: at most one of each type.

@@ -153,9 +153,11 @@ def read_npy(path: Path, fps: float | None = None) -> Motion:
     """
     try:
         # mapped, as a header may claim more than there is
-        numbers = np.load(path, mmap_mode="r", allow_pickle=False).astype(
-            np.float64, casting="same_kind"
-        )
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        if stored.dtype.kind not in "fiu":
+            raise TypeError
+        with np.errstate(invalid="ignore", over="ignore"):  # refused below
+            numbers = stored.astype(np.float64)
         if not (numbers.size and np.isfinite(numbers).all()):
             raise ValueError
     except Exception as error:  # a damaged file may fail in any way

@@ -37,9 +37,10 @@ from motionbeat.benchmarks.pretrain_cli import LAST, resumable
 from motionbeat.benchmarks.records import read_record
 from motionbeat.data_modules.base import SPLITS
 from motionbeat.data_modules.motion_formats import (
+    MOTIONS,
     SMPL_OFFSETS,
     forward_kinematics,
-    read_motion,
+    read_raw_motion,
     write_bvh,
 )
 from motionbeat.data_modules.published.download import unpack
@@ -91,6 +92,8 @@ def _write_motion(path: Path) -> None:
     motion = Motion(positions.astype(np.float32), 30.0)
     if path.suffix == ".npz":
         np.savez(path, **motion.arrays())  # type: ignore[arg-type]
+    elif path.suffix == ".npy":
+        np.save(path, motion.positions)
     elif path.suffix == ".bvh":
         write_bvh(motion, path)
     else:
@@ -191,7 +194,7 @@ KINDS = {
     "audio": Kind(
         (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".raw.wav"), _write_audio, _read_audio
     ),
-    "motion": Kind((".npz", ".pkl", ".bvh"), _write_motion, read_motion),
+    "motion": Kind(MOTIONS, _write_motion, lambda path: read_raw_motion(path, 30.0)),
     "archive": Kind((".zip", ".tar", ".tar.gz", ".tar.xz"), _write_archive, _unpack),
     "table": Kind((".csv",), _write_table, _read_table),
     "record": Kind(

@@ -144,7 +144,7 @@ class LabelsFile(Published):
         found: list[Annotation] = []
         with self.reading(f"{self.file}, track {row['id']},"):
             found += [make(row[column]) for column, (_, make) in COLUMNS.items() if column in row]
-            if "valence" in row:
+            if {"valence", "arousal"} <= row.keys():
                 found.append(Emotion(float(row["valence"]), float(row["arousal"])))
             if "beats" in row:
                 lines: Any = np.loadtxt(self.text(row["beats"]).splitlines(), ndmin=2)
@@ -176,7 +176,7 @@ class LabelsFile(Published):
         name = hashlib.sha256(made_of.encode()).hexdigest()[:16]
         path = self.cache / self.card.name / f"{name}.wav"
         if not path.is_file():
-            waveform, rate = load_audio(track.audio_path)
+            waveform, rate = load_audio(track.audio_path, channels=2)  # encoders may want stereo
             segment = waveform[round(start * rate) : round(end * rate)]
             with replacing(path) as unfinished:
                 soundfile.write(unfinished, segment, rate, format="WAV", subtype="FLOAT")

@@ -5,6 +5,7 @@ import soundfile
 from tests.command import motionbeat
 from tests.conftest import failed, record, run
 
+from motionbeat.audio import load_audio
 from motionbeat.benchmarks.registry import DATASETS, UnknownNameError
 from motionbeat.data_modules.base import (
     SPLITS,
@@ -101,9 +102,9 @@ def test_segments_are_cut_and_their_beats_with_them(folder):
     np.testing.assert_allclose(second.get(Beats).times, [0.5, 1.5])
     assert second.group == tracks["4.wav:0.0-2.0"].group
     whole, _ = soundfile.read("4.wav", dtype="float32")
-    np.testing.assert_array_equal(
-        soundfile.read(second.audio_path, dtype="float32")[0], whole[RATE : 3 * RATE]
-    )
+    cut, _ = soundfile.read(second.audio_path, dtype="float32")
+    np.testing.assert_array_equal(cut, np.stack([whole[RATE : 3 * RATE]] * 2, axis=1))
+    np.testing.assert_array_equal(load_audio(second.audio_path)[0], whole[RATE : 3 * RATE])
 
 
 @pytest.mark.parametrize(
