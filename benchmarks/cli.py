@@ -1,11 +1,13 @@
 """The command line, one entry point ``motionbeat`` with a command for each thing to do."""
 
 import argparse
+import importlib.metadata
 import os
 import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
+from unittest import mock
 
 from jsonargparse import ArgumentParser, auto_cli
 
@@ -343,6 +345,22 @@ def check_settings(arguments: list[str]) -> None:
                 ) from error
 
 
+def import_torchmetrics() -> None:
+    """Import torchmetrics, which Lightning needs, as if transformers were not installed.
+
+    Its text metrics would import them, which takes two seconds and serves no command.
+    """
+    distribution = importlib.metadata.distribution
+
+    def other(name: str) -> importlib.metadata.Distribution:
+        if name == "transformers":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return distribution(name)
+
+    with mock.patch("importlib.metadata.distribution", other):
+        import_module("torchmetrics")
+
+
 def run(arguments: list[str]) -> None:
     """Run a command."""
     check_settings(arguments)
@@ -354,6 +372,8 @@ def run(arguments: list[str]) -> None:
     for name, (_, does) in COMMANDS.items():
         commands.add_parser(name, help=does, add_help=False)
     name = parser.parse_args(arguments[:1]).name
+    if name != "check-encoder" and arguments[:2] != ["list", "encoders"]:
+        import_torchmetrics()
     module, _, attribute = COMMANDS[name][0].partition(":")
     command = getattr(import_module(f"motionbeat.benchmarks.{module}"), attribute)
     if module == "lightning_cli":  # which reads sys.argv

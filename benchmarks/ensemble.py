@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -26,17 +26,33 @@ class Ensemble(LightningModule):
     alone, so every member ends as it would in a Trainer of its own with early stopping and a
     checkpoint of its best epoch. Loading, standardising and targets are shared. A member whose
     monitor has not improved for ``patience`` validations is done and costs nothing any more.
+
+    Args:
+        tasks: the members.
+        halving: whether each validation ends the members that are not in the better half of those
+            that were in it before, by their best monitors. Jamieson and Talwalkar, "Non-stochastic
+            best arm identification and hyperparameter optimization", 2016, algorithm 1.
+        statistics: state of a front end that has seen the training features; gathered when left
+            out.
     """
 
     monitors: Tensor
     """(members,) float64, the monitor of each member where it was best; NaN before training."""
 
-    def __init__(self, tasks: Sequence[Task]) -> None:
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        halving: bool = False,
+        statistics: Mapping[str, Tensor] | None = None,
+    ) -> None:
         super().__init__()
         self.members = nn.ModuleList(tasks)
+        self.halving = halving
+        self.statistics = statistics
         self.register_buffer("monitors", torch.full((len(tasks),), torch.nan, dtype=torch.float64))
         self._states: list[dict[str, Tensor]] = [{} for _ in tasks]
         self._stale = [0] * len(tasks)
+        self._candidates = list(range(len(tasks)))
 
     @property
     def tasks(self) -> list[Task]:
@@ -47,7 +63,7 @@ class Ensemble(LightningModule):
     def active(self) -> list[int]:
         """Numbers of the members that are not done."""
         patience = self.tasks[0].recipe.patience
-        return [index for index, stale in enumerate(self._stale) if stale < patience]
+        return [index for index in self._candidates if self._stale[index] < patience]
 
     def setup(self, stage: str) -> None:
         """Let each member learn from the training tracks."""
@@ -59,13 +75,14 @@ class Ensemble(LightningModule):
 
     def on_fit_start(self) -> None:
         """Gather the statistics of the training features, once for all."""
-        first, *others = self.tasks
-        self.trainer.fit_loop.setup_data()
-        loader = self.trainer.train_dataloader
-        assert loader is not None
-        first.front_end.gather_statistics(loader)
-        for task in others:
-            task.front_end.load_state_dict(first.front_end.state_dict())
+        if self.statistics is None:
+            self.trainer.fit_loop.setup_data()
+            loader = self.trainer.train_dataloader
+            assert loader is not None
+            self.tasks[0].front_end.gather_statistics(loader)
+            self.statistics = self.tasks[0].front_end.state_dict()
+        for task in self.tasks:
+            task.front_end.load_state_dict(self.statistics)
 
     def respond(self, batch: Batch, members: Sequence[int]) -> tuple[list[Tensor], Tensor]:
         """Outputs of some members for a batch, and where they are real."""
@@ -96,17 +113,25 @@ class Ensemble(LightningModule):
             self.tasks[index].gather_validation(batch, one, mask)
 
     def on_validation_epoch_end(self) -> None:
-        """Copy the members that are better than ever; stop when all are done."""
+        """Copy the members that are better than ever, halve the others; stop when all are done."""
         sign = 1 if self.tasks[0].mode == "max" else -1
+
+        def goodness(index: int) -> float:
+            best = float(self.monitors[index])
+            return -math.inf if math.isnan(best) else sign * best
+
         for index in self.active:
             task = self.tasks[index]
-            value, best = task.finish_validation(), float(self.monitors[index])
-            if sign * value > (-math.inf if math.isnan(best) else sign * best):
+            value = task.finish_validation()
+            if sign * value > goodness(index):
                 self.monitors[index] = value
                 self._states[index] = copy.deepcopy(task.state_dict())
                 self._stale[index] = 0
             else:
                 self._stale[index] += 1
+        if self.halving:
+            best_first = sorted(self._candidates, key=goodness, reverse=True)
+            self._candidates = sorted(best_first[: math.ceil(len(best_first) / 2)])
         self.trainer.should_stop = not self.active
 
     def on_fit_end(self) -> None:

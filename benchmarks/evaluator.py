@@ -457,7 +457,13 @@ class Evaluation:
         if pending and self.mode == "frozen":
             self.embed(pending)
         if len(pending) > 1 and self.mode == "frozen":  # side by side, and recalled below
-            list(side_by_side([partial(self.encoder_entry, encoder) for encoder in pending]))
+            calls = [partial(self.encoder_entry, encoder) for encoder in pending]
+            calls += [
+                partial(self.baseline_entry, one)
+                for one in baselines
+                if self.recall(self.baseline_key(one)) is None
+            ]
+            list(side_by_side(calls))
         found = [self.encoder_entry(encoder) for encoder in encoders]
         return found + [self.baseline_entry(baseline) for baseline in baselines]
 

@@ -33,7 +33,8 @@ FINE_TUNING_SECONDS = 10.0
 class Probed:
     """What probes came to in one fold.
 
-    Predictions are [seed][test track], ``sweep`` is the monitor of the first seed by learning rate.
+    Predictions are [seed][test track]. ``sweep`` is the monitor of the first seed by learning rate,
+    the best until its training ended or it was dropped.
     """
 
     predictions: list[list[Any]]
@@ -68,13 +69,16 @@ class Probing:
     def run(self, learning_rates: Sequence[float], seeds: Sequence[int]) -> Probed:
         """Sweep learning rates with the first seed, then train the other seeds at the best one."""
         first, *others = seeds
-        sweep = self.train([(first, rate) for rate in learning_rates], "learning rates")
+        rates = [(first, rate) for rate in learning_rates]
+        sweep = self.train(rates, "learning rates", halving=self.task.halving)
         monitors: list[float] = sweep.monitors.tolist()
         best = best_of(monitors, self.task.mode)
         chosen = [sweep.tasks[best]]
         found = [monitors[best]]
         if others:
-            ensemble = self.train([(seed, learning_rates[best]) for seed in others], "seeds")
+            members = [(seed, learning_rates[best]) for seed in others]
+            statistics = chosen[0].front_end.state_dict() if self.mode == "frozen" else None
+            ensemble = self.train(members, "seeds", statistics=statistics)
             chosen += ensemble.tasks
             found += ensemble.monitors.tolist()
         return Probed(
@@ -85,15 +89,16 @@ class Probing:
             sweep=dict(zip(learning_rates, monitors, strict=True)),
         )
 
-    def train(self, members: Sequence[tuple[int, float]], stage: str) -> Ensemble:
+    def train(self, members: Sequence[tuple[int, float]], stage: str, **options: Any) -> Ensemble:
         """Probes with seeds and learning rates at their best; trained ones are not trained again.
 
-        Encoders that learn are trained one by one, as each needs the memory for itself.
+        Encoders that learn are trained one by one, as each needs the memory for itself, and to
+        their end. Options are those of an :class:`Ensemble`.
         """
         if self.mode == "frozen":
-            ensemble = self._ensemble(members)
+            ensemble = self._ensemble(members, **options)
             if not load_state(ensemble, self.kept(members)):
-                ensemble = self._fit(members, stage)
+                ensemble = self._fit(members, stage, **options)
                 save_state(ensemble, self.kept(members))
             return ensemble
         alone = [self._fit([one], f"{stage} {one[0]}/{one[1]:g}") for one in members]
@@ -101,7 +106,7 @@ class Probing:
         joined.monitors.copy_(torch.cat([ensemble.monitors for ensemble in alone]))
         return joined
 
-    def _ensemble(self, members: Sequence[tuple[int, float]]) -> Ensemble:
+    def _ensemble(self, members: Sequence[tuple[int, float]], **options: Any) -> Ensemble:
         """Probes that are not trained yet."""
         tasks = [
             self.task(
@@ -112,10 +117,10 @@ class Probing:
         tracks = self.train_data.tracks("train")
         for task in tasks:
             task.prepare(tracks)
-        return Ensemble(tasks)
+        return Ensemble(tasks, **options)
 
-    def _fit(self, members: Sequence[tuple[int, float]], stage: str) -> Ensemble:
-        ensemble = self._ensemble(members)
+    def _fit(self, members: Sequence[tuple[int, float]], stage: str, **options: Any) -> Ensemble:
+        ensemble = self._ensemble(members, **options)
         fit(ensemble, self.data(self.train_data, members[0][0]), f"{self.label} · {stage}")
         return ensemble
 

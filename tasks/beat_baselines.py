@@ -14,7 +14,7 @@ from motionbeat.tasks.decoders import (
     decode_dbn,
     interval_tempo,
 )
-from motionbeat.tasks.madmom import madmom
+from motionbeat.tasks.madmom import downbeat_activations, madmom
 
 ORACLE_RATE = 50.0
 MADMOM_SAMPLE_RATE = 44100
@@ -74,7 +74,7 @@ class Madmom(Baseline):
         signal = madmom("audio.signal").Signal(
             waveform, sample_rate=MADMOM_SAMPLE_RATE, num_channels=1
         )
-        downbeat = madmom("features.downbeats").RNNDownBeatProcessor()(signal)
+        downbeat = downbeat_activations(signal)
         activations = np.stack([downbeat.sum(axis=1), downbeat[:, 1]], axis=1)
         estimate = decode_dbn(activations, 100.0)
         return BeatPrediction(*estimate, dbn=estimate)

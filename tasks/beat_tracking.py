@@ -68,7 +68,7 @@ class BeatTracking(Task):
     """
 
     name = "beat"
-    version = 2
+    version = 3
     needs: ClassVar[tuple[type[Annotation], ...]] = (Beats,)
     primary = "beat_f_measure"
     undefined = f"fewer than two beats after the first {FIRST_SECOND:g} s"
@@ -83,6 +83,7 @@ class BeatTracking(Task):
         "dbn_downbeat_f_measure": "DBN downbeat F",
     }
     monitor = "val/beat_f_measure"
+    halving = True
     recipe = Recipe(clip_seconds=2.0)
 
     def learn(self, tracks: Sequence[Track]) -> dict[str, Any]:

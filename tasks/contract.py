@@ -71,6 +71,7 @@ class Contract:
     mode: ClassVar[Literal["max", "min"]] = "max"  # whether a large or a small monitor is better
     segment_seconds: ClassVar[float | None] = None  # averaged into one step; None for frames
     target_rate: ClassVar[float | None] = None  # Hz of the steps; None for the encoder's own
+    halving: ClassVar[bool] = False  # whether a sweep ends the worse half at each validation
     one_cycle: ClassVar[bool] = False  # whether the learning rate rises, then falls to zero
     recipe: ClassVar[Recipe]
 

@@ -3,7 +3,13 @@
 import importlib
 import importlib.metadata
 from types import ModuleType
+from typing import Any
 from unittest import mock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motionbeat.compiled import compiled
 
 
 def madmom(module: str) -> ModuleType:
@@ -22,3 +28,50 @@ def madmom(module: str) -> ModuleType:
 
     with mock.patch("importlib.metadata.distribution", renamed):
         return importlib.import_module(f"madmom.{module}")
+
+
+def downbeat_activations(signal: Any) -> NDArray[np.float32]:
+    """Probabilities (frames, 2) of a beat that is no downbeat and of a downbeat, at 100 Hz.
+
+    Those of ``RNNDownBeatProcessor``, whose recurrent layers are computed by a compiled loop.
+    """
+    with mock.patch.object(madmom("ml.nn.layers").LSTMLayer, "activate", _activate):
+        found: NDArray[np.float32] = madmom("features.downbeats").RNNDownBeatProcessor()(signal)
+    return found
+
+
+def _activate(layer: Any, data: NDArray[np.float32], reset: bool = True) -> NDArray[np.float32]:
+    """Activations (frames, units) of an ``LSTMLayer`` for a whole sequence (frames, inputs)."""
+    gates = (layer.input_gate, layer.forget_gate, layer.output_gate, layer.cell)
+    inputs = data @ np.hstack([gate.weights for gate in gates])
+    inputs += np.hstack([gate.bias for gate in gates])
+    recurrent = np.hstack([gate.recurrent_weights for gate in gates])
+    peephole = np.stack([gate.peephole_weights for gate in gates[:3]])
+    return _recur(inputs, np.ascontiguousarray(recurrent), peephole)
+
+
+@compiled
+def _recur(
+    inputs: NDArray[np.float32], recurrent: NDArray[np.float32], peephole: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Outputs (frames, units) of long short-term memory with peepholes.
+
+    Gers, Schraudolph and Schmidhuber, "Learning precise timing with LSTM recurrent networks", 2002.
+    Columns are those of the input, forget and output gates, then of the cell, (4 · units) of the
+    weighted ``inputs`` (frames, 4 · units) and of ``recurrent`` (units, 4 · units); ``peephole`` is
+    (3, units).
+    """
+    frames, units = len(inputs), len(recurrent)
+    outputs = np.zeros((frames, units), np.float32)
+    state, output = np.zeros(units, np.float32), np.zeros(units, np.float32)
+    for frame in range(frames):
+        gates = inputs[frame].copy()
+        for unit in range(units):
+            gates += output[unit] * recurrent[unit]
+        entering, forgetting, leaving, cell = gates.reshape(4, units)
+        entering = 1 / (1 + np.exp(-(entering + peephole[0] * state)))
+        forgetting = 1 / (1 + np.exp(-(forgetting + peephole[1] * state)))
+        state = entering * np.tanh(cell) + forgetting * state
+        output = np.tanh(state) / (1 + np.exp(-(leaving + peephole[2] * state)))
+        outputs[frame] = output
+    return outputs

@@ -28,10 +28,10 @@ def features(clicks):
     return module
 
 
-def trained(features, *members, kind=Short, head="linear"):
+def trained(features, *members, kind=Short, head="linear", **options):
     """An ensemble of members (seed, learning rate)."""
     tasks = [kind(Tiny(), head, learning_rate=rate, seed=seed) for seed, rate in members]
-    ensemble = Ensemble(tasks)
+    ensemble = Ensemble(tasks, **options)
     fit(ensemble, features, "test")
     return ensemble
 
@@ -93,6 +93,37 @@ def test_each_member_ends_at_its_own_best_and_costs_nothing_once_done(features):
         state = task.head.state_dict()
         assert all(torch.equal(state[name], task.states[best][name]) for name in state)
         assert any(not torch.equal(state[name], task.states[-1][name]) for name in state)
+
+
+def test_a_sweep_halves_its_members_at_each_validation(features):
+    script = {
+        0.01: (0.5, 0.1, 0.1, 0.9),  # its best still counts when it is not better any more
+        0.02: (0.1, 0.9),
+        0.03: (0.4, 0.6, 0.7, 0.8, 0.9, 0.1, 0.1),
+        0.04: (0.3, 0.4, 0.9),
+        0.05: (NAN, 0.9),
+    }
+    members = [(0, rate) for rate in script]
+    ensemble = trained(features, *members, kind=scripted(script), halving=True)
+    assert [len(task.states) for task in ensemble.tasks] == [3, 1, 7, 2, 1]
+
+
+def test_statistics_that_are_known_are_not_gathered_again(features, monkeypatch):
+    first = trained(features, (0, 0.01))
+    monkeypatch.setattr("motionbeat.tasks.front_end.FrontEnd.gather_statistics", None)
+    statistics = first.tasks[0].front_end.state_dict()
+    again = trained(features, (0, 0.01), statistics=statistics)
+    assert torch.equal(first.tasks[0].head.map.weight, again.tasks[0].head.map.weight)
+
+
+def test_halving_chooses_a_rate_within_seed_noise_of_the_whole_sweep(features):
+    rates = Short.recipe.learning_rates
+    whole = trained(features, *((0, rate) for rate in rates)).monitors
+    halved = trained(features, *((0, rate) for rate in rates), halving=True).monitors
+    chosen, best = best_of(halved.tolist(), "max"), best_of(whole.tolist(), "max")
+    seeds = trained(features, *((seed, rates[best]) for seed in range(4))).monitors
+    assert whole[best] - whole[chosen] <= seeds.std()
+    assert whole[chosen] > whole.median() - seeds.std()
 
 
 def test_a_monitor_that_shall_be_small(features):

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from tests.clicks import click_track
 
 from motionbeat.tasks.decoders import decode_dbn, interval_tempo, peaks, periodicity, pick_peaks
-from motionbeat.tasks.madmom import madmom
+from motionbeat.tasks.madmom import downbeat_activations, madmom
 
 RATE = 50.0
 
@@ -90,3 +91,12 @@ def test_dbn_agrees_with_madmom(rate, frames):
         estimate = decode_dbn(activations, rate)
         assert np.array_equal(estimate.beats, times)
         assert np.array_equal(estimate.downbeats, times[positions == 1])
+
+
+def test_compiled_recurrent_layers_agree_with_madmoms():
+    times = np.arange(0.5, 6, 0.5)
+    sound = click_track(times, np.arange(len(times)) % 4 == 0, 6.0, 44_100)
+    signal = madmom("audio.signal").Signal(sound, sample_rate=44_100, num_channels=1)
+    expected = madmom("features.downbeats").RNNDownBeatProcessor()(signal)
+    assert expected.max() > 0.5
+    np.testing.assert_allclose(downbeat_activations(signal), expected, atol=1e-4)
