@@ -211,6 +211,10 @@ class Instrument(Label):
     """The one instrument heard."""
 
 
+class Licence(Label):
+    """Licence of the recording, where those of a dataset differ: an SPDX id or public-domain."""
+
+
 class Pitch(Label):
     """The one note heard, as a MIDI number."""
 

