@@ -317,6 +317,7 @@ COMMANDS = {
     "list": ("cli:list_names", "show encoders, datasets and tasks"),
     "data": ("cli:DATA_COMMANDS", "show a dataset's card, fetch a dataset"),
     "pretrain": ("pretrain_cli:pretrain", "train MotionBeat: pretrain --config FILE"),
+    "distill": ("pretrain_cli:distill", "train MotionBeat's sound stream: distill --config FILE"),
     "dance": ("choreographer:dance", "dance to a song"),
     "dance-metrics": ("dance_metrics:dance_metrics", "score generated dances"),
     "leaderboard": ("cli:leaderboard", "rebuild all tables from the records"),
@@ -379,7 +380,7 @@ def run(arguments: list[str]) -> None:
     command = getattr(import_module(f"motionbeat.benchmarks.{module}"), attribute)
     if module == "lightning_cli":  # which reads sys.argv
         command()
-    elif module == "pretrain_cli":
+    elif module == "pretrain_cli":  # LightningCLI too
         command(arguments[1:])
     else:
         prog = f"motionbeat {name}"

@@ -1,11 +1,11 @@
-"""``motionbeat pretrain``: Lightning's command line for datasets with music and motion."""
+"""``motionbeat pretrain`` and ``motionbeat distill``: Lightning's command line for weights."""
 
 import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -13,11 +13,13 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from motionbeat.benchmarks.evaluator import Folders
+from motionbeat.benchmarks.taught_music import TaughtMusic
 from motionbeat.cache import default_cache
 from motionbeat.console import bar, say
 from motionbeat.data_modules.base import Beats, DataModule, DatasetError, MotionFile, Split
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import replacing
+from motionbeat.pretraining.distillation import Distillation
 from motionbeat.pretraining.module import Pretraining, PretrainingError
 from motionbeat.pretraining.pair_data import PairDataModule
 from motionbeat.pretraining.pairs import Pair
@@ -138,7 +140,7 @@ class BestCheckpoint(ModelCheckpoint):
         )
 
 
-def resumable(folder: Path, model: Pretraining) -> Path | None:
+def resumable(folder: Path, model: LightningModule) -> Path | None:
     """Find the latest undamaged checkpoint in a folder; None if the folder has no checkpoint.
 
     Raises:
@@ -190,8 +192,8 @@ class SameSettings(Callback):
         say(f"resuming from {trainer.ckpt_path}")
 
 
-class PretrainCLI(LightningCLI):
-    """Lightning's command line with the callbacks and loggers for pretraining."""
+class WeightsCLI(LightningCLI):
+    """Lightning's command line with the callbacks and loggers for training weights."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add one option for the output folder, and link one seed to everything."""
@@ -200,16 +202,16 @@ class PretrainCLI(LightningCLI):
         parser.link_arguments("output", "trainer.default_root_dir")
         parser.link_arguments("seed_everything", "model.seed")
         parser.link_arguments("seed_everything", "data.seed")
-        parser.link_arguments("model.tempo_negatives", "data.similar_tempo")
 
     def instantiate_trainer(self, **options: Any) -> Trainer:
         """Make a trainer that keeps the best and the last checkpoint and logs below the output."""
         output = Path(self.config_init.output)
+        module: Any = self.model
         self.best = BestCheckpoint(
             output / CHECKPOINTS,
             Path(BEST).stem,
-            monitor=Pretraining.monitor,
-            mode=Pretraining.mode,
+            monitor=module.monitor,
+            mode=module.mode,
             enable_version_counter=False,
         )
         self.trainer_defaults["callbacks"] = [
@@ -226,11 +228,43 @@ class PretrainCLI(LightningCLI):
         )
 
 
-def pretrain(args: list[str]) -> Path:
-    """Train MotionBeat, or resume an interrupted run from its last whole epoch.
+class PretrainCLI(WeightsCLI):
+    """The command line of pretraining."""
 
-    Args:
-        args: command-line arguments, see ``motionbeat pretrain --help``.
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Draw clips of similar tempo where they are negatives."""
+        super().add_arguments_to_parser(parser)
+        parser.link_arguments("model.tempo_negatives", "data.similar_tempo")
+
+
+class DistillCLI(WeightsCLI):
+    """The command line of distillation."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Tell the model how many features each teacher has."""
+        super().add_arguments_to_parser(parser)
+        parser.link_arguments("data.widths", "model.widths", apply_on="instantiate")
+
+
+def pretrain(args: list[str]) -> Path:
+    """Train both towers on music and motion, see ``motionbeat pretrain --help``."""
+    return _train(PretrainCLI, Pretraining, DatasetPairs, "pretrain", 26, args)
+
+
+def distill(args: list[str]) -> Path:
+    """Train the sound stream on what taggers say, see ``motionbeat distill --help``."""
+    return _train(DistillCLI, Distillation, TaughtMusic, "distill", 40, args)
+
+
+def _train(
+    command: type[WeightsCLI],
+    module: type[Pretraining] | type[Distillation],
+    data: type[LightningDataModule],
+    name: str,
+    epochs: int,
+    args: list[str],
+) -> Path:
+    """Train weights, or resume an interrupted run from its last whole epoch.
 
     Returns:
         The weights of the best checkpoint, ``<output>/motionbeat.safetensors``.
@@ -242,15 +276,15 @@ def pretrain(args: list[str]) -> Path:
     """
     try:
         with quiet():
-            cli = PretrainCLI(
-                Pretraining,
-                DatasetPairs,
+            cli = command(
+                module,
+                data,
                 args=args,
                 run=False,
                 auto_configure_optimizers=False,
                 seed_everything_default=0,
                 trainer_defaults={
-                    "max_epochs": 26,
+                    "max_epochs": epochs,
                     "gradient_clip_val": 1.0,
                     "use_distributed_sampler": False,
                     "reload_dataloaders_every_n_epochs": 1,
@@ -258,12 +292,12 @@ def pretrain(args: list[str]) -> Path:
                     "enable_model_summary": False,
                     "enable_progress_bar": False,
                 },
-                parser_kwargs={"prog": "motionbeat pretrain"},
+                parser_kwargs={"prog": f"motionbeat {name}"},
             )
             output = Path(cli.trainer.default_root_dir)
             checkpoint = resumable(output / CHECKPOINTS, cli.model)
             with bar("steps") as progress:
-                cli.trainer.callbacks.append(StepBar(progress, "pretraining"))  # type: ignore[attr-defined]
+                cli.trainer.callbacks.append(StepBar(progress, name))  # type: ignore[attr-defined]
                 try:
                     cli.trainer.fit(
                         cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True
@@ -280,7 +314,7 @@ def pretrain(args: list[str]) -> Path:
     if cli.trainer.is_global_zero:
         path = cli.best.best_model_path
         try:
-            best = Pretraining.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+            best = module.load_from_checkpoint(path, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file may fail in any way
             raise PretrainingError(
                 f"{path}: is missing or damaged; restore it, or delete {output / CHECKPOINTS} "
@@ -288,5 +322,5 @@ def pretrain(args: list[str]) -> Path:
             ) from error
         digest = save_weights(best.model, best.architecture, weights)
         score = float(cli.best.best_model_score or 0)
-        say(f"{weights}: R@10 on validation {score:.3f}, SHA-256 {digest}")
+        say(f"{weights}: {module.monitor} {score:.3f}, SHA-256 {digest}")
     return weights

@@ -20,7 +20,8 @@ from motionbeat.data_modules.motion_formats import read_motion
 from motionbeat.discrimination import rhythm_discrimination
 from motionbeat.kinematics import FEATURES, motion_features
 from motionbeat.losses import embodied_contrastive_loss
-from motionbeat.model import AUDIO_FRAME_RATE, CLIP_WIDTH, SAMPLE_RATE, TIME_WIDTH, MotionBeat
+from motionbeat.model import CLIP_WIDTH, TIME_WIDTH, MotionBeat
+from motionbeat.spectrum import AUDIO_FRAME_RATE, SAMPLE_RATE
 from motionbeat.motion import JOINTS, Motion
 from motionbeat.pretraining.evaluation import embed
 from motionbeat.pretraining.pairs import (

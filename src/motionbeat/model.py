@@ -19,14 +19,9 @@ from motionbeat.encoder import Encoder
 from motionbeat.kinematics import FEATURES, PULSES
 from motionbeat.layers import Block, PhaseAttention, PhaseRotation
 from motionbeat.rhythm import music_grid
-from motionbeat.spectrum import LogMelSpectrum
+from motionbeat.sound import SoundStream
+from motionbeat.spectrum import AUDIO_FRAME_RATE, BANDS, HOP, SAMPLE_RATE, LogMelSpectrum
 from motionbeat.tokens import POSITIONS, Clock, beat_synchronous
-
-SAMPLE_RATE = 22_050
-HOP = 220
-BANDS = 80
-AUDIO_FRAME_RATE = SAMPLE_RATE / HOP
-"""Frame rate of the mel spectrum (Hz)."""
 
 FRAME_RATE = 50.0
 """Frame rate of the encoder's output (Hz)."""
@@ -51,19 +46,29 @@ _MEAN_SPECTRUM_DROPOUT = 0.3  # share of training clips whose mean spectrum is h
 
 @dataclass(frozen=True)
 class Size:
-    """Size of the two towers: channels of a token, heads of each attention, blocks, dropout."""
+    """Size of a model.
+
+    Attributes:
+        width: channels of a token.
+        heads: of each attention.
+        audio_blocks: of the tower of music.
+        motion_blocks: of the tower of motion.
+        sound: channels of the sound stream.
+        dropout: in the towers.
+    """
 
     width: int
     heads: int
     audio_blocks: int
     motion_blocks: int
+    sound: int
     dropout: float = 0.1
 
 
 SIZES = {
-    "tiny": Size(32, 2, 2, 1),
-    "small": Size(192, 6, 6, 4),
-    "base": Size(512, 8, 12, 8),
+    "tiny": Size(32, 2, 2, 1, 24),
+    "small": Size(192, 6, 6, 4, 384),
+    "base": Size(512, 8, 12, 8, 768),
 }
 """``tiny`` for tests, ``small`` is the size of the shipped weights, ``base`` a full-scale model."""
 
@@ -200,7 +205,7 @@ class MotionTower(Tower):
 
 
 class MotionBeat(nn.Module):
-    """Both towers.
+    """Both towers, and the sound stream.
 
     Args:
         size: name in ``SIZES``.
@@ -217,6 +222,7 @@ class MotionBeat(nn.Module):
         super().__init__()
         self.audio = AudioTower(SIZES[size], phase_rotation)
         self.motion = MotionTower(SIZES[size], phase_rotation, contact_guidance)
+        self.sound = SoundStream(SIZES[size].sound)
 
 
 class AudioFrontend(nn.Module):

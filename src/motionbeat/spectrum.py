@@ -1,7 +1,13 @@
-"""Short-time spectra without statistics of the input."""
+"""Short-time spectra without statistics of the input, and MotionBeat's own."""
 
 import torch
 from torch import Tensor, nn
+
+SAMPLE_RATE = 22_050
+HOP = 220
+BANDS = 80
+AUDIO_FRAME_RATE = SAMPLE_RATE / HOP
+"""Frame rate of MotionBeat's mel spectrum (Hz)."""
 
 _COMPRESSION = 1000.0  # puts the knee of the logarithm 60 dB below full scale
 _BLOCK = 8192  # frames computed at once, which bounds the memory
@@ -58,3 +64,9 @@ class LogMelSpectrum(nn.Module):
             part = part[:, first - start :][:, :_BLOCK]
             bands[:, first : first + _BLOCK] = torch.log1p(_COMPRESSION * (part @ self.filters))
         return bands
+
+
+def regain(log_mel: Tensor, gain: Tensor) -> Tensor:
+    """Log-mel spectra (..., bands) as if their bands were louder by so many dB (..., bands)."""
+    amplitude = torch.expm1(log_mel) * 10 ** (gain / 20)
+    return torch.log1p(amplitude)

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from motionbeat.encoder import EncoderCard
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import replacing
-from motionbeat.model import FRAME_RATE, SAMPLE_RATE, SIZES, MotionBeat, MotionBeatEncoder
+from motionbeat.model import FRAME_RATE, SIZES, MotionBeat, MotionBeatEncoder
+from motionbeat.spectrum import SAMPLE_RATE
 
 FOLDER = Path(__file__).parent / "pretrained"
 """The shipped weights, each with a model card beside it."""

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from motionbeat.audio import load_audio, resample
-from motionbeat.model import SAMPLE_RATE
+from motionbeat.spectrum import SAMPLE_RATE
 from motionbeat.motion import Motion, MotionError
 from motionbeat.pretraining.pairs import audio_inputs
 from motionbeat.tasks.metrics import dance_alignment as alignment

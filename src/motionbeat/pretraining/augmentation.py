@@ -19,8 +19,8 @@ from scipy.signal import fftconvolve
 
 from motionbeat.audio import Waveform, resample
 from motionbeat.kinematics import in_frame
-from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import FEET, JOINTS, PARENTS, Motion
+from motionbeat.spectrum import SAMPLE_RATE
 
 _SPEEDS = (0.85, 1.18)
 _TILT = 9.0  # dB, deviation of the equaliser's points

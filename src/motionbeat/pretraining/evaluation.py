@@ -14,7 +14,7 @@ from torch import Tensor
 
 from motionbeat.console import bar
 from motionbeat.discrimination import rhythm_discrimination
-from motionbeat.model import EMBEDDING_FRAME_RATE, SAMPLE_RATE, MotionBeat
+from motionbeat.model import EMBEDDING_FRAME_RATE, MotionBeat
 from motionbeat.pretraining.batches import Batch
 from motionbeat.pretraining.pairs import (
     AudioInputs,
@@ -27,6 +27,7 @@ from motionbeat.pretraining.pairs import (
     excerpt,
     load_pair,
 )
+from motionbeat.spectrum import SAMPLE_RATE
 
 CLIP_SECONDS = 5.0
 """Length of the clips that are compared."""

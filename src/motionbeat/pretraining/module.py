@@ -12,9 +12,10 @@ from torch.nn import functional
 from motionbeat.errors import MotionBeatError
 from motionbeat.kinematics import PULSES
 from motionbeat.losses import embodied_contrastive_loss, structural_rhythm_alignment_loss
-from motionbeat.model import AUDIO_FRAME_RATE, MOTION_FRAME_RATE, MotionBeat
+from motionbeat.model import MOTION_FRAME_RATE, MotionBeat
 from motionbeat.pretraining.batches import Batch, cluster_mates
 from motionbeat.pretraining.evaluation import compare, embed, embedding_times
+from motionbeat.spectrum import AUDIO_FRAME_RATE
 from motionbeat.tokens import Clock
 from motionbeat.weights import load_model
 
@@ -80,12 +81,7 @@ class Pretraining(LightningModule):
         if lock_audio and start is None:
             raise PretrainingError("lock_audio would keep random weights; give start as well")
         if start is not None:
-            try:
-                self.model.load_state_dict(load_model(start).state_dict())
-            except RuntimeError as error:
-                raise PretrainingError(
-                    f"{start} holds no model of size {size}; choose its size"
-                ) from error
+            begin_with(self.model, start)
         self.model.audio.requires_grad_(not lock_audio)
 
     @property
@@ -176,25 +172,48 @@ class Pretraining(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; only matrices decay."""
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in trained if p.ndim > 1]},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(
-            groups, lr=self.hparams["learning_rate"], weight_decay=self.hparams["weight_decay"]
-        )
-        steps = int(self.trainer.estimated_stepping_batches)
-        rising: int = max(1, round(self.hparams["warm_up"] * steps))
+        return adamw(self)
 
-        def factor(step: int) -> float:
-            if step < rising:
-                return (step + 1) / rising
-            done = (step - rising) / max(1, steps - rising)
-            return 0.5 * (1 + math.cos(math.pi * done))
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+def adamw(module: LightningModule) -> OptimizerLRScheduler:
+    """AdamW with the settings of a module, of which only matrices decay.
+
+    The learning rate rises over a share of the steps and falls by a cosine.
+    """
+    goal: Any = module.hparams
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in trained if p.ndim > 1]},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(
+        groups, lr=goal["learning_rate"], weight_decay=goal["weight_decay"]
+    )
+    steps = int(module.trainer.estimated_stepping_batches)
+    rising: int = max(1, round(goal["warm_up"] * steps))
+
+    def factor(step: int) -> float:
+        if step < rising:
+            return (step + 1) / rising
+        done = (step - rising) / max(1, steps - rising)
+        return 0.5 * (1 + math.cos(math.pi * done))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def begin_with(model: MotionBeat, start: str) -> None:
+    """Give a model the weights of a shipped name or a file.
+
+    Raises:
+        PretrainingError: they are of another size.
+    """
+    try:
+        model.load_state_dict(load_model(start).state_dict())
+    except RuntimeError as error:
+        raise PretrainingError(
+            f"{start} holds no model of its size; choose the size of {start}"
+        ) from error
 
 
 def _sampled(curve: Tensor, frame_rate: float, times: Tensor) -> Tensor:

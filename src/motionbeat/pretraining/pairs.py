@@ -24,11 +24,11 @@ from motionbeat.cache import digest
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
 from motionbeat.kinematics import CONTACTS, motion_features, movement_envelope
-from motionbeat.model import AUDIO_FRAME_RATE, BANDS, HOP, MOTION_FRAME_RATE, SAMPLE_RATE
+from motionbeat.model import MOTION_FRAME_RATE
 from motionbeat.motion import Motion
 from motionbeat.pretraining import augmentation
 from motionbeat.rhythm import BeatGrid, beat_grid, mistaken_grid, music_grid, sharpened
-from motionbeat.spectrum import LogMelSpectrum
+from motionbeat.spectrum import AUDIO_FRAME_RATE, BANDS, HOP, SAMPLE_RATE, LogMelSpectrum
 from motionbeat.tokens import Clock
 
 FORMAT = 2
