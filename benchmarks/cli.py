@@ -1,16 +1,15 @@
 """The command line, one entry point ``motionbeat`` with a command for each thing to do."""
 
 import argparse
-import importlib.metadata
 import os
 import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
-from unittest import mock
 
 from jsonargparse import ArgumentParser, auto_cli
 
+from motionbeat._torchmetrics import import_torchmetrics
 from motionbeat.cache import default_cache
 from motionbeat.errors import MotionBeatError
 from motionbeat.threads import wait_passively
@@ -345,22 +344,6 @@ def check_settings(arguments: list[str]) -> None:
                 raise SettingsError(
                     f"{path}: is no text in UTF-8; write the settings as YAML"
                 ) from error
-
-
-def import_torchmetrics() -> None:
-    """Import torchmetrics, which Lightning needs, as if transformers were not installed.
-
-    Its text metrics would import them, which takes two seconds and serves no command.
-    """
-    distribution = importlib.metadata.distribution
-
-    def other(name: str) -> importlib.metadata.Distribution:
-        if name == "transformers":
-            raise importlib.metadata.PackageNotFoundError(name)
-        return distribution(name)
-
-    with mock.patch("importlib.metadata.distribution", other):
-        import_module("torchmetrics")
 
 
 def run(arguments: list[str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from motionbeat._torchmetrics import import_torchmetrics
 from motionbeat.benchmarks.keys import task_key, tracks_key
 from motionbeat.benchmarks.protocol import Probing
 from motionbeat.benchmarks.records import (
@@ -463,7 +464,7 @@ class Evaluation:
                 for one in baselines
                 if self.recall(self.baseline_key(one)) is None
             ]
-            list(side_by_side(calls))
+            list(side_by_side(calls, initializer=import_torchmetrics))
         found = [self.encoder_entry(encoder) for encoder in encoders]
         return found + [self.baseline_entry(baseline) for baseline in baselines]
 

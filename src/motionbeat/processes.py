@@ -7,7 +7,7 @@ from concurrent.futures.process import BrokenProcessPool
 from threading import Thread
 from typing import TypeVar
 
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, cpu_count, delayed, parallel_config
 
 from motionbeat.errors import MotionBeatError
 
@@ -21,7 +21,11 @@ class ProcessError(MotionBeatError):
     """A worker process was killed."""
 
 
-def side_by_side(calls: Sequence[Callable[[], T]], workers: int | None = None) -> Iterator[T]:
+def side_by_side(
+    calls: Sequence[Callable[[], T]],
+    workers: int | None = None,
+    initializer: Callable[[], None] | None = None,
+) -> Iterator[T]:
     """Yield the results of calls as they finish, each from a worker process with one thread.
 
     The workers end when this process ends, even if it is killed.
@@ -30,14 +34,16 @@ def side_by_side(calls: Sequence[Callable[[], T]], workers: int | None = None) -
         calls: functions to run; a single one runs in this process.
         workers: number of worker processes, by default one per processor; 1 runs all calls in this
             process.
+        initializer: called first in each worker process.
 
     Raises:
         ProcessError: a worker was killed; results that finished before have been yielded.
     """
+    workers = workers or cpu_count()  # that this process may use
     if workers == 1 or len(calls) == 1:
         yield from (call() for call in calls)
         return
-    with parallel_config("loky", n_jobs=workers or -1, inner_max_num_threads=1):
+    with parallel_config("loky", n_jobs=workers, inner_max_num_threads=1, initializer=initializer):
         parallel = Parallel(return_as="generator_unordered", batch_size=1)
     try:
         yield from parallel(delayed(_attached)(call, os.getpid()) for call in calls)

@@ -29,6 +29,11 @@ def test_results_come_from_processes_beside_this_one():
     assert list(side_by_side([os.getpid])) == [os.getpid()]
 
 
+def test_with_one_processor_all_calls_run_in_this_process(monkeypatch):
+    monkeypatch.setattr("motionbeat.processes.cpu_count", lambda: 1)
+    assert list(side_by_side([os.getpid] * 3)) == [os.getpid()] * 3
+
+
 def test_a_killed_process_is_one_line():
     with pytest.raises(ProcessError, match="run again") as caught:
         list(side_by_side([partial(os._exit, 9)] * 2, 2))
