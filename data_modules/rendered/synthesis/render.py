@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,9 +137,9 @@ def _play(part: Part, samples: int, soundfont: Path | None) -> NDArray[np.float3
     return waveform
 
 
-@cache
+@lru_cache(maxsize=1)  # a large one takes a second to load, and hundreds of megabytes
 def _synth(soundfont: Path | None) -> "Synth":
-    """A synthesiser with a soundfont; it is kept, as a large one takes a second to load."""
+    """A synthesiser with a soundfont."""
     from tinysoundfont import Synth
 
     synth = Synth(samplerate=SAMPLE_RATE)

@@ -83,7 +83,7 @@ SOUNDFONTS = {
         "39bff96eee3dcfbce9665e3968701b894ca2136c7d0bd580281b2bbf59e80392",
     ),
 }
-"""FluidR3 Mono (Frank Wen and Michael Cowgill, MIT; samples as Vorbis), 48 MB to fetch; OPL-3 FM 128M
+"""FluidR3 Mono (Frank Wen and Michael Cowgill, MIT; samples as Vorbis), 48 MB to fetch; and OPL-3
 (Zandro Reveille, CC BY-SA 4.0), the FM synthesis of sound cards of the nineties, 100 MB."""
 
 
