@@ -364,6 +364,10 @@ _LIMBS = {
     "shoulder": "collar", "arm": "shoulder", "forearm": "elbow", "hand": "wrist",
     "handmiddle1": "hand",
 }  # fmt: skip
+_POSER = {
+    "thigh": "hip", "shin": "knee", "foot": "ankle", "foot end": "foot", "collar": "collar",
+    "shldr": "shoulder", "forearm": "elbow", "hand": "wrist", "mid1": "hand",
+}  # fmt: skip
 _SPINE = ("spine1", "spine2", "spine3")
 _HANDS = ("l_hand", "r_hand")
 
@@ -376,17 +380,24 @@ BVH_NAMES: dict[str, str] = {
         if name.startswith(prefix)
     },
     "hips": "pelvis",
+    "hip": "pelvis",
     **{
         side + limb: prefix + joint
         for side, prefix in _SIDES.items()
         for limb, joint in _LIMBS.items()
     },
+    **{
+        prefix[0] + limb: prefix + joint
+        for prefix in _SIDES.values()
+        for limb, joint in _POSER.items()
+    },
 }
-"""SMPL joints by the names of joints in lower case: SMPL's own, those of SMPL-X, and those of
-MotionBuilder, which Mixamo (with a prefix), LAFAN1, CMU and Motorica use. The spine goes by place,
-not by name."""
+"""SMPL joints by the names of joints in lower case: SMPL's own, those of SMPL-X, those of
+MotionBuilder, which Mixamo (with a prefix), LAFAN1, CMU and Motorica use, and those of Poser, whose
+feet have no toes but end at them. The spine goes by place, not by name."""
 
 _CHANNELS = {axis + kind for axis in "xyz" for kind in ("position", "rotation")}
+_END = " end"
 _WHOLE_RATE = 1e-4  # 0.008333 s mean 120 frames a second
 
 
@@ -453,9 +464,9 @@ def _read_bvh(path: Path) -> tuple[Floats, float]:
 
 
 def _hierarchy(text: str) -> list[_Joint]:
-    """The joints, each before its children; the ends of limbs are left out."""
+    """The joints, each before its children; the ends of limbs are called after their joints."""
     joints: list[_Joint] = []
-    inside: list[int] = []  # the joints whose braces are open; -1 for an end
+    inside: list[int] = []  # the joints whose braces are open
     opening = -1
     for line in text.replace("{", "\n{\n").replace("}", "\n}\n").splitlines():
         words = line.split()
@@ -463,20 +474,21 @@ def _hierarchy(text: str) -> list[_Joint]:
             case ["ROOT" | "JOINT", *name]:
                 opening = len(joints)
                 joints.append(_Joint(" ".join(name), inside[-1] if inside else -1))
-            case ["END", *_]:
-                opening = -1
+            case ["END", *_] if inside:
+                opening = len(joints)
+                joints.append(_Joint(joints[inside[-1]].name + _END, inside[-1]))
             case ["{"]:
                 inside.append(opening)
             case ["}"]:
                 inside.pop()
-            case ["OFFSET", x, y, z] if inside[-1] >= 0:
+            case ["OFFSET", x, y, z]:
                 joints[inside[-1]].offset = [float(x), float(y), float(z)]
             case ["CHANNELS", count, *channels]:
                 named = [channel.lower() for channel in channels]
                 if len(named) != int(count) or not _CHANNELS.issuperset(named):
                     raise MotionError(f"unreadable channels '{line.strip()}'; export it again")
                 joints[inside[-1]].channels = named
-            case ["" | "HIERARCHY" | "OFFSET", *_]:
+            case ["" | "HIERARCHY", *_]:
                 pass
             case _:
                 raise MotionError(f"unreadable line '{line.strip()[:40]}'; export it again")
@@ -523,7 +535,7 @@ def _smpl(joints: list[_Joint], places: Floats) -> Floats:
         name = re.sub(r"^mixamorig\d*_?", "", joint.name.lower()).rpartition(":")[2]
         if name in BVH_NAMES:
             known.setdefault(BVH_NAMES[name], index)
-        elif name not in _SPINE:
+        elif name not in _SPINE and not name.endswith(_END):
             unknown.append(joint.name)
     lacking = [name for name in JOINTS if name not in {*known, *_SPINE, *_HANDS}]
     spine = [] if lacking else _between(joints, known["pelvis"], known["neck"])

@@ -5,9 +5,8 @@
 cuts recordings into fragments of 30 s and looks for each of them at every moment of every other
 recording, at several speeds and transpositions, by the cosine similarity of chroma over time. The
 similarity of two recordings is the median over the fragments of one, the larger of both ways round.
-Copies of some recordings, deformed as copies of a recording are, say what similarity to expect of
-copies; all other pairs say what to expect by chance. The table ``near_duplicates.csv`` has the most
-similar other recording of each recording, and that of each deformed copy apart from its original.
+Deformed copies of some recordings say what to expect of copies, all pairs what to expect by chance.
+The table ``near_duplicates.csv`` has the most similar pairs, and the copies with their originals.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,8 +34,14 @@ FRAME_RATE = 2.0
 """Chroma vectors a second, in Hz."""
 
 FRAGMENT_SECONDS = 30.0
-THRESHOLD = 0.65
-"""Similarity from which two recordings count as the same music."""
+THRESHOLD = 0.5
+"""Similarity from which two recordings count as the same music; copies have .6 and more, and of
+42,195 pairs of ``game_music`` and ``free_music`` 99.9 % have less than .43."""
+
+LISTED = 100
+"""Rows of each kind that are written: the most similar ones."""
+
+COLUMNS = ["track", "other", "kind", "similarity"]
 
 _PITCH_CLASSES = slice(40, 52)  # of the encoder mfcc_chroma
 _LENGTH = round(FRAGMENT_SECONDS * FRAME_RATE)
@@ -104,6 +109,18 @@ def similarities(sought: Mapping[str, Tensor], among: Mapping[str, Tensor]) -> p
     return pd.DataFrame(table, list(sought), list(among))
 
 
+def similar(known: Mapping[str, Tensor]) -> "pd.Series[float]":
+    """The similarity of each pair of recordings, the larger of both ways round."""
+    table = similarities(known, known)
+    names = list(known)
+    both = np.fmax(table.to_numpy(), table.to_numpy().T)
+    pairs = {
+        (names[row], names[column]): float(both[row, column])
+        for row, column in zip(*np.triu_indices(len(names), 1), strict=True)
+    }
+    return pd.Series(pairs).dropna()
+
+
 def _played(waveform: Waveform, rate: int, speed: float, rng: np.random.Generator) -> Waveform:
     """Play it faster, which raises the pitch."""
     return resample(waveform, round(rate * speed), rate)
@@ -120,7 +137,10 @@ COPIES: dict[str, Callable[[Waveform, int], Waveform]] = {
         ("speed 1.03 x", _played, "speed", 1.03),
     )
 }
-"""Deformed copies; the first 5.3 s are cut off as well."""
+"""Deformed copies, of which the start is cut off as well."""
+
+CUT = 5.3
+"""Seconds cut off the start of copies."""
 
 
 def near_duplicates(
@@ -147,55 +167,35 @@ def near_duplicates(
         tracks |= {f"{name}/{t.id}": t for split in SPLITS for t in module.tracks(split)}
     drawn = np.random.default_rng(0).permutation(list(tracks))[:copied]
     known: dict[str, Tensor] = {}
-    copies: dict[str, Tensor] = {}
+    copies: dict[str, tuple[str, str, Tensor]] = {}
     with bar("recordings") as progress:
         for name in progress.track(tracks, description="chroma"):
             waveform, rate = load_audio(tracks[name].audio_path)
             known[name] = chroma(waveform, rate)
             if name in drawn:
-                cut = waveform[round(5.3 * rate) :]
+                cut = waveform[round(CUT * rate) :]
                 copies |= {
-                    f"{kind}: {name}": chroma(change(cut, rate), rate)
+                    f"{kind}: {name}": (name, kind, chroma(change(cut, rate), rate))
                     for kind, change in COPIES.items()
                 }
-    table = similar(known)
-    control = similarities(copies, known)
-    rows = []
-    for name in control.index:
-        original = name.partition(": ")[2]
-        others = control.loc[name].drop(original)
-        rows.append((name, original, control.loc[name, original], others.max()))
-    found = pd.DataFrame(rows, columns=["track", "other", "similarity", "next"])
-    pairs = table.to_numpy()[np.triu_indices(len(table), 1)]
-    pairs = pairs[~np.isnan(pairs)]
-    say(f"{len(pairs)} pairs: {quantiles(pairs)}; {(pairs >= THRESHOLD).sum()} are duplicates")
-    for kind in COPIES:
-        ours = found["similarity"][found["track"].str.startswith(f"{kind}: ")].to_numpy()
-        say(f"{kind}: {quantiles(ours)}; {(ours >= THRESHOLD).mean():.0%} are found")
-    np.fill_diagonal(table.to_numpy(), np.nan)
-    nearest = pd.DataFrame(
-        {
-            "track": table.index,
-            "other": [row.idxmax() if row.notna().any() else "" for _, row in table.iterrows()],
-            "similarity": table.max(axis=1).to_numpy(),
-        }
-    )
-    whole = pd.concat([nearest.sort_values("similarity", ascending=False), found])
-    write_atomically(
-        output / "near_duplicates.csv", whole.to_csv(index=False, float_format="%.3f").encode()
-    )
-
-
-def similar(known: Mapping[str, Tensor]) -> pd.DataFrame:
-    """The similarity of each pair, the larger of both ways round."""
-    table = similarities(known, known)
-    return pd.DataFrame(np.fmax(table.to_numpy(), table.to_numpy().T), table.index, table.columns)
-
-
-def quantiles(values: np.ndarray) -> str:
-    """Smallest, median, 99 %, 99.9 % and largest of some values."""
-    at = np.quantile(values, [0, 0.5, 0.99, 0.999, 1])
-    return " ".join(f"{value:.3f}" for value in at)
+    pairs = similar(known)
+    control = similarities({name: one for name, (_, _, one) in copies.items()}, known)
+    found = pd.concat([
+        pd.DataFrame([(*pair, "pair", value) for pair, value in pairs.items()], columns=COLUMNS),
+        pd.DataFrame(
+            [(name, other, kind, control.loc[name, other])
+             for name, (other, kind, _) in copies.items()],
+            columns=COLUMNS,
+        ),
+    ])  # fmt: skip
+    for kind, group in found.groupby("kind"):
+        at = group["similarity"].quantile([0, 0.5, 0.99, 0.999, 1])
+        share = (group["similarity"] >= THRESHOLD).mean()
+        said = " ".join(f"{value:.3f}" for value in at)
+        say(f"{len(group)} of kind {kind}: {said}; {share:.3%} from {THRESHOLD} on")
+    top = found.sort_values("similarity", ascending=False).groupby("kind").head(LISTED)
+    content = top.to_csv(index=False, float_format="%.3f")
+    write_atomically(output / "near_duplicates.csv", content.encode())
 
 
 if __name__ == "__main__":

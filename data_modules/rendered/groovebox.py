@@ -1,6 +1,5 @@
 """groovebox: music arranged, performed and danced to by this project, with exact labels."""
 
-import hashlib
 import zlib
 from collections.abc import Sequence
 from functools import partial
@@ -25,6 +24,7 @@ from motionbeat.data_modules.generated import Piece, Recipe
 from motionbeat.data_modules.rendered.rendering import Rendered, perform
 from motionbeat.data_modules.rendered.synthesis.affect import affect
 from motionbeat.data_modules.rendered.synthesis.arranger import compose, generator
+from motionbeat.data_modules.rendered.synthesis.soundfonts import find
 from motionbeat.data_modules.rendered.synthesis.styles import STYLES
 
 
@@ -41,12 +41,14 @@ class GrooveBox(Rendered):
         seconds: about how long a piece is.
         styles: which of ``STYLES`` to make; None makes all.
         seed: another seed is another dataset.
-        soundfonts: further General MIDI soundfonts (.sf2 files); each training piece is played
-            with one of them or the usual one.
+        soundfonts: further General MIDI soundfonts, as files (.sf2, .sf3) or names
+            (``fluid_r3_mono``, ``opl3``), which are fetched on first use; each training piece is
+            played with one of them or the usual one.
         options: of every dataset.
 
     Raises:
-        DatasetError: a size below 1, less than 4 seconds, no or an unknown style, a negative seed.
+        DatasetError: a size below 1, less than 4 seconds, no or an unknown style, a negative seed,
+            an unknown soundfont.
     """
 
     card = DatasetCard(
@@ -79,9 +81,7 @@ class GrooveBox(Rendered):
         self.styles = list(STYLES) if styles is None else list(dict.fromkeys(styles))
         self.seconds = float(seconds)
         self.seed = seed
-        self.soundfonts = [Path(soundfont) for soundfont in soundfonts]
-        if missing := [path for path in self.soundfonts if not path.is_file()]:
-            raise DatasetError(f"groovebox: {missing[0]} is no file; give paths of .sf2 files")
+        self.soundfonts = [find(soundfont, self.cache) for soundfont in soundfonts]
         if unknown := [style for style in self.styles if style not in STYLES]:
             raise DatasetError(f"groovebox has no style {unknown}; choose from {', '.join(STYLES)}")
         if not self.styles or min(self.sizes.values()) < 1 or seconds < 4 or seed < 0:
@@ -95,12 +95,22 @@ class GrooveBox(Rendered):
         sizes = "x".join(str(size) for size in self.sizes.values())
         revision = f"{self.card.revision}-seed{self.seed}-{sizes}-{self.seconds}s"
         if self.soundfonts:
-            content = "".join(hashlib.sha256(f.read_bytes()).hexdigest() for f in self.soundfonts)
+            content = "".join(soundfont.sha256 for soundfont in self.soundfonts)
             revision += f"-{len(self.soundfonts)}soundfonts-{zlib.crc32(content.encode()):08x}"
         if self.styles == list(STYLES):
             return revision
         chosen = zlib.crc32(" ".join(self.styles).encode())
         return f"{revision}-{len(self.styles)}styles-{chosen:08x}"
+
+    def prepare_data(self) -> None:
+        """Fetch the soundfonts, and render the pieces that are missing or damaged.
+
+        Raises:
+            DatasetError: a soundfont cannot be had, or the folder cannot be written.
+        """
+        for soundfont in self.soundfonts:
+            soundfont.fetch()
+        super().prepare_data()
 
     def recipes(self) -> dict[str, Recipe]:
         """The pieces, split by split and style by style."""
@@ -109,7 +119,7 @@ class GrooveBox(Rendered):
                 _make,
                 self.seed,
                 self.seconds,
-                self.soundfonts if split == "train" else (),
+                [one.path for one in self.soundfonts] if split == "train" else (),
                 style,
                 split,
                 index,

@@ -156,11 +156,13 @@ def _read(path: Path, channels: Channels) -> _Audio:
     try:
         with soundfile.SoundFile(path) as file:
             rate, promised = file.samplerate, file.frames
+            # some encoders of Ogg count samples before the start, or beyond the end, of the sound
+            padding = _PADDING if file.format == "OGG" else 0.0
             while len(block := file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
                 samples += _mixed(block, channels).tobytes()
     except soundfile.LibsndfileError as error:
         raise _unreadable(path, error.error_string) from error
-    return _Audio(_waveform(samples, channels), rate, promised / rate)
+    return _Audio(_waveform(samples, channels), rate, promised / rate, padding)
 
 
 def _decode(path: Path, channels: Channels) -> _Audio:

@@ -1,5 +1,6 @@
 """Containers, codecs, headers and tags, with ffmpeg as the reference for length and positions."""
 
+import struct
 import subprocess
 
 import imageio_ffmpeg
@@ -124,3 +125,26 @@ def test_a_playlist_opens_no_other_file(made, tmp_path, suffix):
     playlist.write_text(f"#EXTM3U\n#EXTINF:4,\nfile://{made('aac.m4a')}\n#EXT-X-ENDLIST\n")
     with pytest.raises(AudioError, match="unreadable audio"):
         load_audio(playlist)
+
+
+def test_ogg_whose_last_page_counts_samples_that_it_lacks_is_whole(tmp_path):
+    """So some encoders write it; libsndfile then promises more samples than it reads."""
+    path = tmp_path / "a.ogg"
+    samples = 5 * 44_100  # of several pages
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, samples)
+    soundfile.write(path, noise, 44_100)
+    content = bytearray(path.read_bytes())
+    page = content.rfind(b"OggS")
+    content[page + 6 : page + 14] = struct.pack("<q", samples + 1105)
+    content[page + 22 : page + 26] = bytes(4)
+    checksum = 0  # RFC 3533, section 6
+    for byte in content[page:]:
+        checksum ^= byte << 24
+        for _ in range(8):
+            checksum = (checksum << 1) ^ (0x104C11DB7 if checksum >> 31 else 0)
+    content[page + 22 : page + 26] = struct.pack("<I", checksum)
+    path.write_bytes(content)
+    promised = soundfile.info(path).frames
+    waveform, rate = load_audio(path)
+    assert samples <= len(waveform) < promised == samples + 1105
+    assert rate == 44_100

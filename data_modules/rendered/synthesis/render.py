@@ -3,9 +3,10 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
@@ -14,11 +15,18 @@ from numpy.typing import NDArray
 from motionbeat.data_modules.base import DatasetError
 from motionbeat.files import write_atomically
 
+if TYPE_CHECKING:
+    from tinysoundfont import Synth
+
 SAMPLE_RATE = 44_100
 """Sample rate of rendered audio in Hz."""
 
 SOUNDFONT = "TimGM6mb.sf2"
 """General MIDI soundfont by Tim Brechbill (GPL-2.0), which the pretty_midi package carries."""
+
+
+_RESET = SAMPLE_RATE // 10
+"""Samples in which notes that a reset ends fade out; the synthesiser takes a tenth of them."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,9 @@ def render(
 ) -> NDArray[np.float32]:
     """Play parts together, by a General MIDI soundfont or the usual one.
 
-    Every part has a synthesiser of its own, so the sound of one never depends on the others. The
-    synthesiser is advanced from event to event, so every onset falls on its nearest sample.
+    Parts are played one after the other by a synthesiser that is reset, so the sound of one never
+    depends on the others. It is advanced from event to event, so every onset falls on its nearest
+    sample.
 
     Returns:
         Waveform of shape (samples,) at ``SAMPLE_RATE``, not normalised: loud parts may exceed 1.
@@ -89,15 +98,18 @@ def write_audio(path: Path, waveform: NDArray[np.float32], sample_rate: int = SA
 
 def _play(part: Part, samples: int, soundfont: Path | None) -> NDArray[np.float32]:
     """One part alone at the soundfont's own level, (samples,)."""
-    from tinysoundfont import SoundFontException, Synth
+    from tinysoundfont import SoundFontException
 
-    synth = Synth(samplerate=SAMPLE_RATE)
     try:
-        synth.sfload(_soundfont(soundfont))
+        synth = _synth(soundfont)
+        for loaded in synth.soundfonts.values():
+            loaded.reset()
+        synth.generate(_RESET)
         synth.program_change(0, part.program, part.drums)
     except (SoundFontException, RuntimeError, OSError) as error:
         raise DatasetError(
-            f"{soundfont or SOUNDFONT}: no General MIDI soundfont ({error}); give an .sf2 file"
+            f"{soundfont or SOUNDFONT}: no General MIDI soundfont ({error}); give an .sf2 or .sf3 "
+            "file"
         ) from error
     # Releases come before onsets of the same sample, or a repeated note would end its successor.
     events = sorted(
@@ -125,9 +137,16 @@ def _play(part: Part, samples: int, soundfont: Path | None) -> NDArray[np.float3
     return waveform
 
 
-@cache
-def _soundfont(path: Path | None) -> bytes:
-    """A soundfont; the usual one is found without importing the package that carries it."""
-    if path is None:
-        path = Path(str(distribution("pretty_midi").locate_file(f"pretty_midi/{SOUNDFONT}")))
-    return path.read_bytes()
+@lru_cache(maxsize=1)  # a large one takes a second to load, and hundreds of megabytes
+def _synth(soundfont: Path | None) -> "Synth":
+    """A synthesiser with a soundfont."""
+    from tinysoundfont import Synth
+
+    synth = Synth(samplerate=SAMPLE_RATE)
+    synth.sfload((soundfont or usual_soundfont()).read_bytes())
+    return synth
+
+
+def usual_soundfont() -> Path:
+    """The usual soundfont, found without importing the package that carries it."""
+    return Path(str(distribution("pretty_midi").locate_file(f"pretty_midi/{SOUNDFONT}")))

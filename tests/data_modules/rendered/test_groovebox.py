@@ -70,7 +70,7 @@ def test_options_out_of_range_are_one_clear_error(tmp_path, options, message):
 
 def other_soundfont(path):
     """The usual soundfont with its samples played as squares."""
-    content = bytearray(render._soundfont(None))
+    content = bytearray(render.usual_soundfont().read_bytes())
     at = content.index(b"smpl", content.index(b"sdta"))
     size = int.from_bytes(content[at + 4 : at + 8], "little")
     samples = np.frombuffer(content[at + 8 : at + 8 + size], "<i2")
