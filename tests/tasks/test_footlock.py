@@ -163,15 +163,11 @@ def test_a_dance_that_drifts_comes_back_to_itself(dance):
 
 
 def test_the_root_is_lowered_where_a_leg_would_be_too_short():
-    heights = np.where(np.arange(90) < 45, 0.0, 0.15)
-    motion = standing(heights)
-    motion.positions[:, FEET] = motion.positions[0, FEET]
-    motion.positions[:, [4, 5]] = (motion.positions[:, [1, 2]] + motion.positions[:, [7, 8]]) / 2
-    stretched = standing(heights)  # its feet are drawn up with it, and told to be down
-    planted = plant_feet(stretched, on_floor(np.ones(90)))
+    hovering = standing(np.where(np.arange(90) < 45, 0.0, 0.15))
+    planted = plant_feet(hovering, on_floor(np.ones(90)))
     assert np.abs(np.diff(planted.positions[:, FEET], axis=0)).max() < 1e-5
     assert np.abs(planted.positions[:, TOES, 1]).max() < 1e-6
-    np.testing.assert_allclose(bones(planted), bones(stretched), atol=1e-5)
+    np.testing.assert_allclose(bones(planted), bones(hovering), atol=1e-5)
 
 
 # --- What stays ---------------------------------------------------------------------------------
@@ -236,7 +232,8 @@ def test_whatever_is_sampled_stays_finite_with_the_same_bones(dance, seed, size,
     planted = plant_feet(made, rows[:, CONTACT])
     assert planted.positions.shape == made.positions.shape
     assert np.isfinite(planted.positions).all()
-    np.testing.assert_allclose(bones(planted), bones(made), atol=1e-5 * max(1, size) ** 2)
+    far = max(1.0, float(np.abs(planted.positions).max()))  # where 32 bits are coarser
+    np.testing.assert_allclose(bones(planted), bones(made), atol=1e-5 * far)
 
 
 def test_it_hears_no_music():
