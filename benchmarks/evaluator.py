@@ -227,7 +227,7 @@ class Evaluation:
     def key(self, name: str, revision: str, **settings: object) -> str:
         """Key of an entry: all that decides its scores."""
         return digest(
-            task=task_key(self.task),
+            task=task_key(self.task, self.task.version),
             dataset=self.dataset.card.name,
             revision=self.revision,
             tracks=self.tracks_key,

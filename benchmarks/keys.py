@@ -14,8 +14,8 @@ from motionbeat.data_modules.base import Track
 from motionbeat.tasks.task import Task
 
 
-def task_key(task: type[Task]) -> str:
-    """Key of a task: its version, how its heads are trained, what they are given, and its code.
+def task_key(task: type[Task], version: int) -> str:
+    """Key of a task: a version, how its heads are trained, what they are given, and its code.
 
     The suite's own code counts by the task's version, that of others by their files.
     """
@@ -23,7 +23,7 @@ def task_key(task: type[Task]) -> str:
     return digest(
         protocol=PROTOCOL,
         name=task.name,
-        version=task.version,
+        version=version,
         recipe=dataclasses.asdict(task.recipe),
         features=[FORMAT, POOLED_FORMAT, task.segment_seconds, task.target_rate],
         one_cycle=task.one_cycle,

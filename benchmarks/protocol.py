@@ -191,7 +191,7 @@ class Probing:
         """Where probes that learned in a fold are kept; what they are tested on has no say."""
         card = find_encoder(self.encoder).card
         key = digest(
-            task=task_key(self.task),
+            task=task_key(self.task, self.task.probe_version or self.task.version),
             train=tracks_key(self.train_data.tracks("train")),
             validation=tracks_key(self.train_data.tracks("validation")),
             revision=card.revision,

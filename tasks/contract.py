@@ -58,6 +58,7 @@ class Contract:
 
     name: ClassVar[str]  # on the command line and in every table
     version: ClassVar[int]  # changes whenever the same features would be scored differently
+    probe_version: ClassVar[int | None] = None  # the version since which probes learn the same
     needs: ClassVar[tuple[type[Annotation], ...]]  # annotations that a track must have
     learned_from: ClassVar[tuple[type[Annotation], ...]] = ()  # further ones to train on
     visible: ClassVar[tuple[type[Annotation], ...]] = ()  # annotations that a predictor may see

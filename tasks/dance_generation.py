@@ -23,6 +23,7 @@ from motionbeat.tasks.adapters import EncoderMode
 from motionbeat.tasks.contract import Baseline, Recipe
 from motionbeat.tasks.cutting import Outputs, Tensors
 from motionbeat.tasks.diffusion import PATCH, TIMESTEPS, Denoiser, add_noise, sample
+from motionbeat.tasks.footlock import plant_feet
 from motionbeat.tasks.heads import Head
 from motionbeat.tasks.metrics.dance_alignment import Music, sensitivity
 from motionbeat.tasks.metrics.dance_distances import diversity, frechet_distance, normalise
@@ -117,7 +118,8 @@ class DanceGeneration(Task):
     """
 
     name = "dance"
-    version = 2
+    version = 3
+    probe_version = 2
     needs = (MotionFile,)
     heads = ("decoder",)
     primary = "bas_fact_sensitivity"
@@ -274,7 +276,8 @@ class DanceGeneration(Task):
         condition = torch.from_numpy(outputs).to(self.device)
         seed = zlib.crc32(f"{track.id} {self.seed}".encode())
         rows = self.trained_head.sample(condition, seed)[: max(1, round(track.duration * FPS))]
-        return Body(np.array(self.learned["bones"])).motion(rows)
+        sampled = Body(np.array(self.learned["bones"])).motion(rows)
+        return plant_feet(sampled, rows[:, CONTACT])
 
     @classmethod
     def score_all(cls, predictions: Sequence[Motion], tracks: Sequence[Track]) -> list[Scores]:

@@ -94,6 +94,15 @@ def test_what_was_kept_is_not_trained_again_and_what_is_damaged_is(probing, trai
     assert f"ignored: {kept} is damaged" in capsys.readouterr().err.replace("\n", "")
 
 
+def test_kept_probes_outlive_a_change_of_the_scores(probing, monkeypatch):
+    members = [(0, 0.01)]
+    kept, version = probing.kept(members), probing.task.version
+    monkeypatch.setattr(probing.task, "version", version + 1)
+    assert probing.kept(members) != kept
+    monkeypatch.setattr(probing.task, "probe_version", version)
+    assert probing.kept(members) == kept
+
+
 def test_layer_weights_move_to_the_layer_that_tells(tones, tmp_path):
     class Half(Tiny):
         """One layer of noise beside one that tells."""
