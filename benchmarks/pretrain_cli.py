@@ -16,7 +16,14 @@ from motionbeat.benchmarks.evaluator import Folders
 from motionbeat.benchmarks.taught_music import TaughtMusic
 from motionbeat.cache import default_cache
 from motionbeat.console import bar, say
-from motionbeat.data_modules.base import Beats, DataModule, DatasetError, MotionFile, Split
+from motionbeat.data_modules.base import (
+    Beats,
+    DataModule,
+    DatasetError,
+    MotionFile,
+    Split,
+    Track,
+)
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import replacing
 from motionbeat.pretraining.distillation import Distillation
@@ -42,7 +49,7 @@ def pairs(dataset: DataModule, split: Split) -> list[Pair]:
             f"{name}/{track.id}",
             track.audio_path,
             track.get(MotionFile).path,
-            tuple(track.get(Beats).times.tolist()) if track.has(Beats) else None,
+            *_annotated(track),
         )
         for track in dataset.tracks(split)
         if track.has(MotionFile)
@@ -50,6 +57,15 @@ def pairs(dataset: DataModule, split: Split) -> list[Pair]:
     if not found:
         raise DatasetError(f"{name}: no track of the {split} split has a dance; choose another one")
     return found
+
+
+def _annotated(track: Track) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Beats and downbeats of a track in seconds, None where unknown."""
+    if not track.has(Beats):
+        return None, None
+    beats = track.get(Beats)
+    downbeats = beats.downbeats
+    return tuple(beats.times.tolist()), None if downbeats is None else tuple(downbeats.tolist())
 
 
 class DatasetPairs(PairDataModule):

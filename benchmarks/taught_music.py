@@ -1,7 +1,6 @@
 """Segments of music beside what taggers say of them, to distil."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 

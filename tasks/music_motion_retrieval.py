@@ -21,7 +21,6 @@ from motionbeat.discrimination import rhythm_discrimination
 from motionbeat.kinematics import FEATURES, motion_features
 from motionbeat.losses import embodied_contrastive_loss
 from motionbeat.model import CLIP_WIDTH, TIME_WIDTH, MotionBeat
-from motionbeat.spectrum import AUDIO_FRAME_RATE, SAMPLE_RATE
 from motionbeat.motion import JOINTS, Motion
 from motionbeat.pretraining.evaluation import embed
 from motionbeat.pretraining.pairs import (
@@ -31,6 +30,7 @@ from motionbeat.pretraining.pairs import (
     beat_period,
     motion_inputs,
 )
+from motionbeat.spectrum import AUDIO_FRAME_RATE, SAMPLE_RATE
 from motionbeat.tasks.contract import Baseline, Recipe
 from motionbeat.tasks.cutting import Outputs, Tensors
 from motionbeat.tasks.heads import Head

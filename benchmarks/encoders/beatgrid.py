@@ -10,8 +10,8 @@ from torch.nn import functional
 from motionbeat.encoder import Encoder, EncoderCard
 from motionbeat.layers import BAR_HARMONICS
 from motionbeat.model import FRAME_RATE, AudioFrontend, frame_times
-from motionbeat.spectrum import AUDIO_FRAME_RATE, SAMPLE_RATE
 from motionbeat.rhythm import onset_envelope
+from motionbeat.spectrum import AUDIO_FRAME_RATE, SAMPLE_RATE
 
 _BEAT_HARMONICS = (1, 2, 3, 4)
 _PULSE = 0.03  # s

@@ -32,6 +32,12 @@ MOTION_FRAME_RATE = 30.0
 EMBEDDING_FRAME_RATE = 10.0
 """Frame rate of the time embedding (Hz)."""
 
+PHASES = ("beat", "half-bar", "bar")
+"""Cycles whose phases the pulse layer holds."""
+
+PULSE_WIDTH = 2 * len(PHASES) + 3
+"""Channels of the pulse layer."""
+
 CLIP_WIDTH, TIME_WIDTH = 128, 16
 """Channels of the clip embedding, and of each frame of the time embedding."""
 
@@ -176,6 +182,27 @@ class AudioTower(Tower):
 
     def __init__(self, size: Size, phase_rotation: bool = True) -> None:
         super().__init__(BANDS, BANDS, size, size.audio_blocks, phase_rotation)
+        self.phase_head = nn.Linear(size.width, 2 * len(PHASES))
+
+    def phases(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
+        """(B, F, 2 * len(PHASES)) cosines, then sines, of the phases that the tower believes in.
+
+        They are short where it is in doubt. A linear map of the rotated states, so it may correct
+        the clock by any shift.
+        """
+        phases: Tensor = self.phase_head(self.interpolate_states(states, clock, seconds))
+        return phases
+
+    def pulses(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
+        """The pulse layer (B, F, PULSE_WIDTH): time as the tower believes it to be.
+
+        The phases, the probabilities of an onset and of a contact, and the length of the beat in
+        octaves from half a second.
+        """
+        rhythms = self.rhythms(states, clock, seconds).sigmoid()
+        octaves = (2 * clock.periods).clamp_min(0.05).log2().unsqueeze(-1).to(states.dtype)
+        tempo = clock.interpolate(octaves, seconds)
+        return torch.cat([self.phases(states, clock, seconds), rhythms, tempo], dim=-1)
 
     def forward(self, log_mel: Tensor, lengths: Tensor, clock: Clock) -> list[Tensor]:
         """Encode (B, T, BANDS) at ``AUDIO_FRAME_RATE``, (B,) valid frames, as ``encode`` does."""

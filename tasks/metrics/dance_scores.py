@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 
 from motionbeat.audio import load_audio, resample
-from motionbeat.spectrum import SAMPLE_RATE
 from motionbeat.motion import Motion, MotionError
 from motionbeat.pretraining.pairs import audio_inputs
+from motionbeat.spectrum import SAMPLE_RATE
 from motionbeat.tasks.metrics import dance_alignment as alignment
 from motionbeat.tasks.metrics import dance_physics as physics
 from motionbeat.tasks.metrics.dance_alignment import Music

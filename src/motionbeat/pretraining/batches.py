@@ -18,6 +18,7 @@ from motionbeat.pretraining.pairs import (
     PairError,
     cut_audio,
     cut_motion,
+    cut_phases,
     features,
 )
 
@@ -42,6 +43,8 @@ class Batch(NamedTuple):
         motion: 3 N clips of motion: the true ones, then those one beat earlier, then one beat
             later.
         seconds: length of all clips.
+        phases: (N, T, 2) shares of the true beat and bar that are over at the frames of the music,
+            NaN where unknown.
         piece: (N,) index of the pair a clip is cut from.
         tempo: (N,) beats a minute.
     """
@@ -49,6 +52,7 @@ class Batch(NamedTuple):
     audio: AudioInputs
     motion: MotionInputs
     seconds: float
+    phases: Tensor
     piece: Tensor
     tempo: Tensor
 
@@ -57,11 +61,12 @@ class Batch(NamedTuple):
         cls, found: Sequence[Features], starts: Sequence[float], seconds: float, piece: list[int]
     ) -> "Batch":
         """Cut 3 N clips out of features, in the order of ``motion``."""
-        true = found[: len(piece)]
+        true, begins = found[: len(piece)], starts[: len(piece)]
         return cls(
-            cut_audio(true, starts[: len(piece)], seconds),
+            cut_audio(true, begins, seconds),
             cut_motion(found, starts, seconds),
             seconds,
+            cut_phases(true, begins, seconds),
             torch.tensor(piece),
             torch.tensor([one.tempo for one in true]),
         )

@@ -42,6 +42,7 @@ class Pretraining(LightningModule):
         beat_weight: weight of soft-DTW over beats.
         bar_weight: weight of the transport of accents in the bar.
         anchor_weight: weight of the measured onsets and contacts.
+        phase_weight: weight of the true phases of beat and bar.
         gamma: smoothing of soft-DTW in squared pulses.
         learning_rate: the highest.
         weight_decay: of AdamW, for matrices.
@@ -68,6 +69,7 @@ class Pretraining(LightningModule):
         beat_weight: float = 10.0,
         bar_weight: float = 5.0,
         anchor_weight: float = 1.0,
+        phase_weight: float = 1.0,
         gamma: float = 0.01,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.05,
@@ -122,7 +124,7 @@ class Pretraining(LightningModule):
             self.temperature.exp().clamp(0.01, 1.0),
             symmetric=True,
         )
-        rhythm = self._rhythm(batch, audio, motion[:size])
+        rhythm = self._rhythm(batch, audio, motion[:size]) | {"phase": self._phase(batch, audio)}
         loss = contrast + sum(goal[f"{name}_weight"] * part for name, part in rhythm.items())
         return {"loss": loss, "contrast": contrast, **rhythm}
 
@@ -163,6 +165,21 @@ class Pretraining(LightningModule):
             float(self.hparams["bar_weight"] > 0),
         )
         return {"beat": structure.beat, "bar": structure.bar, "anchor": anchor}
+
+    def _phase(self, batch: Batch, audio: Tensor) -> Tensor:
+        """Mean squared distance of the pulse layer's phases from the true ones on the unit circle.
+
+        The best guess under doubt is the mean of what is possible, which is short.
+        """
+        shares = batch.phases[:, ::2]
+        seconds = torch.arange(shares.shape[1], device=shares.device) * (2 / AUDIO_FRAME_RATE)
+        beat, bar = (2 * math.pi * shares).unbind(dim=-1)
+        angles = torch.stack([beat, 2 * bar, bar], dim=-1)
+        true = torch.cat([angles.cos(), angles.sin()], dim=-1)
+        clock = batch.audio.clock
+        said = self.model.audio.phases(audio, clock, seconds.expand(len(shares), -1)).float()
+        known = true.isfinite()
+        return functional.mse_loss(said[known], true[known]) if known.any() else said.sum() * 0
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Retrieval and discrimination among all clips of the validation batch."""

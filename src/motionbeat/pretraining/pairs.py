@@ -31,7 +31,7 @@ from motionbeat.rhythm import BeatGrid, beat_grid, mistaken_grid, music_grid, sh
 from motionbeat.spectrum import AUDIO_FRAME_RATE, BANDS, HOP, SAMPLE_RATE, LogMelSpectrum
 from motionbeat.tokens import Clock
 
-FORMAT = 2
+FORMAT = 3
 """Changes whenever the features of the same pair change."""
 
 _LENGTH_TOLERANCE = 0.25  # s by which music and motion may differ in length
@@ -52,12 +52,14 @@ class Pair:
     """Files of music and of a motion to it, both from 0 s on, under a unique id.
 
     Beats are annotated ones in seconds; None where the tracked beats of the music are to be used.
+    Downbeats are None where they are not known.
     """
 
     id: str
     audio: Path
     motion: Path
     beats: tuple[float, ...] | None = None
+    downbeats: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,6 +73,8 @@ class Features:
         audio_grid: beats of the music.
         motion_grid: beats of the motion.
         beats: (n,) the beats that define the shifts by a beat.
+        phases: (T, 2) float16 shares of the beat and of the bar that are over, by the annotations;
+            NaN where these say nothing.
     """
 
     log_mel: NDArray[np.float16]
@@ -79,6 +83,7 @@ class Features:
     audio_grid: BeatGrid
     motion_grid: BeatGrid
     beats: Seconds
+    phases: NDArray[np.float16]
 
     @property
     def duration(self) -> float:
@@ -160,17 +165,18 @@ def features(pair: Pair, variant: int, cache: Path, captured: bool = False) -> F
 
     def compute() -> Features:
         waveform, motion = load_pair(pair)
-        beats = np.array(pair.beats or (), np.float64)
+        beats, downbeats = _annotated(pair)
         if not variant:
-            return _features(waveform, motion, beats)
+            return _features(waveform, motion, beats, downbeats)
         rng = _rng(pair, variant)
         factor = augmentation.speed(rng)
         waveform = augmentation.change_sound(waveform, factor, rng)
-        motion, beats = augmentation.change_body(motion, factor, rng), beats / factor
+        motion = augmentation.change_body(motion, factor, rng)
+        beats, downbeats = beats / factor, downbeats / factor
         if not captured:
-            return _features(waveform, motion, beats)
+            return _features(waveform, motion, beats, downbeats)
         motion = augmentation.as_captured(motion, rng)
-        return lose_contacts_and_beats(_features(waveform, motion, beats), rng)
+        return lose_contacts_and_beats(_features(waveform, motion, beats, downbeats), rng)
 
     return _stored(cache, pair, [variant, captured] if variant and captured else [variant], compute)
 
@@ -202,11 +208,18 @@ def excerpt(
         first, count = round(start * SAMPLE_RATE), round(seconds * SAMPLE_RATE)
         frames = round((start + shift) * motion.fps) + np.arange(round(seconds * motion.fps))
         positions = motion.positions[frames.clip(0, len(motion.positions) - 1)]
-        beats = np.array(pair.beats or (), np.float64) - start
-        return _features(waveform[first : first + count], Motion(positions, motion.fps), beats)
+        beats, downbeats = (times - start for times in _annotated(pair))
+        part = Motion(positions, motion.fps)
+        return _features(waveform[first : first + count], part, beats, downbeats)
 
     part = [start, seconds, shift]
     return _stored(cache, pair, [*part, captured] if captured else part, compute)
+
+
+def _annotated(pair: Pair) -> tuple[Seconds, Seconds]:
+    """Beats and downbeats of a pair, empty where unknown."""
+    beats, downbeats = (np.array(one or (), np.float64) for one in (pair.beats, pair.downbeats))
+    return beats, downbeats
 
 
 def _rng(pair: Pair, *seed: int) -> np.random.Generator:
@@ -218,7 +231,8 @@ def _stored(
 ) -> Features:
     files = [file.stat() for file in (pair.audio, pair.motion) if file.is_file()]
     stamps = [[file.st_size, file.st_mtime_ns] for file in files]
-    key = digest(format=FORMAT, pair=pair.id, beats=pair.beats, files=stamps, part=part)
+    beats = [pair.beats, pair.downbeats]
+    key = digest(format=FORMAT, pair=pair.id, beats=beats, files=stamps, part=part)
     path = cache / f"{key}.safetensors"
     try:
         return _from_arrays(load_file(path))
@@ -246,7 +260,7 @@ def _from_arrays(arrays: dict[str, NDArray[Any]]) -> Features:
     return Features(**values)
 
 
-def _features(waveform: Floats, motion: Motion, beats: Seconds) -> Features:
+def _features(waveform: Floats, motion: Motion, beats: Seconds, downbeats: Seconds) -> Features:
     log_mel, envelope, audio_grid = audio_inputs(waveform)
     rows, motion_grid = motion_inputs(motion)
     return Features(
@@ -256,7 +270,17 @@ def _features(waveform: Floats, motion: Motion, beats: Seconds) -> Features:
         audio_grid,
         motion_grid,
         beats if len(beats) > 1 else audio_grid.times,
+        np.stack([_shares(times, len(log_mel)) for times in (beats, downbeats)], axis=1),
     )
+
+
+def _shares(events: Seconds, frames: int) -> NDArray[np.float16]:
+    """How much of the way from one event to the next is over at each frame; NaN beyond them."""
+    if len(events) < 2:
+        return np.full(frames, np.nan, np.float16)
+    seconds = np.arange(frames) / AUDIO_FRAME_RATE
+    count = np.interp(seconds, events, np.arange(len(events)), np.nan, np.nan)
+    return (count % 1).astype(np.float16)
 
 
 @cached
@@ -279,6 +303,12 @@ def cut_audio(found: Sequence[Features], starts: Sequence[float], seconds: float
     onsets = _rows([one.onsets for one in found], starts, frames, AUDIO_FRAME_RATE)
     clock = _clock([one.audio_grid for one in found], starts, seconds)
     return AudioInputs(log_mel, onsets, torch.full((len(found),), frames), clock)
+
+
+def cut_phases(found: Sequence[Features], starts: Sequence[float], seconds: float) -> Tensor:
+    """True phases of a clip from each of several features."""
+    frames = round(seconds * AUDIO_FRAME_RATE)
+    return _rows([one.phases for one in found], starts, frames, AUDIO_FRAME_RATE)
 
 
 def cut_motion(found: Sequence[Features], starts: Sequence[float], seconds: float) -> MotionInputs:
