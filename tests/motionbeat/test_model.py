@@ -13,6 +13,7 @@ from motionbeat.model import (
     AUDIO_FRAME_RATE,
     BANDS,
     MOTION_FRAME_RATE,
+    PULSE_WIDTH,
     SAMPLE_RATE,
     SIZES,
     AudioTower,
@@ -86,6 +87,22 @@ def shifted(clock, beats=1):
 
 def distance(one, other):
     return (one - other).abs().max().item()
+
+
+def test_the_pulse_layer_tells_the_tempo_and_turns_with_the_clock():
+    """Its phases are read from rotated states, so the same states elsewhere in the bar differ."""
+    tower = build(AudioTower)
+    grids = [grid(8, 4)]
+    clock = Clock.of([dataclasses.replace(one, times=np.arange(9) * 0.25) for one in grids])
+    states, seconds = torch.ones(1, 8, TINY.width), torch.linspace(0.3, 1.6, 40)[None]
+    pulses = tower.pulses(states, clock, seconds)
+    assert pulses.shape == (1, 40, PULSE_WIDTH)
+    torch.testing.assert_close(pulses[..., -1], torch.full((1, 40), -1.0))  # half of half a second
+    assert ((pulses[..., -3:-1] > 0) & (pulses[..., -3:-1] < 1)).all()
+    phases = tower.phases(states, clock, seconds)
+    torch.testing.assert_close(phases, pulses[..., :-3])
+    assert distance(phases, tower.phases(states, shifted(clock), seconds)) > 0.01
+    torch.testing.assert_close(phases, tower.phases(states, shifted(clock, 4), seconds))
 
 
 @KINDS
@@ -209,7 +226,9 @@ def test_gradients_reach_every_parameter_a_loss_on_embeddings_and_rhythms_needs(
     clips, clock = clips_of(kind)
     states, seconds = tower(*inputs(tower, clips, clock))[-1], moments(clock)
     one, other = tower.embed(states, clock, seconds)
-    (one @ other + tower.rhythms(states, clock, seconds).std()).backward()
+    heads = [tower.rhythms(states, clock, seconds)]
+    heads += [tower.phases(states, clock, seconds)] if kind is AudioTower else []
+    (one @ other + sum(head.std() for head in heads)).backward()
     for name, parameter in tower.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name

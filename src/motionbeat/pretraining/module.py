@@ -85,6 +85,7 @@ class Pretraining(LightningModule):
         if start is not None:
             begin_with(self.model, start)
         self.model.audio.requires_grad_(not lock_audio)
+        self.model.sound.requires_grad_(False)  # which distillation trains
 
     @property
     def architecture(self) -> dict[str, Any]:

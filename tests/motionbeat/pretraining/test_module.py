@@ -11,7 +11,7 @@ from motionbeat.pretraining.module import Pretraining
 from motionbeat.pretraining.pair_data import PairDataModule
 from motionbeat.progress import quiet
 
-WEIGHTS = {"contrast": 1.0, "beat": 10.0, "bar": 5.0, "anchor": 1.0}
+WEIGHTS = {"contrast": 1.0, "beat": 10.0, "bar": 5.0, "anchor": 1.0, "phase": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def losses(batch, **options):
         return training(**options).eval().losses(batch)
 
 
-@pytest.mark.parametrize("left_out", [None, "beat", "bar", "anchor"])
+@pytest.mark.parametrize("left_out", [None, "beat", "bar", "anchor", "phase"])
 def test_the_loss_is_the_weighted_sum_of_its_parts(batch, left_out):
     whole = losses(batch)
     found = losses(batch, **({f"{left_out}_weight": 0.0} if left_out else {}))
@@ -38,6 +38,27 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(batch, left_out):
     assert all(found[name] == whole[name] > 0 for name in parts)
     expected = sum(WEIGHTS[name] * whole[name] for name in parts)
     torch.testing.assert_close(found["loss"], expected, check_dtype=False)
+
+
+def test_the_phase_loss_by_hand(batch, monkeypatch):
+    """A quarter of a beat off on the half of the frames whose phases are known."""
+    count = len(batch.phases[0, ::2])
+    beat = torch.linspace(0, 5, count) % 1
+    bar = torch.linspace(0, 1.25, count) % 1
+    phases = torch.full((1, 2 * count, 2), torch.nan)
+    phases[0, : 2 * (count // 2) : 2] = torch.stack([beat, bar], -1)[: count // 2]
+    model = training()
+    for late, expected in ((0.0, 0.0), (0.25, 2 / 6)):  # two of six columns, (cos - sin)² each
+
+        def phases_of(states, clock, seconds, late=late):
+            angles = 2 * math.pi * torch.stack([beat + late, 2 * bar, bar], dim=-1)
+            return torch.cat([angles.cos(), angles.sin()], dim=-1)[None]
+
+        monkeypatch.setattr(model.model.audio, "phases", phases_of)
+        found = model._phase(batch._replace(phases=phases), torch.zeros(1))
+        assert found.item() == pytest.approx(expected, abs=0.02)
+    unknown = torch.full_like(phases, torch.nan)
+    assert model._phase(batch._replace(phases=unknown), torch.zeros(1)) == 0
 
 
 @pytest.mark.parametrize("tempo", [True, False])
@@ -58,8 +79,8 @@ def test_gradients_reach_all_that_is_trained(batch):
     model = training().train()
     model.losses(batch)["loss"].backward()
     for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert torch.isfinite(parameter.grad).all(), name
+        assert (parameter.grad is not None) != name.startswith("model.sound."), name
+        assert parameter.grad is None or torch.isfinite(parameter.grad).all(), name
     assert model.temperature.grad != 0
 
 
@@ -83,7 +104,7 @@ def test_half_precision_is_finite_and_near(batch):
     with torch.autocast("cpu", torch.bfloat16):
         parts = model.losses(batch)
     parts["loss"].backward()
-    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.requires_grad)
     for name, value in exact.items():
         torch.testing.assert_close(parts[name], value, rtol=0.1, atol=0.02, check_dtype=False)
 

@@ -14,6 +14,7 @@ from motionbeat.pretraining.pairs import (
     cut_audio,
     cut_grid,
     cut_motion,
+    cut_phases,
     features,
     load_pair,
     motion_inputs,
@@ -37,7 +38,7 @@ def loaded(monkeypatch):
 
 def same(one, other):
     one, other = module._to_arrays(one), module._to_arrays(other)
-    return all(np.array_equal(value, other[name]) for name, value in one.items())
+    return all(np.array_equal(v, other[name], v.dtype.kind == "f") for name, v in one.items())
 
 
 def test_features_of_a_pair(pair, found):
@@ -52,6 +53,23 @@ def test_features_of_a_pair(pair, found):
     assert tuple(one.beats) == pair.beats
     apart = np.abs(one.audio_grid.times[:, None] - one.beats).min(axis=0)
     assert np.median(apart) < 0.02
+
+
+def test_phases_are_shares_of_the_way_between_annotated_beats(pair, tmp_path):
+    beats = (0.5, 1.0, 2.0)
+    for downbeats in (None, (0.5, 2.0)):
+        known = replace(pair, id=f"phases{downbeats}", beats=beats, downbeats=downbeats)
+        one = features(known, 0, tmp_path)
+        shares = cut_phases([one], [0.0], 3.0)[0].numpy()
+        seconds = np.arange(len(shares)) / AUDIO_FRAME_RATE
+        inside = (seconds >= 0.5) & (seconds <= 2.0)
+        assert np.isnan(shares[~inside]).all()
+        expected = np.where(seconds < 1, (seconds - 0.5) / 0.5, seconds - 1)[inside]
+        np.testing.assert_allclose(shares[inside, 0], expected, atol=1e-3)
+        if downbeats is None:
+            assert np.isnan(shares[:, 1]).all()
+        else:
+            np.testing.assert_allclose(shares[inside, 1], (seconds[inside] - 0.5) / 1.5, atol=1e-3)
 
 
 def test_features_are_stored_by_pair_variant_and_files(tmp_path, loaded):
