@@ -8,7 +8,7 @@ between and on beats need no finer tokens.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,6 +41,7 @@ PULSE_WIDTH = 2 * len(PHASES) + 3
 CLIP_WIDTH, TIME_WIDTH = 128, 16
 """Channels of the clip embedding, and of each frame of the time embedding."""
 
+_DEPTHS = 3  # depths of the tower that are given out
 _STEM = 64
 _WINDOW, _MARGIN = 48, 12  # beats of an attention window, and its beats on each side whose states
 # are taken from the neighbouring window
@@ -247,9 +248,10 @@ class MotionBeat(nn.Module):
         self, size: str = "small", phase_rotation: bool = True, contact_guidance: bool = True
     ) -> None:
         super().__init__()
-        self.audio = AudioTower(SIZES[size], phase_rotation)
-        self.motion = MotionTower(SIZES[size], phase_rotation, contact_guidance)
-        self.sound = SoundStream(SIZES[size].sound)
+        self.size = SIZES[size]
+        self.audio = AudioTower(self.size, phase_rotation)
+        self.motion = MotionTower(self.size, phase_rotation, contact_guidance)
+        self.sound = SoundStream(self.size.sound)
 
 
 class AudioFrontend(nn.Module):
@@ -299,7 +301,11 @@ class _Windows:
 
 
 class MotionBeatEncoder(Encoder):
-    """The audio tower of a model as a frozen encoder: states interpolated at a fixed rate."""
+    """What a model hears, as a frozen encoder: its states at a fixed rate, in one layer.
+
+    Beside each other stand the states of the tower after a third, two thirds and all of its blocks,
+    the pulse layer, and the sound stream. In a mixture of layers they would be added up.
+    """
 
     context = math.inf
 
@@ -307,17 +313,31 @@ class MotionBeatEncoder(Encoder):
         super().__init__()
         self.frontend = AudioFrontend()
         self.tower = model.audio
+        self.sound = model.sound
         self.eval().requires_grad_(False)
 
+    @staticmethod
+    def width(size: Size) -> int:
+        """Features of a frame."""
+        return _DEPTHS * size.width + PULSE_WIDTH + size.sound
+
     def forward(self, waveform: Tensor) -> Tensor:
-        """Encode (B, T) samples at 22.05 kHz as (B, blocks + 1, frames, width) at 50 Hz."""
+        """Encode (B, T) samples at 22.05 kHz as (B, 1, frames, width) at 50 Hz."""
         log_mel, clock = self.frontend(waveform)
         lengths = torch.full((len(log_mel),), log_mel.shape[1], device=log_mel.device)
         states = self.tower(log_mel, lengths, clock)
         seconds = frame_times(waveform)
-        return torch.stack(
-            [self.tower.interpolate_states(one, clock, seconds) for one in states], dim=1
-        )
+        sound = self.sound.interpolate(self.sound.stream(log_mel), seconds)
+        return torch.cat([self._in_time(states, clock, seconds), sound], dim=-1).unsqueeze(1)
+
+    def _in_time(self, states: Sequence[Tensor], clock: Clock, seconds: Tensor) -> Tensor:
+        """What the tower says at (B, F) seconds."""
+        blocks = len(states) - 1
+        parts = [
+            self.tower.interpolate_states(states[blocks * part // _DEPTHS], clock, seconds)
+            for part in range(1, _DEPTHS + 1)
+        ]
+        return torch.cat([*parts, self.tower.pulses(states[-1], clock, seconds)], dim=-1)
 
     def stream(self, waveform: Tensor) -> Iterator[Tensor]:
         """Encode a whole recording, the tower working on some minutes of beats at a time.
@@ -327,6 +347,7 @@ class MotionBeatEncoder(Encoder):
         the states of a chunk are those of the whole.
         """
         log_mel, clock = self.frontend(waveform)
+        sound = self.sound.stream(log_mel)
         seconds = frame_times(waveform)
         mean = log_mel.mean(dim=1, keepdim=True)
         edge, beats = _WINDOW - _MARGIN, clock.mask.shape[1]
@@ -341,8 +362,9 @@ class MotionBeatEncoder(Encoder):
             frames = log_mel[:, low:high] - mean
             states = self.tower.encode(frames, AUDIO_FRAME_RATE, part, context=mean - _MEAN_LEVEL)
             count = len(place) if last == beats else int((place < first + _CHUNK + edge).sum())
-            for here in torch.split(seconds[:, done:count] - start, _FRAMES, dim=1):
-                yield torch.cat([self.tower.interpolate_states(one, part, here) for one in states])
+            for here in torch.split(seconds[:, done:count], _FRAMES, dim=1):
+                in_time = self._in_time(states, part, here - start)
+                yield torch.cat([in_time, self.sound.interpolate(sound, here)], dim=-1)
             done = count
             if last == beats:
                 return
