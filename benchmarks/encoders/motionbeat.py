@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from motionbeat.encoder import EncoderCard
-from motionbeat.model import MotionBeatEncoder
+from motionbeat.model import SIZES, MotionBeatEncoder
 from motionbeat.weights import CARDS, load_model, untrained
 
 
@@ -15,6 +15,24 @@ class MotionBeatSmall(MotionBeatEncoder):
 
     def __init__(self) -> None:
         super().__init__(load_model(self.card.name))
+
+
+class MotionBeatEmbodied(MotionBeatEncoder):
+    """The shipped weights without the sound stream: what music and dances alone have taught.
+
+    What distillation brings is the difference to motionbeat-small.
+    """
+
+    card: ClassVar[EncoderCard] = replace(
+        MotionBeatSmall.card,
+        name="motionbeat-embodied",
+        width=MotionBeatEncoder.width(SIZES["small"], embodied=True),
+        parameters=2_983_804,
+        training_data=("groovebox", "groove_midi"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__(load_model(MotionBeatSmall.card.name), embodied=True)
 
 
 class MotionBeatRandom(MotionBeatEncoder):

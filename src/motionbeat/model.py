@@ -305,21 +305,25 @@ class MotionBeatEncoder(Encoder):
 
     Beside each other stand the states of the tower after a third, two thirds and all of its blocks,
     the pulse layer, and the sound stream. In a mixture of layers they would be added up.
+
+    Args:
+        model: whose audio tower and sound stream are used.
+        embodied: leave out the sound stream, for what music and dances alone have taught.
     """
 
     context = math.inf
 
-    def __init__(self, model: MotionBeat) -> None:
+    def __init__(self, model: MotionBeat, embodied: bool = False) -> None:
         super().__init__()
         self.frontend = AudioFrontend()
         self.tower = model.audio
-        self.sound = model.sound
+        self.sound = None if embodied else model.sound
         self.eval().requires_grad_(False)
 
     @staticmethod
-    def width(size: Size) -> int:
+    def width(size: Size, embodied: bool = False) -> int:
         """Features of a frame."""
-        return _DEPTHS * size.width + PULSE_WIDTH + size.sound
+        return _DEPTHS * size.width + PULSE_WIDTH + (0 if embodied else size.sound)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples at 22.05 kHz as (B, 1, frames, width) at 50 Hz."""
@@ -327,17 +331,27 @@ class MotionBeatEncoder(Encoder):
         lengths = torch.full((len(log_mel),), log_mel.shape[1], device=log_mel.device)
         states = self.tower(log_mel, lengths, clock)
         seconds = frame_times(waveform)
-        sound = self.sound.interpolate(self.sound.stream(log_mel), seconds)
-        return torch.cat([self._in_time(states, clock, seconds), sound], dim=-1).unsqueeze(1)
+        sound = None if self.sound is None else self.sound.stream(log_mel)
+        return self._frames(states, clock, seconds, sound, seconds).unsqueeze(1)
 
-    def _in_time(self, states: Sequence[Tensor], clock: Clock, seconds: Tensor) -> Tensor:
-        """What the tower says at (B, F) seconds."""
+    def _frames(
+        self,
+        states: Sequence[Tensor],
+        clock: Clock,
+        seconds: Tensor,
+        sound: Tensor | None,
+        sound_seconds: Tensor,
+    ) -> Tensor:
+        """Features (B, F, width) at (B, F) seconds, as the clock and as the sound stream counts."""
         blocks = len(states) - 1
         parts = [
             self.tower.interpolate_states(states[blocks * part // _DEPTHS], clock, seconds)
             for part in range(1, _DEPTHS + 1)
         ]
-        return torch.cat([*parts, self.tower.pulses(states[-1], clock, seconds)], dim=-1)
+        parts.append(self.tower.pulses(states[-1], clock, seconds))
+        if self.sound is not None and sound is not None:
+            parts.append(self.sound.interpolate(sound, sound_seconds))
+        return torch.cat(parts, dim=-1)
 
     def stream(self, waveform: Tensor) -> Iterator[Tensor]:
         """Encode a whole recording, the tower working on some minutes of beats at a time.
@@ -347,7 +361,7 @@ class MotionBeatEncoder(Encoder):
         the states of a chunk are those of the whole.
         """
         log_mel, clock = self.frontend(waveform)
-        sound = self.sound.stream(log_mel)
+        sound = None if self.sound is None else self.sound.stream(log_mel)
         seconds = frame_times(waveform)
         mean = log_mel.mean(dim=1, keepdim=True)
         edge, beats = _WINDOW - _MARGIN, clock.mask.shape[1]
@@ -363,8 +377,7 @@ class MotionBeatEncoder(Encoder):
             states = self.tower.encode(frames, AUDIO_FRAME_RATE, part, context=mean - _MEAN_LEVEL)
             count = len(place) if last == beats else int((place < first + _CHUNK + edge).sum())
             for here in torch.split(seconds[:, done:count], _FRAMES, dim=1):
-                in_time = self._in_time(states, part, here - start)
-                yield torch.cat([in_time, self.sound.interpolate(sound, here)], dim=-1)
+                yield self._frames(states, part, here - start, sound, here)
             done = count
             if last == beats:
                 return
