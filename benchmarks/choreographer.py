@@ -1,12 +1,15 @@
 """Dancing to any song: a decoder is trained once on the features of an encoder, and kept."""
 
 import io
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from motionbeat.benchmarks.cli import CACHE, DATA, Options, share, split
 from motionbeat.benchmarks.evaluator import Folders, plan
@@ -18,17 +21,44 @@ from motionbeat.data_modules.base import Beats
 from motionbeat.data_modules.motion_formats import write_bvh
 from motionbeat.encoding import find_encoder
 from motionbeat.errors import MotionBeatError
-from motionbeat.files import WriteError, write_atomically
+from motionbeat.files import WriteError, replacing, write_atomically
 from motionbeat.motion import Motion
 from motionbeat.tasks.dance_generation import DanceGeneration
 from motionbeat.tasks.metrics.dance_scores import estimate_beats
 from motionbeat.threads import one_thread
+from motionbeat.weights import FOLDER
 
 KINDS = (".mp4", ".gif", ".bvh", ".npz")
+_DANCER = "dancer"  # key of the metadata of a shipped dancer
 
 
 class DanceError(MotionBeatError):
     """A dance that cannot be made, with the remedy."""
+
+
+def shipped_dancer(encoder: str, folder: Path = FOLDER) -> DanceGeneration | None:
+    """The dance task of an encoder that was trained on groovebox; None where none is shipped."""
+    path = folder / f"{encoder}-dancer.safetensors"
+    if not path.is_file():
+        return None
+    with safe_open(path, framework="pt") as file:
+        facts = json.loads(file.metadata()[_DANCER])
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    task = DanceGeneration(encoder)
+    if facts["revision"] != task.card.revision:
+        return None
+    standard = {name: state[f"head.{name}"] for name in ("mean", "std")}
+    task.learned = {"bones": tuple(facts["bones"]), **standard}
+    task.head = task.configure_head(task.card.layers, task.card.width)
+    task.load_state_dict(state)
+    return task
+
+
+def save_dancer(task: DanceGeneration, path: Path) -> None:
+    """Write the dance task of an encoder for :func:`shipped_dancer`."""
+    facts = {"revision": task.card.revision, "bones": list(task.learned["bones"])}
+    with replacing(path) as unfinished:
+        save_file(task.state_dict(), unfinished, {_DANCER: json.dumps(facts)})
 
 
 def choreographer(
@@ -91,7 +121,7 @@ def dance(
     cache: Path = CACHE,
     data: Path | None = DATA,
 ) -> None:
-    """Dance to a song; on first use, train the dancer.
+    """Dance to a song. The dancer of motionbeat-small is shipped, others are trained on first use.
 
     Args:
         song: music (.wav, .flac, .ogg, .mp3).
@@ -129,7 +159,10 @@ def dance(
     if not song.is_file():
         raise DanceError(f"{song}: no such song; give a WAV, FLAC, OGG or MP3 file")
     beats = Beats(estimate_beats(song).beats)
-    task = choreographer(encoder, dataset, dataset_options, Folders(cache, data=data))
+    shipped = dataset == "groovebox" and dataset_options is None
+    task = (shipped_dancer(encoder) if shipped else None) or choreographer(
+        encoder, dataset, dataset_options, Folders(cache, data=data)
+    )
     task.seed = seed
     motion: Motion = task.predict(song)
     if not len(beats.times):

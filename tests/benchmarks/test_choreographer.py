@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from tests.dancing import beats_at, train_shortly
 
 from motionbeat.benchmarks import choreographer as command
 from motionbeat.benchmarks import stick_figure
+from motionbeat.benchmarks.evaluator import Folders
 from motionbeat.data_modules.motion_formats import read_motion
 from motionbeat.model import SAMPLE_RATE
 from motionbeat.motion import Motion
@@ -206,3 +208,20 @@ def test_pictures_show_the_real_dance_and_each_encoder(danced, cache, tmp_path):
         assert picture.width > picture.height == 400
     with Image.open(tmp_path / "dance.gif") as gif:
         assert gif.n_frames == round(3.0 * 12.5)
+
+
+def test_a_shipped_dancer_dances_like_the_one_that_was_trained(danced, cache, tmp_path):
+    folders = Folders(cache)
+    trained = command.choreographer("logmel", DATASET, None, folders)
+    assert command.shipped_dancer("logmel", tmp_path) is None
+    command.save_dancer(trained, tmp_path / "logmel-dancer.safetensors")
+    shipped = command.shipped_dancer("logmel", tmp_path)
+    assert np.array_equal(*(one.predict(danced.song).positions for one in (trained, shipped)))
+    assert (tmp_path / "logmel-dancer.safetensors").stat().st_size < 5_000_000
+
+
+def test_a_dancer_of_another_revision_of_the_encoder_is_not_taken(danced, cache, tmp_path):
+    trained = command.choreographer("logmel", DATASET, None, Folders(cache))
+    trained.card = replace(trained.card, revision="another")
+    command.save_dancer(trained, tmp_path / "logmel-dancer.safetensors")
+    assert command.shipped_dancer("logmel", tmp_path) is None
