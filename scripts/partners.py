@@ -1,0 +1,71 @@
+"""Does the motion tower know which moment of a dance a partner's moves belong to?
+
+    python scripts/partners.py
+
+A positive control for ``matching.py``: couples of ``cmu_salsa`` are seen by the motion tower alone,
+the leader in place of the music. It writes ``partners.csv``.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+from jsonargparse import auto_cli
+from scripts.matching import SECONDS, STEP, Table, moves, scores
+
+from motionbeat.benchmarks.cli import DATA
+from motionbeat.console import say
+from motionbeat.data_modules.base import DatasetError
+from motionbeat.data_modules.published.cmu_salsa import FPS, Take, takes
+from motionbeat.files import write_atomically
+from motionbeat.model import MotionBeat
+from motionbeat.motion import Motion
+from motionbeat.pretraining.evaluation import embedding_times
+from motionbeat.weights import load_model, untrained
+
+
+@torch.inference_mode()
+def embeddings(model: MotionBeat, motion: Motion, clip: float) -> Table:
+    """Embeddings (S, d) of the clips of a motion from every ``STEP`` seconds on."""
+    inputs = moves(motion, motion.duration, clip)
+    states = model.motion(inputs.features, inputs.clock)[-1]
+    times = embedding_times(clip).expand(len(states), -1)
+    return model.motion.embed(states, inputs.clock, times).double().numpy()
+
+
+def partners(
+    weights: tuple[str, ...] = ("motionbeat-small",),
+    results: Path = Path("results"),
+    data: Path | None = DATA,
+) -> None:
+    """Compare leaders with their partners, at the same and at other times, and with others'.
+
+    Args:
+        weights: names or files of weights; the untrained model always comes along.
+        results: folder for ``partners.csv``.
+        data: folder with ``cmu_salsa.zip`` (MOTIONBEAT_DATA).
+    """
+    if data is None:
+        raise DatasetError("no folder with cmu_salsa.zip; give it by --data or MOTIONBEAT_DATA")
+    models = {Path(name).stem: load_model(name) for name in weights}
+    models["motionbeat-random"] = untrained()
+    couples, rows = takes(data), []
+    for seconds in SECONDS:
+        stride = round(seconds / STEP)
+        chosen: list[Take] = [
+            one for one in couples if len(one.leader.positions) >= 2 * seconds * FPS
+        ]
+        for name, model in models.items():
+            found = [
+                (embeddings(model, one.leader, seconds)[::stride],
+                 embeddings(model, one.follower, seconds))
+                for one in chosen
+            ]  # fmt: skip
+            rows.append({"model": name, "seconds": seconds, **scores(found, stride)})
+    table = pd.DataFrame(rows).set_index("model").round(4)
+    say(table.to_string())
+    write_atomically(results / "partners.csv", table.to_csv().encode())
+
+
+if __name__ == "__main__":
+    auto_cli(partners, as_positional=False)
