@@ -55,6 +55,9 @@ def partners(
         chosen: list[Take] = [
             one for one in couples if len(one.leader.positions) >= 2 * seconds * FPS
         ]
+        if len(chosen) < 2:
+            say(f"too few couples dance for {2 * seconds:g} s, two clips of {seconds:g} s")
+            continue
         for name, model in models.items():
             found = [
                 (embeddings(model, one.leader, seconds)[::stride],
