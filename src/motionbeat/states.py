@@ -28,11 +28,11 @@ def load_state(module: nn.Module, path: Path) -> bool:
         with safe_open(path, framework="numpy") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             same = (file.metadata() or {}).get("crc32") == _checksum(state)
-    except (SafetensorError, OSError):
+        if same:
+            module.load_state_dict({name: torch.from_numpy(one) for name, one in state.items()})
+    except (SafetensorError, OSError, RuntimeError):  # torch's, where names or shapes are others
         same = False
-    if same:
-        module.load_state_dict({name: torch.from_numpy(one) for name, one in state.items()})
-    else:
+    if not same:
         say(f"ignored: {path} is damaged")
     return same
 
