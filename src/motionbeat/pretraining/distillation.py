@@ -104,7 +104,8 @@ class Distillation(LightningModule):
             begin_with(self.model, start)
         self.model.requires_grad_(False)
         # In this layout convolutions of many channels take a third less time.
-        self.model.sound.to(memory_format=torch.channels_last).requires_grad_(True)
+        self.model.sound.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.sound.requires_grad_(True)
         width = self.model.sound.mix.out_channels
         self.heads = nn.ModuleDict({name: nn.Linear(width, n) for name, n in widths.items()})
 
