@@ -28,7 +28,7 @@ SECOND_EDITION = "Second edition: intervals over groups of tracks, p-values Holm
 FIRST_EDITION = "¹"
 FIRST_EDITION_MEANS = (
     f"{FIRST_EDITION} First edition, made until {{}} and not yet made anew: intervals over tracks, "
-    "p-values not corrected."
+    "p-values not corrected; entries of MotionBeat are of its first weights."
 )
 SEEN_MOTIONS = (
     "The ranges of MotionBeat's motion augmentation were read from the motions of "

@@ -21,14 +21,21 @@ FOLDER = Path(__file__).parent / "pretrained"
 CARDS = {
     "motionbeat-small": EncoderCard(
         name="motionbeat-small",
-        revision="2",
+        revision="3",
         sample_rate=SAMPLE_RATE,
         frame_rate=FRAME_RATE,
         layers=1,
         width=MotionBeatEncoder.width(SIZES["small"]),
-        parameters=2_982_646,
+        parameters=3_587_772,
         licence="Apache-2.0",
-        training_data=("groovebox", "groove_midi"),
+        training_data=(
+            "groovebox",
+            "groove_midi",
+            "game_music",
+            "free_music",
+            "Million Song Dataset",  # by the teachers of the sound stream
+            "MTG-Jamendo",
+        ),
         source="MotionBeat Bench, src/motionbeat/pretrained/motionbeat-small.md",
     )
 }
