@@ -205,10 +205,13 @@ def test_embedding_is_two_halves_of_equal_length(kind):
 @pytest.mark.parametrize("loudness", [0.0, 1.0])
 def test_encoder_gives_finite_frames_at_50_hz_for_any_length(samples, loudness):
     waveform = loudness * (torch.rand(1, samples, generator=torch.Generator().manual_seed(0)) - 0.5)
-    states = MotionBeatEncoder(MotionBeat("tiny"))(waveform)
+    model = MotionBeat("tiny")
+    states = MotionBeatEncoder(model)(waveform)
     frames = math.floor(samples / SAMPLE_RATE * 50) + 1
-    assert states.shape == (1, TINY.audio_blocks + 1, frames, TINY.width)
+    assert states.shape == (1, 1, frames, 3 * TINY.width + PULSE_WIDTH + TINY.sound)
     assert states.isfinite().all()
+    embodied = MotionBeatEncoder(model, embodied=True)(waveform)
+    assert torch.equal(embodied, states[..., : -TINY.sound]), "all but the sound stream"
 
 
 @KINDS

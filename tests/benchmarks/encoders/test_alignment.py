@@ -7,8 +7,7 @@ import torch
 
 from motionbeat.audio import load_audio, resample
 from motionbeat.benchmarks.registry import ENCODERS
-from motionbeat.encoding import encode
-from motionbeat.model import AUDIO_FRAME_RATE, SAMPLE_RATE, AudioFrontend
+from motionbeat.model import AUDIO_FRAME_RATE, SAMPLE_RATE, AudioFrontend, frame_times
 from motionbeat.rhythm import onset_envelope
 
 RATE, SECONDS = 44_100, 60
@@ -47,18 +46,21 @@ def test_motionbeat_hears_clicks_where_the_file_has_them(tmp_path):
 def test_motionbeat_shows_a_sound_at_the_middle_of_its_beat(name, tmp_path):
     """A sound within a beat changes most the frame at the middle of that beat, as it was heard.
 
-    From the first layer on, MotionBeat's states are those of whole beats: frames between the
-    middles of two beats are mixed from both, and where in its beat a sound is, is said by what a
-    state holds, not by which frame is brightest. So no frame can show a click at its own time.
+    From its tokens on, the tower's states are those of whole beats: frames between the middles of
+    two beats are mixed from both, and where in its beat a sound is, is said by what a state holds,
+    not by which frame is brightest. So no frame can show a click at its own time.
     """
     encoder = ENCODERS.get(name)()
     steady = dict.fromkeys(np.arange(0.25, SECONDS, 0.5), 0.5)
 
     def listened(clicks):
-        """The first layer, and the edges of the beats in seconds."""
+        """The tokens in time, and the edges of the beats in seconds."""
         waveform = resample(*load_audio(write(tmp_path / "clicks.wav", clicks)), SAMPLE_RATE)
-        _, clock = encoder.frontend(torch.from_numpy(waveform)[None])
-        return encode(encoder, waveform)[:, 0], clock.times[0].numpy()
+        audio = torch.from_numpy(waveform)[None]
+        log_mel, clock = encoder.frontend(audio)
+        tokens = encoder.tower(log_mel, torch.tensor([log_mel.shape[1]]), clock)[0]
+        states = encoder.tower.interpolate_states(tokens, clock, frame_times(audio))
+        return states[0].numpy(), clock.times[0].numpy()
 
     states, times = listened(steady)
     for second in (0.55, 30.07, 59.52):
