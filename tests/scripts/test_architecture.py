@@ -41,5 +41,6 @@ def test_the_picture_is_small_and_the_committed_one_is_up_to_date(tmp_path):
     with Image.open(tmp_path / "drawn.png") as drawn, Image.open(committed) as kept:
         assert drawn.size == kept.size
         assert drawn.width >= 1600
-        assert drawn.text["Description"] == kept.text["Description"]
+        same = drawn.text["Description"] == kept.text["Description"]
+        assert same, "run python scripts/architecture.py"
     assert committed.stat().st_size <= 150_000
