@@ -198,12 +198,12 @@ def _heads_and_losses(page: "_Page") -> None:
     page.text(290, 663, f"{soft_dtw.__name__}, {bar_emd.__name__}", code=True)
     page.line((70, 608), (70, 654), (190, 654))
     page.line((422, 608), (422, 654), (390, 654))
-    for y, name, loss in (
+    for y, name, function in (
         (726, "ECL", embodied_contrastive_loss),
         (746, "SRAL", structural_rhythm_alignment_loss),
     ):
         page.text(14, y, name, bold=True, align="left")
-        page.text(56, y, loss.__name__, code=True, align="left")
+        page.text(56, y, function.__name__, code=True, align="left")
 
 
 def _output(page: "_Page", size: Size) -> None:
