@@ -6,7 +6,7 @@ import math
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from motionbeat.encoding import (
 from motionbeat.errors import MotionBeatError
 from motionbeat.features import frames_in_segment, resample_frames, segment_means
 from motionbeat.files import replacing
+from motionbeat.threads import computing_threads
 
 FORMAT = 3
 POOLED_FORMAT = 4
@@ -271,7 +272,11 @@ def _extract(
     pooling: float | None,
     keep_frames: bool,
 ) -> None:
-    """Encode what encoders lack of tracks, and add it to their entries by audio file."""
+    """Encode what encoders lack of tracks, and add it to their entries by audio file.
+
+    On a processor, encoders work side by side and share its threads: two threads that compute one
+    operator together wait for each other a good part of the time.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     failures: list[str] = []
 
@@ -286,30 +291,43 @@ def _extract(
             for rate, channels in {(card.sample_rate, card.channels) for card in cards}
         }
 
+    def encode(
+        track: Track, loaded: Loaded, encoder: Encoder, found: dict[Path, Path], own: bool
+    ) -> None:
+        card, (digest, waveforms) = encoder.card, loaded
+        waveform = waveforms[card.sample_rate, card.channels]
+        if math.isinf(encoder.context) and not own:
+            waveform = waveform.copy()  # it is given the array, and may overwrite it
+        pieces = partial(encode_pieces, encoder, waveform, device)
+        path = store.path(card, digest, pooling)
+        if pooling is None:
+            store.write(path, pieces)
+        else:
+            frames = np.concatenate([halved(piece) for piece in pieces()])
+            if keep_frames:
+                store.write(store.path(card, digest, None), partial(iter, [frames]))
+            store.write_pooled(path, frames, card, pooling)
+        found[track.audio_path] = path
+
     for encoder, _ in lacking:
         encoder.to(device)
-    with bar("tracks") as progress:
+    threads = torch.get_num_threads()
+    beside = min(len(lacking), threads) if device == "cpu" else 1
+    with (
+        bar("tracks") as progress,
+        computing_threads(threads // beside),
+        ThreadPoolExecutor(beside) as pool,
+    ):
         label = f"embedding · {', '.join(encoder.card.name for encoder, _ in lacking)}"
         shown = progress.add_task(label, total=total, completed=total - len(tracks))
         for track, loaded in _prefetch(load, tracks):
             try:
-                digest, waveforms = loaded.result()
-                todo = [(one, found) for one, found in lacking if track.audio_path not in found]
-                for encoder, found in todo:
-                    card = encoder.card
-                    waveform = waveforms[card.sample_rate, card.channels]
-                    if math.isinf(encoder.context) and encoder is not todo[-1][0]:
-                        waveform = waveform.copy()  # it is given the array, and may overwrite it
-                    pieces = partial(encode_pieces, encoder, waveform, device)
-                    path = store.path(card, digest, pooling)
-                    if pooling is None:
-                        store.write(path, pieces)
-                    else:
-                        frames = np.concatenate([halved(piece) for piece in pieces()])
-                        if keep_frames:
-                            store.write(store.path(card, digest, None), partial(iter, [frames]))
-                        store.write_pooled(path, frames, card, pooling)
-                    found[track.audio_path] = path
+                todo = [pair for pair in lacking if track.audio_path not in pair[1]]
+                given = track, loaded.result()
+                done = [pool.submit(encode, *given, *pair, own=len(todo) == 1) for pair in todo]
+                wait(done)  # an encoder is never asked for two tracks at once
+                for one in done:
+                    one.result()
             except (AudioError, TrackError) as error:
                 failures.append(f"track {track.id}: {error}")
             progress.advance(shown)

@@ -7,7 +7,7 @@ whose operators are small, are fastest with one thread.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 
 def wait_passively() -> None:
@@ -16,13 +16,18 @@ def wait_passively() -> None:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute with one thread meanwhile."""
+def computing_threads(count: int) -> Iterator[None]:
+    """Compute with so many threads meanwhile."""
     import torch
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
+
+
+def one_thread() -> AbstractContextManager[None]:
+    """Compute with one thread meanwhile."""
+    return computing_threads(1)
