@@ -128,7 +128,7 @@ class TaughtMusic(LightningDataModule):
                 mean, deviation = scale[name]
                 dataset.targets[name] = ((one - mean) / deviation).astype(np.float32)
         self.cluster = MiniBatchKMeans(
-            min(self.clusters, len(dataset.spectra)), n_init=3, random_state=self.seed
+            min(self.clusters, len(self.split["train"].spectra)), n_init=3, random_state=self.seed
         ).fit_predict(np.concatenate(list(train.values()), axis=1))
 
     def train_dataloader(self) -> DataLoader[Any]:
