@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from motionbeat.spectrum import AUDIO_FRAME_RATE, BANDS
+from motionbeat.tokens import on_lines
 
 _STAGES = ((2, 1, 1), (4, 2, 2), (8, 2, 3), (12, 1, 2))
 """Of each stage: channels in twelfths of the width, stride in time, layers."""
@@ -87,9 +88,5 @@ class SoundStream(nn.Module):
         """Features (B, frames, width) at (B, F) seconds, on straight lines, held at the ends."""
         middle = (_POOLED - 1) / 2  # of the first frame, in frames of the spectrum
         place = (seconds * AUDIO_FRAME_RATE - middle) / _FRAMES
-        place = place.clamp(0, features.shape[1] - 1)
-        low = place.floor()
-        part = (place - low).unsqueeze(-1).to(features.dtype)
-        high = (low + 1).clamp_max(features.shape[1] - 1)
-        before, after = (features.take_along_dim(i.long()[..., None], 1) for i in (low, high))
-        return before + part * (after - before)
+        last = place.new_full((1, 1), features.shape[1] - 1)
+        return on_lines(features, torch.minimum(place.clamp_min(0), last), last)

@@ -104,11 +104,16 @@ class Clock(NamedTuple):
         """
         last = self._last.to(self.times.dtype)
         place = torch.minimum((self.beat(seconds) - 0.5).clamp_min(0), last)
-        low = place.floor()
-        part = (place - low).unsqueeze(-1).to(states.dtype)
-        high = torch.minimum(low + 1, last)
-        before, after = (states.take_along_dim(i.long()[..., None], 1) for i in (low, high))
-        return before + part * (after - before)
+        return on_lines(states, place, last)
+
+
+def on_lines(values: Tensor, place: Tensor, last: Tensor) -> Tensor:
+    """Values (B, n, width) at places (B, F) between their numbers, which end at ``last`` (B, 1)."""
+    low = place.floor()
+    part = (place - low).unsqueeze(-1).to(values.dtype)
+    high = torch.minimum(low + 1, last)
+    before, after = (values.take_along_dim(i.long()[..., None], 1) for i in (low, high))
+    return before + part * (after - before)
 
 
 def beat_synchronous(frames: Tensor, frame_rate: float, clock: Clock) -> Tensor:
