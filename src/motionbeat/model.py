@@ -8,7 +8,7 @@ between and on beats need no finer tokens.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -41,7 +41,6 @@ PULSE_WIDTH = 2 * len(PHASES) + 3
 CLIP_WIDTH, TIME_WIDTH = 128, 16
 """Channels of the clip embedding, and of each frame of the time embedding."""
 
-_DEPTHS = 3  # depths of the tower that are given out
 _STEM = 64
 _WINDOW, _MARGIN = 48, 12  # beats of an attention window, and its beats on each side whose states
 # are taken from the neighbouring window
@@ -74,8 +73,8 @@ class Size:
 
 SIZES = {
     "tiny": Size(32, 2, 2, 1, 24),
-    "small": Size(192, 6, 6, 4, 384),
-    "base": Size(512, 8, 12, 8, 768),
+    "small": Size(192, 6, 6, 4, 516),
+    "base": Size(512, 8, 12, 8, 1032),
 }
 """``tiny`` for tests, ``small`` is the size of the shipped weights, ``base`` a full-scale model."""
 
@@ -303,8 +302,8 @@ class _Windows:
 class MotionBeatEncoder(Encoder):
     """What a model hears, as a frozen encoder: its states at a fixed rate, in one layer.
 
-    Beside each other stand the states of the tower after a third, two thirds and all of its blocks,
-    the pulse layer, and the sound stream. In a mixture of layers they would be added up.
+    Beside each other stand the states of the tower after its last block, the pulse layer, and the
+    sound stream. In a mixture of layers they would be added up.
 
     Args:
         model: whose audio tower and sound stream are used.
@@ -323,32 +322,30 @@ class MotionBeatEncoder(Encoder):
     @staticmethod
     def width(size: Size, embodied: bool = False) -> int:
         """Features of a frame."""
-        return _DEPTHS * size.width + PULSE_WIDTH + (0 if embodied else size.sound)
+        return size.width + PULSE_WIDTH + (0 if embodied else size.sound)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples at 22.05 kHz as (B, 1, frames, width) at 50 Hz."""
         log_mel, clock = self.frontend(waveform)
         lengths = torch.full((len(log_mel),), log_mel.shape[1], device=log_mel.device)
-        states = self.tower(log_mel, lengths, clock)
+        states = self.tower(log_mel, lengths, clock)[-1]
         seconds = frame_times(waveform)
         sound = None if self.sound is None else self.sound.stream(log_mel)
         return self._frames(states, clock, seconds, sound, seconds).unsqueeze(1)
 
     def _frames(
         self,
-        states: Sequence[Tensor],
+        states: Tensor,
         clock: Clock,
         seconds: Tensor,
         sound: Tensor | None,
         sound_seconds: Tensor,
     ) -> Tensor:
         """Features (B, F, width) at (B, F) seconds, as the clock and as the sound stream counts."""
-        blocks = len(states) - 1
         parts = [
-            self.tower.interpolate_states(states[blocks * part // _DEPTHS], clock, seconds)
-            for part in range(1, _DEPTHS + 1)
+            self.tower.interpolate_states(states, clock, seconds),
+            self.tower.pulses(states, clock, seconds),
         ]
-        parts.append(self.tower.pulses(states[-1], clock, seconds))
         if self.sound is not None and sound is not None:
             parts.append(self.sound.interpolate(sound, sound_seconds))
         return torch.cat(parts, dim=-1)
@@ -374,7 +371,8 @@ class MotionBeatEncoder(Encoder):
             start = low / AUDIO_FRAME_RATE
             part = clock.beats(first, last, start)
             frames = log_mel[:, low:high] - mean
-            states = self.tower.encode(frames, AUDIO_FRAME_RATE, part, context=mean - _MEAN_LEVEL)
+            context = mean - _MEAN_LEVEL
+            states = self.tower.encode(frames, AUDIO_FRAME_RATE, part, context=context)[-1]
             count = len(place) if last == beats else int((place < first + _CHUNK + edge).sum())
             for here in torch.split(seconds[:, done:count], _FRAMES, dim=1):
                 yield self._frames(states, part, here - start, sound, here)

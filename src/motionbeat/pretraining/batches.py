@@ -1,6 +1,7 @@
 """Batches of clips: which pairs stand together, and where they are cut."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,18 +22,23 @@ from motionbeat.pretraining.pairs import (
     cut_phases,
     features,
 )
+from motionbeat.rhythm import mistaken_grid
 
 CLUSTER = 4
 """Clips of similar tempo that stand together in a batch."""
 
 
 class Draw(NamedTuple):
-    """A clip to be cut of a variant of a pair, at a place in [0, 1)."""
+    """A clip to be cut of a variant of a pair, at a place in [0, 1).
+
+    The beats of its music are mistaken where there is a seed for the mistake.
+    """
 
     pair: int
     variant: int
     place: float
     seconds: float
+    mistake: int | None = None
 
 
 class Batch(NamedTuple):
@@ -88,6 +94,9 @@ class PairDataset(Dataset[Batch]):
         found, starts = [], []
         for draw in draws:
             one = features(self.pairs[draw.pair], draw.variant, self.cache, self.captured)
+            if draw.mistake is not None:
+                wrong = mistaken_grid(one.audio_grid, np.random.default_rng(draw.mistake))
+                one = replace(one, audio_grid=wrong)
             margin = one.period(one.duration / 2)
             free = one.duration - draw.seconds - 2 * margin
             found.append(one)
@@ -123,6 +132,7 @@ class TempoSampler(Sampler[list[Draw]]):
         seed: int = 0,
         rank: int = 0,
         similar_tempo: bool = True,
+        mistaken: float = 0.0,
     ) -> None:
         if batch_size % CLUSTER or not 0 < batch_size <= len(tempi):
             raise PairError(
@@ -137,7 +147,7 @@ class TempoSampler(Sampler[list[Draw]]):
         order = np.argsort(tempi, kind="stable")  # NaN comes last, beside each other
         self.order, self.tempi = order, np.asarray(tempi)[order]
         self.batch_size, self.steps, self.seconds = batch_size, steps, seconds
-        self.variants, self.similar_tempo = variants, similar_tempo
+        self.variants, self.similar_tempo, self.mistaken = variants, similar_tempo, mistaken
         self.seed, self.epoch, self.rank = seed, 0, rank
 
     def set_epoch(self, epoch: int) -> None:
@@ -152,9 +162,12 @@ class TempoSampler(Sampler[list[Draw]]):
         for _ in range(self.steps):
             seconds = float(rng.uniform(*self.seconds))
             yield [
-                Draw(int(pair), int(rng.integers(self.variants)), float(rng.random()), seconds)
+                Draw(
+                    int(pair), int(rng.integers(self.variants)), float(rng.random()), seconds,
+                    int(rng.integers(2**32)) if rng.random() < self.mistaken else None,
+                )
                 for pair in self._pairs(rng)
-            ]
+            ]  # fmt: skip
 
     def _pairs(self, rng: np.random.Generator) -> list[int]:
         """Different pairs, cluster by cluster."""

@@ -17,6 +17,9 @@ from motionbeat.pretraining.module import adamw, begin_with
 from motionbeat.spectrum import BANDS, regain
 
 _EQUALISER = 5  # points of a curve of gains over the bands
+_SHORTEST = 0.4  # of a segment that is heard
+_MIXED = 0.5  # share of segments that another one is added to
+_MASKED = 12  # bands at most that are not heard
 
 
 class Segments(NamedTuple):
@@ -29,6 +32,34 @@ class Segments(NamedTuple):
 
     log_mel: Tensor
     targets: dict[str, Tensor]
+
+
+def augmented(batch: Segments, gain: float) -> Segments:
+    """A batch as the student hears it; the teachers have heard whole, clean segments.
+
+    Each segment gets gains of some dB of deviation, overall and along the bands. To some of them
+    another one is added, and their targets are averaged by the shares of the amplitudes (Zhang et
+    al., "mixup", 2018). A window is cut out of all, and a range of bands is silenced in each (Park
+    et al., "SpecAugment", 2019).
+    """
+    log_mel, device = batch.log_mel, batch.log_mel.device
+    count, frames = log_mel.shape[:2]
+    points = torch.randn(count, 1, _EQUALISER + 1, device=device) * gain
+    curve = functional.interpolate(points[..., 1:], BANDS, mode="linear", align_corners=True)
+    length = max(1, round(frames * float(torch.empty(()).uniform_(_SHORTEST, 1))))
+    start = int(torch.randint(frames - length + 1, ()))
+    log_mel = regain(log_mel[:, start : start + length], points[..., :1] + curve)
+
+    share = torch.rand(count, device=device) / 2 * (torch.rand(count, device=device) < _MIXED)
+    amplitude = torch.expm1(log_mel)
+    amplitude = amplitude.lerp(amplitude.roll(1, 0), share[:, None, None])
+    targets = {name: y.lerp(y.roll(1, 0), share[:, None]) for name, y in batch.targets.items()}
+
+    band = torch.arange(BANDS, device=device)
+    first = torch.randint(BANDS, (count, 1), device=device)
+    size = torch.randint(_MASKED + 1, (count, 1), device=device)
+    kept = (band < first) | (band >= first + size)
+    return Segments(torch.log1p(amplitude * kept[:, None]), targets)
 
 
 class BalancedSampler(Sampler[list[int]]):
@@ -114,12 +145,8 @@ class Distillation(LightningModule):
         torch.manual_seed(self.hparams["seed"] * 1_000_003 + self.current_epoch)
 
     def training_step(self, batch: Segments, _: int) -> Tensor:
-        """The loss of a batch, with random gains."""
-        count, spread = len(batch.log_mel), self.hparams["gain"]
-        points = torch.randn(count, 1, _EQUALISER + 1, device=batch.log_mel.device) * spread
-        curve = functional.interpolate(points[..., 1:], BANDS, mode="linear", align_corners=True)
-        log_mel = regain(batch.log_mel, points[..., :1] + curve)
-        return self._loss(batch._replace(log_mel=log_mel), "train")
+        """The loss of a batch, augmented."""
+        return self._loss(augmented(batch, self.hparams["gain"]), "train")
 
     def validation_step(self, batch: Segments, _: int) -> None:
         """The loss of a batch."""

@@ -146,14 +146,13 @@ class Pretraining(LightningModule):
         ]
         real = clock.mask.repeat_interleave(grid.shape[2], dim=1)
         inside = real & (times >= 0) & (times < batch.seconds)
-        anchor = torch.stack(
-            [
-                functional.binary_cross_entropy_with_logits(
-                    curves[head][..., head][inside], measured[head][inside]
-                )
-                for head in range(2)
-            ]
-        ).sum()
+        stepping = batch.motion.features[:size, :, PULSES].amax(dim=1) > 0  # else contacts are lost
+        anchor = torch.zeros((), device=audio.device)
+        for head, known in enumerate([inside, inside & stepping[:, None]]):
+            wrong = functional.binary_cross_entropy_with_logits(
+                curves[head][..., head], measured[head], reduction="none"
+            )
+            anchor = anchor + (wrong * known).sum() / known.sum().clamp_min(1)
         pulses = [logits.sigmoid().movedim(-1, 0).reshape(-1, *grid.shape[1:]) for logits in curves]
         structure = structural_rhythm_alignment_loss(
             pulses[0],

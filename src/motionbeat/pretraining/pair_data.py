@@ -34,6 +34,8 @@ class PairDataModule(LightningDataModule):
             validate on; its ranges were read from motions of ``dance_with_melody``, those of its
             test split among them.
         similar_tempo: clips of similar tempo stand together.
+        mistaken: share of the training clips in whose music the beats are heard wrong, as beat trackers
+            err; the true phases stay, so the tower learns to correct its clock.
         num_workers: processes that load, render and augment.
         seed: of the batches.
     """
@@ -50,6 +52,7 @@ class PairDataModule(LightningDataModule):
         variants: int = 3,
         captured: bool = False,
         similar_tempo: bool = True,
+        mistaken: float = 0.0,
         num_workers: int = 1,
         seed: int = 0,
     ) -> None:
@@ -65,6 +68,7 @@ class PairDataModule(LightningDataModule):
             variants=variants,
             seed=seed,
             similar_tempo=similar_tempo,
+            mistaken=mistaken,
         )
 
     def train_dataloader(self) -> DataLoader[Any]:

@@ -84,6 +84,26 @@ def test_clips_of_a_batch_have_one_length_and_different_places():
     assert 0.95 < max(places) < 1
 
 
+def test_a_share_of_the_music_is_heard_on_wrong_beats(dataset):
+    draws = [draw for batch in sampler(steps=100, mistaken=0.3) for draw in batch]
+    wrong = [draw.mistake for draw in draws if draw.mistake is not None]
+    assert len(set(wrong)) == len(wrong) == pytest.approx(0.3 * len(draws), abs=50)
+    right = dataset[[Draw(pair, 0, 0.5, 4.0) for pair in range(4)]]
+    heard = dataset[[Draw(pair, 0, 0.5, 4.0, mistake=pair) for pair in range(4)]]
+    assert torch.equal(heard.audio.log_mel, right.audio.log_mel)
+    assert torch.equal(heard.motion.clock.times, right.motion.clock.times)
+    torch.testing.assert_close(heard.phases, right.phases, equal_nan=True)
+    different = 0
+    for row in range(4):
+        clocks = [
+            one.audio.clock.times[row][: int(one.audio.clock.mask[row].sum()) + 1].tolist()
+            + one.audio.clock.positions[row].tolist()
+            for one in (right, heard)
+        ]
+        different += clocks[0] != clocks[1]
+    assert different >= 3, "a bar may be mistaken by nothing"
+
+
 def test_rare_and_unknown_tempi_stand_with_their_neighbours():
     unknown = float("nan")
     tempi = [100.0, 40.0, 101.0, 102.0, unknown, 99.0, 45.0, 50.0, unknown, unknown, unknown, 98.0]

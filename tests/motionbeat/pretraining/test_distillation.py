@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from motionbeat.pretraining.distillation import BalancedSampler, Distillation, Segments
+from motionbeat.pretraining.distillation import (
+    BalancedSampler,
+    Distillation,
+    Segments,
+    augmented,
+)
 from motionbeat.spectrum import BANDS
 
 
@@ -57,3 +62,29 @@ def test_the_sound_stream_learns_and_the_towers_stay():
     moved = {name for name, one in training.named_parameters() if one.grad is not None}
     assert all(name.startswith(("model.sound.", "heads.")) for name in moved)
     assert any(name.startswith("model.sound.layers.0") for name in moved)
+
+
+def test_what_the_student_hears_is_a_window_of_the_music_and_its_target_mixed_alike():
+    """Without gains, each segment is its own amplitudes and another's, but for silenced bands."""
+    torch.manual_seed(3)
+    given, lengths, mixed, silenced = batch(8), set(), 0, 0
+    amplitude = torch.expm1(given.log_mel)
+    for _ in range(30):
+        heard = augmented(given, gain=0.0)
+        length = heard.log_mel.shape[1]
+        lengths.add(length)
+        found = torch.expm1(heard.log_mel)
+        for row in range(8):
+            one, other = given.targets["one"][row], given.targets["one"][row - 1]
+            share = float((heard.targets["one"][row] - one) @ (other - one) / (other - one).square().sum())
+            assert 0 <= round(share, 5) <= 0.5
+            mixed += share > 1e-5
+            kept = (found[row] > 0).any(dim=0)
+            silenced += int((~kept).sum())
+            whole = amplitude[row].lerp(amplitude[row - 1], share)[:, kept]
+            windows = whole.unfold(0, length, 1).mT  # (starts, length, bands)
+            assert (windows - found[row][:, kept]).abs().amax((1, 2)).min() < 1e-4
+    assert min(lengths) >= 0.4 * 64
+    assert len(lengths) > 10
+    assert 0.3 * 240 < mixed < 0.7 * 240
+    assert 0 < silenced / 240 < 12
