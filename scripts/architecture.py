@@ -215,10 +215,9 @@ def _output(page: "_Page", size: Size) -> None:
     page.box(402, 700, 388, 82, _OUTPUT)
     page.text(596, 714, MotionBeatEncoder.__name__, code=True, bold=True)
     page.text(596, 770, f"{MotionBeatEncoder.width(size)} features at {FRAME_RATE:g} Hz")
-    depths = ", ".join(str(size.audio_blocks * part // 3) for part in (1, 2, 3))
     for start, across, text in (
         (410, 84, f"{AudioTower.pulses.__name__}: {PULSE_WIDTH}"),
-        (500, 184, f"after {depths} blocks: 3 · {size.width}"),
+        (500, 184, f"after {size.audio_blocks} blocks: {size.width}"),
         (690, 92, f"sound: {size.sound}"),
     ):
         page.box(start, 726, across, 34, _PLAIN)
