@@ -34,6 +34,7 @@ _CLASSES = {
     "published.rwc_popular": "RwcPopular",
     "published.smc": "SMC",
     "published.tinysol": "TinySOL",
+    "rendered.danced_music": "DancedMusic",
     "rendered.fiddle_tunes": "FiddleTunes",
     "rendered.groove_midi": "GrooveMidi",
     "rendered.groovebox": "GrooveBox",

@@ -80,6 +80,7 @@ class GameMusic(Published):
 
     card = DatasetCard(
         name="game_music",
+        revision="2",
         annotations=(Licence,),
         licence="by file: CC BY, public domain, CC BY-SA (each track's Licence)",
         citation="The composers named in game_music.csv; Debian, https://www.debian.org",
