@@ -39,6 +39,7 @@ _CLASSES = {
     "rendered.groove_midi": "GrooveMidi",
     "rendered.groovebox": "GrooveBox",
     "rendered.pop909": "Pop909",
+    "rendered.warped_salsa": "WarpedSalsa",
 }
 _MODULES = {name: module for module, names in _CLASSES.items() for name in names.split()}
 __all__ = list(_MODULES)
