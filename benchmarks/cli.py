@@ -213,7 +213,7 @@ def list_names(
                 "name": name,
                 "here": folders.datamodule(name).status(),
                 "tasks": ", ".join(n for n, t in TASKS.classes.items() if serves(dataset, t))
-                or "none, unlabelled: for pretraining",
+                or "none: for pretraining",
                 "data": dataset.card.data,
                 "size": dataset.card.size.partition(";")[0],
                 "licence": dataset.card.licence.partition(";")[0],

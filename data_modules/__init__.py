@@ -34,10 +34,12 @@ _CLASSES = {
     "published.rwc_popular": "RwcPopular",
     "published.smc": "SMC",
     "published.tinysol": "TinySOL",
+    "rendered.danced_music": "DancedMusic",
     "rendered.fiddle_tunes": "FiddleTunes",
     "rendered.groove_midi": "GrooveMidi",
     "rendered.groovebox": "GrooveBox",
     "rendered.pop909": "Pop909",
+    "rendered.warped_salsa": "WarpedSalsa",
 }
 _MODULES = {name: module for module, names in _CLASSES.items() for name in names.split()}
 __all__ = list(_MODULES)

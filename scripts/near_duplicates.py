@@ -7,6 +7,7 @@ recording, at several speeds and transpositions, by the cosine similarity of chr
 similarity of two recordings is the median over the fragments of one, the larger of both ways round.
 Deformed copies of some recordings say what to expect of copies, all pairs what to expect by chance.
 The table ``near_duplicates.csv`` has the most similar pairs, and the copies with their originals.
+Chroma are kept in the cache.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,11 +25,12 @@ from torch.nn import functional
 from motionbeat.audio import Waveform, load_audio, resample
 from motionbeat.benchmarks.deformations import amplify, change_tempo, compress
 from motionbeat.benchmarks.evaluator import Folders
-from motionbeat.cache import default_cache
+from motionbeat.benchmarks.store import file_digest
+from motionbeat.cache import default_cache, digest
 from motionbeat.console import bar, say
 from motionbeat.data_modules.base import SPLITS, Track
 from motionbeat.encoding import encode, make_encoder
-from motionbeat.files import write_atomically
+from motionbeat.files import replacing, write_atomically
 
 FRAME_RATE = 2.0
 """Chroma vectors a second, in Hz."""
@@ -44,6 +46,7 @@ LISTED = 100
 COLUMNS = ["track", "other", "kind", "similarity"]
 
 _PITCH_CLASSES = slice(40, 52)  # of the encoder mfcc_chroma
+_FORMAT = 1  # changes whenever the chroma of the same recording change
 _LENGTH = round(FRAGMENT_SECONDS * FRAME_RATE)
 
 
@@ -69,6 +72,15 @@ def chroma(waveform: Waveform, rate: int) -> Tensor:
     whole = len(frames) // together * together
     classes = frames[:whole, _PITCH_CLASSES].reshape(-1, together, 12)
     return torch.from_numpy(classes.mean(axis=1))
+
+
+def kept_chroma(path: Path, cache: Path) -> Tensor:
+    """Chroma (frames, 12) of the recording in a file, from the cache or computed and stored."""
+    stored = cache / "chroma" / f"{digest(format=_FORMAT, audio=file_digest(path))}.npy"
+    if not stored.is_file():
+        with replacing(stored) as unfinished, unfinished.open("wb") as file:
+            np.save(file, chroma(*load_audio(path)).numpy())
+    return torch.from_numpy(np.load(stored))
 
 
 def windows(chroma: Tensor, step: int = 1) -> Tensor:
@@ -170,9 +182,9 @@ def near_duplicates(
     copies: dict[str, tuple[str, str, Tensor]] = {}
     with bar("recordings") as progress:
         for name in progress.track(tracks, description="chroma"):
-            waveform, rate = load_audio(tracks[name].audio_path)
-            known[name] = chroma(waveform, rate)
+            known[name] = kept_chroma(tracks[name].audio_path, folders.cache)
             if name in drawn:
+                waveform, rate = load_audio(tracks[name].audio_path)
                 cut = waveform[round(CUT * rate) :]
                 copies |= {
                     f"{kind}: {name}": (name, kind, chroma(change(cut, rate), rate))

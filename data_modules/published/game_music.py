@@ -80,10 +80,11 @@ class GameMusic(Published):
 
     card = DatasetCard(
         name="game_music",
+        revision="2",
         annotations=(Licence,),
         licence="by file: CC BY, public domain, CC BY-SA (each track's Licence)",
         citation="The composers named in game_music.csv; Debian, https://www.debian.org",
-        size="255 pieces, 12.6 h, 0.8 GB; 4 GB to fetch, a package at a time",
+        size="249 pieces, 12.3 h, 0.8 GB; 4 GB to fetch, a package at a time",
         how_to_get=(
             "run where apt-get reaches the archive of Debian 12 (another release has other "
             "versions of the packages), or accept what is there by --dataset_options "

@@ -1,10 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torch
 from scripts import near_duplicates as script
-from scripts.near_duplicates import FRAME_RATE, THRESHOLD, chroma, similar
-from tests.clicks import Clicks
+from scripts.near_duplicates import FRAME_RATE, THRESHOLD, chroma, kept_chroma, similar
+from tests.clicks import RATE, Clicks, click_track
 
 
 def tune(seed, seconds=100.0):
@@ -64,3 +65,10 @@ def test_the_table_has_pairs_and_copies(tmp_path, monkeypatch):
     table = pd.read_csv(tmp_path / "near_duplicates.csv")
     assert set(table["kind"]) == {"pair", *script.COPIES}
     assert table["similarity"].between(-1, 1.001).all()
+
+
+def test_chroma_are_computed_once(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", click_track([0.5, 1.0], [True, False], 2.0), RATE)
+    first = kept_chroma(tmp_path / "a.wav", tmp_path)
+    monkeypatch.setattr(script, "chroma", None)
+    assert torch.equal(kept_chroma(tmp_path / "a.wav", tmp_path), first)

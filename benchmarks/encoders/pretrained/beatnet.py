@@ -13,7 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from motionbeat.benchmarks.encoders.pretrained.weight_files import PackageEncoder, read_weights
+from motionbeat.benchmarks.encoders.pretrained.weight_files import (
+    PackageEncoder,
+    below,
+    read_weights,
+)
 from motionbeat.encoder import EncoderCard
 from motionbeat.threads import one_thread
 
@@ -109,6 +113,29 @@ class BeatNet(PackageEncoder):
             for lstm in self.lstms:
                 states.append(lstm(states[-1])[0])
         return torch.stack(states, dim=1)
+
+
+class BeatActivation(nn.Module):
+    """What BeatNet says of each frame: probabilities of a beat and of a downbeat.
+
+    Its particle filter and its dynamic Bayesian network are not used.
+    """
+
+    frame_rate: ClassVar[float] = BeatNet.card.frame_rate
+    sample_rate: ClassVar[int] = BeatNet.card.sample_rate
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = BeatNet()
+        self.linear = nn.Linear(_WIDTH, 3)  # beat, downbeat, neither
+        weights = read_weights(BeatNet.folder() / _WEIGHTS)
+        self.linear.load_state_dict(below(weights, "linear."))
+        self.eval().requires_grad_(False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map (B, T) samples to (B, frames, 2): a beat of either kind, and a downbeat."""
+        beat, downbeat, _ = self.linear(self.encoder(waveform)[:, -1]).softmax(dim=-1).unbind(-1)
+        return torch.stack([beat + downbeat, downbeat], dim=-1)
 
 
 def _triangles() -> Tensor:

@@ -40,6 +40,7 @@ class Music:
     positions: NDArray[np.int64]  # (n,) positions in the bar, 1 on the downbeat
     accents: Floats  # (m, 2) onset times in seconds and strengths
     beats_a_bar: int  # beats in a full bar
+    steps: Floats | None = None  # (k,) seconds to step at, in place of the times of a pattern
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,7 @@ def choreograph(
     clock = _listen(music.beats, person, duration, rng)
     moves, unit = _repertoire(style, music.beats_a_bar, clock.period, person)
     bars = np.flatnonzero(music.positions == 1)
+    asked = None if music.steps is None else _numbers(music.steps, music.beats)
     if len(bars) > 6:
         bars = bars[rng.integers(0, 3) :]
     heading, origin = 0.0, np.zeros(2)
@@ -154,7 +156,11 @@ def choreograph(
         now = sections[-1]
         if rng.random() < person.lazy / 2:
             continue
-        for beat, step in _steps_of_bar(now, bar, music.beats_a_bar, unit, moves.offbeat):
+        if asked is None:
+            steps = _steps_of_bar(now, bar, music.beats_a_bar, unit, moves.offbeat)
+        else:
+            steps = _steps_at(now, asked, int(first), int(end))
+        for beat, step in steps:
             nudge, chance = rng.normal(0, person.jitter), rng.random()
             if first + beat >= end or chance < person.lazy:
                 continue
@@ -200,6 +206,23 @@ def _steps_of_bar(
             beat = cycle * length + (whole + swung) * unit - start
             if 0 <= beat < beats_a_bar:
                 found.append((float(beat), step))
+    return found
+
+
+def _numbers(times: Floats, beats: Floats) -> Floats:
+    """Numbers of beats, with fractions, of the times from the first to the last beat."""
+    inside = times[(times >= beats[0]) & (times <= beats[-1])]
+    numbers: Floats = np.interp(inside, beats, np.arange(len(beats)))
+    return numbers
+
+
+def _steps_at(section: _Section, numbers: Floats, first: int, end: int) -> list[tuple[float, Step]]:
+    """Steps of a pattern, left and right in turn, on given beats of one bar, from its start."""
+    of_foot = [[step for step in section.steps.steps if step.foot == foot] for foot in (0, 1)]
+    found = []
+    for index in np.flatnonzero((numbers >= first) & (numbers < end)):
+        own = of_foot[index % 2]
+        found.append((float(numbers[index] - first), own[index // 2 % len(own)]))
     return found
 
 

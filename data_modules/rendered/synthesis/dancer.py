@@ -48,6 +48,7 @@ def dance(
     dancer: int,
     seed: int,
     fps: float = 60.0,
+    steps: Floats | None = None,
 ) -> Motion:
     """Dance to a piece of music; another seed gives another performance of the same dancer.
 
@@ -61,11 +62,13 @@ def dance(
         dancer: index into ``DANCERS``.
         seed: 0 or more.
         fps: frames a second.
+        steps: (k,) increasing times in seconds to step at, left and right in turn, in place of the
+            times of the style's patterns; those outside the beats are left out.
 
     Returns:
         round(duration * fps) frames with the contacts of the feet.
     """
-    music = Music(beats, positions, accents, count_beats(metre)[1])
+    music = Music(beats, positions, accents, count_beats(metre)[1], steps)
     rng = np.random.default_rng([seed, dancer, zlib.crc32(style.encode())])
     person = DANCERS[dancer]
     time = np.arange(round(duration * fps)) / fps

@@ -14,7 +14,11 @@ from torch.nn import functional
 from motionbeat import encoder as contract
 from motionbeat.benchmarks.encoders.pretrained import weight_files
 from motionbeat.benchmarks.encoders.pretrained.basic_pitch import BasicPitch
-from motionbeat.benchmarks.encoders.pretrained.beatnet import BeatNet, LogFilteredSpectrum
+from motionbeat.benchmarks.encoders.pretrained.beatnet import (
+    BeatActivation,
+    BeatNet,
+    LogFilteredSpectrum,
+)
 from motionbeat.benchmarks.encoders.pretrained.musicnn import Musicnn, MusicnnMsd
 from motionbeat.benchmarks.encoders.pretrained.tf_checkpoint import read_checkpoint
 from motionbeat.errors import MotionBeatError
@@ -243,8 +247,13 @@ def test_states_of_beatnet_are_those_of_the_published_network():
         dense = functional.linear(pooled, weights["linear0.weight"], weights["linear0.bias"])
         expected = lstm(dense[None])[0][0]
         states = BeatNet()(strokes())[0, :, : len(expected)]
+        logits = functional.linear(expected, weights["linear.weight"], weights["linear.bias"])
+        activation = BeatActivation()(strokes())[0, : len(expected)]
     torch.testing.assert_close(states[0], dense, rtol=0, atol=1e-4)
     torch.testing.assert_close(states[2], expected, rtol=0, atol=1e-4)
+    beat, downbeat, _ = logits.softmax(dim=-1).T
+    both = torch.stack([beat + downbeat, downbeat], dim=-1)
+    torch.testing.assert_close(activation, both, rtol=0, atol=1e-4)
 
 
 def test_beatnet_is_causal():

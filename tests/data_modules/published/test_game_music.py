@@ -197,7 +197,7 @@ def test_the_list_names_free_music_alone_once_each():
     assert not credits[True] & credits[False]
 
 
-def test_free_music_is_read_from_its_folder_and_listed_as_unlabelled(tmp_path, monkeypatch):
+def test_free_music_is_read_from_its_folder_and_listed_for_pretraining(tmp_path, monkeypatch):
     monkeypatch.setattr(FreeMusic, "count", 2)
     folder = tmp_path / "data" / "free_music"
     lines = ["file,licence,artist,title", 'a.ogg,CC BY 4.0,Ann,"A, b"', "b.ogg,CC0-1.0,Ben,C"]
@@ -213,7 +213,7 @@ def test_free_music_is_read_from_its_folder_and_listed_as_unlabelled(tmp_path, m
     listed = motionbeat("list", "datasets", "--data", tmp_path / "data").printed
     [line] = [line for line in listed.splitlines() if " free_music " in line]
     assert "present" in line
-    assert "none, unlabelled" in line
+    assert "none: for pretraining" in line
     write_text(folder / "index.csv", [*lines[:2], "b.ogg,GPL-3,Ben,C"])
     with pytest.raises(DatasetError, match=r"track b\.ogg has the unknown licence 'GPL-3'"):
         FreeMusic(cache=tmp_path / "cache", data=tmp_path / "data").prepare_data()

@@ -133,6 +133,33 @@ def test_steps_are_not_a_copy_of_the_beats():
     assert min(silent) < 0.1, "some styles step on nearly every beat"
 
 
+def test_steps_that_are_asked_for_are_danced_by_both_feet_in_turn():
+    rng = np.random.default_rng(0)
+    for dancer, person in enumerate(DANCERS):
+        piece = music("hip_hop", bpm=110, duration=40)
+        piece["accents"] = piece["accents"][:0]
+        asked = np.cumsum(rng.uniform(0.4, 1.1, 50)) + 0.5
+        asked = asked[asked < piece["beats"][-1]]
+        motion = dance(**piece, dancer=dancer, seed=1, steps=asked)
+        toes = motion.contacts[:, [1, 3]]
+        frames, feet = np.nonzero(toes[1:] & ~toes[:-1])
+        away = offsets((frames + 1) / motion.fps - person.lag, asked)
+        assert np.quantile(np.abs(away), 0.9) < 0.09
+        assert len(frames) > 0.6 * len(asked), "but for lazy ones and those before the first bars"
+        assert (np.diff(feet) != 0).mean() > 0.7
+
+
+def test_the_body_bounces_with_the_beat_however_seldom_it_steps():
+    for bpm in (90, 120):
+        piece = music("hip_hop", bpm=bpm, duration=40)
+        motion = dance(**piece, dancer=0, seed=0, steps=piece["beats"][::8])
+        height = motion.positions[200:-200, 0, 1].astype(float)
+        power = np.abs(np.fft.rfft((height - height.mean()) * np.hanning(len(height)))) ** 2
+        hertz = np.fft.rfftfreq(len(height), 1 / motion.fps)
+        fast = hertz > 0.5
+        assert 60 * hertz[fast][power[fast].argmax()] == pytest.approx(bpm, rel=0.03)
+
+
 def test_waltz_steps_repeat_by_bars_and_not_by_beats():
     piece = music("viennese_waltz", bpm=180, duration=40)
     motion = dance(**piece, dancer=3, seed=0)
