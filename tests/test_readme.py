@@ -51,7 +51,7 @@ def test_the_quick_start_runs_as_written(quick_start):
     assert "chance" in quick_start["printed"]
     assert len(quick_start["result"].tracks) == 2 * 2 * 3, "two tracks, two heads, three seeds"
     assert "beat_f_measure" in quick_start["result"].tracks
-    assert quick_start["states"].shape == (1, 1, 51, 969)
+    assert quick_start["states"].shape == (1, 1, 51, 717)
     assert quick_start["task"].head is not None
 
 

@@ -28,7 +28,11 @@ class MotionBeatEmbodied(MotionBeatEncoder):
         name="motionbeat-embodied",
         width=MotionBeatEncoder.width(SIZES["small"], embodied=True),
         parameters=2_983_804,
-        training_data=("groovebox", "groove_midi"),
+        training_data=tuple(
+            name
+            for name in MotionBeatSmall.card.training_data
+            if name not in ("Million Song Dataset", "MTG-Jamendo")
+        ),
     )
 
     def __init__(self) -> None:

@@ -21,12 +21,12 @@ FOLDER = Path(__file__).parent / "pretrained"
 CARDS = {
     "motionbeat-small": EncoderCard(
         name="motionbeat-small",
-        revision="3",
+        revision="4",
         sample_rate=SAMPLE_RATE,
         frame_rate=FRAME_RATE,
         layers=1,
         width=MotionBeatEncoder.width(SIZES["small"]),
-        parameters=3_587_772,
+        parameters=4_064_996,
         licence="Apache-2.0",
         training_data=(
             "groovebox",
@@ -35,6 +35,10 @@ CARDS = {
             "free_music",
             "Million Song Dataset",  # by the teachers of the sound stream
             "MTG-Jamendo",
+            "Ballroom",  # by BeatNet, which chose beats of danced_music
+            "Beatles",
+            "Carnatic Music Rhythm",
+            "Rock Corpus",
         ),
         source="MotionBeat Bench, src/motionbeat/pretrained/motionbeat-small.md",
     )
