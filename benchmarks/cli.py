@@ -320,6 +320,7 @@ COMMANDS = {
     "dance": ("choreographer:dance", "dance to a song"),
     "dance-metrics": ("dance_metrics:dance_metrics", "score generated dances"),
     "leaderboard": ("cli:leaderboard", "rebuild all tables from the records"),
+    "report": ("report.web_report:report", "show the records as pages in a browser"),
     "regression": ("regression:regression", "compare encoders with the committed scores"),
 }
 """By name: what runs it, imported when it is asked for, and what it does."""
