@@ -289,6 +289,8 @@ def _facts(record: RunRecord, head: str, result: HeadResult, task: "type[Task]")
         "hardware": f"{processor}, torch {machine.torch}",
         "seconds": result.seconds,
         "speed": record.seconds_per_hour,
+        "learning_rates": list(record.protocol.learning_rates),
+        "first_seed": record.protocol.seeds[0],
         "command": command(record, head),
         "remark": remark(record),
     }

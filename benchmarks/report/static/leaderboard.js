@@ -128,13 +128,13 @@ MOTIONBEAT.load("report").then((data) => {
     const descending = falls(by) !== (state.up === "1");
     const places = order(rows.map(keyOf(by)), descending);
     const head = (name, title, note, text) => el("th", { scope: "col", class: text ? "text" : null, "aria-sort": by === name ? (descending ? "descending" : "ascending") : null },
-      el("button", { type: "button", onclick: () => sortBy(name) }, title, ...(note ? note.map((one) => el("small", {}, one)) : [])));
+      el("button", { type: "button", onclick: () => sortBy(name) }, el("span", {}, title), ...(note ? note.map((one) => el("small", {}, one)) : [])));
     const extents = columns.map((column) => extent(rows, column.at));
     const lines = Array.from(places.slice(0, limit), (place) => line(rows[place], columns, extents));
     board.replaceChildren(el("table", { class: "board" },
       el("thead", {}, el("tr", {},
         head("name", "entry", null, true), head("rank", "mean rank", ["of encoders"]), head("borda", "Borda", ["count"]),
-        columns.map((column) => head(column.id, column.metric, [column.task, `${column.dataset}${column.again}`, `${column.data}${column.partial ? ", partial" : ""}, n = ${column.tracks}`])))),
+        columns.map((column) => head(column.id, column.task, [`${column.dataset}${column.again}`, column.metric, `${column.data}${column.partial ? ", partial" : ""}, n = ${column.tracks}`])))),
       el("tbody", {}, lines)));
     board.querySelector(".score button")?.setAttribute("tabindex", "0");
     const encoders = rows.filter((row) => row.entry.kind === "encoder").length;
@@ -150,8 +150,7 @@ MOTIONBEAT.load("report").then((data) => {
     const cells = rows.filter((row) => row.entry.kind === "encoder").map((row) => row.cells.get(at)).filter(Boolean);
     const all = cells.length ? cells : rows.map((row) => row.cells.get(at)).filter(Boolean);
     const span = (values) => values.filter(defined).reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
-    const every = rows.map((row) => row.cells.get(at)).filter(Boolean);
-    return { score: span(all.map((cell) => cell.score)), whole: span(every.flatMap((cell) => [cell.score, cell.low, cell.high])) };
+    return { score: span(all.map((cell) => cell.score)), whole: span(all.flatMap((cell) => [cell.score, cell.low, cell.high])) };
   }
 
   function line({ entry, head, cells, rank, borda, seen }, columns, extents) {

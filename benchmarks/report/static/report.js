@@ -143,7 +143,7 @@ const MOTIONBEAT = (() => {
     const more = el("p");
     let by = sort, down = descending, shown = SHOWN, places = rows.map((_, index) => index);
     const heads = columns.map((column, index) => el("th", { scope: "col", class: column.text ? "text" : null },
-      el("button", { type: "button", onclick: () => resort(index) }, column.title, column.note ? el("small", {}, column.note) : null)));
+      el("button", { type: "button", onclick: () => resort(index) }, el("span", {}, column.title), column.note ? el("small", {}, column.note) : null)));
     const region = el("div", { class: "scroll", role: "region", "aria-label": label, tabindex: "0" },
       el("table", {}, el("thead", {}, el("tr", {}, heads)), body));
 
