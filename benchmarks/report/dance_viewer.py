@@ -15,7 +15,10 @@ from motionbeat.benchmarks.report.writing import STATIC, as_json, packed, page, 
 from motionbeat.benchmarks.stick_figure import grounded
 from motionbeat.data_modules.base import Beats
 from motionbeat.files import write_atomically
-from motionbeat.motion import FEET, JOINTS, PARENTS, Motion
+from motionbeat.motion import FEET, JOINTS, PARENTS, Motion, MotionError
+from motionbeat.tasks.metrics.dance_alignment import Music
+from motionbeat.tasks.metrics.dance_physics import PFC_FPS
+from motionbeat.tasks.metrics.dance_scores import BEAT_SCORES, PHYSICAL_SCORES, check_length
 from motionbeat.tasks.metrics.per_track import Floats
 
 FPS = 30.0
@@ -84,6 +87,18 @@ def _packed_dance(dance: Shown) -> dict[str, Any]:
     }
 
 
+def own_scores(motion: Motion, music: Music | None) -> dict[str, float]:
+    """BAS with its own music and PFC of a dance; none of one that is too short for them."""
+    try:
+        check_length(motion)
+        pfc = PHYSICAL_SCORES["PFC"][1](motion.at(PFC_FPS))
+    except MotionError:
+        return {}
+    if music is None:
+        return {"PFC": pfc}
+    return {"BAS": BEAT_SCORES["BAS fact"].pairs([motion], [music], [0]).whole.item(), "PFC": pfc}
+
+
 def ogg(path: Path) -> tuple[bytes, Floats]:
     """A recording as mono Ogg Vorbis, and the waveform it is made of.
 
@@ -100,8 +115,12 @@ def ogg(path: Path) -> tuple[bytes, Floats]:
     return content.getvalue(), waveform.astype(np.float64)
 
 
-def music(path: Path) -> dict[str, Any]:
-    """The music as it lies in a page that is one file."""
+def sound(path: Path) -> dict[str, Any]:
+    """The music as it lies in a page that is one file.
+
+    Raises:
+        AudioError: the file is missing or cannot be read.
+    """
     content, _ = ogg(path)
     return {"content": packed(np.frombuffer(content, np.uint8)), "type": AUDIO_TYPE}
 

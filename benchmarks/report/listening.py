@@ -45,11 +45,13 @@ class Media:
         tracks: numbers of tracks with audio, by dataset and track.
         dances: songs with dances: dataset, track and the name of their data.
         notes: what the pages say of what is missing.
+        credits: licence and source of what is there.
     """
 
     tracks: dict[str, dict[str, int]] = field(default_factory=dict)
     dances: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    credits: list[str] = field(default_factory=list)
 
     def note(self, text: str) -> None:
         """Say something here and on the pages."""
@@ -123,7 +125,7 @@ def write_media(
         write_data(out, f"media-{number}", data)
         media.tracks.setdefault(card.name, {})[id] = number
     if shown:
-        media.notes.append(f"Audio of {card.name}: {card.licence}. {card.citation}")
+        media.credits.append(f"Audio of {card.name}: {card.licence}. {card.citation}")
     return media
 
 

@@ -126,6 +126,7 @@ def write_pages(out: Path, gathered: Gathered, media: Media) -> None:
         "records": len({(c.id, cell.label) for c in gathered.columns for cell in c.cells}),
         "files": files,
         "notes": media.notes,
+        "credits": media.credits,
         "media": bool(media.tracks),
         "groups": groups,
     }

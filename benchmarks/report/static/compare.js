@@ -34,7 +34,8 @@ document.addEventListener("DOMContentLoaded", () => MOTIONBEAT.load("report").th
   async function show() {
     const at = Math.max(0, data.columns.findIndex((column) => column.id === state.column));
     const column = data.columns[at];
-    const best = column.cells.filter((cell) => data.entries[cell[0]].kind === "encoder").sort((one, other) => other[2] - one[2]);
+    const usual = column.heads.includes("linear") ? "linear" : column.heads[0];
+    const best = column.cells.filter((cell) => data.entries[cell[0]].kind === "encoder" && cell[1] === usual).sort((one, other) => other[2] - one[2]);
     const places = [...column.cells.keys()].sort((one, other) => title(column.cells[one]).localeCompare(title(column.cells[other])));
     const find = (name, otherwise) => {
       const named = column.cells.findIndex((cell) => label(cell) === name);

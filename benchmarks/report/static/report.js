@@ -215,7 +215,7 @@ const MOTIONBEAT = (() => {
     const draw = () => {
       const axis = { gridcolor: colour("line"), zerolinecolor: colour("line"), linecolor: colour("line") };
       Plotly.react(place, traces(colour), {
-        paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 64, r: 24, t: 24, b: 56 },
+        paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 64, r: 24, t: 24, b: 64 },
         font: { family: getComputedStyle(document.body).fontFamily, color: colour("ink"), size: 13 },
         hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("ink") }, align: "left" },
         ...layout, xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis },

@@ -4,7 +4,8 @@
 document.addEventListener("DOMContentLoaded", () => MOTIONBEAT.load("report").then((data) => {
   const { el, number, interval, count, address, select, table, defined, plot, plain } = MOTIONBEAT;
   const form = document.getElementById("choice");
-  const state = { column: "", by: "parameters" };
+  const START = { column: "", by: "parameters", head: "" };
+  const state = { ...START };
   const titles = { parameters: "parameters", speed: "seconds for an hour of audio" };
   form.addEventListener("submit", (event) => event.preventDefault());
 
@@ -12,12 +13,14 @@ document.addEventListener("DOMContentLoaded", () => MOTIONBEAT.load("report").th
     const column = data.columns.find((one) => one.id === state.column) ?? data.columns[0];
     state.column = column.id;
     if (!(state.by in titles)) state.by = "parameters";
-    address.write({ column: state.column, by: state.by });
+    if (state.head !== "all" && !column.heads.includes(state.head)) state.head = column.heads.includes("linear") ? "linear" : column.heads[0] ?? "all";
+    address.write(state);
     const set = (name) => (value) => { state[name] = value; show(); };
     form.replaceChildren(
       select("Task and dataset", data.columns.map((one) => [one.id, `${one.task} · ${one.dataset}${one.again} (${one.data})`]), column.id, set("column")),
-      select("Against", [["parameters", "parameters of the encoder"], ["speed", "seconds for an hour of audio"]], state.by, set("by")));
-    const rows = column.cells.filter((cell) => data.entries[cell[0]].kind === "encoder")
+      select("Against", [["parameters", "parameters of the encoder"], ["speed", "seconds for an hour of audio"]], state.by, set("by")),
+      ...(column.heads.length > 1 ? [select("Head (probe)", [...column.heads.map((head) => [head, head]), ["all", "all"]], state.head, set("head"))] : []));
+    const rows = column.cells.filter((cell) => data.entries[cell[0]].kind === "encoder" && (state.head === "all" || cell[1] === state.head))
       .map(([entry, head, score, , low, high]) => ({ ...data.entries[entry], head, score, low, high, x: data.entries[entry][state.by] }));
     const there = rows.filter((row) => defined(row.x) && defined(row.score));
     const zero = state.by === "parameters" && there.some((row) => row.x === 0);
@@ -29,20 +32,21 @@ document.addEventListener("DOMContentLoaded", () => MOTIONBEAT.load("report").th
     const most = Math.max(none, ...there.map((row) => row.x));
     const powers = [...Array(Math.max(1, Math.ceil(Math.log10(most)) - Math.floor(Math.log10(none)) + 1)).keys()].map((step) => Math.floor(Math.log10(none)) + step);
     const place = document.getElementById("plot");
+    const named = apart(there.filter((row) => row.head === heads[0]), at, place);
     place.hidden = !there.length;
     if (there.length) {
       plot(place, (colour) => heads.map((head, index) => {
         const of = there.filter((row) => row.head === head);
         return {
-          name: head, x: of.map(at), y: of.map((row) => row.score), mode: of.length > 40 ? "markers" : "markers+text", type: "scatter",
-          text: of.map((row) => (index === 0 ? plain(row.name) : "")), customdata: of.map((row) => [plain(row.name), interval(row.low, row.high), row.x]), textposition: "top center", textfont: { size: 11, color: colour("muted") },
+          name: head, x: of.map(at), y: of.map((row) => row.score), mode: "markers+text", type: "scatter",
+          text: of.map((row) => (named.has(row) ? plain(row.name) : "")), customdata: of.map((row) => [plain(row.name), interval(row.low, row.high), row.x]), textposition: "top center", textfont: { size: 11, color: colour("muted") },
           marker: { size: 9, color: colour(hues[index % 5]), symbol: symbols[index % 5] },
-          error_y: { type: "data", symmetric: false, array: of.map((row) => (defined(row.high) ? row.high - row.score : 0)), arrayminus: of.map((row) => (defined(row.low) ? row.score - row.low : 0)), thickness: 1, width: 0, color: colour("line") },
+          error_y: { type: "data", symmetric: false, array: of.map((row) => (defined(row.high) ? row.high - row.score : 0)), arrayminus: of.map((row) => (defined(row.low) ? row.score - row.low : 0)), thickness: 1, width: 0, color: colour("muted") },
           hovertemplate: "%{customdata[0]}<br>%{y:.3f} %{customdata[1]}<br>%{customdata[2]:,.4~g}<extra>%{fullData.name}</extra>",
         };
       }), {
         xaxis: { type: "log", title: { text: titles[state.by] }, tickvals: powers.map((power) => 10 ** power), ticktext: powers.map((power) => (zero && 10 ** power === none ? "none" : power >= 9 ? `${10 ** (power - 9)} G` : power >= 6 ? `${10 ** (power - 6)} M` : power >= 3 ? `${10 ** (power - 3)} k` : `${10 ** power}`)) },
-        yaxis: { title: { text: plain(column.metric) } }, legend: { orientation: "h", y: 1.02, yanchor: "bottom" }, margin: { l: 64, r: 24, t: 48, b: 56 },
+        yaxis: { title: { text: plain(column.metric) } }, legend: { orientation: "h", y: 1.02, yanchor: "bottom" }, margin: { l: 64, r: 24, t: 48, b: 64 },
       });
     }
     const unknown = rows.length - there.length;
@@ -61,7 +65,22 @@ document.addEventListener("DOMContentLoaded", () => MOTIONBEAT.load("report").th
     ], rows, { sort: 4, label: "Encoders by size, speed and score" }));
   }
 
-  const read = () => Object.assign(state, { column: "", by: "parameters" }, Object.fromEntries(address.read()));
+  /** The rows whose names fit beside each other, those with high scores first. */
+  function apart(rows, at, place) {
+    const logs = rows.map((row) => Math.log10(at(row))), scores = rows.map((row) => row.score);
+    const share = (values, value) => (value - Math.min(...values)) / (Math.max(...values) - Math.min(...values) || 1);
+    const [wide, tall] = [place.clientWidth * 0.85 || 600, place.clientHeight * 0.6 || 300];
+    const boxes = [], kept = new Set();
+    for (const index of MOTIONBEAT.order(scores, true)) {
+      const half = 3.6 * rows[index].name.length, x = share(logs, logs[index]) * wide, y = share(scores, scores[index]) * tall;
+      if (boxes.some((box) => Math.abs(box.x - x) < box.half + half && Math.abs(box.y - y) < 15)) continue;
+      boxes.push({ x, y, half });
+      kept.add(rows[index]);
+    }
+    return kept;
+  }
+
+  const read = () => Object.assign(state, START, Object.fromEntries(address.read()));
   addEventListener("hashchange", () => { read(); show(); });
   read();
   show();
