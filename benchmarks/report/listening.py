@@ -175,13 +175,9 @@ class _Probes:
             self.cells = {name: known[card] for name, card in names.items() if card in known}
 
     def __iter__(self) -> Iterator[tuple[Cell, Task, Probing]]:
-        """Each cell with its probe of the first seed; one that was not kept is left out."""
+        """Each cell with its probe of the first seed; those that were not kept are said at last."""
+        missing: list[Cell] = []
         for name, cell in self.cells.items():
-            card = ENCODERS.get(name).card
-            where = f"{self.column.task.name} · {card.name}"
-            if card.revision != cell.row["revision"]:
-                self.media.note(f"{where} cannot be heard: its records are of another revision")
-                continue
             probing = Probing(
                 self.column.task,
                 name,
@@ -190,16 +186,23 @@ class _Probes:
                 self.fold.train_data,
                 self.fold.test_data,
                 self.evaluation.folders.cache,
-                where,
+                f"{self.column.task.name} · {cell.label}",
             )
-            task = probing.recall(cell.facts["learning_rates"], cell.facts["first_seed"])
+            task = None
+            if ENCODERS.get(name).card.revision == cell.row["revision"]:
+                task = probing.recall(cell.facts["learning_rates"], cell.facts["first_seed"])
             if task is None:
-                self.media.note(
-                    f"{where} cannot be heard: its probe is not kept here; run first: "
-                    f"{cell.facts['command']}"
-                )
-                continue
-            yield cell, task.eval(), probing
+                missing.append(cell)
+            else:
+                yield cell, task.eval(), probing
+        if missing:
+            names = ",".join(cell.row["entry"] for cell in missing)
+            once = missing[0].facts["command"]
+            again = once.replace(missing[0].row["entry"], names, 1)
+            self.media.note(
+                f"{self.column.task.name}: the probes of {names.replace(',', ', ')} are not kept "
+                f"here, so they cannot be heard; run first: {again}"
+            )
 
     def outputs(self, task: Task, name: str, tracks: Sequence[Track]) -> Iterator[Outputs]:
         """What a probe says of whole tracks, (steps, ...) each."""

@@ -156,7 +156,7 @@ MOTIONBEAT.load("report").then((data) => {
   function line({ entry, head, cells, rank, borda, seen }, columns, extents) {
     const note = entry.kind !== "encoder" ? ` (${entry.kind})` : head ? ` · ${head}` : "";
     return el("tr", { class: entry.kind === "encoder" ? null : "other" },
-      el("th", { scope: "row", title: entry.name }, `${entry.name}${note}`),
+      el("th", { scope: "row", title: entry.name }, el("bdi", {}, entry.name), note),
       el("td", { title: rank === null ? null : `in ${seen} of ${columns.length} columns` }, number(rank, 1), rank !== null && seen < columns.length ? el("small", {}, ` of ${seen}`) : null),
       el("td", {}, number(borda, 1)),
       columns.map((column, place) => {

@@ -161,7 +161,7 @@ const MOTIONBEAT = (() => {
     function line(row) {
       return el("tr", {}, columns.map((column, index) => {
         const content = column.cell ? column.cell(row) : show(column.value(row));
-        const filled = content instanceof Node ? content : String(content);
+        const filled = content instanceof Node ? content : el("bdi", {}, String(content));
         return index ? el("td", { class: column.text ? "text" : null }, filled) : el("th", { scope: "row", title: column.value(row) }, filled);
       }));
     }
