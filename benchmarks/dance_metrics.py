@@ -400,7 +400,7 @@ def _sensitivities(
         [one.motion for one in dances], [known[song] for song in songs], range(len(dances))
     )
     values, _ = sensitivity(pairs, songs)
-    return {one: {"own − others": value} for one, value in zip(dances, values, strict=True)}
+    return {one: {"own - others": value} for one, value in zip(dances, values, strict=True)}
 
 
 def _number(value: float) -> str:

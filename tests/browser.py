@@ -44,6 +44,6 @@ def opened(browser, address, width=1200, **options):
     try:
         yield page
         assert page.evaluate("window.hit") is None, "a name became code"
-        assert said == []
+        assert not said, said
     finally:
         context.close()

@@ -14,8 +14,8 @@ HOSTILE = (
     '<img src=x onerror="window.hit=1">',
     "</script><script>window.hit=2</script>",
     "\"'&amp;&lt;`${window.hit=3}`\\",
-    "\u202egnol era \u05e9\u05dc\u05d5\u05dd\u202c {{ 7 * 7 }}",
-    "long " * 60,
+    "\u202egnol era \u05e9\u05dc\u05d5\u05dd\u202c {{ 1234 * 5678 }}",
+    "long" * 60,
 )
 """Markup, quotes and templates, text from right to left, and a very long name."""
 

@@ -203,9 +203,14 @@ def _true(per_track: PerTrackScores) -> list[Any] | None:
             for track in range(next(iter(tags.values())).shape[1])
         ]
     if numbers := _named(per_track, "true_"):
-        rows = np.stack([values[0] for values in numbers.values()], axis=1)
-        return [dict(zip(numbers, map(_short, row), strict=True)) for row in rows]
+        return _rows(numbers)
     return None
+
+
+def _rows(numbers: dict[str, Floats]) -> list[dict[str, float | None]]:
+    """Numbers of each track by name, mean over seeds."""
+    rows = np.stack([values.mean(axis=0) for values in numbers.values()], axis=1)
+    return [dict(zip(numbers, map(_short, row), strict=True)) for row in rows]
 
 
 def _named(per_track: PerTrackScores, prefix: str) -> dict[str, Floats]:
@@ -223,22 +228,19 @@ def track_scores(task: "type[Task]", per_track: PerTrackScores) -> TrackScores:
     tags are ranked (ROC-AUC over the tags of the track), or the mean absolute error of its numbers.
     """
     if task.primary in per_track:
-        values = per_track[task.primary]
-        return TrackScores(task.headline[task.primary].strip(), 1, _over_seeds(values))
+        values = _over_seeds(per_track[task.primary])
+        return TrackScores(task.headline[task.primary].strip(), 1, values)
     if "true" in per_track:
-        predicted = per_track["predicted"]
-        right = (per_track["true"] == predicted).astype(np.float64)
-        return TrackScores("class is right", 1, right.mean(axis=0), predicted.T.tolist())
-    if true := _named(per_track, "true/"):
-        score = _named(per_track, "score/")
-        ranked, top = _ranked_tags(true, score)
-        return TrackScores("ROC-AUC over its tags", 1, ranked, top)
-    true, predicted = _named(per_track, "true_"), _named(per_track, "predicted_")
-    if true:
-        errors = np.mean([np.abs(true[name] - predicted[name]) for name in true], axis=0)
-        rows = np.stack([predicted[name].mean(axis=0) for name in true], axis=1)
-        said = [dict(zip(true, map(_short, row), strict=True)) for row in rows]
-        return TrackScores("absolute error", -1, errors.mean(axis=0), said)
+        said = per_track["predicted"]
+        right = (per_track["true"] == said).astype(np.float64)
+        return TrackScores("class is right", 1, right.mean(axis=0), said.T.tolist())
+    if tags := _named(per_track, "true/"):
+        areas, top = _ranked_tags(tags, _named(per_track, "score/"))
+        return TrackScores("ROC-AUC over its tags", 1, areas, top)
+    if numbers := _named(per_track, "true_"):
+        predicted = _named(per_track, "predicted_")
+        errors = np.mean([np.abs(numbers[name] - predicted[name]) for name in numbers], axis=0)
+        return TrackScores("absolute error", -1, errors.mean(axis=0), _rows(predicted))
     tracks = next(iter(per_track.values())).shape[1]
     return TrackScores(_NO_QUESTION, 1, np.full(tracks, np.nan))
 

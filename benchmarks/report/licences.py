@@ -2,9 +2,7 @@
 
 import re
 
-_FREE = (
-    r"CC0|CC[ -]BY|MIT|ISC|Apache|BSD|MS-PL|GPL|public[ -]domain|Unlicense|Zlib"
-)
+_FREE = r"CC0|CC[ -]BY|MIT|ISC|Apache|BSD|MS-PL|GPL|public[ -]domain|Unlicense|Zlib"
 _NOT_COMMERCIAL = r"\bNC\b|non-?commercial|not commercial|no commercial|research|evaluate only"
 _NOT_STATED = r"none (found )?stated|unknown|undisclosed"
 _NO_COPIES = (

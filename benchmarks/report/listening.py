@@ -34,7 +34,7 @@ from motionbeat.threads import one_thread
 PEAKS = 50  # a second, of the waveform
 NEAREST = 3  # dances shown for a clip of music
 _BEST, _WORST = 3, 1  # encoders that are shown where none is named
-DANCE_SCORES = {"bas_fact": "BAS", "pfc": "PFC", "bas_fact_sensitivity": "own − others"}
+DANCE_SCORES = {"bas_fact": "BAS", "pfc": "PFC", "bas_fact_sensitivity": "own - others"}
 
 
 @dataclass(eq=False)
@@ -97,9 +97,7 @@ def write_media(
     tracks: list[Track] = []
     for column in columns:
         try:
-            evaluation = plan(
-                column.task.name, dataset, folders, dataset_options=dataset_options
-            )
+            evaluation = plan(column.task.name, dataset, folders, dataset_options=dataset_options)
             if evaluation.revision != column.revision:
                 media.note(
                     f"{column.task.name} on {card.name} cannot be heard: its records are of "

@@ -195,7 +195,11 @@ def _details(cell: Cell) -> Row:
     more = ("package_version", "task_version", "git_commit", "warnings")
     sweep = ", ".join(f"{rate}: {value:.3f}" for rate, value in facts.pop("sweep").items())
     facts["metrics"] = list(facts["metrics"].values())
-    return facts | {name: row[name] for name in (*names, *more)} | {"p": row["p_value"], "sweep": sweep}
+    return (
+        facts
+        | {name: row[name] for name in (*names, *more)}
+        | {"p": row["p_value"], "sweep": sweep}
+    )
 
 
 def _samples(cell: Cell) -> list[Any]:

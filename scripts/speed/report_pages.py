@@ -13,10 +13,10 @@ from pathlib import Path
 
 from jsonargparse import auto_cli
 from playwright.sync_api import sync_playwright
+from tables import RUNS, make
 
 from motionbeat.benchmarks.records import read_record
 from motionbeat.benchmarks.report.web_report import report
-from scripts.speed.tables import RUNS, make
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 CLICK = """(head) => new Promise((done) => {

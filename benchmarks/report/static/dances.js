@@ -23,7 +23,7 @@ document.addEventListener("DOMContentLoaded", () => MOTIONBEAT.load("report").th
       { title: "dance", text: true, value: (dance) => dance.name },
       ...titles.map((title) => ({ title, value: (dance) => dance.scores[title] ?? null, cell: (dance) => number(dance.scores[title], title === "PFC" ? 4 : 3) })),
     ], dances.dances, { label: "Scores of the dances" }),
-    el("p", { class: "count" }, "BAS: beat alignment (FACT) with its own music. Own − others: the same less that with the music of others, which a dance that hears nothing has at 0. PFC: physical foot contact, smaller is better. Scores are those of the records, of the first seed."));
+    el("p", { class: "count" }, "BAS: beat alignment (FACT) with its own music. Own - others: the same less that with the music of others, which a dance that hears nothing has at 0. PFC: physical foot contact, smaller is better. Scores are those of the records, of the first seed."));
   }
 
   if (!data.dances.length) {

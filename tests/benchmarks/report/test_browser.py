@@ -20,6 +20,7 @@ from motionbeat.benchmarks.significance import interval, paired_p_value
 if CHROMIUM is None and not REQUIRED:
     pytest.skip("no chromium on this machine; install it to test pages", allow_module_level=True)
 
+MINUS, NOTHING = "\u2212", "\u2013"  # as pages write them
 PAGES = ("index", "compare", "size", "tracks", "dances", "cards")
 
 
@@ -48,6 +49,15 @@ def rows(page):
     return page.locator("#board tbody th").all_inner_texts()
 
 
+def until(page, condition):
+    """Wait until a condition holds; Playwright's own way needs eval, which pages forbid."""
+    for _ in range(3000):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(f"never: {condition}")
+
+
 def sound(page):
     """The time of the audio, and the one that is drawn, in one frame."""
     return page.evaluate(
@@ -60,9 +70,10 @@ def sound(page):
 
 def pixels(page, number=0):
     return page.evaluate(
-        """(number) => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
-            done(document.querySelectorAll("canvas")[number].toDataURL());
-        })))""",
+        """(number) => new Promise((done) => {
+            const read = () => done(document.querySelectorAll("canvas")[number].toDataURL());
+            requestAnimationFrame(() => requestAnimationFrame(read));
+        })""",
         number,
     )
 
@@ -80,7 +91,8 @@ def test_a_page_is_readable(visit, page, theme, width):
             there.locator("#table a", has_text=HOSTILE[0]).first.click()
             there.wait_for_selector("#track table")
         assert there.evaluate("document.documentElement.scrollWidth") <= width
-        found = Axe().run(there).response["violations"]
+        options = {"resultTypes": ["violations"], "preload": False}  # it may not fetch either
+        found = Axe().run(there, options=options).response["violations"]
         serious = [
             (one["id"], node["html"][:200], node.get("failureSummary", "")[:300])
             for one in found
@@ -98,10 +110,12 @@ def test_columns_sort(visit):
             head.get_by_role("button").click()
             assert head.get_attribute("aria-sort") == order
             texts = page.locator(f"#board tbody tr > :nth-child({number + 1})").all_inner_texts()
-            values = [float(text.split()[0].replace("−", "-")) for text in texts if text != "–"]
+            values = [
+                float(text.split()[0].replace(MINUS, "-")) for text in texts if text != NOTHING
+            ]
             assert values == sorted(values, reverse=order == "descending")
             assert len(values) == 3
-            assert texts[-1] == "–", "what is missing comes last"
+            assert texts[-1] == NOTHING, "what is missing comes last"
 
 
 def test_filters_and_the_address_that_keeps_them(visit, browser):
@@ -113,7 +127,9 @@ def test_filters_and_the_address_that_keeps_them(visit, browser):
         page.get_by_label("genre", exact=True).check()
         page.keyboard.press("Escape")
         page.get_by_label("Head (probe)").select_option("all")
-        expected = [f"{n} · {head}" for n in ("logmel", "no-music") for head in ("linear", "mlp", "knn")]
+        expected = [
+            f"{n} · {head}" for n in ("logmel", "no-music") for head in ("linear", "mlp", "knn")
+        ]
         assert sorted(rows(page)) == sorted(expected)
         page.get_by_label("Search").fill("knn log")
         assert rows(page) == ["logmel · knn"]
@@ -183,7 +199,9 @@ def test_the_shown_table_as_a_file(visit, staged):
         with page.expect_download() as waiting:
             page.get_by_role("button", name="Download CSV").first.click()
         titles, *lines = list(csv.reader(waiting.value.path().read_text().splitlines()))
-    [table] = [t for name, t in collect(read_records(staged / "results/runs")).items() if "genre" in name]
+    [table] = [
+        t for name, t in collect(read_records(staged / "results/runs")).items() if "genre" in name
+    ]
     expected = table.set_index(["entry", "head"])["accuracy"]["logmel", "linear"]
     number = next(n for n, title in enumerate(titles) if title.endswith("accuracy"))
     [line] = [line for line in lines if line[0] == "logmel"]
@@ -202,11 +220,12 @@ def test_a_comparison_is_that_of_python(visit, staged):
     with visit("compare") as page:
         page.wait_for_selector("#tracks tbody tr")
         page.evaluate(f"location.hash = new URLSearchParams({asked})")
-        page.wait_for_function("document.getElementById('summary').innerText.includes('chance')")
-        summary = page.locator("#summary").inner_text().replace("−", "-")
+        until(page, "document.getElementById('summary').innerText.includes('chance')")
+        summary = page.locator("#summary").inner_text().replace(MINUS, "-")
         found = page.evaluate(
             """async () => {
-                const at = (await MOTIONBEAT.load("report")).columns.findIndex((c) => c.task === "genre");
+                const { columns } = await MOTIONBEAT.load("report");
+                const at = columns.findIndex((column) => column.task === "genre");
                 const samples = await MOTIONBEAT.load(`samples-${at}`);
                 return [at, samples.map((one) => Array.from(MOTIONBEAT.samples(one)))];
             }"""
@@ -230,7 +249,7 @@ def test_hostile_names_stay_text(visit, page):
         markup = "img[onerror], [onerror]"
         assert there.locator(markup).count() == 0
         assert HOSTILE[0] in text
-        assert "49" not in text.replace("{{ 7 * 7 }}", ""), "no template is filled in twice"
+        assert str(1234 * 5678) not in text, "no template is filled in twice"
 
 
 def test_a_track_plays_with_clicks_and_seeks(visit):
@@ -245,30 +264,30 @@ def test_a_track_plays_with_clicks_and_seeks(visit):
         };
     """
     with visit("tracks") as page:
-        page.evaluate(listen)
+        page.evaluate(f"() => {{ {listen} }}")
         page.wait_for_selector("#table tbody tr")
         page.locator("#choice select").first.select_option(label="beat · staged (synthetic)")
         page.wait_for_selector("#table a")
         page.locator("#table a", has_text=HOSTILE[1]).click()
         page.wait_for_selector("#player audio", state="attached")
-        page.wait_for_function("document.querySelector('audio').readyState >= 3")
+        until(page, "document.querySelector('audio').readyState >= 3")
         page.get_by_label("Click on the beats of logmel").uncheck()
         page.get_by_label("Click on the beats of annotated").check()
         page.get_by_role("button", name="Play").click()
-        page.wait_for_function("document.querySelector('audio').currentTime > 2.2")
+        until(page, "document.querySelector('audio').currentTime > 2.2")
         for _ in range(4):
             heard, drawn = sound(page)
             assert abs(heard - drawn) < 0.04
         clicks = page.evaluate("window.clicks")
         beats = page.evaluate("MOTIONBEAT.playing.lanes[0].beats")
         page.evaluate("MOTIONBEAT.playing.seek(5)")
-        page.wait_for_function("document.querySelector('audio').currentTime > 5.1")
+        until(page, "document.querySelector('audio').currentTime > 5.1")
         heard, drawn = sound(page)
         assert heard >= 5.1
         assert abs(heard - drawn) < 0.04
         page.get_by_role("button", name="Pause").click()
         page.evaluate("MOTIONBEAT.playing.seek(3)")
-        page.wait_for_function("Math.abs(document.querySelector('canvas').dataset.time - 3) < 0.04")
+        until(page, "Math.abs(document.querySelector('canvas').dataset.time - 3) < 0.04")
     assert len(clicks) >= 2
     gaps = np.abs(np.array(clicks)[:, None] - np.array(beats)).min(axis=1)
     assert gaps.max() < 0.04
@@ -285,20 +304,22 @@ def test_dances_move_in_step_with_the_music(visit):
         page.wait_for_selector("canvas[data-time]")
         assert page.locator(".dancer").count() == 3
         assert "BAS" in page.locator(".dancer").first.inner_text()
-        page.wait_for_function("document.querySelector('audio').readyState >= 3")
+        until(page, "document.querySelector('audio').readyState >= 3")
         before = [pixels(page, number) for number in range(3)]
         page.get_by_role("button", name="Play").click()
-        page.wait_for_function("document.querySelector('audio').currentTime > 1")
+        until(page, "document.querySelector('audio').currentTime > 1")
         for _ in range(4):
             heard, drawn = sound(page)
             assert abs(heard - drawn) < 0.04
-        times = page.evaluate("[...document.querySelectorAll('canvas')].map((one) => one.dataset.time)")
+        times = page.evaluate(
+            "[...document.querySelectorAll('canvas')].map((one) => one.dataset.time)"
+        )
         assert len(set(times)) == 1, "all dances show the same moment"
         page.get_by_role("button", name="Pause").click()
         after = [pixels(page, number) for number in range(3)]
         assert all(one != other for one, other in zip(before, after, strict=True))
         page.evaluate("MOTIONBEAT.shown.seek(6)")
-        page.wait_for_function("Math.abs(document.querySelector('canvas').dataset.time - 6) < 0.04")
+        until(page, "Math.abs(document.querySelector('canvas').dataset.time - 6) < 0.04")
         assert pixels(page) != after[0]
         page.get_by_label("Speed").select_option("0.25")
         assert page.evaluate("document.querySelector('audio').playbackRate") == 0.25
@@ -315,7 +336,8 @@ def test_feet_stay_on_the_floor(visit):
         )
         moved = page.evaluate(
             """MOTIONBEAT.shown.dances.map((dance) => {
-                const [one, other] = [0.5, 1.1].map((time) => MOTIONBEAT.shown.pose(dance, time).joints);
+                const at = (time) => MOTIONBEAT.shown.pose(dance, time).joints;
+                const [one, other] = [at(0.5), at(1.1)];
                 return Math.max(...one.map((value, place) => Math.abs(value - other[place])));
             })"""
         )
@@ -328,7 +350,7 @@ def test_feet_stay_on_the_floor(visit):
 def test_a_dance_turns_and_a_bar_loops(visit):
     with visit("dances") as page:
         page.wait_for_selector("canvas[data-time]")
-        page.wait_for_function("document.querySelector('audio').readyState >= 3")
+        until(page, "document.querySelector('audio').readyState >= 3")
         front = pixels(page)
         page.locator("canvas").first.focus()
         page.keyboard.press("ArrowLeft")
@@ -337,7 +359,7 @@ def test_a_dance_turns_and_a_bar_loops(visit):
         page.get_by_role("button", name="Front").click()
         assert pixels(page) == front
         page.evaluate("MOTIONBEAT.shown.seek(3.2)")
-        page.wait_for_function("Math.abs(document.querySelector('canvas').dataset.time - 3.2) < 0.04")
+        until(page, "Math.abs(document.querySelector('canvas').dataset.time - 3.2) < 0.04")
         page.get_by_role("button", name="Loop this bar").click()
         page.locator("canvas").first.press(" ")
         song = page.evaluate("MOTIONBEAT.load('dance-0')")
@@ -345,7 +367,7 @@ def test_a_dance_turns_and_a_bar_loops(visit):
         first = max(edge for edge in edges if edge <= 3.22)
         last = min(edge for edge in edges if edge > 3.22)
         page.evaluate(f"MOTIONBEAT.shown.seek({last - 0.2})")
-        page.wait_for_function(f"MOTIONBEAT.shown.time() < {last - 0.3}")
+        until(page, f"MOTIONBEAT.shown.time() < {last - 0.3}")
         assert page.evaluate("MOTIONBEAT.shown.time()") >= first - 0.1
 
 
@@ -398,21 +420,10 @@ def test_the_theme_is_switched(visit):
 def test_a_table_of_thousands_of_rows(browser, tmp_path, staged):
     [path] = (staged / "results/runs/genre").rglob("logmel.json")
     base = read_record(path)
-    rng = np.random.default_rng(0)
     for number in range(450):
-        predicted = np.where(rng.uniform(size=(2, 3)) < 0.5, "tango", "waltz <i>")
-        scored = {"true": base.results["knn"].per_track["true"][:1], "predicted": predicted[:1]}
-        score = float((scored["true"] == scored["predicted"]).mean())
-        knn = base.results["knn"]
-        accuracy = knn.scores["accuracy"].model_copy(update={"mean": score})
-        from motionbeat.tasks.metrics.classification import summarise_single_label
-
-        f1 = summarise_single_label(scored, np.ones((1, 3)))["macro_f1"].item()
-        scores = {"accuracy": accuracy, "macro_f1": accuracy.model_copy(update={"mean": f1})}
-        result = knn.model_copy(update={"per_track": scored, "scores": scores})
         name = f"encoder{number}"
-        one = base.model_copy(update={"name": name, "results": {"knn": result}})
-        write_record(tmp_path / f"results/runs/genre/many/{name}.json", one)
+        place = tmp_path / f"results/runs/genre/many/{name}.json"
+        write_record(place, base.model_copy(update={"name": name}))
     ended = motionbeat("report", "--results", tmp_path / "results", "--out", tmp_path / "out")
     assert ended.code == 0, ended.said
     with opened(browser, (tmp_path / "out" / "index.html").as_uri()) as page:
@@ -440,7 +451,11 @@ def songs(tmp_path_factory):
 
 def test_a_users_own_motions_beside_real_ones(browser, songs, tmp_path):
     page = tmp_path / "dances.html"
-    places = [p for n in ("generated", "reference", "music") for p in (f"--{n}", songs / {"generated": "made", "reference": "real"}.get(n, n))]
+    places = [
+        p
+        for n in ("generated", "reference", "music")
+        for p in (f"--{n}", songs / {"generated": "made", "reference": "real"}.get(n, n))
+    ]
     ended = motionbeat("dance-metrics", *places, "--permutations", 20, "--html", page)
     assert ended.code == 0, ended.said
     assert page.stat().st_size < 2e6
@@ -448,12 +463,12 @@ def test_a_users_own_motions_beside_real_ones(browser, songs, tmp_path):
         there.wait_for_selector("canvas[data-time]")
         captions = there.locator("figcaption").all_inner_texts()
         assert [("reference" in one) for one in captions] == [False, True]
-        assert "own − others" in captions[0]
+        assert "own - others" in captions[0]
         assert "BAS fact" in there.locator("#table").inner_text()
-        there.wait_for_function("document.querySelector('audio').readyState >= 3")
+        until(there, "document.querySelector('audio').readyState >= 3")
         before = pixels(there)
         there.evaluate("MOTIONBEAT.shown.seek(4)")
-        there.wait_for_function("Math.abs(document.querySelector('canvas').dataset.time - 4) < 0.04")
+        until(there, "Math.abs(document.querySelector('canvas').dataset.time - 4) < 0.04")
         assert pixels(there) != before
         there.locator("#choice select").select_option(index=1)
         assert "song" in there.url

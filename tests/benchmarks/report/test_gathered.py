@@ -42,7 +42,10 @@ def test_a_column_is_one_state_of_the_test_tracks():
     fewer = record("fewer", VALUES[:, :20])
     ids = [one.id for one in gather([record(values=VALUES), fewer]).columns]
     assert ids == ["toy/mill/1", "toy/mill/1#2"]
-    others = [record("a", VALUES), record("b", VALUES, protocol=Protocol(learning_rates=(0.1,), seeds=(0,)))]
+    others = [
+        record("a", VALUES),
+        record("b", VALUES, protocol=Protocol(learning_rates=(0.1,), seeds=(0,))),
+    ]
     assert len(gather(others).columns) == 1
 
 
@@ -104,7 +107,9 @@ def test_numbers_have_an_error_where_smaller_is_better():
 
 
 def test_the_command_makes_the_same_record_again():
-    assert command(record("tiny"), "linear").startswith("motionbeat bench --task toy --dataset mill")
+    assert command(record("tiny"), "linear").startswith(
+        "motionbeat bench --task toy --dataset mill"
+    )
     changed = record(
         "two words", mode="lora", partial=True,
         protocol=Protocol(learning_rates=(0.1, 0.2), seeds=(0, 1, 2)),
