@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TASK ?= beat
 
-.PHONY: setup bench test lint regression leaderboard clean
+.PHONY: setup bench report test lint regression leaderboard clean
 
 setup: $(READY)
 
@@ -23,6 +23,9 @@ $(READY): requirements.lock requirements-no-deps.lock pyproject.toml
 bench: $(READY)
 	$(BIN)/motionbeat bench --task $(TASK) $(if $(DATASET),--dataset $(DATASET)) \
 		$(if $(ENCODER),--encoder $(ENCODER)) $(if $(SEEDS),--seeds $(SEEDS))
+
+report: $(READY)
+	$(BIN)/motionbeat report --open
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto

@@ -15,6 +15,13 @@ from motionbeat.benchmarks.cli import CACHE, DATA, Options, share, split
 from motionbeat.benchmarks.evaluator import Folders, plan
 from motionbeat.benchmarks.protocol import Probing, best_of
 from motionbeat.benchmarks.registry import check_available
+from motionbeat.benchmarks.report.dance_viewer import (
+    Shown,
+    own_scores,
+    sound,
+    viewer_data,
+    write_dance_page,
+)
 from motionbeat.benchmarks.stick_figure import ffmpeg, write_gif, write_mp4
 from motionbeat.console import say
 from motionbeat.data_modules.base import Beats
@@ -24,11 +31,12 @@ from motionbeat.errors import MotionBeatError
 from motionbeat.files import WriteError, replacing, write_atomically
 from motionbeat.motion import Motion
 from motionbeat.tasks.dance_generation import DanceGeneration
+from motionbeat.tasks.metrics.dance_alignment import Music
 from motionbeat.tasks.metrics.dance_scores import estimate_beats
 from motionbeat.threads import one_thread
 from motionbeat.weights import FOLDER
 
-KINDS = (".mp4", ".gif", ".bvh", ".npz")
+KINDS = (".mp4", ".gif", ".html", ".bvh", ".npz")
 _DANCER = "dancer"  # key of the metadata of a shipped dancer
 
 
@@ -91,15 +99,19 @@ def choreographer(
     return cast("DanceGeneration", ensemble.tasks[best])
 
 
-def write(motion: Motion, beats: Beats, song: Path, path: Path) -> None:
+def write(motion: Motion, music: Music, song: Path, path: Path) -> None:
     """Write a dance as what the ending of the path says.
 
     Raises:
         PictureError: there is no ffmpeg for a video, or it fails.
         WriteError: the file cannot be written.
     """
-    kind = path.suffix.lower()
-    if kind == ".mp4":
+    kind, beats = path.suffix.lower(), Beats(music.beats)
+    if kind == ".html":
+        shown = Shown("dance", motion, own_scores(motion, music))
+        data = viewer_data([shown], beats, music.duration) | sound(song)
+        write_dance_page(path, f"Dance to {song.name}", [data | {"title": song.stem}])
+    elif kind == ".mp4":
         write_mp4(motion, beats, song, path)
     elif kind == ".gif":
         write_gif(motion, beats, path)
@@ -125,8 +137,8 @@ def dance(
 
     Args:
         song: music (.wav, .flac, .ogg, .mp3).
-        out: file for the dance, a video (.mp4, .gif) or a motion (.bvh, .npz); several are
-            separated by commas.
+        out: file for the dance, a page (.html), a video (.mp4, .gif) or a motion (.bvh,
+            .npz); several are separated by commas.
         encoder: a name or package.module:Class; what the dancer hears the music by.
         dataset: whose dances are learned from.
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
@@ -158,15 +170,15 @@ def dance(
             ) from error
     if not song.is_file():
         raise DanceError(f"{song}: no such song; give a WAV, FLAC, OGG or MP3 file")
-    beats = Beats(estimate_beats(song).beats)
+    music = estimate_beats(song)
     shipped = dataset == "groovebox" and dataset_options is None
     task = (shipped_dancer(encoder) if shipped else None) or choreographer(
         encoder, dataset, dataset_options, Folders(cache, data=data)
     )
     task.seed = seed
     motion: Motion = task.predict(song)
-    if not len(beats.times):
+    if not len(music.beats):
         say(f"{song}: has no beat, so none is marked; the dance goes on without")
     for path in outputs:
-        write(motion, beats, song, path)
+        write(motion, music, song, path)
         say(f"{path}: {motion.duration:.1f} s of dance")

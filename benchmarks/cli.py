@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import shlex
+import shutil
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -67,6 +69,7 @@ def bench(
     """
     from motionbeat.benchmarks.evaluator import Folders, plan
     from motionbeat.benchmarks.leaderboards import print_table, stem, write_tables
+    from motionbeat.console import say
 
     share(data)
     folders = Folders(cache, results / "robustness" if deform else results, data)
@@ -89,6 +92,16 @@ def bench(
     asked = evaluation.task.name
     table = write_tables(results, asked, deform)[stem(asked, mode, deform)]
     print_table(table.set_index(["dataset", "dataset_revision"]).loc[sorted(shown)].reset_index())
+    if not deform:
+        places = [] if results == Path("results") else ["--results", str(results)]
+        say(f"to look at it: {shlex.join([program(), 'report', *places, '--open'])}")
+
+
+def program() -> str:
+    """How this program is called from a shell."""
+    called, found = Path(sys.argv[0]), shutil.which("motionbeat")
+    same = found is not None and called.exists() and os.path.samefile(called, found)
+    return "motionbeat" if same or not called.is_file() else str(called)
 
 
 def embed(
@@ -320,6 +333,7 @@ COMMANDS = {
     "dance": ("choreographer:dance", "dance to a song"),
     "dance-metrics": ("dance_metrics:dance_metrics", "score generated dances"),
     "leaderboard": ("cli:leaderboard", "rebuild all tables from the records"),
+    "report": ("report.web_report:report", "show the records as pages in a browser"),
     "regression": ("regression:regression", "compare encoders with the committed scores"),
 }
 """By name: what runs it, imported when it is asked for, and what it does."""

@@ -21,13 +21,21 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from motionbeat.benchmarks.report.dance_viewer import (
+    Shown,
+    own_scores,
+    sound,
+    viewer_data,
+    write_dance_page,
+)
 from motionbeat.console import bar, say, wide
+from motionbeat.data_modules.base import Beats
 from motionbeat.data_modules.body_frame import BodyFrame, Up, find_body_frame
 from motionbeat.data_modules.motion_formats import MOTIONS, read_raw_motion
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
 from motionbeat.motion import FASTEST, SLOWEST, Motion, MotionError
-from motionbeat.tasks.metrics.dance_alignment import Music, chance_floor
+from motionbeat.tasks.metrics.dance_alignment import Music, chance_floor, sensitivity
 from motionbeat.tasks.metrics.dance_distances import (
     diversity,
     frechet_distance,
@@ -50,6 +58,8 @@ FEW = 200
 
 WILD = 1e6
 """Fréchet distances beyond this come of features that are the same in all real dances."""
+
+_SONGS, _DANCES = 12, 4  # on a page: songs, and dances of either kind to each
 
 NAN = float("nan")
 Row = dict[str, Any]
@@ -91,6 +101,7 @@ def dance_metrics(
     reference_unit: float | None = None,
     permutations: int = 1000,
     output: Path | None = None,
+    html: Path | None = None,
 ) -> None:
     """Score generated dances beside chance and beside real dances.
 
@@ -111,6 +122,7 @@ def dance_metrics(
         reference_unit: metres of their unit of length.
         permutations: of the music, for chance.
         output: CSV file to write the table to.
+        html: page to write that shows the dances beside real ones, with their music.
 
     Raises:
         DanceMetricsError: an option is out of its range, or a folder is missing or empty.
@@ -143,6 +155,8 @@ def dance_metrics(
     _print(table, made, real)
     if output:
         write_atomically(output, table.to_csv(index=False, float_format="%.6g").encode())
+    if html:
+        show(table, made, real, songs, html)
 
 
 def read_dances(
@@ -325,6 +339,68 @@ def _print(table: pd.DataFrame, made: Sequence[Dance], real: Sequence[Dance]) ->
     for row in shown.itertuples(index=False):
         grid.add_row(*row)
     wide(Console()).print(grid)
+
+
+def show(
+    table: pd.DataFrame,
+    made: Sequence[Dance],
+    real: Sequence[Dance],
+    songs: Mapping[str, Path],
+    path: Path,
+) -> None:
+    """Write a page with the generated dances to each song beside real ones, and the table.
+
+    Raises:
+        AudioError: a piece of music is unreadable.
+        WriteError: the page cannot be written.
+    """
+    danced = sorted({one.song for one in made if one.song})
+    if not danced:
+        raise DanceMetricsError(
+            f"{path}: no dance has music to be shown with; name motions after their music"
+        )
+    if len(danced) > _SONGS:
+        say(f"{path}: shows the first {_SONGS} of {len(danced)} songs")
+    by_song = {
+        song: [[one for one in each if one.song == song][:_DANCES] for each in (made, real)]
+        for song in danced[:_SONGS]
+    }
+    with bar("songs") as progress:
+        known = {
+            song: estimate_beats(songs[song])
+            for song in progress.track(by_song, description="estimating beats")
+        }
+    own = _sensitivities([one for ours, _ in by_song.values() for one in ours], known)
+    pages = []
+    for song, music in known.items():
+        ours, theirs = by_song[song]
+        shown = [
+            Shown(one.name, one.motion, own_scores(one.motion, music) | own.get(one, {}))
+            for one in ours
+        ]
+        shown += [
+            Shown(one.name, one.motion, own_scores(one.motion, music), "(reference)")
+            for one in theirs
+        ]
+        data = viewer_data(shown, Beats(music.beats), music.duration)
+        pages.append(data | sound(songs[song]) | {"title": song})
+    facts = table[["metric", "better", "generated", "n", "chance", "real", "real_n"]]
+    write_dance_page(path, "Generated dances", pages, [list(facts), *facts.to_numpy().tolist()])
+    say(f"{path}: {len(pages)} songs, opens in any browser")
+
+
+def _sensitivities(
+    dances: Sequence[Dance], known: Mapping[str, Music]
+) -> dict[Dance, dict[str, float]]:
+    """BAS of each dance with its own music less that with the music of the others."""
+    songs = [str(one.song) for one in dances]
+    if len(set(songs)) < 2:
+        return {}
+    pairs = BEAT_SCORES["BAS fact"].pairs(
+        [one.motion for one in dances], [known[song] for song in songs], range(len(dances))
+    )
+    values, _ = sensitivity(pairs, songs)
+    return {one: {"own - others": value} for one, value in zip(dances, values, strict=True)}
 
 
 def _number(value: float) -> str:

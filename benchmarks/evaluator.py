@@ -345,6 +345,7 @@ class Evaluation:
             parameters=card.parameters,
             training_data=card.training_data,
             seconds=time.perf_counter() - started,
+            seconds_per_hour=EmbeddingStore(self.folders.cache / "embeddings").speed(card),
         )
 
     def probe(self, encoder: str | Encoder, head: str) -> HeadResult:

@@ -6,7 +6,7 @@ primary metric, so time and memory grow with the number of records.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]
+Keep = Callable[[RunRecord, str, Row, Floats], None]
+"""Is given each record and head with its row and the bootstrap samples of the primary metric."""
 
 KINDS = ("upper bound", "dedicated", "encoder", "baseline")
 OVERLAP = "†"
@@ -100,11 +102,18 @@ def write_tables(
     return tables
 
 
-def collect(records: Iterable[RunRecord], deformed: bool = False) -> dict[str, pd.DataFrame]:
+def collect(
+    records: Iterable[RunRecord], deformed: bool = False, keep: Keep | None = None
+) -> dict[str, pd.DataFrame]:
     """Rows of records, best first within a kind, encoders compared with the best other one.
 
     Encoders compare where head, mode, protocol and test tracks agree. p-values are corrected for
     the encoders of a dataset and head.
+
+    Args:
+        records: read one at a time.
+        deformed: rows of deformed audio instead of the ordinary ones.
+        keep: is given what the rows are made of; comparisons are in the rows when all are read.
     """
     rows: dict[str, list[Row]] = defaultdict(list)
     rivals: dict[object, list[tuple[Row, Floats]]] = defaultdict(list)
@@ -116,9 +125,13 @@ def collect(records: Iterable[RunRecord], deformed: bool = False) -> dict[str, p
                 table += [_row(record, head, result, drop) for drop in _drops(record, result, task)]
                 continue
             table.append(_row(record, head, result, _scores(result, task)))
+            if record.kind != "encoder" and keep is None:
+                continue
+            samples = _samples(result.per_track, record.groups, task)
+            if keep is not None:
+                keep(record, head, table[-1], samples)
             if record.kind == "encoder":
                 alike = record.task, record.dataset, record.dataset_revision, head, record.mode
-                samples = _samples(result.per_track, record.groups, task)
                 rivals[*alike, record.protocol, record.tracks].append((table[-1], samples))
     for family in rivals.values():
         _compare(family)

@@ -89,6 +89,17 @@ class Probing:
             sweep=dict(zip(learning_rates, monitors, strict=True)),
         )
 
+    def recall(self, learning_rates: Sequence[float], seed: int) -> Task | None:
+        """The kept probe of a seed at the best of its learning rates; None where none was kept.
+
+        Only the first seed of a protocol has a sweep.
+        """
+        members = [(seed, rate) for rate in learning_rates]
+        ensemble = self._ensemble(members, halving=self.task.halving)
+        if not load_state(ensemble, self.kept(members)):
+            return None
+        return ensemble.tasks[best_of(ensemble.monitors.tolist(), self.task.mode)]
+
     def train(self, members: Sequence[tuple[int, float]], stage: str, **options: Any) -> Ensemble:
         """Probes with seeds and learning rates at their best; trained ones are not trained again.
 

@@ -169,6 +169,7 @@ class RunRecord(_Strict):
         groups: the group (artist, song, groove) of each test track.
         results: by head (``linear``, ``mlp``, ``knn``), or ``NO_HEAD``.
         seconds: wall time of computing the embeddings that were not yet in the store.
+        seconds_per_hour: of audio, in which the encoder last filled the store; NaN where unknown.
     """
 
     schema_version: Literal[3] = 3
@@ -199,6 +200,7 @@ class RunRecord(_Strict):
     hardware: Hardware
     finished: datetime
     seconds: Number
+    seconds_per_hour: Number = math.nan
 
     @model_validator(mode="after")
     def _lengths(self) -> Self:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,7 +31,7 @@ from motionbeat.encoding import (
 )
 from motionbeat.errors import MotionBeatError
 from motionbeat.features import frames_in_segment, resample_frames, segment_means
-from motionbeat.files import replacing
+from motionbeat.files import replacing, write_atomically
 from motionbeat.threads import computing_threads
 
 FORMAT = 3
@@ -39,6 +40,7 @@ LENGTH_SLACK = 0.5  # s
 LOOK_AHEAD = 2  # files decoded while the encoders are busy
 HEADER_BYTES = 256  # of an entry, a multiple of 8
 BLOCK_BYTES = 1 << 20
+NAN = float("nan")
 
 Loaded = tuple[str, dict[tuple[int, Channels], Waveform]]
 """Digest of an audio file, and its waveform by sample rate and channels."""
@@ -99,6 +101,22 @@ class EmbeddingStore:
         """Write the means of frames over segments of about so many seconds."""
         pooled = segment_means(torch.from_numpy(frames), card.frame_rate, seconds).numpy()
         self.write(path, partial(iter, [pooled]))
+
+    def speed(self, card: EncoderCard) -> float:
+        """Seconds an hour of audio in which an encoder last filled the store; NaN if unknown."""
+        try:
+            noted = json.loads(self._speed(card).read_bytes())
+            return float(noted["seconds_per_hour"]) if noted["revision"] == card.revision else NAN
+        except (OSError, ValueError, TypeError, KeyError):
+            return NAN
+
+    def note_speed(self, card: EncoderCard, seconds_per_hour: float) -> None:
+        """Note it."""
+        noted = {"revision": card.revision, "seconds_per_hour": seconds_per_hour}
+        write_atomically(self._speed(card), json.dumps(noted).encode())
+
+    def _speed(self, card: EncoderCard) -> Path:
+        return self.root / card.name / "speed.json"
 
 
 def _write(path: Path, pieces: Iterable[Features], kind: type[np.floating]) -> None:
@@ -279,6 +297,7 @@ def _extract(
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     failures: list[str] = []
+    spent = {encoder.card.name: [0.0, 0.0] for encoder, _ in lacking}  # s, and hours of audio
 
     def load(track: Track) -> Loaded:
         audio = track.audio_path
@@ -294,6 +313,7 @@ def _extract(
     def encode(
         track: Track, loaded: Loaded, encoder: Encoder, found: dict[Path, Path], own: bool
     ) -> None:
+        started = time.perf_counter()
         card, (digest, waveforms) = encoder.card, loaded
         waveform = waveforms[card.sample_rate, card.channels]
         if math.isinf(encoder.context) and not own:
@@ -308,6 +328,8 @@ def _extract(
                 store.write(store.path(card, digest, None), partial(iter, [frames]))
             store.write_pooled(path, frames, card, pooling)
         found[track.audio_path] = path
+        spent[card.name][0] += time.perf_counter() - started
+        spent[card.name][1] += waveform.shape[-1] / card.sample_rate / 3600
 
     for encoder, _ in lacking:
         encoder.to(device)
@@ -333,6 +355,9 @@ def _extract(
             progress.advance(shown)
     for encoder, _ in lacking:
         encoder.cpu()
+        seconds, hours = spent[encoder.card.name]
+        if hours:
+            store.note_speed(encoder.card, seconds / hours)
     if failures:
         raise StoreError(
             f"{len(failures)} of {total} tracks failed, the others are stored: "

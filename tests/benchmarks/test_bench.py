@@ -78,9 +78,11 @@ def test_a_second_run_does_no_work_and_brings_deleted_results_back(bench, monkey
     for _ in range(2):
         ended = motionbeat(*bench.arguments)
         assert ended.code == 0, ended.said
-        assert [line.split(",")[0] for line in ended.said.splitlines()] == [
+        *lines, last = ended.said.splitlines()
+        assert [line.split(",")[0] for line in lines] == [
             f"reused: beat · clicks · {name}" for name in ROWS
         ]
+        assert last.startswith("to look at it: ")
         assert ended.printed == bench.ended.printed
         assert files(bench.folder) == before
         shutil.rmtree(bench.folder / "results")

@@ -1,5 +1,8 @@
 """``motionbeat dance``: from a song to a video and a motion."""
 
+import base64
+import io
+import json
 import re
 import shutil
 import subprocess
@@ -29,7 +32,7 @@ from motionbeat.tasks.dance_generation import DanceGeneration
 
 DATASET = "tests.dancing:Dancing"
 SECONDS = 6.0
-KINDS = (".mp4", ".gif", ".bvh", ".npz")
+KINDS = (".mp4", ".gif", ".html", ".bvh", ".npz")
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +123,21 @@ def test_motions_are_read_back(danced):
     assert motion.positions.shape == (SECONDS * 30, 24, 3)
     assert motion.fps == captured.fps == 30
     assert captured.positions == pytest.approx(motion.positions, abs=1e-3)
+
+
+def test_the_page_is_one_file_that_holds_the_dance_and_the_music(danced):
+    text = danced.written(".html").read_text()
+    [found] = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text)
+    [song] = json.loads(found)["songs"]
+    [dance] = song["dances"]
+    joints = np.frombuffer(base64.b64decode(dance["positions"]), "<i2").reshape(-1, 24, 3)
+    motion = read_motion(danced.written(".npz")).positions
+    expected = motion - motion[:1, :1] * [1, 0, 1]
+    np.testing.assert_allclose(joints[..., [0, 2]] / 1000, expected[..., [0, 2]], atol=6e-4)
+    assert set(dance["scores"]) == {"BAS", "PFC"}
+    heard, rate = soundfile.read(io.BytesIO(base64.b64decode(song["content"])))
+    assert len(heard) / rate == pytest.approx(SECONDS, abs=0.01)
+    assert not re.search(r'(src|href)="(?!data:)', text), "nothing beside it is needed"
 
 
 def test_the_next_call_only_dances_and_writes_the_same_bytes(danced, cache, tmp_path, untrained):
