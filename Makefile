@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TASK ?= beat
 
-.PHONY: setup bench test lint regression leaderboard clean
+.PHONY: setup bench test lint regression leaderboard docs clean
 
 setup: $(READY)
 
@@ -38,6 +38,10 @@ regression: $(READY)
 leaderboard: $(READY)
 	$(BIN)/motionbeat leaderboard
 	$(BIN)/python -m motionbeat.benchmarks.results_page
+	$(BIN)/python -m scripts.protocol_pictures
+
+docs: $(READY)
+	PYTHONPATH=src $(BIN)/mkdocs build --strict --quiet
 
 clean:
-	rm -rf $(VENV) .cache build *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .cache build site *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
