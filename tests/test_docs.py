@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+from types import ModuleType
 
 import nbformat
 import pytest
@@ -48,13 +49,18 @@ def small(tmp_path, monkeypatch, cache):
 def test_a_page_runs_as_written(page, small, monkeypatch):
     """Files are written, Python is executed in one namespace, and commands are run in order."""
     blocks = BLOCK.findall(page.read_text())
-    assert {"python", "sh"} == {language for language, _, _ in blocks}
-    namespace = {"__name__": "__main__"}
+    assert {language for language, _, _ in blocks} in ({"python", "sh"}, {"sh"})
+    code_file = small / "page.py"  # where the source of its classes is found
+    module = ModuleType(f"page_{page.stem}")
+    module.__file__ = str(code_file)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     for language, title, code in blocks:
         if title:
             (small / title).write_text(code)
         elif language == "python":
-            exec(compile(code, page.name, "exec"), namespace)
+            with code_file.open("a") as file:
+                file.write(code)
+            exec(compile(code, code_file, "exec"), vars(module))
         else:
             for line in code.splitlines():
                 run(line, monkeypatch)
@@ -69,7 +75,7 @@ def run(line, patch):
     assert program == "motionbeat"
     told = ["--cache", os.environ["MOTIONBEAT_CACHE"]] if words[0] in CACHED else []
     ended = motionbeat(*words, *told)
-    assert not ended.code, f"{line}\n{ended.said}"
+    assert not ended.code, f"{line}\n{ended.printed}{ended.said}"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
