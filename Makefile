@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TASK ?= beat
 
-.PHONY: setup bench report test lint regression leaderboard clean
+.PHONY: setup bench report test lint regression leaderboard docs clean
 
 setup: $(READY)
 
@@ -41,6 +41,10 @@ regression: $(READY)
 leaderboard: $(READY)
 	$(BIN)/motionbeat leaderboard
 	$(BIN)/python -m motionbeat.benchmarks.results_page
+	$(BIN)/python -m scripts.protocol_pictures
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=src $(BIN)/mkdocs build --strict --quiet
 
 clean:
-	rm -rf $(VENV) .cache build *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .cache build site *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache

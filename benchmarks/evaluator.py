@@ -423,7 +423,7 @@ class Evaluation:
     def result(
         self, predictions: Sequence[Sequence[Sequence[Any]]], started: float, **chosen: Any
     ) -> HeadResult:
-        """Score predictions [fold][seed][track] of the test tracks and summarise the scores."""
+        """Score predictions ``[fold][seed][track]`` of the test tracks and summarise the scores."""
         rows = [
             [self.task.score_all(one, fold.tracks["test"]) for one in seeds]
             for fold, seeds in zip(self.folds, predictions, strict=True)

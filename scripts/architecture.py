@@ -1,25 +1,17 @@
 """Picture of MotionBeat's architecture, for docs/method.md.
 
-    python scripts/architecture.py
+    python -m scripts.architecture
 
-draws ``docs/architecture.png``. Names and numbers come from the code. The picture also holds them
-as text (``Description``), by which a test tells whether it is out of date.
+draws ``docs/architecture.png``. Names and numbers come from the code.
 """
 
-from collections.abc import Callable
-from io import BytesIO
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from jsonargparse import auto_cli
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+from scripts.drawing import Page, save
 
 from motionbeat.console import say
-from motionbeat.files import replacing
 from motionbeat.kinematics import FEATURES, motion_features, movement_envelope
 from motionbeat.layers import PhaseAttention, PhaseRotation
 from motionbeat.losses import (
@@ -47,9 +39,6 @@ from motionbeat.spectrum import AUDIO_FRAME_RATE, BANDS, SAMPLE_RATE, LogMelSpec
 from motionbeat.tokens import POSITIONS, beat_synchronous
 
 _WIDTH, _HEIGHT = 800, 792  # of the page
-_SCALE = 2  # pixels a unit
-_COLOURS = 128  # of the palette
-_INK, _LINE = "#1f2933", "#66727f"
 _MUSIC, _MOTION, _SOUND = "#dcebf8", "#fde8d0", "#dff2e1"
 _LOSS, _OUTPUT, _PLAIN = "#f9dbe4", "#ece6f7", "#ffffff"
 _COLUMNS = {_MOTION: (10, 250), _MUSIC: (320, 250), _SOUND: (610, 180)}  # left edge and width
@@ -62,25 +51,14 @@ def architecture(size: str = "small", path: Path = Path("docs/architecture.png")
         size: name of the size whose numbers are shown.
         path: of the picture.
     """
-    figure, drawn, texts = draw(size), BytesIO(), PngInfo()
-    figure.savefig(drawn, format="png", dpi=100 * _SCALE)
-    texts.add_text("Description", description(figure))
-    picture = Image.open(drawn).convert("RGB").quantize(_COLOURS)
-    with replacing(path) as unfinished:
-        picture.save(unfinished, format="PNG", optimize=True, pnginfo=texts)
+    save(draw(size), path)
     say(f"{path}: size {size}")
-
-
-def description(figure: Figure) -> str:
-    """All texts of a picture, a line each."""
-    texts = [text.get_text() for text in figure.axes[0].texts]
-    return "\n".join(text for text in texts if text)
 
 
 def draw(name: str) -> Figure:
     """The picture of a size of the model."""
     size = SIZES[name]
-    page = _Page()
+    page = Page(_WIDTH, _HEIGHT)
     _inputs(page, size)
     _blocks(page, _MOTION, size.motion_blocks, size.heads, "+ distance, contact")
     _blocks(page, _MUSIC, size.audio_blocks, size.heads, "+ distance")
@@ -90,7 +68,7 @@ def draw(name: str) -> Figure:
     return page.figure
 
 
-def _inputs(page: "_Page", size: Size) -> None:
+def _inputs(page: Page, size: Size) -> None:
     """From files to tokens."""
     for column, tower, given, token in (
         (_MOTION, MotionTower, f"{len(JOINTS)} joint positions in metres", "a beat"),
@@ -126,7 +104,7 @@ def _inputs(page: "_Page", size: Size) -> None:
     page.text(left + 150, 158, "mean spectrum", align="left")
 
 
-def _blocks(page: "_Page", column: str, blocks: int, heads: int, bias: str) -> None:
+def _blocks(page: Page, column: str, blocks: int, heads: int, bias: str) -> None:
     """The blocks of a tower, and how its states are read."""
     left, width = _COLUMNS[column]
     page.line((left + width / 2, 282), (left + width / 2, 298))
@@ -154,7 +132,7 @@ def _blocks(page: "_Page", column: str, blocks: int, heads: int, bias: str) -> N
     page.line((past, 484), (past, 566))
 
 
-def _sound(page: "_Page", size: Size) -> None:
+def _sound(page: Page, size: Size) -> None:
     """The sound stream and its loss."""
     left, width = _COLUMNS[_SOUND]
     middle, (audio, across) = left + width / 2, _COLUMNS[_MUSIC]
@@ -174,7 +152,7 @@ def _sound(page: "_Page", size: Size) -> None:
     page.step(left + 94, 504, 86, _LOSS, Distillation, "from taggers")
 
 
-def _heads_and_losses(page: "_Page") -> None:
+def _heads_and_losses(page: Page) -> None:
     """The heads of both towers, and what they are trained by."""
     for start, across, colour, head, loss in (
         (10, 120, _MOTION, Tower.rhythms, "anchor loss"),
@@ -206,7 +184,7 @@ def _heads_and_losses(page: "_Page") -> None:
         page.text(56, y, function.__name__, code=True, align="left")
 
 
-def _output(page: "_Page", size: Size) -> None:
+def _output(page: Page, size: Size) -> None:
     """What the encoder gives out."""
     page.line((458, 608), (458, 700))
     page.line((530, 608), (530, 700))
@@ -222,51 +200,6 @@ def _output(page: "_Page", size: Size) -> None:
     ):
         page.box(start, 726, across, 34, _PLAIN)
         page.text(start + across / 2, 743, text)
-
-
-class _Page:
-    """A page whose places are in hundredths of an inch, from the upper left corner."""
-
-    def __init__(self) -> None:
-        self.figure = Figure(figsize=(_WIDTH / 100, _HEIGHT / 100), facecolor="white")
-        self.axes: Any = self.figure.add_axes((0, 0, 1, 1))
-        self.axes.set(xlim=(0, _WIDTH), ylim=(_HEIGHT, 0))
-        self.axes.axis("off")
-
-    def box(self, left: float, top: float, width: float, height: float, colour: str) -> None:
-        """A rectangle with round corners."""
-        shape = FancyBboxPatch(
-            (left, top), width, height, boxstyle="round,pad=0,rounding_size=5",
-            facecolor=colour, edgecolor=_LINE, linewidth=0.8,
-        )  # fmt: skip
-        self.axes.add_patch(shape)
-
-    def text(
-        self, x: float, y: float, text: str, *, code: bool = False, bold: bool = False,
-        align: str = "center", colour: str = _INK,
-    ) -> None:  # fmt: skip
-        """A line of text about a height."""
-        self.axes.text(
-            x, y, text, ha=align, va="center", color=colour, fontsize=7.7 if code else 8.2,
-            family="DejaVu Sans Mono" if code else "DejaVu Sans",
-            weight="bold" if bold else "normal",
-        )  # fmt: skip
-
-    def line(self, *places: tuple[float, float]) -> None:
-        """A line through places, with an arrow at its end."""
-        for start, end in pairwise(places[:-1]):
-            self.axes.plot(*zip(start, end, strict=True), color=_LINE, linewidth=1)
-        arrow = {"arrowstyle": "-|>", "color": _LINE, "linewidth": 1, "shrinkA": 0, "shrinkB": 0}
-        self.axes.annotate("", places[-1], places[-2], arrowprops=arrow)
-
-    def step(
-        self, left: float, top: float, width: float, colour: str, what: Callable[..., Any],
-        text: str,
-    ) -> None:  # fmt: skip
-        """A step, named as in the code."""
-        self.box(left, top, width, 40, colour)
-        self.text(left + width / 2, top + 13, what.__name__, code=True)
-        self.text(left + width / 2, top + 29, text)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ FOLD = "fold"
 
 
 def arrays(scores: Sequence[Sequence[Scores]]) -> PerTrackScores:
-    """Scores [seed][track] as arrays (seeds, tracks) by name."""
+    """Scores ``[seed][track]`` as arrays (seeds, tracks) by name."""
     return {
         name: np.array([[track[name] for track in seed] for seed in scores])
         for name in scores[0][0]

@@ -3,7 +3,8 @@
 import pytest
 import torch
 from PIL import Image
-from scripts.architecture import architecture, description, draw
+from scripts.architecture import architecture, draw
+from scripts.drawing import description
 
 from motionbeat.benchmarks.results_page import ROOT
 from motionbeat.model import SIZES, MotionBeatEncoder
@@ -42,5 +43,5 @@ def test_the_picture_is_small_and_the_committed_one_is_up_to_date(tmp_path):
         assert drawn.size == kept.size
         assert drawn.width >= 1600
         same = drawn.text["Description"] == kept.text["Description"]
-        assert same, "run python scripts/architecture.py"
+        assert same, "run python -m scripts.architecture"
     assert committed.stat().st_size <= 150_000
