@@ -202,7 +202,7 @@ def near_duplicates(
     ])  # fmt: skip
     for kind, group in found.groupby("kind"):
         at = group["similarity"].quantile([0, 0.5, 0.99, 0.999, 1])
-        share = (group["similarity"] >= THRESHOLD).mean()
+        share = (group["similarity"].dropna() >= THRESHOLD).mean()
         said = " ".join(f"{value:.3f}" for value in at)
         say(f"{len(group)} of kind {kind}: {said}; {share:.3%} from {THRESHOLD} on")
     top = found.sort_values("similarity", ascending=False).groupby("kind").head(LISTED)

@@ -3,9 +3,12 @@
     python scripts/partners.py
 
 A positive control for ``matching.py``: couples of ``cmu_salsa`` are seen by the motion tower alone,
-the leader in place of the music. It writes ``partners.csv``.
+the leader in place of the music. It writes ``partners.csv``, with rows of all takes and rows of
+those that nothing is trained on (``HELD_OUT``): weights that have seen ``warped_salsa`` have seen
+the others.
 """
 
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +19,7 @@ from scripts.matching import SECONDS, STEP, Table, moves, scores
 from motionbeat.benchmarks.cli import DATA
 from motionbeat.console import say
 from motionbeat.data_modules.base import DatasetError
-from motionbeat.data_modules.published.cmu_salsa import FPS, Take, takes
+from motionbeat.data_modules.published.cmu_salsa import FPS, HELD_OUT, Take, takes
 from motionbeat.files import write_atomically
 from motionbeat.model import MotionBeat
 from motionbeat.motion import Motion
@@ -49,14 +52,14 @@ def partners(
         raise DatasetError("no folder with cmu_salsa.zip; give it by --data or MOTIONBEAT_DATA")
     models = {Path(name).stem: load_model(name) for name in weights}
     models["motionbeat-random"] = untrained()
-    couples, rows = takes(data), []
-    for seconds in SECONDS:
+    couples = takes(data)
+    held_out = [one for one in couples if one.id in HELD_OUT]
+    rows = []
+    for seconds, (which, some) in product(SECONDS, (("all", couples), ("held out", held_out))):
         stride = round(seconds / STEP)
-        chosen: list[Take] = [
-            one for one in couples if len(one.leader.positions) >= 2 * seconds * FPS
-        ]
+        chosen: list[Take] = [one for one in some if len(one.leader.positions) >= 2 * seconds * FPS]
         if len(chosen) < 2:
-            say(f"too few couples dance for {2 * seconds:g} s, two clips of {seconds:g} s")
+            say(f"too few couples ({which}) dance for {2 * seconds:g} s, two clips")
             continue
         for name, model in models.items():
             found = [
@@ -64,7 +67,8 @@ def partners(
                  embeddings(model, one.follower, seconds))
                 for one in chosen
             ]  # fmt: skip
-            rows.append({"model": name, "seconds": seconds, **scores(found, stride)})
+            row = {"model": name, "takes": which, "seconds": seconds}
+            rows.append(row | scores(found, stride))
     table = pd.DataFrame(rows).set_index("model").round(4)
     say(table.to_string())
     write_atomically(results / "partners.csv", table.to_csv().encode())

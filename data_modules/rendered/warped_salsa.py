@@ -66,7 +66,7 @@ class WarpedSalsa(DataModule):
         licence="of the music by file, as in danced_music; motions of mocap.cs.cmu.edu, free for "
         "research and commercial projects",
         citation="as danced_music; mocap.cs.cmu.edu, created with funding from NSF EIA-0196217",
-        size="SIZE",
+        size="284 pairs of 8 to 22 s, 1.1 h",
         how_to_get="made on this machine on first use from danced_music and cmu_salsa.zip in "
         "MOTIONBEAT_DATA (subjects 60 and 61 of mocap.cs.cmu.edu as BVH)",
         splits="ours: all of it is to train on",
