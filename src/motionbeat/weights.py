@@ -42,6 +42,8 @@ CARDS = {
 """Cards of the shipped weights."""
 
 _CONFIGURATION = "motionbeat"
+_ALWAYS = {"phase_rotation": True, "contact_guidance": True}
+"""What the files of earlier revisions say beside the size: the model as it is by default."""
 
 
 class WeightsError(MotionBeatError):
@@ -102,9 +104,9 @@ def load_model(name: str | Path) -> MotionBeat:
         )
     try:
         with safe_open(path, framework="pt") as file:
-            architecture = json.loads((file.metadata() or {})[_CONFIGURATION])
+            architecture = dict(json.loads((file.metadata() or {})[_CONFIGURATION]))
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        model = MotionBeat(**architecture)
+        model = MotionBeat(**dict(architecture.items() - _ALWAYS.items()))
         model.load_state_dict(state)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(
