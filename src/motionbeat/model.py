@@ -235,9 +235,7 @@ class AudioTower(Tower):
 class MotionTower(Tower):
     """The tower of motion."""
 
-    def __init__(
-        self, size: Size, phase: Phase = "rotated", contacts: Contacts = "both"
-    ) -> None:
+    def __init__(self, size: Size, phase: Phase = "rotated", contacts: Contacts = "both") -> None:
         guided = contacts in ("both", "guidance")
         super().__init__(FEATURES, 0, size, size.motion_blocks, phase, guided)
         self.contacts = contacts
