@@ -141,6 +141,41 @@ def as_it_is(path: Path, *remarks: str) -> str:
     return markdown(table) + _paragraph(remarks)
 
 
+def comparisons(path: Path, *remarks: str) -> str:
+    """Groups of variants: the first with its scores, the others with how far they are from it.
+
+    Differences whose interval leaves out 0 are bold.
+    """
+    rows = pd.read_csv(path)
+    parts = []
+    for group, own in rows.groupby("group", sort=False):
+        full = own["variant"] == own["variant"].iloc[0]
+        own = own.assign(
+            metric=own["metric"].str.replace("_", " "),
+            text=[
+                _interval(row, "mean", "", "") if first else _interval(row, "difference", "+", "**")
+                for first, (_, row) in zip(full, own.iterrows(), strict=True)
+            ],
+        )
+        table = own.pivot(index=["variant", "condition"], columns="metric", values="text")
+        lines = pd.MultiIndex.from_frame(own[["variant", "condition"]]).unique()
+        table = table.loc[lines, own["metric"].unique()].fillna("-").reset_index()
+        parts.append(f"**{group}**, {own['seeds'].min()} seeds\n\n{markdown(table)}\n\n")
+    return "".join(parts) + _paragraph(remarks).lstrip("\n")
+
+
+def _interval(row: pd.Series, name: str, sign: str, mark: str) -> str:
+    """A number and its interval, if it has one."""
+    prefix = "" if name == "mean" else f"{name}_"
+    low, high = row[f"{prefix}low"], row[f"{prefix}high"]
+    if pd.isna(row[name]):
+        return "-"
+    text = f"{row[name]:{sign}.3f}"
+    if pd.notna(low):
+        text += f" [{low:{sign}.3f}, {high:{sign}.3f}]"
+    return f"{mark}{text}{mark}" if low > 0 or high < 0 else text
+
+
 def notes(rows: pd.DataFrame, *remarks: str) -> str:
     """What must be known of the numbers above: edition, marks, and what was looked at."""
     old = rows[rows["edition"] == 1]
@@ -210,7 +245,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "retrieval": lambda results: everything(results, "retrieval", SEEN_MOTIONS),
     "dance": lambda results: everything(results, "dance", SEEN_PIECES, SEEN_MOTIONS),
     "matching": lambda results: as_it_is(results / "matching.csv", SEEN_MOTIONS),
-    "ablation": lambda results: as_it_is(results / "ablation.csv"),
+    "ablation": lambda results: comparisons(results / "ablation.csv"),
 }
 """What makes a table of the results, by the name in the marks."""
 

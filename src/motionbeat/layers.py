@@ -65,6 +65,24 @@ class PhaseRotation(nn.Module):
         return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
+class AddedPhase(nn.Module):
+    """Adds a linear map of the cosines and sines by which :class:`PhaseRotation` turns.
+
+    What transformers usually do with positions; for ablation.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.rotation = PhaseRotation(width)
+        self.linear = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, phase: Tensor, beats_per_bar: Tensor) -> Tensor:
+        """Add to tokens (..., width) what belongs to their (...) bar phase in radians."""
+        waves = self.rotation(torch.ones_like(x), phase, beats_per_bar)
+        added: Tensor = x + self.linear(waves)
+        return added
+
+
 class PhaseAttention(nn.Module):
     """Multi-head self-attention between tokens turned by their bar phase.
 

@@ -10,14 +10,15 @@ between and on beats need no finer tokens.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from motionbeat.encoder import Encoder
-from motionbeat.kinematics import FEATURES, PULSES
-from motionbeat.layers import Block, PhaseAttention, PhaseRotation
+from motionbeat.kinematics import CONTACTS, FEATURES, PULSES
+from motionbeat.layers import AddedPhase, Block, PhaseAttention, PhaseRotation
 from motionbeat.rhythm import music_grid
 from motionbeat.sound import SoundStream
 from motionbeat.spectrum import AUDIO_FRAME_RATE, BANDS, HOP, SAMPLE_RATE, LogMelSpectrum
@@ -40,6 +41,14 @@ PULSE_WIDTH = 2 * len(PHASES) + 3
 
 CLIP_WIDTH, TIME_WIDTH = 128, 16
 """Channels of the clip embedding, and of each frame of the time embedding."""
+
+Phase = Literal["rotated", "added", "none"]
+"""What towers do with the phase of the bar: rotate by it, in attention and where states are read;
+add it to tokens and to states that are read; or nothing."""
+
+Contacts = Literal["both", "features", "guidance", "none"]
+"""Where the motion tower is given the contacts of the feet: among its features, as guidance of its
+attention, in both places or in none."""
 
 _STEM = 64
 _WINDOW, _MARGIN = 48, 12  # beats of an attention window, and its beats on each side whose states
@@ -91,12 +100,12 @@ class Tower(nn.Module):
         context: int,
         size: Size,
         blocks: int,
-        phase_rotation: bool,
+        phase: Phase,
         contact_guidance: bool = False,
     ) -> None:
         # Made before the stem, as the draws of their weights follow the order of construction.
         attention = [
-            PhaseAttention(size.width, size.heads, phase_rotation, contact_guidance)
+            PhaseAttention(size.width, size.heads, phase == "rotated", contact_guidance)
             for _ in range(blocks)
         ]
         super().__init__()
@@ -107,12 +116,15 @@ class Tower(nn.Module):
         self.token = nn.Linear(POSITIONS * _STEM + 2 + context, width)
         self.blocks = nn.ModuleList(Block(one, width, size.dropout) for one in attention)
         self.norm = nn.LayerNorm(width)
-        self.rotation = PhaseRotation(width)
+        self.rotation = PhaseRotation(width) if phase == "rotated" else None
         self.clip_head, self.time_head = (
             nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, channels))
             for channels in (CLIP_WIDTH, TIME_WIDTH)
         )
         self.rhythm_head = nn.Linear(width, 2)
+        self.token_phase, self.state_phase = (
+            AddedPhase(width) if phase == "added" else None for _ in range(2)
+        )
 
     def encode(
         self, frames: Tensor, frame_rate: float, clock: Clock, *,
@@ -132,6 +144,8 @@ class Tower(nn.Module):
         whole = [in_three] if context is None else [in_three, context]
         inputs = [x, periods, *(one.expand(-1, x.shape[1], -1) for one in whole)]
         x = self.token(torch.cat(inputs, dim=-1))
+        if self.token_phase is not None:
+            x = self.token_phase(x, clock.phase, clock.beats_per_bar[:, None])
         states = [x]
         windows = _Windows(clock.mask)
         phase, mask = windows.cut(clock.phase), windows.cut(clock.mask)
@@ -147,9 +161,10 @@ class Tower(nn.Module):
     def interpolate_states(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
         """States (B, n, width) of the beats, interpolated and rotated at (B, F) seconds."""
         between = clock.interpolate(states, seconds)
-        rotated: Tensor = self.rotation(
-            between, clock.phase_at(seconds), clock.beats_per_bar[:, None]
-        )
+        read = self.rotation if self.state_phase is None else self.state_phase
+        if read is None:
+            return between
+        rotated: Tensor = read(between, clock.phase_at(seconds), clock.beats_per_bar[:, None])
         return rotated
 
     def embed(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
@@ -180,8 +195,8 @@ class AudioTower(Tower):
     equalisation, and added to every token as an input of its own.
     """
 
-    def __init__(self, size: Size, phase_rotation: bool = True) -> None:
-        super().__init__(BANDS, BANDS, size, size.audio_blocks, phase_rotation)
+    def __init__(self, size: Size, phase: Phase = "rotated") -> None:
+        super().__init__(BANDS, BANDS, size, size.audio_blocks, phase)
         self.phase_head = nn.Linear(size.width, 2 * len(PHASES))
 
     def phases(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
@@ -219,15 +234,18 @@ class AudioTower(Tower):
 class MotionTower(Tower):
     """The tower of motion."""
 
-    def __init__(
-        self, size: Size, phase_rotation: bool = True, contact_guidance: bool = True
-    ) -> None:
-        super().__init__(FEATURES, 0, size, size.motion_blocks, phase_rotation, contact_guidance)
+    def __init__(self, size: Size, phase: Phase = "rotated", contacts: Contacts = "both") -> None:
+        guided = contacts in ("both", "guidance")
+        super().__init__(FEATURES, 0, size, size.motion_blocks, phase, guided)
+        self.contacts = contacts
 
     def forward(self, features: Tensor, clock: Clock) -> list[Tensor]:
         """Encode (B, T, FEATURES) at ``MOTION_FRAME_RATE``, as ``encode`` does."""
         pulses = beat_synchronous(features[..., PULSES : PULSES + 1], MOTION_FRAME_RATE, clock)
         contact = pulses.reshape(len(pulses), -1, POSITIONS).amax(dim=2)
+        if self.contacts in ("guidance", "none"):
+            features = features.clone()
+            features[..., CONTACTS] = 0
         return self.encode(features, MOTION_FRAME_RATE, clock, contact=contact)
 
 
@@ -236,20 +254,25 @@ class MotionBeat(nn.Module):
 
     Args:
         size: name in ``SIZES``.
-        phase_rotation: False leaves phase rotation out of the attention, for ablation.
-        contact_guidance: False leaves contact guidance out of the attention, for ablation.
+        phase: what both towers do with the phase of the bar; others than the default are for
+            ablation.
+        contacts: where the motion tower is given contacts; likewise.
 
     Raises:
         KeyError: no size of that name.
+        ValueError: no such ``phase`` or ``contacts``.
     """
 
     def __init__(
-        self, size: str = "small", phase_rotation: bool = True, contact_guidance: bool = True
+        self, size: str = "small", phase: Phase = "rotated", contacts: Contacts = "both"
     ) -> None:
         super().__init__()
+        for given, known in ((phase, Phase), (contacts, Contacts)):
+            if given not in get_args(known):
+                raise ValueError(f"'{given}' is none of {', '.join(get_args(known))}")
         self.size = SIZES[size]
-        self.audio = AudioTower(self.size, phase_rotation)
-        self.motion = MotionTower(self.size, phase_rotation, contact_guidance)
+        self.audio = AudioTower(self.size, phase)
+        self.motion = MotionTower(self.size, phase, contacts)
         self.sound = SoundStream(self.size.sound)
 
 

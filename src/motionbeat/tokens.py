@@ -126,9 +126,10 @@ def beat_synchronous(frames: Tensor, frame_rate: float, clock: Clock) -> Tensor:
     sums = torch.nn.functional.pad(frames.double().cumsum(dim=1), (0, 0, 1, 0))
     edges = torch.cat([clock.position_times().flatten(1), clock.times[:, -1:]], dim=1)
     place = (edges * frame_rate + 0.5).clamp(0, frames.shape[1])
-    low = place.floor().clamp_max(frames.shape[1] - 1).long().unsqueeze(-1)
-    below, above = sums.take_along_dim(low, 1), sums.take_along_dim(low + 1, 1)
-    at_edges = below + (place.unsqueeze(-1) - low) * (above - below)
+    low = place.floor().clamp_max(frames.shape[1] - 1).long()
+    clip = torch.arange(len(frames), device=frames.device)[:, None]
+    below, above = sums[clip, low], sums[clip, low + 1]
+    at_edges = below + (place - low).unsqueeze(-1) * (above - below)
     spans = edges.diff(dim=1).unsqueeze(-1) * frame_rate
     tokens = (at_edges.diff(dim=1) / spans).to(frames.dtype)
     return tokens * clock.mask.repeat_interleave(POSITIONS, dim=1).unsqueeze(-1)

@@ -10,6 +10,7 @@ from motionbeat.benchmarks.results_page import (
     ROOT,
     Column,
     as_it_is,
+    comparisons,
     everything,
     primaries,
     with_tables,
@@ -84,6 +85,38 @@ def test_a_file_as_it_is(tmp_path):
         "| b | 12.3 ±2.000 | 2 |",
         "",
         "Looked at.  ",
+    ]
+
+
+def test_variants_are_shown_by_their_difference_from_the_first(tmp_path):
+    rows = pd.DataFrame(
+        [
+            ("one", "full", "all", "r1", 0.5, 0.4, 0.6, 0, 0, 0, 5),
+            ("one", "full", "all", "bar_phase", 0.9, 0.8, 1.0, 0, 0, 0, 5),
+            ("one", "without", "all", "r1", 0.4, 0.3, 0.5, -0.1, -0.15, -0.05, 5),
+            ("one", "without", "all", "bar_phase", 0.91, 0.8, 1.0, 0.01, -0.02, 0.04, 5),
+            ("other", "full", "hard", "r1", 0.5, None, None, 0, None, None, 1),
+        ],
+        columns=[
+            "group", "variant", "condition", "metric", "mean", "low", "high",
+            "difference", "difference_low", "difference_high", "seeds",
+        ],
+    )  # fmt: skip
+    write_csv(tmp_path / "some.csv", rows)
+    assert comparisons(tmp_path / "some.csv").splitlines() == [
+        "**one**, 5 seeds",
+        "",
+        "| variant | condition | r1 | bar phase |",
+        "| --- | --- | --- | --- |",
+        "| full | all | 0.500 [0.400, 0.600] | 0.900 [0.800, 1.000] |",
+        "| without | all | **-0.100 [-0.150, -0.050]** | +0.010 [-0.020, +0.040] |",
+        "",
+        "**other**, 1 seeds",
+        "",
+        "| variant | condition | r1 |",
+        "| --- | --- | --- |",
+        "| full | hard | 0.500 |",
+        "",
     ]
 
 

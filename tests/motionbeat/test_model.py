@@ -2,13 +2,14 @@
 
 import dataclasses
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from motionbeat.kinematics import FEATURES, PULSES
+from motionbeat.kinematics import CONTACTS, FEATURES, PULSES
 from motionbeat.model import (
     AUDIO_FRAME_RATE,
     BANDS,
@@ -17,9 +18,11 @@ from motionbeat.model import (
     SAMPLE_RATE,
     SIZES,
     AudioTower,
+    Contacts,
     MotionBeat,
     MotionBeatEncoder,
     MotionTower,
+    Phase,
 )
 from motionbeat.rhythm import BeatGrid
 from motionbeat.tokens import Clock
@@ -106,9 +109,9 @@ def test_the_pulse_layer_tells_the_tempo_and_turns_with_the_clock():
 
 
 @KINDS
-@pytest.mark.parametrize("rotate", [True, False])
-def test_clips_of_any_length_have_the_same_states_in_any_batch(kind, rotate):
-    tower = build(kind, phase_rotation=rotate)
+@pytest.mark.parametrize("phase", get_args(Phase))
+def test_clips_of_any_length_have_the_same_states_in_any_batch(kind, phase):
+    tower = build(kind, phase=phase)
     grids = [grid(n, 3 + n % 2, n % 3, n) for n in LENGTHS]
     clips = [clip(kind, one, len(one)) for one in grids]
     together = encode(tower, clips, Clock.of(grids))
@@ -143,10 +146,10 @@ def test_equalisation_is_heard_in_the_average_spectrum_alone():
     assert distance(before[clock.mask], after[clock.mask]) < 1e-4
 
 
-@pytest.mark.parametrize("guide", [True, False])
-def test_footfalls_guide_attention_only_where_they_are_asked_to(guide):
+@pytest.mark.parametrize("contacts", get_args(Contacts))
+def test_footfalls_guide_attention_only_where_they_are_asked_to(contacts):
     """Guidance changes states if and only if there is guidance and a footfall."""
-    tower = build(MotionTower, contact_guidance=guide)
+    tower = build(MotionTower, contacts=contacts)
     [frames], clock = clips_of(MotionTower, [20], [4])
     still = frames.clone()
     still[:, PULSES] = 0
@@ -155,8 +158,25 @@ def test_footfalls_guide_attention_only_where_they_are_asked_to(guide):
         if name.endswith("guidance"):
             parameter.fill_(5.0)
     after = [encode(tower, [given], clock)[-1] for given in (frames, still)]
-    assert (distance(after[0], before[0]) > 1e-3) == guide
+    guided = contacts in ("both", "guidance")
+    assert (distance(after[0], before[0]) > 1e-3) == guided
     assert torch.equal(after[1], before[1])
+
+
+@pytest.mark.parametrize("contacts", get_args(Contacts))
+def test_contacts_are_among_the_features_only_where_they_are_asked_to(contacts):
+    tower = build(MotionTower, contacts=contacts)
+    [frames], clock = clips_of(MotionTower, [20], [4])
+    columns = range(*CONTACTS.indices(FEATURES))
+    assert list(columns)[-1] == PULSES
+    for column in (*columns, 0):
+        other = frames.clone()
+        other[:, column] += torch.linspace(0, 3, len(frames))
+        moved = distance(encode(tower, [frames], clock)[-1], encode(tower, [other], clock)[-1])
+        given = contacts in ("both", "features") or column == 0
+        guiding = column == PULSES and contacts == "guidance"
+        assert moved > 1e-3 if given or guiding else moved == 0
+    assert not other[:, CONTACTS].eq(0).all(), "the features that were given stay"
 
 
 @KINDS
@@ -179,14 +199,27 @@ def test_numbering_the_beats_from_another_one_leaves_states_and_turns_what_is_ca
 
 
 @KINDS
-def test_without_rotation_states_do_not_know_the_bar(kind):
-    """While with it they know where in the bar beats are to each other."""
+@pytest.mark.parametrize("phase", get_args(Phase))
+def test_only_rotation_knows_the_bar_and_not_where_it_begins(kind, phase):
+    """Rotation knows where in the bar beats are to each other, addition where each of them is."""
+    tower = build(kind, phase=phase)
     clips, clock = clips_of(kind)
-    stretched = clock._replace(positions=clock.positions * 0)
-    for rotate in (True, False):
-        tower = build(kind, phase_rotation=rotate)
-        moved = distance(encode(tower, clips, clock)[-1], encode(tower, clips, stretched)[-1])
-        assert moved > 1e-3 if rotate else moved == 0
+    before = encode(tower, clips, clock)[-1]
+    others = shifted(clock), clock._replace(positions=clock.positions * 0)
+    elsewhere, stretched = (
+        distance(encode(tower, clips, one)[-1][clock.mask], before[clock.mask]) for one in others
+    )
+    assert stretched > 1e-3 if phase != "none" else stretched == 0
+    assert elsewhere > 1e-3 if phase == "added" else elsewhere < 1e-5
+    seconds = moments(clock).double()
+    read, again = (tower.interpolate_states(before, one, seconds) for one in (clock, others[0]))
+    assert distance(read, again) > 0.1 if phase != "none" else torch.equal(read, again)
+
+
+def test_a_phase_or_contacts_of_no_such_name_are_refused():
+    for options in ({"phase": "turned"}, {"contacts": "feet"}, {"phase": True}):
+        with pytest.raises(ValueError, match="is none of "):
+            MotionBeat("tiny", **options)
 
 
 @KINDS
@@ -208,7 +241,7 @@ def test_encoder_gives_finite_frames_at_50_hz_for_any_length(samples, loudness):
     model = MotionBeat("tiny")
     states = MotionBeatEncoder(model)(waveform)
     frames = math.floor(samples / SAMPLE_RATE * 50) + 1
-    assert states.shape == (1, 1, frames, 3 * TINY.width + PULSE_WIDTH + TINY.sound)
+    assert states.shape == (1, 1, frames, TINY.width + PULSE_WIDTH + TINY.sound)
     assert states.isfinite().all()
     embodied = MotionBeatEncoder(model, embodied=True)(waveform)
     assert torch.equal(embodied, states[..., : -TINY.sound]), "all but the sound stream"
@@ -224,8 +257,9 @@ def test_a_tower_compiles_to_one_graph(kind):
 
 
 @KINDS
-def test_gradients_reach_every_parameter_a_loss_on_embeddings_and_rhythms_needs(kind):
-    tower = build(kind).requires_grad_()
+@pytest.mark.parametrize("phase", get_args(Phase))
+def test_gradients_reach_every_parameter_a_loss_on_embeddings_and_rhythms_needs(kind, phase):
+    tower = build(kind, phase=phase).requires_grad_()
     clips, clock = clips_of(kind)
     states, seconds = tower(*inputs(tower, clips, clock))[-1], moments(clock)
     one, other = tower.embed(states, clock, seconds)

@@ -14,7 +14,7 @@ from motionbeat import weights
 from motionbeat.model import MotionBeat
 from motionbeat.weights import WeightsError, from_pretrained, load_model, save_weights
 
-ARCHITECTURE = {"size": "tiny", "phase_rotation": True, "contact_guidance": True}
+ARCHITECTURE = {"size": "tiny", "phase": "rotated", "contacts": "both"}
 
 
 def model(seed=0, **architecture):
@@ -47,7 +47,7 @@ def assert_same(one, other):
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-@pytest.mark.parametrize("changes", [{}, {"phase_rotation": False, "contact_guidance": False}])
+@pytest.mark.parametrize("changes", [{}, {"phase": "added", "contacts": "none"}])
 def test_what_is_written_is_read_bit_by_bit(changes, tmp_path):
     saved, path = model(seed=5, **changes), tmp_path / "one.safetensors"
     digest = save_weights(saved, dict(reversed((ARCHITECTURE | changes).items())), path)
@@ -86,6 +86,8 @@ OWN = {"motionbeat": json.dumps(ARCHITECTURE)}
         foreign({"motionbeat": "[]"}),
         foreign({"motionbeat": '{"size": "huge"}'}),
         foreign({"motionbeat": '{"size": "tiny", "colour": "red"}'}),
+        foreign({"motionbeat": '{"size": "tiny", "phase": "red"}'}),
+        foreign({"motionbeat": '{"size": "tiny", "phase_rotation": false}'}),
         foreign(OWN, **{"audio.norm.weight": None}),
         foreign(OWN, **{"audio.norm.weight": torch.zeros(3)}),
         foreign(OWN, **{"audio.other": torch.zeros(3)}),

@@ -90,18 +90,24 @@ class PairDataset(Dataset[Batch]):
         self.pairs, self.cache, self.captured = pairs, cache, captured
 
     def __getitem__(self, draws: Sequence[Draw]) -> Batch:
-        """Cut the drawn clips, such that a shift by a beat stays inside each pair if it can."""
-        found, starts = [], []
-        for draw in draws:
-            one = features(self.pairs[draw.pair], draw.variant, self.cache, self.captured)
-            if draw.mistake is not None:
-                wrong = mistaken_grid(one.audio_grid, np.random.default_rng(draw.mistake))
-                one = replace(one, audio_grid=wrong)
-            margin = one.period(one.duration / 2)
-            free = one.duration - draw.seconds - 2 * margin
-            found.append(one)
-            starts.append(max(margin + draw.place * free, 0.0) if free > 0 else 0.0)
+        """Cut the drawn clips."""
+        found = [self.features(draw) for draw in draws]
+        starts = [self.start(one, draw) for one, draw in zip(found, draws, strict=True)]
         return cut(found, starts, draws[0].seconds, [draw.pair for draw in draws])
+
+    def features(self, draw: Draw) -> Features:
+        """What a clip is cut from."""
+        found = features(self.pairs[draw.pair], draw.variant, self.cache, self.captured)
+        if draw.mistake is None:
+            return found
+        wrong = mistaken_grid(found.audio_grid, np.random.default_rng(draw.mistake))
+        return replace(found, audio_grid=wrong)
+
+    def start(self, found: Features, draw: Draw) -> float:
+        """Second at which a clip begins, such that a shift by a beat stays inside if it can."""
+        margin = found.period(found.duration / 2)
+        free = found.duration - draw.seconds - 2 * margin
+        return max(margin + draw.place * free, 0.0) if free > 0 else 0.0
 
 
 def cut(

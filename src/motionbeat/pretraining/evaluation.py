@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from motionbeat.console import bar
-from motionbeat.discrimination import rhythm_discrimination
+from motionbeat.discrimination import Floats, rhythm_discrimination
 from motionbeat.model import EMBEDDING_FRAME_RATE, MotionBeat
 from motionbeat.pretraining.batches import Batch
 from motionbeat.pretraining.pairs import (
@@ -86,13 +86,20 @@ def embed(
 
 
 def compare(audio: Tensor, motion: Tensor, batch: Batch) -> dict[str, float]:
-    """Retrieval and rhythm discrimination of embeddings (N, d) and (3 N, d), averaged over clips.
+    """What :func:`clip_scores` gives, averaged over clips; NaN is a mean over no clip."""
+    found = clip_scores(audio, motion, batch)
+    defined = {name: values[np.isfinite(values)] for name, values in found.items()}
+    return {name: float(v.mean()) if len(v) else float("nan") for name, v in defined.items()}
+
+
+def clip_scores(audio: Tensor, motion: Tensor, batch: Batch) -> dict[str, Floats]:
+    """Retrieval and rhythm discrimination of embeddings (N, d) and (3 N, d), clip by clip.
 
     Returns:
-        ``music_to_motion_r1``, ``_r10`` and the way back: how often a clip's own partner, the same
-        part of the same piece, is among the nearest 1 and 10 of all N, where ties count against;
-        ``r10``, the mean of both ways; and :func:`motionbeat.discrimination.rhythm_discrimination`.
-        NaN is a mean over no clip.
+        (N,) each. ``music_to_motion_r1``, ``_r10`` and the way back: whether a clip's own partner,
+        the same part of the same piece, is among the nearest 1 and 10 of all N, where ties count
+        against; ``r10``, the mean of both ways; and
+        :func:`motionbeat.discrimination.rhythm_discrimination`.
     """
     music, motions = (x.double().cpu().numpy() for x in (audio, motion))
     true, earlier, later = np.split(motions, 3)
@@ -104,5 +111,4 @@ def compare(audio: Tensor, motion: Tensor, batch: Batch) -> dict[str, float]:
         rank = (~(table < table.diagonal()[:, None])).sum(axis=1)  # NaN counts against, too
         found |= {f"{name}_r{depth}": (rank <= depth).astype(np.float64) for depth in (1, 10)}
     found["r10"] = (found["music_to_motion_r10"] + found["motion_to_music_r10"]) / 2
-    defined = {name: values[np.isfinite(values)] for name, values in found.items()}
-    return {name: float(v.mean()) if len(v) else float("nan") for name, v in defined.items()}
+    return found

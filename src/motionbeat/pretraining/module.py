@@ -12,7 +12,7 @@ from torch.nn import functional
 from motionbeat.errors import MotionBeatError
 from motionbeat.kinematics import PULSES
 from motionbeat.losses import embodied_contrastive_loss, structural_rhythm_alignment_loss
-from motionbeat.model import MOTION_FRAME_RATE, MotionBeat
+from motionbeat.model import MOTION_FRAME_RATE, Contacts, MotionBeat, Phase
 from motionbeat.pretraining.batches import Batch, cluster_mates
 from motionbeat.pretraining.evaluation import compare, embed, embedding_times
 from motionbeat.spectrum import AUDIO_FRAME_RATE
@@ -33,8 +33,8 @@ class Pretraining(LightningModule):
 
     Args:
         size: of the towers.
-        phase_rotation: False leaves phase rotation out, for ablation.
-        contact_guidance: False leaves contact guidance out, for ablation.
+        phase: what the towers do with the phase of the bar, see ``MotionBeat``.
+        contacts: where the motion tower is given contacts, see ``MotionBeat``.
         start: weights to begin with, a shipped name or a file; None for random ones.
         lock_audio: keep the weights of the audio tower.
         tempo_negatives: motions of similar tempo and other bar phase are negatives.
@@ -60,8 +60,8 @@ class Pretraining(LightningModule):
     def __init__(
         self,
         size: Literal["tiny", "small", "base"] = "small",
-        phase_rotation: bool = True,
-        contact_guidance: bool = True,
+        phase: Phase = "rotated",
+        contacts: Contacts = "both",
         start: str | None = None,
         lock_audio: bool = False,
         tempo_negatives: bool = True,
@@ -78,7 +78,7 @@ class Pretraining(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.model = MotionBeat(size, phase_rotation, contact_guidance)
+        self.model = MotionBeat(size, phase, contacts)
         self.temperature = nn.Parameter(torch.tensor(math.log(0.07)))
         if lock_audio and start is None:
             raise PretrainingError("lock_audio would keep random weights; give start as well")
@@ -90,7 +90,7 @@ class Pretraining(LightningModule):
     @property
     def architecture(self) -> dict[str, Any]:
         """What :class:`MotionBeat` is made with."""
-        return {name: self.hparams[name] for name in ("size", "phase_rotation", "contact_guidance")}
+        return {name: self.hparams[name] for name in ("size", "phase", "contacts")}
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout by the seed and the epoch alone, so that it is the same after a restart."""

@@ -34,8 +34,8 @@ class PairDataModule(LightningDataModule):
             validate on; its ranges were read from motions of ``dance_with_melody``, those of its
             test split among them.
         similar_tempo: clips of similar tempo stand together.
-        mistaken: share of the training clips in whose music the beats are heard wrong, as beat trackers
-            err; the true phases stay, so the tower learns to correct its clock.
+        mistaken: share of the training clips in whose music the beats are heard wrong, as beat
+            trackers err; the true phases stay, so the tower learns to correct its clock.
         num_workers: processes that load, render and augment.
         seed: of the batches.
     """

@@ -76,7 +76,9 @@ def test_what_the_student_hears_is_a_window_of_the_music_and_its_target_mixed_al
         found = torch.expm1(heard.log_mel)
         for row in range(8):
             one, other = given.targets["one"][row], given.targets["one"][row - 1]
-            share = float((heard.targets["one"][row] - one) @ (other - one) / (other - one).square().sum())
+            share = float(
+                (heard.targets["one"][row] - one) @ (other - one) / (other - one).square().sum()
+            )
             assert 0 <= round(share, 5) <= 0.5
             mixed += share > 1e-5
             kept = (found[row] > 0).any(dim=0)
