@@ -41,12 +41,16 @@ PULSE_WIDTH = 2 * len(PHASES) + 3
 CLIP_WIDTH, TIME_WIDTH = 128, 16
 """Channels of the clip embedding, and of each frame of the time embedding."""
 
-_DEPTHS = 3  # depths of the tower that are given out
+DEPTHS = 3
+"""Depths of the tower that are given out."""
+
+WINDOW, MARGIN = 48, 12
+"""Beats of an attention window, and its beats on each side whose states are taken from the
+neighbouring window."""
+
 _STEM = 64
-_WINDOW, _MARGIN = 48, 12  # beats of an attention window, and its beats on each side whose states
-# are taken from the neighbouring window
 _MEAN_LEVEL = 1.0  # about that of a mean spectrum
-_CHUNK = 20 * (_WINDOW - 2 * _MARGIN)  # beats of a long recording encoded at once, and
+_CHUNK = 20 * (WINDOW - 2 * MARGIN)  # beats of a long recording encoded at once, and
 _FRAMES = 3000  # frames interpolated at once
 _MEAN_SPECTRUM_DROPOUT = 0.3  # share of training clips whose mean spectrum is hidden
 
@@ -86,6 +90,8 @@ class Tower(nn.Module):
     Frames have ``features`` columns; ``context`` columns are added to each token.
     """
 
+    margin = MARGIN
+
     def __init__(
         self,
         features: int,
@@ -121,20 +127,18 @@ class Tower(nn.Module):
     ) -> list[Tensor]:  # fmt: skip
         """States (B, n, width) of the beats: the tokens, then the output of each block.
 
-        The context (B, 1, columns) is added to every token; contacts are (B, n).
+        The context (B, 1 or n, columns) is added to every token; contacts are (B, n).
         """
         mask = clock.mask.repeat_interleave(POSITIONS, dim=1).unsqueeze(1)
         x = beat_synchronous(frames, frame_rate, clock).mT
-        for convolution in self.stem:
-            x = functional.gelu(convolution(x)) * mask
-        x = x.mT.reshape(len(x), -1, POSITIONS * _STEM)
+        x = self.convolve(x, mask).mT.reshape(len(x), -1, POSITIONS * _STEM)
         periods = clock.periods.clamp(0.1, 3.0).log2().unsqueeze(-1).to(x.dtype)
         in_three = (clock.beats_per_bar == 3)[:, None, None].to(x.dtype)
         whole = [in_three] if context is None else [in_three, context]
         inputs = [x, periods, *(one.expand(-1, x.shape[1], -1) for one in whole)]
         x = self.token(torch.cat(inputs, dim=-1))
         states = [x]
-        windows = _Windows(clock.mask)
+        windows = _Windows(clock.mask, self.margin)
         phase, mask = windows.cut(clock.phase), windows.cut(clock.mask)
         metre = clock.beats_per_bar.repeat_interleave(windows.count, dim=0)
         contact = None if contact is None else windows.cut(contact)
@@ -145,9 +149,19 @@ class Tower(nn.Module):
         states[-1] = self.norm(states[-1])
         return states
 
+    def convolve(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Pass (B, columns, n * POSITIONS) through the stem; ``mask`` (B, 1, ...) is that of beats."""
+        for convolution in self.stem:
+            x = functional.gelu(convolution(x)) * mask
+        return x
+
+    def states_at(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
+        """States (B, n, width) of the beats, interpolated at (B, F) seconds."""
+        return clock.interpolate(states, seconds)
+
     def interpolate_states(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
         """States (B, n, width) of the beats, interpolated and rotated at (B, F) seconds."""
-        between = clock.interpolate(states, seconds)
+        between = self.states_at(states, clock, seconds)
         rotated: Tensor = self.rotation(
             between, clock.phase_at(seconds), clock.beats_per_bar[:, None]
         )
@@ -202,19 +216,23 @@ class AudioTower(Tower):
         """
         rhythms = self.rhythms(states, clock, seconds).sigmoid()
         octaves = (2 * clock.periods).clamp_min(0.05).log2().unsqueeze(-1).to(states.dtype)
-        tempo = clock.interpolate(octaves, seconds)
+        tempo = self.states_at(octaves, clock, seconds)
         return torch.cat([self.phases(states, clock, seconds), rhythms, tempo], dim=-1)
 
     def forward(self, log_mel: Tensor, lengths: Tensor, clock: Clock) -> list[Tensor]:
         """Encode (B, T, BANDS) at ``AUDIO_FRAME_RATE``, (B,) valid frames, as ``encode`` does."""
         mask = (torch.arange(log_mel.shape[1], device=lengths.device) < lengths[:, None])[..., None]
         mean = (log_mel * mask).sum(dim=1, keepdim=True) / lengths[:, None, None]
-        mean_spectrum = mean - _MEAN_LEVEL
-        if self.training:
-            draws = torch.rand(len(mean), 1, 1, device=mean.device)
-            mean_spectrum = mean_spectrum * (draws >= _MEAN_SPECTRUM_DROPOUT)
         frames = (log_mel - mean) * mask
-        return self.encode(frames, AUDIO_FRAME_RATE, clock, context=mean_spectrum)
+        return self.encode(frames, AUDIO_FRAME_RATE, clock, context=self.mean_spectrum(mean))
+
+    def mean_spectrum(self, mean: Tensor) -> Tensor:
+        """The input that is made of the mean (B, 1 or n, BANDS), hidden in some training clips."""
+        mean = mean - _MEAN_LEVEL
+        if not self.training:
+            return mean
+        draws = torch.rand(len(mean), 1, 1, device=mean.device)
+        return mean * (draws >= _MEAN_SPECTRUM_DROPOUT)
 
 
 class MotionTower(Tower):
@@ -274,13 +292,13 @@ class _Windows:
     The window of a beat depends on its number alone, so a clip has the same states in any batch.
     """
 
-    def __init__(self, mask: Tensor) -> None:
-        size, step = mask.shape[1], _WINDOW - 2 * _MARGIN
+    def __init__(self, mask: Tensor, margin: int) -> None:
+        size, step = mask.shape[1], WINDOW - 2 * MARGIN
         self.place = torch.arange(size, device=mask.device)
-        self.owner = ((self.place - _MARGIN) // step).clamp_min(0)
-        self.count = max(0, (size - 1 - _MARGIN) // step) + 1
+        self.owner = ((self.place - margin) // step).clamp_min(0)
+        self.count = max(0, (size - 1 - margin) // step) + 1
         self.starts = torch.arange(self.count, device=mask.device) * step
-        self.length = min(_WINDOW, size)
+        self.length = min(WINDOW, size)
         self.padding = max(0, int(self.count - 1) * step + self.length - size)
 
     def cut(self, x: Tensor) -> Tensor:
@@ -323,7 +341,7 @@ class MotionBeatEncoder(Encoder):
     @staticmethod
     def width(size: Size, embodied: bool = False) -> int:
         """Features of a frame."""
-        return _DEPTHS * size.width + PULSE_WIDTH + (0 if embodied else size.sound)
+        return DEPTHS * size.width + PULSE_WIDTH + (0 if embodied else size.sound)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples at 22.05 kHz as (B, 1, frames, width) at 50 Hz."""
@@ -345,8 +363,8 @@ class MotionBeatEncoder(Encoder):
         """Features (B, F, width) at (B, F) seconds, as the clock and as the sound stream counts."""
         blocks = len(states) - 1
         parts = [
-            self.tower.interpolate_states(states[blocks * part // _DEPTHS], clock, seconds)
-            for part in range(1, _DEPTHS + 1)
+            self.tower.interpolate_states(states[blocks * part // DEPTHS], clock, seconds)
+            for part in range(1, DEPTHS + 1)
         ]
         parts.append(self.tower.pulses(states[-1], clock, seconds))
         if self.sound is not None and sound is not None:
@@ -364,7 +382,7 @@ class MotionBeatEncoder(Encoder):
         sound = None if self.sound is None else self.sound.stream(log_mel)
         seconds = frame_times(waveform)
         mean = log_mel.mean(dim=1, keepdim=True)
-        edge, beats = _WINDOW - _MARGIN, clock.mask.shape[1]
+        edge, beats = WINDOW - MARGIN, clock.mask.shape[1]
         place = clock.beat(seconds)[0] - 0.5  # among the middles of beats
         done = 0
         for first in range(0, beats, _CHUNK):

@@ -80,14 +80,18 @@ class Batch(NamedTuple):
 class PairDataset(Dataset[Batch]):
     """Whole batches of the drawn clips; features missing in the cache are computed."""
 
-    def __init__(self, pairs: Sequence[Pair], cache: Path, captured: bool = False) -> None:
-        self.pairs, self.cache, self.captured = pairs, cache, captured
+    def __init__(
+        self, pairs: Sequence[Pair], cache: Path, captured: bool = False, live: bool = False
+    ) -> None:
+        self.pairs, self.cache, self.captured, self.live = pairs, cache, captured, live
 
     def __getitem__(self, draws: Sequence[Draw]) -> Batch:
         """Cut the drawn clips, such that a shift by a beat stays inside each pair if it can."""
         found, starts = [], []
         for draw in draws:
-            one = features(self.pairs[draw.pair], draw.variant, self.cache, self.captured)
+            one = features(
+                self.pairs[draw.pair], draw.variant, self.cache, self.captured, self.live
+            )
             margin = one.period(one.duration / 2)
             free = one.duration - draw.seconds - 2 * margin
             found.append(one)

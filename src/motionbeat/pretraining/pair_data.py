@@ -33,6 +33,7 @@ class PairDataModule(LightningDataModule):
         captured: add the augmentation by captured motion to augmented pairs and to those to
             validate on; its ranges were read from motions of ``dance_with_melody``, those of its
             test split among them.
+        live: beats are those of a clock that hears the past alone.
         similar_tempo: clips of similar tempo stand together.
         num_workers: processes that load, render and augment.
         seed: of the batches.
@@ -49,6 +50,7 @@ class PairDataModule(LightningDataModule):
         seconds: tuple[float, float] = (5.0, 12.0),
         variants: int = 3,
         captured: bool = False,
+        live: bool = False,
         similar_tempo: bool = True,
         num_workers: int = 1,
         seed: int = 0,
@@ -56,7 +58,7 @@ class PairDataModule(LightningDataModule):
         super().__init__()
         self.cache = cache
         self.pairs = {"train": list(train), "validation": list(validation)}
-        self.captured, self.num_workers = captured, num_workers
+        self.captured, self.live, self.num_workers = captured, live, num_workers
         self.sampler = partial(
             TempoSampler,
             batch_size=batch_size,
@@ -74,7 +76,7 @@ class PairDataModule(LightningDataModule):
         if self.trainer:  # loader processes draw before Lightning sets the epoch
             sampler.set_epoch(self.trainer.current_epoch)
         return DataLoader(
-            PairDataset(self.pairs["train"], self.cache, self.captured),
+            PairDataset(self.pairs["train"], self.cache, self.captured, self.live),
             batch_size=None,  # the sampler draws whole batches
             sampler=sampler,
             num_workers=self.num_workers,
@@ -89,7 +91,9 @@ class PairDataModule(LightningDataModule):
 
     @cached_property
     def _validation_clips(self) -> Batch:
-        return clips(self.pairs["validation"], self.cache, 2, captured=self.captured)
+        return clips(
+            self.pairs["validation"], self.cache, 2, captured=self.captured, live=self.live
+        )
 
 
 def _tempo(pair: Pair) -> float:
