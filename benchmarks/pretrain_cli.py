@@ -248,8 +248,9 @@ class PretrainCLI(WeightsCLI):
     """The command line of pretraining."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Draw clips of similar tempo where they are negatives."""
+        """Draw clips of similar tempo where they are negatives; a live model has a live clock."""
         super().add_arguments_to_parser(parser)
+        parser.link_arguments("model.live", "data.live")
         parser.link_arguments("model.tempo_negatives", "data.similar_tempo")
 
 

@@ -89,8 +89,10 @@ class PhaseAttention(nn.Module):
     Logits have a learned bias for the distance of two tokens in beats, which knows nothing of the
     bar. Contact guidance adds ``scale · contact`` to the logit of each attended token, with a
     positive learned scale a head: beats on which feet strike the floor draw attention. Heads divide
-    the width into even parts.
+    the width into even parts. Where ``causal`` is set, no token attends to a later one.
     """
+
+    causal = False
 
     def __init__(
         self, width: int, heads: int, phase_rotation: bool = True, contact_guidance: bool = False
@@ -138,6 +140,8 @@ class PhaseAttention(nn.Module):
         place = torch.arange(mask.shape[1], device=mask.device)
         apart = (place[:, None] - place).clamp(-_MAX_DISTANCE, _MAX_DISTANCE) + _MAX_DISTANCE
         bias = self.distance_bias[apart].permute(2, 0, 1)
+        if self.causal:
+            bias = bias.masked_fill(place > place[:, None], _MASKED)
         bias = bias.masked_fill(~mask[:, None, None], _MASKED)
         if self.guidance is None or contact is None:
             return bias

@@ -50,11 +50,13 @@ Contacts = Literal["both", "features", "guidance", "none"]
 """Where the motion tower is given the contacts of the feet: among its features, as guidance of its
 attention, in both places or in none."""
 
+WINDOW, MARGIN = 48, 12
+"""Beats of an attention window, and its beats on each side whose states are taken from the
+neighbouring window."""
+
 _STEM = 64
-_WINDOW, _MARGIN = 48, 12  # beats of an attention window, and its beats on each side whose states
-# are taken from the neighbouring window
 _MEAN_LEVEL = 1.0  # about that of a mean spectrum
-_CHUNK = 20 * (_WINDOW - 2 * _MARGIN)  # beats of a long recording encoded at once, and
+_CHUNK = 20 * (WINDOW - 2 * MARGIN)  # beats of a long recording encoded at once, and
 _FRAMES = 3000  # frames interpolated at once
 _MEAN_SPECTRUM_DROPOUT = 0.3  # share of training clips whose mean spectrum is hidden
 
@@ -94,6 +96,8 @@ class Tower(nn.Module):
     Frames have ``features`` columns; ``context`` columns are added to each token.
     """
 
+    margin = MARGIN
+
     def __init__(
         self,
         features: int,
@@ -132,13 +136,11 @@ class Tower(nn.Module):
     ) -> list[Tensor]:  # fmt: skip
         """States (B, n, width) of the beats: the tokens, then the output of each block.
 
-        The context (B, 1, columns) is added to every token; contacts are (B, n).
+        The context (B, 1 or n, columns) is added to every token; contacts are (B, n).
         """
         mask = clock.mask.repeat_interleave(POSITIONS, dim=1).unsqueeze(1)
         x = beat_synchronous(frames, frame_rate, clock).mT
-        for convolution in self.stem:
-            x = functional.gelu(convolution(x)) * mask
-        x = x.mT.reshape(len(x), -1, POSITIONS * _STEM)
+        x = self.convolve(x, mask).mT.reshape(len(x), -1, POSITIONS * _STEM)
         periods = clock.periods.clamp(0.1, 3.0).log2().unsqueeze(-1).to(x.dtype)
         in_three = (clock.beats_per_bar == 3)[:, None, None].to(x.dtype)
         whole = [in_three] if context is None else [in_three, context]
@@ -147,7 +149,7 @@ class Tower(nn.Module):
         if self.token_phase is not None:
             x = self.token_phase(x, clock.phase, clock.beats_per_bar[:, None])
         states = [x]
-        windows = _Windows(clock.mask)
+        windows = _Windows(clock.mask, self.margin)
         phase, mask = windows.cut(clock.phase), windows.cut(clock.mask)
         metre = clock.beats_per_bar.repeat_interleave(windows.count, dim=0)
         contact = None if contact is None else windows.cut(contact)
@@ -158,9 +160,19 @@ class Tower(nn.Module):
         states[-1] = self.norm(states[-1])
         return states
 
+    def convolve(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Pass (B, columns, n * POSITIONS) through the stem; ``mask`` (B, 1, ...) tells beats."""
+        for convolution in self.stem:
+            x = functional.gelu(convolution(x)) * mask
+        return x
+
+    def states_at(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
+        """States (B, n, width) of the beats, interpolated at (B, F) seconds."""
+        return clock.interpolate(states, seconds)
+
     def interpolate_states(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
         """States (B, n, width) of the beats, interpolated and rotated at (B, F) seconds."""
-        between = clock.interpolate(states, seconds)
+        between = self.states_at(states, clock, seconds)
         read = self.rotation if self.state_phase is None else self.state_phase
         if read is None:
             return between
@@ -216,19 +228,23 @@ class AudioTower(Tower):
         """
         rhythms = self.rhythms(states, clock, seconds).sigmoid()
         octaves = (2 * clock.periods).clamp_min(0.05).log2().unsqueeze(-1).to(states.dtype)
-        tempo = clock.interpolate(octaves, seconds)
+        tempo = self.states_at(octaves, clock, seconds)
         return torch.cat([self.phases(states, clock, seconds), rhythms, tempo], dim=-1)
 
     def forward(self, log_mel: Tensor, lengths: Tensor, clock: Clock) -> list[Tensor]:
         """Encode (B, T, BANDS) at ``AUDIO_FRAME_RATE``, (B,) valid frames, as ``encode`` does."""
         mask = (torch.arange(log_mel.shape[1], device=lengths.device) < lengths[:, None])[..., None]
         mean = (log_mel * mask).sum(dim=1, keepdim=True) / lengths[:, None, None]
-        mean_spectrum = mean - _MEAN_LEVEL
-        if self.training:
-            draws = torch.rand(len(mean), 1, 1, device=mean.device)
-            mean_spectrum = mean_spectrum * (draws >= _MEAN_SPECTRUM_DROPOUT)
         frames = (log_mel - mean) * mask
-        return self.encode(frames, AUDIO_FRAME_RATE, clock, context=mean_spectrum)
+        return self.encode(frames, AUDIO_FRAME_RATE, clock, context=self.mean_spectrum(mean))
+
+    def mean_spectrum(self, mean: Tensor) -> Tensor:
+        """The input that is made of the mean (B, 1 or n, BANDS), hidden in some training clips."""
+        mean = mean - _MEAN_LEVEL
+        if not self.training:
+            return mean
+        draws = torch.rand(len(mean), 1, 1, device=mean.device)
+        return mean * (draws >= _MEAN_SPECTRUM_DROPOUT)
 
 
 class MotionTower(Tower):
@@ -296,13 +312,13 @@ class _Windows:
     The window of a beat depends on its number alone, so a clip has the same states in any batch.
     """
 
-    def __init__(self, mask: Tensor) -> None:
-        size, step = mask.shape[1], _WINDOW - 2 * _MARGIN
+    def __init__(self, mask: Tensor, margin: int) -> None:
+        size, step = mask.shape[1], WINDOW - 2 * MARGIN
         self.place = torch.arange(size, device=mask.device)
-        self.owner = ((self.place - _MARGIN) // step).clamp_min(0)
-        self.count = max(0, (size - 1 - _MARGIN) // step) + 1
+        self.owner = ((self.place - margin) // step).clamp_min(0)
+        self.count = max(0, (size - 1 - margin) // step) + 1
         self.starts = torch.arange(self.count, device=mask.device) * step
-        self.length = min(_WINDOW, size)
+        self.length = min(WINDOW, size)
         self.padding = max(0, int(self.count - 1) * step + self.length - size)
 
     def cut(self, x: Tensor) -> Tensor:
@@ -384,7 +400,7 @@ class MotionBeatEncoder(Encoder):
         sound = None if self.sound is None else self.sound.stream(log_mel)
         seconds = frame_times(waveform)
         mean = log_mel.mean(dim=1, keepdim=True)
-        edge, beats = _WINDOW - _MARGIN, clock.mask.shape[1]
+        edge, beats = WINDOW - MARGIN, clock.mask.shape[1]
         place = clock.beat(seconds)[0] - 0.5  # among the middles of beats
         done = 0
         for first in range(0, beats, _CHUNK):

@@ -27,19 +27,26 @@ UNIFORM_TEMPO = 120.0
 METRES = (4, 3)
 """Beats a bar to choose from; two beats a bar are heard as half of four."""
 
-_TEMPI = np.geomspace(SLOWEST, FASTEST, 150)
+TEMPI = np.geomspace(SLOWEST, FASTEST, 150)
+"""Tempi in beats a minute that are told apart."""
+
+TEMPO_WINDOW, TEMPO_STEP = 8.0, 0.5
+"""Seconds that a tempo is read from, and from one reading to the next."""
+
 _PREFERRED = 120.0  # BPM
 _OCTAVES = 1.5  # deviation of the preference
 _MULTIPLES = ((1, 1.0), (2, 0.7), (3, 0.3), (4, 0.5))  # of the period: its share in the evidence
-_WINDOW, _STEP = 8.0, 0.5  # s, of the tempogram
 _INERTIA, _LEAP = 30.0, 6.0  # cost of an octave of tempo change in a step, and the most it can be
-_TIGHTNESS = 100.0  # of the beats around the local period
+TEMPO_COST = np.minimum(_INERTIA * np.abs(np.log2(TEMPI)[:, None] - np.log2(TEMPI)), _LEAP)
+"""(tempi, tempi) cost of a change of tempo in a step."""
+
+TIGHTNESS = 100.0  # of the beats around the local period
+CLEAR = 0.4  # noise of 5 s and more reaches 0.2, the least rhythmic of 104 pieces 0.9
+SHORTEST = 2.0  # s; less cannot repeat itself
+LOW_WEIGHT = 0.6  # of onsets in the low bands
+NOVELTY_SPAN = 0.5  # s
 _SMOOTHING = 0.015  # s
-_CLEAR = 0.4  # noise of 5 s and more reaches 0.2, the least rhythmic of 104 pieces 0.9
-_SHORTEST = 2.0  # s; less cannot repeat itself
 _LOW_BANDS = 8
-_LOW_WEIGHT = 0.6
-_NOVELTY_SPAN = 0.5  # s
 _BLOCK = 8192  # frames, and
 _WINDOWS = 256  # windows of the tempogram that are computed at once, which bounds the memory
 
@@ -107,8 +114,8 @@ def onset_envelope(log_mel: NDArray[np.float32], rate: float) -> Curve:
     vibrato suppression for onset detection", 2013), averaged over the bands with more weight on the
     low ones, :func:`sharpened`.
     """
-    overall, low = _rises(log_mel)
-    return sharpened(overall + _LOW_WEIGHT * low, rate)
+    overall, low = rises(log_mel)
+    return sharpened(overall + LOW_WEIGHT * low, rate)
 
 
 def sharpened(envelope: NDArray[np.floating], rate: float) -> Curve:
@@ -119,8 +126,8 @@ def sharpened(envelope: NDArray[np.floating], rate: float) -> Curve:
 
 def accent_curve(log_mel: NDArray[np.float32], rate: float) -> Curve:
     """What tells a downbeat in (frames, bands): low onsets and a change of sound; of mean 0."""
-    low = gaussian_filter1d(_rises(log_mel)[1], 0.03 * rate)
-    novelty = _novelty(log_mel, max(1, round(_NOVELTY_SPAN * rate)))
+    low = gaussian_filter1d(rises(log_mel)[1], 0.03 * rate)
+    novelty = _novelty(log_mel, max(1, round(NOVELTY_SPAN * rate)))
     parts = [(curve - curve.mean()) / max(float(curve.std()), 1e-6) for curve in (low, novelty)]
     return np.asarray(parts[0] + parts[1], np.float32)
 
@@ -133,10 +140,10 @@ def beat_grid(envelope: Curve, accents: Curve, rate: float) -> BeatGrid:
     """
     duration = len(envelope) / rate
     smooth = gaussian_filter1d(envelope.astype(np.float64), _SMOOTHING * rate)
-    if duration < _SHORTEST or smooth.std() < 1e-6:
+    if duration < SHORTEST or smooth.std() < 1e-6:
         return uniform_grid(duration)
     periods, clarity = _local_periods(smooth, rate)
-    if clarity < _CLEAR:
+    if clarity < CLEAR:
         return uniform_grid(duration)
     beats = _follow(smooth / smooth.std(), periods) / rate
     if len(beats) < 2:
@@ -145,12 +152,12 @@ def beat_grid(envelope: Curve, accents: Curve, rate: float) -> BeatGrid:
     found = np.round(times[:-1] * rate).astype(np.int64)
     near = maximum_filter1d(accents, max(1, round(0.06 * rate)))
     weights = np.where((found >= 0) & (found < len(near)), near[found.clip(0, len(near) - 1)], 0.0)
-    metre, phase = _bars(weights)
+    metre, phase = bars(weights)
     positions = (np.arange(len(times) - 1) - phase) % metre
     return BeatGrid(times, positions, metre)
 
 
-def _rises(log_mel: NDArray[np.float32]) -> tuple[Curve, Curve]:
+def rises(log_mel: NDArray[np.float32]) -> tuple[Curve, Curve]:
     """(frames,) mean rise of all bands over two frames before, and of the low bands."""
     overall, low = np.zeros((2, len(log_mel)), np.float32)
     for start in range(0, len(log_mel), _BLOCK):
@@ -179,41 +186,53 @@ def _novelty(log_mel: NDArray[np.float32], span: int) -> Times:
 
 def _local_periods(envelope: Times, rate: float) -> tuple[Times, float]:
     """(frames,) beat period in frames, and how clearly the envelope repeats, at most about 1."""
-    step, size = round(_STEP * rate), round(_WINDOW * rate)
+    step, size = round(TEMPO_STEP * rate), round(TEMPO_WINDOW * rate)
     around = np.lib.stride_tricks.sliding_window_view(np.pad(envelope, size // 2), size)[::step]
     hann = np.hanning(size)
     taper = np.fft.irfft(np.abs(np.fft.rfft(hann, 2 * size)) ** 2)[:size]
-    strength = np.zeros((len(around), len(_TEMPI)))
+    strength = np.zeros((len(around), len(TEMPI)))
     for start in range(0, len(around), _WINDOWS):
         windows = around[start : start + _WINDOWS] * hann
         power = np.fft.irfft(np.abs(np.fft.rfft(windows, 2 * size)) ** 2)[:, :size]
         correlation = power / np.maximum(taper, 0.05 * taper[0])
         correlation /= np.maximum(correlation[:, :1], 1e-9)
-        # A window of noise correlates with itself at every lag by the square of its mean.
-        for multiple, share in _MULTIPLES:
-            lags = multiple * 60 * rate / _TEMPI
-            whole = lags.astype(np.int64).clip(0, size - 2)
-            part = lags - whole
-            heard = correlation[:, whole] * (1 - part) + correlation[:, whole + 1] * part
-            strength[start : start + _WINDOWS] += share * np.where(lags < size - 1, heard, 0.0)
-    octaves = np.log2(_TEMPI)
-    evidence = np.log(np.maximum(strength, 1e-3))
-    evidence -= 0.5 * ((octaves - np.log2(_PREFERRED)) / _OCTAVES) ** 2
-    cost = np.minimum(_INERTIA * np.abs(octaves[:, None] - octaves), _LEAP)
+        strength[start : start + _WINDOWS] = tempo_strength(correlation, rate)
+    evidence = tempo_evidence(strength)
     best, origins = evidence[0], []
     for now in evidence[1:]:
-        options = best[:, None] - cost
+        options = best[:, None] - TEMPO_COST
         origins.append(options.argmax(axis=0))
         best = options.max(axis=0) + now
     path = [int(best.argmax())]
     for origin in reversed(origins):
         path.append(int(origin[path[-1]]))
     chosen = np.array(path[::-1])
+    # A window of noise correlates with itself at every lag by the square of its mean.
     background = np.median(strength, axis=1)
     clarity = strength[np.arange(len(chosen)), chosen] - background
     places = np.arange(len(chosen)) * step
-    periods = np.interp(np.arange(len(envelope)), places, 60 * rate / _TEMPI[chosen])
+    periods = np.interp(np.arange(len(envelope)), places, 60 * rate / TEMPI[chosen])
     return periods, float(clarity.max())
+
+
+def tempo_strength(correlation: Times, rate: float) -> Times:
+    """How much of each of the ``TEMPI`` is in autocorrelations (n, lags), (n, tempi)."""
+    size = correlation.shape[1]
+    strength = np.zeros((len(correlation), len(TEMPI)))
+    for multiple, share in _MULTIPLES:
+        lags = multiple * 60 * rate / TEMPI
+        whole = lags.astype(np.int64).clip(0, size - 2)
+        part = lags - whole
+        heard = correlation[:, whole] * (1 - part) + correlation[:, whole + 1] * part
+        strength += share * np.where(lags < size - 1, heard, 0.0)
+    return strength
+
+
+def tempo_evidence(strength: Times) -> Times:
+    """Logarithms of strengths (n, tempi), with a preference for medium tempi."""
+    evidence: Times = np.log(np.maximum(strength, 1e-3))
+    evidence -= 0.5 * ((np.log2(TEMPI) - np.log2(_PREFERRED)) / _OCTAVES) ** 2
+    return evidence
 
 
 def _follow(envelope: Times, periods: Times) -> Times:
@@ -242,7 +261,7 @@ def _best_predecessors(
         best = 0.0
         for lag in range(nearest, farthest + 1):
             cost = (logs[lag - 1] - log_periods[frame]) ** 2
-            option = score[frame - lag] - _TIGHTNESS * cost
+            option = score[frame - lag] - TIGHTNESS * cost
             if option > best:
                 best = option
                 origin[frame] = frame - lag
@@ -260,7 +279,7 @@ def _covering(beats: Times, duration: float) -> Times:
     return np.concatenate([earlier, beats, later])
 
 
-def _bars(weights: Times) -> tuple[int, int]:
+def bars(weights: Times) -> tuple[int, int]:
     """Metre and number of the first downbeat that set the strongest accents apart."""
     options = []
     for metre in METRES:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 SAMPLE_RATE = 22_050
 HOP = 220
+FFT_SIZE = 1024
 BANDS = 80
 AUDIO_FRAME_RATE = SAMPLE_RATE / HOP
 """Frame rate of MotionBeat's mel spectrum (Hz)."""
@@ -42,7 +43,9 @@ class LogMelSpectrum(nn.Module):
 
     filters: Tensor
 
-    def __init__(self, sample_rate: int, hop: int, bands: int = 80, fft_size: int = 1024) -> None:
+    def __init__(
+        self, sample_rate: int, hop: int, bands: int = BANDS, fft_size: int = FFT_SIZE
+    ) -> None:
         super().__init__()
         from motionbeat._torchaudio import functional
 

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from motionbeat.encoder import EncoderCard
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import replacing
+from motionbeat.live import LiveEncoder, LiveMotionBeat
 from motionbeat.model import FRAME_RATE, SIZES, MotionBeat, MotionBeatEncoder
 from motionbeat.spectrum import SAMPLE_RATE
 
@@ -63,7 +64,7 @@ def save_weights(model: MotionBeat, architecture: dict[str, Any], path: Path) ->
 def from_pretrained(name: str | Path = "motionbeat-small") -> MotionBeatEncoder:
     """The frozen music encoder of shipped weights, or of a file; see :func:`load_model`."""
     model = load_model(name)
-    encoder = MotionBeatEncoder(model)
+    encoder = (LiveEncoder if isinstance(model, LiveMotionBeat) else MotionBeatEncoder)(model)
     vars(encoder)["card"] = CARDS.get(str(name)) or EncoderCard(
         name=Path(name).stem,
         revision=_digest(Path(name))[:12],
@@ -82,8 +83,11 @@ def from_pretrained(name: str | Path = "motionbeat-small") -> MotionBeatEncoder:
 def load_model(name: str | Path) -> MotionBeat:
     """The towers of shipped weights, or of a file, frozen and in evaluation mode.
 
+    The weights of motionbeat-live lack the motion tower, and so does their model.
+
     Args:
-        name: ``motionbeat-small``, or a ``.safetensors`` file that ``motionbeat pretrain`` wrote.
+        name: ``motionbeat-small``, ``motionbeat-live``, or a ``.safetensors`` file that
+            ``motionbeat pretrain`` wrote.
 
     Raises:
         WeightsError: no such weights; a file of another kind, which is never unpickled; a digest
@@ -108,7 +112,10 @@ def load_model(name: str | Path) -> MotionBeat:
         with safe_open(path, framework="pt") as file:
             architecture = json.loads((file.metadata() or {})[_CONFIGURATION])
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        model = MotionBeat(**architecture)
+        live = architecture.pop("live", False)
+        model = (LiveMotionBeat if live else MotionBeat)(**architecture)
+        if live and not any(key.startswith("motion.") for key in state):
+            del model.motion
         model.load_state_dict(state)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(

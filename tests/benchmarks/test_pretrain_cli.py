@@ -18,9 +18,10 @@ from tests.dancing import Dancing, write_dance
 
 from motionbeat import pretraining
 from motionbeat.benchmarks.pretrain_cli import pretrain
+from motionbeat.live import LiveEncoder
 from motionbeat.motion import Motion
 from motionbeat.pretraining.module import Pretraining
-from motionbeat.weights import load_model
+from motionbeat.weights import from_pretrained, load_model
 
 DATASET = "tests.dancing:Dancing"
 CONFIGS = Path(pretraining.__file__).parent / "configs"
@@ -177,6 +178,21 @@ def test_the_second_stage_keeps_the_locked_audio_tower(trained, tmp_path, cache)
     assert not all(kept for name, kept in same.items() if name.startswith("motion."))
 
 
+def test_a_live_model_begins_with_other_weights_and_hears_by_its_own_clock(
+    trained, tmp_path, cache
+):
+    start = trained.output / "motionbeat.safetensors"
+    stage = {"model__start": start, "model__live": "true", "model__lock_motion": "true"}
+    pretrain(arguments(tmp_path, cache, trainer__max_epochs=1, **stage))
+    before, after = trained.weights(), Trained(tmp_path).weights()
+    same = {name: torch.equal(after[name], value) for name, value in before.items()}
+    assert all(kept for name, kept in same.items() if name.startswith("motion."))
+    assert not all(kept for name, kept in same.items() if name.startswith("audio."))
+    encoder = from_pretrained(tmp_path / "motionbeat.safetensors")
+    assert isinstance(encoder, LiveEncoder)
+    assert encoder(torch.zeros(1, 44_100)).isfinite().all()
+
+
 def refused(output, cache, **changes):
     ended = motionbeat("pretrain", *arguments(output, cache, **changes))
     assert ended.code == 1
@@ -260,6 +276,7 @@ def test_an_output_that_is_moved_meanwhile_stops_the_training(tmp_path, cache, m
         ({"data__validation": "groovebox"}, f"validation on groovebox; choose from {DATASET}"),
         ({"datasets": {DATASET: {"dances": 0}}}, "dancing: no track of the train split has"),
         ({"model__lock_audio": "true"}, "lock_audio would keep random weights; give start"),
+        ({"model__lock_motion": "true"}, "lock_motion would keep random weights; give start"),
     ],
 )
 def test_settings_that_cannot_be_trained_with(tmp_path, cache, changes, expected):

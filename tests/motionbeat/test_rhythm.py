@@ -172,7 +172,7 @@ def test_beats_follow_the_path_of_the_highest_score():
     for frame, period in enumerate(periods):
         lags = np.arange(round(period / 2), min(round(2 * period), frame) + 1)
         if len(lags):
-            options = score[frame - lags] - rhythm._TIGHTNESS * np.log(lags / period) ** 2
+            options = score[frame - lags] - rhythm.TIGHTNESS * np.log(lags / period) ** 2
             if options.max() > 0:
                 score[frame] += options.max()
                 origin[frame] = frame - lags[options.argmax()]

@@ -22,7 +22,7 @@ from motionbeat.pretraining.pairs import (
     cut_phases,
     features,
 )
-from motionbeat.rhythm import mistaken_grid
+from motionbeat.rhythm import BeatGrid, mistaken_grid
 
 CLUSTER = 4
 """Clips of similar tempo that stand together in a batch."""
@@ -86,8 +86,10 @@ class Batch(NamedTuple):
 class PairDataset(Dataset[Batch]):
     """Whole batches of the drawn clips; features missing in the cache are computed."""
 
-    def __init__(self, pairs: Sequence[Pair], cache: Path, captured: bool = False) -> None:
-        self.pairs, self.cache, self.captured = pairs, cache, captured
+    def __init__(
+        self, pairs: Sequence[Pair], cache: Path, captured: bool = False, live: bool = False
+    ) -> None:
+        self.pairs, self.cache, self.captured, self.live = pairs, cache, captured, live
 
     def __getitem__(self, draws: Sequence[Draw]) -> Batch:
         """Cut the drawn clips."""
@@ -97,9 +99,10 @@ class PairDataset(Dataset[Batch]):
 
     def features(self, draw: Draw) -> Features:
         """What a clip is cut from."""
-        found = features(self.pairs[draw.pair], draw.variant, self.cache, self.captured)
+        found = features(self.pairs[draw.pair], draw.variant, self.cache, self.captured, self.live)
         if draw.mistake is None:
             return found
+        assert isinstance(found.audio_grid, BeatGrid), "a live clock errs by itself"
         wrong = mistaken_grid(found.audio_grid, np.random.default_rng(draw.mistake))
         return replace(found, audio_grid=wrong)
 

@@ -39,11 +39,12 @@ def clips(
     each: int | None = None,
     seconds: float = CLIP_SECONDS,
     captured: bool = False,
+    live: bool = False,
 ) -> Batch:
     """Cut pairs into consecutive clips; what remains at the end is dropped.
 
     At most ``each`` clips are cut from the middle of a pair. ``captured`` adds the augmentation by
-    captured motion.
+    captured motion; ``live`` asks for beats of the live clock.
 
     Raises:
         PairError, AudioError, MotionError: a pair cannot be used, or none is as long as a clip.
@@ -60,7 +61,7 @@ def clips(
             for start in [index * seconds for index in range(count)][spare // 2 :][:each]:
                 period = beat_period(beats, start + seconds / 2)
                 for some, shift in zip(found, (0.0, -period, period), strict=True):
-                    some.append(excerpt(pair, start, seconds, shift, cache, captured))
+                    some.append(excerpt(pair, start, seconds, shift, cache, captured, live))
                 piece.append(number)
     if not piece:
         raise PairError(f"no pair to validate on has {seconds:g} s; choose longer ones")

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from motionbeat.errors import MotionBeatError
 from motionbeat.kinematics import PULSES
+from motionbeat.live import LiveMotionBeat
 from motionbeat.losses import embodied_contrastive_loss, structural_rhythm_alignment_loss
 from motionbeat.model import MOTION_FRAME_RATE, Contacts, MotionBeat, Phase
 from motionbeat.pretraining.batches import Batch, cluster_mates
@@ -35,8 +36,10 @@ class Pretraining(LightningModule):
         size: of the towers.
         phase: what the towers do with the phase of the bar, see ``MotionBeat``.
         contacts: where the motion tower is given contacts, see ``MotionBeat``.
+        live: the audio tower hears the past alone.
         start: weights to begin with, a shipped name or a file; None for random ones.
         lock_audio: keep the weights of the audio tower.
+        lock_motion: keep the weights of the motion tower.
         tempo_negatives: motions of similar tempo and other bar phase are negatives.
         jitter_negatives: the clip's own motion shifted by a beat is a negative.
         beat_weight: weight of soft-DTW over beats.
@@ -50,8 +53,7 @@ class Pretraining(LightningModule):
         seed: of dropout.
 
     Raises:
-        PretrainingError: the audio tower is locked at random weights, or ``start`` is of another
-            size.
+        PretrainingError: a tower is locked at random weights, or ``start`` is of another size.
     """
 
     monitor = "val/r10"
@@ -62,8 +64,10 @@ class Pretraining(LightningModule):
         size: Literal["tiny", "small", "base"] = "small",
         phase: Phase = "rotated",
         contacts: Contacts = "both",
+        live: bool = False,
         start: str | None = None,
         lock_audio: bool = False,
+        lock_motion: bool = False,
         tempo_negatives: bool = True,
         jitter_negatives: bool = True,
         beat_weight: float = 10.0,
@@ -78,24 +82,28 @@ class Pretraining(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.model = MotionBeat(size, phase, contacts)
+        self.model = (LiveMotionBeat if live else MotionBeat)(size, phase, contacts)
         self.temperature = nn.Parameter(torch.tensor(math.log(0.07)))
-        if lock_audio and start is None:
-            raise PretrainingError("lock_audio would keep random weights; give start as well")
+        for locked, name in ((lock_audio, "lock_audio"), (lock_motion, "lock_motion")):
+            if locked and start is None:
+                raise PretrainingError(f"{name} would keep random weights; give start as well")
         if start is not None:
             begin_with(self.model, start)
         self.model.audio.requires_grad_(not lock_audio)
+        self.model.motion.requires_grad_(not lock_motion)
         self.model.sound.requires_grad_(False)  # which distillation trains
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """What :class:`MotionBeat` is made with."""
-        return {name: self.hparams[name] for name in ("size", "phase", "contacts")}
+        """What :class:`MotionBeat` is made with, and whether it is live."""
+        live = {"live": True} if self.hparams["live"] else {}
+        return {name: self.hparams[name] for name in ("size", "phase", "contacts")} | live
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout by the seed and the epoch alone, so that it is the same after a restart."""
         torch.manual_seed(self.hparams["seed"] * 1_000_003 + self.current_epoch)
         self.model.audio.train(not self.hparams["lock_audio"])
+        self.model.motion.train(not self.hparams["lock_motion"])
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of a batch, with its parts logged."""

@@ -33,6 +33,7 @@ class PairDataModule(LightningDataModule):
         captured: add the augmentation by captured motion to augmented pairs and to those to
             validate on; its ranges were read from motions of ``dance_with_melody``, those of its
             test split among them.
+        live: beats are those of a clock that hears the past alone.
         similar_tempo: clips of similar tempo stand together.
         mistaken: share of the training clips in whose music the beats are heard wrong, as beat
             trackers err; the true phases stay, so the tower learns to correct its clock.
@@ -51,6 +52,7 @@ class PairDataModule(LightningDataModule):
         seconds: tuple[float, float] = (5.0, 12.0),
         variants: int = 3,
         captured: bool = False,
+        live: bool = False,
         similar_tempo: bool = True,
         mistaken: float = 0.0,
         num_workers: int = 1,
@@ -59,7 +61,7 @@ class PairDataModule(LightningDataModule):
         super().__init__()
         self.cache = cache
         self.pairs = {"train": list(train), "validation": list(validation)}
-        self.captured, self.num_workers = captured, num_workers
+        self.captured, self.live, self.num_workers = captured, live, num_workers
         self.sampler = partial(
             TempoSampler,
             batch_size=batch_size,
@@ -78,7 +80,7 @@ class PairDataModule(LightningDataModule):
         if self.trainer:  # loader processes draw before Lightning sets the epoch
             sampler.set_epoch(self.trainer.current_epoch)
         return DataLoader(
-            PairDataset(self.pairs["train"], self.cache, self.captured),
+            PairDataset(self.pairs["train"], self.cache, self.captured, self.live),
             batch_size=None,  # the sampler draws whole batches
             sampler=sampler,
             num_workers=self.num_workers,
@@ -93,7 +95,9 @@ class PairDataModule(LightningDataModule):
 
     @cached_property
     def _validation_clips(self) -> Batch:
-        return clips(self.pairs["validation"], self.cache, 2, captured=self.captured)
+        return clips(
+            self.pairs["validation"], self.cache, 2, captured=self.captured, live=self.live
+        )
 
 
 def _tempo(pair: Pair) -> float:

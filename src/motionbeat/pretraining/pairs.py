@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache as cached
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from motionbeat.cache import digest
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
 from motionbeat.kinematics import CONTACTS, motion_features, movement_envelope
+from motionbeat.live_rhythm import LiveGrid, live_grid
 from motionbeat.model import MOTION_FRAME_RATE
 from motionbeat.motion import Motion
 from motionbeat.pretraining import augmentation
@@ -38,9 +39,11 @@ _LENGTH_TOLERANCE = 0.25  # s by which music and motion may differ in length
 _CONTACTS_LOST, _BEATS_MISTAKEN = 0.5, 0.4  # share of captured motions
 _FULL_ONSET = 4.0  # deviations of the envelope that count as a full onset
 _GRIDS = "audio_grid", "motion_grid"  # of the features
+_LIVE = 1  # changes whenever the live clock does
 
 Floats = NDArray[np.float32]
 Seconds = NDArray[np.float64]
+T = TypeVar("T")
 
 
 class PairError(MotionBeatError):
@@ -70,7 +73,7 @@ class Features:
         log_mel: (T, BANDS) float16 at ``AUDIO_FRAME_RATE``.
         onsets: (T,) float16 onset envelope in [0, 1].
         motion: (M, FEATURES) float16 at ``MOTION_FRAME_RATE``.
-        audio_grid: beats of the music.
+        audio_grid: beats of the music, or those of a clock that hears the past alone.
         motion_grid: beats of the motion.
         beats: (n,) the beats that define the shifts by a beat.
         phases: (T, 2) float16 shares of the beat and of the bar that are over, by the annotations;
@@ -80,7 +83,7 @@ class Features:
     log_mel: NDArray[np.float16]
     onsets: NDArray[np.float16]
     motion: NDArray[np.float16]
-    audio_grid: BeatGrid
+    audio_grid: BeatGrid | LiveGrid
     motion_grid: BeatGrid
     beats: Seconds
     phases: NDArray[np.float16]
@@ -153,11 +156,13 @@ def load_pair(pair: Pair) -> tuple[Floats, Motion]:
     return waveform, motion
 
 
-def features(pair: Pair, variant: int, cache: Path, captured: bool = False) -> Features:
+def features(
+    pair: Pair, variant: int, cache: Path, captured: bool = False, live: bool = False
+) -> Features:
     """Features of a variant of a pair, from the cache or computed and stored there.
 
     Variant 0 is the pair itself; the others are augmented, each always in the same way, and by
-    captured motion as well if asked to.
+    captured motion as well if asked to. ``live`` asks for beats of the live clock.
 
     Raises:
         PairError, AudioError, MotionError: the pair cannot be used.
@@ -178,7 +183,19 @@ def features(pair: Pair, variant: int, cache: Path, captured: bool = False) -> F
         motion = augmentation.as_captured(motion, rng)
         return lose_contacts_and_beats(_features(waveform, motion, beats, downbeats), rng)
 
-    return _stored(cache, pair, [variant, captured] if variant and captured else [variant], compute)
+    part = [variant, captured] if variant and captured else [variant]
+    found = _stored(cache, pair, part, compute, _to_arrays, _from_arrays)
+    if not live:
+        return found
+    grid = _stored(
+        cache,
+        pair,
+        [*part, f"live {_LIVE}"],
+        lambda: live_grid(found.log_mel.astype(np.float32), AUDIO_FRAME_RATE),
+        vars,
+        lambda arrays: LiveGrid(**arrays),
+    )
+    return replace(found, audio_grid=grid)
 
 
 def lose_contacts_and_beats(found: Features, rng: np.random.Generator) -> Features:
@@ -193,12 +210,18 @@ def lose_contacts_and_beats(found: Features, rng: np.random.Generator) -> Featur
 
 
 def excerpt(
-    pair: Pair, start: float, seconds: float, shift: float, cache: Path, captured: bool = False
+    pair: Pair,
+    start: float,
+    seconds: float,
+    shift: float,
+    cache: Path,
+    captured: bool = False,
+    live: bool = False,
 ) -> Features:
-    """Stored features of a clip that nothing outside it influences.
+    """Stored features of a clip that nothing outside it influences, but a live clock.
 
     The motion begins ``shift`` seconds later than the music; beyond its ends the nearest frame is
-    used.
+    used. A live clock has heard what was before the clip.
     """
 
     def compute() -> Features:
@@ -213,7 +236,13 @@ def excerpt(
         return _features(waveform[first : first + count], part, beats, downbeats)
 
     part = [start, seconds, shift]
-    return _stored(cache, pair, [*part, captured] if captured else part, compute)
+    if captured:
+        part.append(captured)
+    found = _stored(cache, pair, part, compute, _to_arrays, _from_arrays)
+    if not live:
+        return found
+    grid = features(pair, 0, cache, live=True).audio_grid
+    return replace(found, audio_grid=cut_grid(grid, start, seconds))
 
 
 def _annotated(pair: Pair) -> tuple[Seconds, Seconds]:
@@ -227,18 +256,23 @@ def _rng(pair: Pair, *seed: int) -> np.random.Generator:
 
 
 def _stored(
-    cache: Path, pair: Pair, part: list[float], compute: Callable[[], Features]
-) -> Features:
+    cache: Path,
+    pair: Pair,
+    part: Sequence[float | str],
+    compute: Callable[[], T],
+    to_arrays: Callable[[T], dict[str, NDArray[Any]]],
+    from_arrays: Callable[[dict[str, NDArray[Any]]], T],
+) -> T:
     files = [file.stat() for file in (pair.audio, pair.motion) if file.is_file()]
     stamps = [[file.st_size, file.st_mtime_ns] for file in files]
     beats = [pair.beats, pair.downbeats]
     key = digest(format=FORMAT, pair=pair.id, beats=beats, files=stamps, part=part)
     path = cache / f"{key}.safetensors"
     try:
-        return _from_arrays(load_file(path))
+        return from_arrays(load_file(path))
     except (SafetensorError, OSError, TypeError, KeyError):  # missing or damaged: computed again
         found = compute()
-        write_atomically(path, save(_to_arrays(found)))
+        write_atomically(path, save(to_arrays(found)))
         return found
 
 
@@ -288,8 +322,10 @@ def _spectrum() -> LogMelSpectrum:
     return LogMelSpectrum(SAMPLE_RATE, HOP, BANDS)
 
 
-def cut_grid(grid: BeatGrid, start: float, seconds: float) -> BeatGrid:
+def cut_grid(grid: BeatGrid | LiveGrid, start: float, seconds: float) -> BeatGrid:
     """The beats of a grid that overlap a clip, counted from its start."""
+    if isinstance(grid, LiveGrid):
+        return grid.cut(start, seconds)
     times, positions = grid.times, grid.positions
     first = int(np.searchsorted(times[1:-1], start, side="right"))
     stop = int(np.searchsorted(times[first + 1 : -1], start + seconds, side="left")) + first + 1
@@ -318,7 +354,7 @@ def cut_motion(found: Sequence[Features], starts: Sequence[float], seconds: floa
     return MotionInputs(rows, _clock([one.motion_grid for one in found], starts, seconds))
 
 
-def _clock(grids: Sequence[BeatGrid], starts: Sequence[float], seconds: float) -> Clock:
+def _clock(grids: Sequence[BeatGrid | LiveGrid], starts: Sequence[float], seconds: float) -> Clock:
     return Clock.of([cut_grid(*one, seconds) for one in zip(grids, starts, strict=True)])
 
 
