@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from tests.clicks import dataset_card
 from tests.command import motionbeat
 from tests.conftest import shorten
@@ -39,9 +40,9 @@ class Staged(Dancing):
         return [replace(t, id=name) for t, name in zip(tracks, names, strict=False)]
 
     def prepare_data(self):
-        own = Dancing(self.cache, seconds=self.seconds)
-        own.sizes, own.card = self.sizes, self.card
-        type(own).prepare_data(own)
+        own = Dancing(self.cache, seconds=self.seconds)  # whose files have tame names
+        own.sizes = self.sizes
+        own.prepare_data()
 
 
 def bench(folder):
@@ -67,8 +68,6 @@ def bench(folder):
 
 def stage(folder):
     """The same, with tasks that train for a moment."""
-    import pytest
-
     with pytest.MonkeyPatch.context() as patch:
         shorten(patch)
         train_shortly(patch)

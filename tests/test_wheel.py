@@ -59,6 +59,15 @@ def test_a_bench_beside_modules_of_the_same_names(installed, tmp_path):
     assert ended.returncode == 0, ended.stderr
     assert "logmel" in ended.stdout
     assert (tmp_path / "results" / "leaderboard_genre.csv").is_file()
+    ended = subprocess.run(
+        [python, "-m", "motionbeat", "report"],
+        cwd=tmp_path,
+        env=clean,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "report" / "assets" / "report.css").is_file()
     where = subprocess.run(
         [python, "-c", "import motionbeat; print(motionbeat.__file__)"],
         cwd=tmp_path, env=clean, capture_output=True, text=True, check=True,

@@ -4,17 +4,17 @@ Records are read one at a time, and what is kept of each is what the pages show.
 """
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from motionbeat.benchmarks.leaderboards import Row, collect
-from motionbeat.benchmarks.records import HeadResult, RunRecord
+from motionbeat.benchmarks.records import HeadResult, Protocol, RunRecord
 from motionbeat.benchmarks.registry import DATASETS, ENCODERS, TASKS
 from motionbeat.benchmarks.report.licences import commercial
 from motionbeat.errors import MotionBeatError
@@ -27,6 +27,7 @@ SIGNIFICANT = 0.05
 """Corrected p-values below it are called significant."""
 
 COUNT = 3  # seeds that a bench has where nobody says how many
+_MOST = 1000  # tracks whose predictions are shown; of larger test splits scores alone are
 _NO_QUESTION = "undefined on every track"
 
 
@@ -37,13 +38,16 @@ class TrackScores(NamedTuple):
         title: what it is.
         better: whether larger (1) or smaller (-1) is better.
         values: (tracks,), NaN where undefined.
-        predicted: what was predicted for each track, where that is a class, numbers or tags.
+        kind: ``class``, ``tags`` or ``numbers`` where such are predicted for each track.
+        predicted: these for each track: the class by each seed, tags with their mean probabilities,
+            or numbers by name.
     """
 
     title: str
     better: int
     values: Floats
-    predicted: list[Any] | None = None
+    kind: Literal["", "class", "tags", "numbers"] = ""
+    predicted: Sequence[Any] = ()
 
 
 @dataclass(eq=False)
@@ -54,14 +58,16 @@ class Cell:
         row: its row of the leaderboard; comparisons are in it once all records are read.
         samples: (samples,) bootstrap samples of the primary metric.
         scores: of each track.
-        per_seed: scores of each track with the first seed by name.
+        first_seed: scores of each dance of the first seed by name.
+        protocol: the seeds and learning rates of its probes.
         facts: what the details of a cell show beside the row.
     """
 
     row: Row
     samples: Floats
     scores: TrackScores
-    per_seed: dict[str, list[float]]
+    first_seed: dict[str, list[float]]
+    protocol: Protocol
     facts: dict[str, Any]
 
     @property
@@ -77,7 +83,7 @@ class Column:
 
     Attributes:
         id: task, dataset and revision, the same whenever the report is made.
-        true: what is true of each track, where predictions are shown beside it.
+        true: what is true of each track: its class or tags in a list, or numbers by name.
     """
 
     id: str
@@ -90,7 +96,7 @@ class Column:
     trained_on: str | None
     tracks: tuple[str, ...]
     groups: tuple[str, ...]
-    true: list[Any] | None
+    true: Sequence[Any]
     cells: list[Cell] = field(default_factory=list)
 
     @property
@@ -119,27 +125,29 @@ class Column:
         ``kind`` is ``class`` (one a seed), ``tags`` (each with its probability in percent) or
         ``numbers``. Classes and tags are numbers of ``names``.
         """
-        if self.true is None:
+        kind, true = self.cells[0].scores.kind, self.true
+        if not kind or len(self.tracks) > _MOST:
             return {}
-        said = [cell.scores.predicted or [] for cell in self.cells]
-        if isinstance(self.true[0], dict):
-            return {"kind": "numbers", "true": self.true, "predicted": said}
-        tags = isinstance(self.true[0], list)
-        flat = [one for track in self.true for one in (track if tags else [track])]
-        flat += [tag[0] if tags else tag for cell in said for track in cell for tag in track]
-        names = {name: number for number, name in enumerate(dict.fromkeys(flat))}
-        predicted = [
-            [
-                [part for tag, p in track for part in (names[tag], round(100 * (p or 0)))]
-                if tags
-                else [names[name] for name in track]
-                for track in cell
+        said = [cell.scores.predicted for cell in self.cells]
+        if kind == "numbers":
+            return {"kind": kind, "true": true, "predicted": said}
+        names: dict[str, int] = {}
+
+        def number(name: str) -> int:
+            return names.setdefault(name, len(names))
+
+        right = [[number(name) for name in track] for track in true]
+        if kind == "class":
+            predicted = [[[number(name) for name in track] for track in cell] for cell in said]
+        else:
+            predicted = [
+                [
+                    [part for name, p in track for part in (number(name), round(100 * (p or 0)))]
+                    for track in cell
+                ]
+                for cell in said
             ]
-            for cell in said
-        ]
-        true = [[names[one] for one in (track if tags else [track])] for track in self.true]
-        kind = "tags" if tags else "class"
-        return {"kind": kind, "names": list(names), "true": true, "predicted": predicted}
+        return {"kind": kind, "names": list(names), "true": right, "predicted": predicted}
 
 
 @dataclass(eq=False)
@@ -166,6 +174,7 @@ def gather(records: Iterable[RunRecord]) -> Gathered:
                 samples,
                 track_scores(task, result.per_track),
                 _first_seed(task, result.per_track),
+                record.protocol,
                 _facts(record, head, result, task),
             )
         )
@@ -193,10 +202,10 @@ def _column(record: RunRecord, task: "type[Task]", taken: set[str]) -> Column:
     )
 
 
-def _true(per_track: PerTrackScores) -> list[Any] | None:
-    """The class of each track, or its tags or numbers by name."""
+def _true(per_track: PerTrackScores) -> Sequence[Any]:
+    """The class or the tags of each track in a list, or its numbers by name."""
     if "true" in per_track:
-        return list(map(str, per_track["true"][0]))
+        return [[str(name)] for name in per_track["true"][0]]
     if tags := _named(per_track, "true/"):
         return [
             [name for name, values in tags.items() if values[0, track] == 1]
@@ -204,7 +213,7 @@ def _true(per_track: PerTrackScores) -> list[Any] | None:
         ]
     if numbers := _named(per_track, "true_"):
         return _rows(numbers)
-    return None
+    return ()
 
 
 def _rows(numbers: dict[str, Floats]) -> list[dict[str, float | None]]:
@@ -233,14 +242,15 @@ def track_scores(task: "type[Task]", per_track: PerTrackScores) -> TrackScores:
     if "true" in per_track:
         said = per_track["predicted"]
         right = (per_track["true"] == said).astype(np.float64)
-        return TrackScores("class is right", 1, right.mean(axis=0), said.T.tolist())
+        return TrackScores("class is right", 1, right.mean(axis=0), "class", said.T.tolist())
     if tags := _named(per_track, "true/"):
         areas, top = _ranked_tags(tags, _named(per_track, "score/"))
-        return TrackScores("ROC-AUC over its tags", 1, areas, top)
+        return TrackScores("ROC-AUC over its tags", 1, areas, "tags", top)
     if numbers := _named(per_track, "true_"):
         predicted = _named(per_track, "predicted_")
         errors = np.mean([np.abs(numbers[name] - predicted[name]) for name in numbers], axis=0)
-        return TrackScores("absolute error", -1, errors.mean(axis=0), _rows(predicted))
+        error = errors.mean(axis=0)
+        return TrackScores("absolute error", -1, error, "numbers", _rows(predicted))
     tracks = next(iter(per_track.values())).shape[1]
     return TrackScores(_NO_QUESTION, 1, np.full(tracks, np.nan))
 
@@ -291,8 +301,6 @@ def _facts(record: RunRecord, head: str, result: HeadResult, task: "type[Task]")
         "hardware": f"{processor}, torch {machine.torch}",
         "seconds": result.seconds,
         "speed": record.seconds_per_hour,
-        "learning_rates": list(record.protocol.learning_rates),
-        "first_seed": record.protocol.seeds[0],
         "command": command(record, head),
         "remark": remark(record),
     }

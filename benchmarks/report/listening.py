@@ -171,6 +171,8 @@ class _Probes:
             known = {cell.row["entry"]: cell for cell in cells}
             names = {name: ENCODERS.get(name).card.name for name in named}
             self.cells = {name: known[card] for name, card in names.items() if card in known}
+            if absent := [card for card in names.values() if card not in known]:
+                media.note(f"{column.task.name}: there are no records of {', '.join(absent)}")
 
     def __iter__(self) -> Iterator[tuple[Cell, Task, Probing]]:
         """Each cell with its probe of the first seed; those that were not kept are said at last."""
@@ -188,7 +190,7 @@ class _Probes:
             )
             task = None
             if ENCODERS.get(name).card.revision == cell.row["revision"]:
-                task = probing.recall(cell.facts["learning_rates"], cell.facts["first_seed"])
+                task = probing.recall(cell.protocol.learning_rates, cell.protocol.seeds[0])
             if task is None:
                 missing.append(cell)
             else:
@@ -300,7 +302,7 @@ def _add_dances(
 
     def add(track: Track, name: str, label: str, motion: Motion) -> None:
         place = probes.column.tracks.index(track.id)
-        known = cells[label].per_seed if label in cells else {}
+        known = cells[label].first_seed if label in cells else {}
         scores = {title: known[n][place] for n, title in DANCE_SCORES.items() if n in known}
         dances[track.id].append(Shown(name, motion, scores))
 

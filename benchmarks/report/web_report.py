@@ -14,6 +14,7 @@ from motionbeat.benchmarks.cli import CACHE, DATA, Options, share, split
 from motionbeat.benchmarks.evaluator import Folders
 from motionbeat.benchmarks.leaderboards import MEANINGS, OVERLAP, RENDERER, Row, write_csv
 from motionbeat.benchmarks.records import NO_HEAD, RecordError, read_records
+from motionbeat.benchmarks.registry import DATASETS, ENCODERS
 from motionbeat.benchmarks.report.cards import card_groups
 from motionbeat.benchmarks.report.gathered import Cell, Column, Gathered, entries, gather, tied
 from motionbeat.benchmarks.report.listening import Media, write_media
@@ -67,11 +68,18 @@ def report(
         data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
 
     Raises:
+        UnknownNameError: there is no such encoder or dataset.
         RecordError: there are no records.
         ReportError: the folder holds something else than a report.
         WriteError: the folder cannot be written.
     """
     share(data)
+    named = None if encoder is None else split(encoder)
+    if media < 0:
+        raise ReportError(f"--media is {media}; give a number of tracks, or leave it out")
+    for name in named or ():
+        ENCODERS.get(name)
+    DATASETS.get(dataset)
     if out.is_dir() and any(out.iterdir()) and not (out / "data" / "report.js").is_file():
         raise ReportError(f"{out} holds something else than a report; give another folder by --out")
     gathered = gather(read_records(results / "runs"))
@@ -85,7 +93,6 @@ def report(
     heard = Media()
     if media > 0:
         folders = Folders(cache, data=data)
-        named = None if encoder is None else split(encoder)
         heard = write_media(out, gathered, media, dataset, dataset_options or {}, named, folders)
     write_pages(out, gathered, heard)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())

@@ -69,6 +69,18 @@ def test_a_task_in_a_trainer_of_ones_own_reaches_the_score_of_the_protocol(
         assert found[f"test/{metric}"] == pytest.approx(expected[metric][0, 0], abs=1e-4)
 
 
+def test_a_kept_probe_is_recalled_as_it_was(probing, monkeypatch):
+    rates = [0.0001, 0.03]
+    assert probing.recall(rates, 0) is None
+    probed = probing.run(rates, [0])
+    monkeypatch.setattr("motionbeat.benchmarks.protocol.fit", None)
+    task = probing.recall(rates, 0)
+    assert task.learning_rate == probed.learning_rate
+    [[first, *_]] = probing.predict([task])
+    np.testing.assert_array_equal(first.beats, probed.predictions[0][0].beats)
+    assert probing.recall(rates, 1) is None
+
+
 def test_a_sweep_chooses_and_the_other_seeds_follow(probing, trained):
     probed = probing.run([0.0001, 0.03], [0, 1, 2])
     assert probed.learning_rate == max(probed.sweep, key=probed.sweep.get)

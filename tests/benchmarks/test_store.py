@@ -35,7 +35,8 @@ def run(store, tracks, *encoders, pooling=None):
 
 
 def files(store):
-    return sorted(path for path in store.root.rglob("*") if path.is_file())
+    found = (path for path in store.root.rglob("*") if path.is_file())
+    return sorted(path for path in found if path.name != "speed.json")
 
 
 class Broken(Tiny):
@@ -85,6 +86,18 @@ def test_an_entry_follows_from_the_bytes_the_revision_and_the_pooling(store, tra
         *((card("other"), audio, None), (card(), audio, 0.5), (card(), audio, 1.0)),
     ]
     assert len({store.path(*place) for place in places}) == 6
+
+
+def test_the_store_knows_how_fast_an_encoder_filled_it(store, tracks):
+    assert math.isnan(store.speed(card()))
+    run(store, tracks)
+    seconds = store.speed(card())
+    assert seconds > 0
+    run(store, tracks)
+    assert store.speed(card()) == seconds, "nothing was encoded"
+    assert math.isnan(store.speed(card(revision="2")))
+    (store.root / "tiny" / "speed.json").write_text("[]")
+    assert math.isnan(store.speed(card()))
 
 
 def test_stored_features_are_those_of_the_encoder(store, tracks):

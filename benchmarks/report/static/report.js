@@ -213,12 +213,13 @@ const MOTIONBEAT = (() => {
   /** Draw a picture with plotly in the colours of the page, again when the theme changes. */
   function plot(place, traces, layout) {
     const draw = () => {
-      const axis = { gridcolor: colour("line"), zerolinecolor: colour("line"), linecolor: colour("line") };
+      const axis = { gridcolor: colour("line"), zerolinecolor: colour("line"), linecolor: colour("line"), automargin: true };
+      const titled = (one) => ({ ...axis, ...one, title: { standoff: 10, ...one.title } });
       Plotly.react(place, traces(colour), {
-        paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 64, r: 24, t: 24, b: 64 },
+        paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 64, r: 24, t: 24, b: 48 },
         font: { family: getComputedStyle(document.body).fontFamily, color: colour("ink"), size: 13 },
         hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("ink") }, align: "left" },
-        ...layout, xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis },
+        ...layout, xaxis: titled(layout.xaxis), yaxis: titled(layout.yaxis),
       }, { displayModeBar: false, responsive: true });
     };
     plot.again = draw;

@@ -46,7 +46,7 @@ document.addEventListener("DOMContentLoaded", () => MOTIONBEAT.load("report").th
         };
       }), {
         xaxis: { type: "log", title: { text: titles[state.by] }, tickvals: powers.map((power) => 10 ** power), ticktext: powers.map((power) => (zero && 10 ** power === none ? "none" : power >= 9 ? `${10 ** (power - 9)} G` : power >= 6 ? `${10 ** (power - 6)} M` : power >= 3 ? `${10 ** (power - 3)} k` : `${10 ** power}`)) },
-        yaxis: { title: { text: plain(column.metric) } }, legend: { orientation: "h", y: 1.02, yanchor: "bottom" }, margin: { l: 64, r: 24, t: 48, b: 64 },
+        yaxis: { title: { text: plain(column.metric) } }, legend: { orientation: "h", y: 1.02, yanchor: "bottom" }, margin: { l: 64, r: 24, t: heads.length > 1 ? 48 : 24, b: 48 },
       });
     }
     const unknown = rows.length - there.length;

@@ -76,7 +76,7 @@ document.addEventListener("DOMContentLoaded", () => MOTIONBEAT.load("report").th
     if (state.track !== track) return;
     const lanes = column.task === "beat" ? sound.lanes : [];
     playing.push(MOTIONBEAT.player(player, { ...sound, lanes }));
-    if (lanes.length) player.append(el("p", { class: "count" }, "A click is high on a beat that is right, low on one that is wrong (more than 70 ms from every annotated beat that is left), higher on downbeats. Crosses mark wrong beats; the curves are the activations of beats and of downbeats. Predictions are of the first seed."));
+    if (lanes.length) player.append(el("p", { class: "count" }, "A click is high on a beat that is right, low on one that is wrong (more than 70 ms from every annotated beat that is left), higher on downbeats. Crosses mark wrong beats; the curves are the activations of beats and of downbeats. Predictions are of the first seed; F leaves out the first 5 s, as is usual."));
     if (column.task.startsWith("retrieval") && sound.nearest.length) nearest(viewer, sound);
   }
 

@@ -8,17 +8,7 @@ from tests.staged import stage
 @pytest.fixture(scope="session")
 def staged(tmp_path_factory):
     """Records, kept probes and data of a bench of every task that the report can play."""
-    from pathlib import Path
-
-    p = Path("/tmp/devstage")
-    if not p.exists():
-        p.mkdir()
-        stage(p)
-    else:
-        from motionbeat.benchmarks.registry import DATASETS
-
-        DATASETS.get("tests.staged:Staged")
-    return p
+    return stage(tmp_path_factory.mktemp("staged"))
 
 
 def make_report(staged, out, *more):
@@ -33,12 +23,7 @@ def make_report(staged, out, *more):
 @pytest.fixture(scope="session")
 def pages(staged, tmp_path_factory):
     """A report with audio, predictions and dances of two tracks."""
-    import os
-    from pathlib import Path
-
-    out = Path("/tmp/devpages")
-    if os.environ.get("KEEP") and out.exists():
-        return out
+    out = tmp_path_factory.mktemp("report") / "pages"
     ended = make_report(staged, out, "--media", 2)
     assert ended.code == 0, ended.said
     return out

@@ -1,7 +1,9 @@
 """The command that makes the report, and what it writes."""
 
+import base64
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from tests.conftest import failed
 from tests.staged import HOSTILE, Staged
 
 from motionbeat.benchmarks.records import read_record
+from motionbeat.benchmarks.registry import DATASETS
 from motionbeat.benchmarks.report.dance_viewer import AUDIO_RATE, Shown, ogg, viewer_data
 from motionbeat.benchmarks.report.listening import peaks
 from motionbeat.benchmarks.report.writing import as_json
@@ -91,6 +94,28 @@ def test_a_folder_that_is_no_report_stays(staged, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--encoder", "logmell"), "did you mean logmel"),
+        (("--dataset", "groovebx"), "did you mean groovebox"),
+        (("--media", "-1"), "--media is -1"),
+    ],
+)
+def test_bad_options_leave_the_report_as_it_is(pages, staged, options, words):
+    before = sorted(pages.rglob("*"))
+    assert failed(report(staged / "results", pages, *options), words)
+    assert sorted(pages.rglob("*")) == before
+
+
+def test_an_encoder_without_records(staged, tmp_path):
+    ended = make_report(staged, tmp_path / "out", "--media", 1, "--encoder", "logmel,musicnn")
+    assert ended.code == 0
+    assert "beat: there are no records of musicnn" in ended.said
+    lanes = [lane["name"] for lane in data(tmp_path / "out", "media-0")["lanes"]]
+    assert lanes == ["logmel", "chance", "madmom"]
+
+
 def test_no_records(tmp_path):
     assert failed(report(tmp_path, tmp_path / "out"), "holds no records", "motionbeat bench")
 
@@ -109,10 +134,6 @@ def test_records_of_another_version(staged, tmp_path):
 
 def test_a_licence_that_forbids_copies(staged, tmp_path, monkeypatch):
     licence = "CC BY 4.0; the music belongs to its owners"
-    from dataclasses import replace
-
-    from motionbeat.benchmarks.registry import DATASETS
-
     kind = DATASETS.get("tests.staged:Staged")
     monkeypatch.setattr(kind, "card", replace(kind.card, licence=licence))
     ended = make_report(staged, tmp_path / "out", "--media", 2)
@@ -190,8 +211,6 @@ def test_motions_are_packed_in_millimetres():
     contacts[60, [0, 3]] = True
     shown = Shown("one", Motion(positions, 60.0, contacts))
     [dance] = viewer_data([shown], Beats(np.zeros(0)), 1.5)["dances"]
-    import base64
-
     joints = np.frombuffer(base64.b64decode(dance["positions"]), "<i2").reshape(-1, 24, 3) / 1000
     assert dance["fps"] == 30
     expected = positions[::2] - positions[:1, :1] * [1, 0, 1]
