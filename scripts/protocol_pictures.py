@@ -163,7 +163,7 @@ def _tracks(axes: Any, record: RunRecord) -> None:
     """The scores of the test tracks, a line a group."""
     result = record.results[HEAD]
     values = pd.Series(result.per_track[METRIC].mean(axis=0))
-    groups = [group for _, group in values.groupby(record.groups)]
+    groups = [group for _, group in values.groupby(list(record.groups))]
     for place, group in enumerate(sorted(groups, key=pd.Series.mean)):
         axes.plot(group, [place] * len(group), ".-", color=LINE, linewidth=0.8, markersize=5)
     axes.axvline(result.scores[METRIC].mean, color=_CHOSEN, linewidth=1)

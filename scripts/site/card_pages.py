@@ -45,11 +45,12 @@ def datasets() -> str:
     rows, cards = [], []
     for name, kind in sorted(DATASETS.classes.items()):
         card = kind.card
-        tasks = ", ".join(task for task, one in TASKS.classes.items() if serves(kind, one))
+        served = [task for task, one in TASKS.classes.items() if serves(kind, one)]
+        tasks = ", ".join(served) or "none; unlabelled, for pretraining"
         facts = {
             "class": f"`{kind.__module__}.{kind.__name__}`",
             "data": f"{card.data}, rendered by {card.renderer}" if card.renderer else card.data,
-            "tasks": tasks or "none; unlabelled, for pretraining",
+            "tasks": tasks,
             "annotations": ", ".join(f"`{one.__name__}`" for one in card.annotations),
             "size": _text(card.size),
             "splits": _text(card.splits),
@@ -90,7 +91,7 @@ def encoders() -> str:
             "revision": f"`{card.revision}`",
         }
         mark = " (experimental)" * card.experimental
-        rate = f"{card.frame_rate:g}"
+        rate = f"{card.frame_rate:.4g}"
         rows.append((_link(name) + mark, rate, shape, f"{card.parameters:,}", trained_on))
         cards.append(_card(name, kind, facts))
     text = "What each encoder takes and gives, what it was trained on, and what its licence says."

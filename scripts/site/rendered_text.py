@@ -27,5 +27,6 @@ def on_page_content(content: str, **_: Any) -> str:
 
 
 def _mathml(found: re.Match[str]) -> str:
-    formula = html.unescape(found[2])
-    return _TO_MATHML.convert_with_local_state(formula, displaystyle=found[1] == "div")
+    tag, formula = found[1], html.unescape(found[2])
+    mathml = _TO_MATHML.convert_with_local_state(formula, displaystyle=tag == "div")
+    return f'<{tag} class="arithmatex">{mathml}</{tag}>'

@@ -1,5 +1,6 @@
 """The report of ``motionbeat report`` as a part of the site, in the folder ``report``."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ def on_files(files: Files, config: Any) -> Files:
     if "report" not in COMMANDS:  # to be taken out as soon as the command is there
         files.append(File.generated(config, "report/index.html", content="No report was made."))
         return files
+    shutil.rmtree(REPORT, ignore_errors=True)
     options = ("--results", ROOT / "results", "--out", REPORT)
     subprocess.run([sys.executable, "-m", "motionbeat", "report", *options], check=True)
     for path in sorted(path for path in REPORT.rglob("*") if path.is_file()):
