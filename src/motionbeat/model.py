@@ -160,7 +160,7 @@ class Tower(nn.Module):
         return states
 
     def interpolate_states(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
-        """States (B, n, width) of the beats, interpolated and rotated at (B, F) seconds."""
+        """States (B, n, width) of the beats at (B, F) seconds: interpolated, then rotated."""
         between = clock.interpolate(states, seconds)
         read = self.rotation if self.state_phase is None else self.state_phase
         if read is None:
