@@ -171,7 +171,7 @@ class Tower(nn.Module):
         return clock.interpolate(states, seconds)
 
     def interpolate_states(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
-        """States (B, n, width) of the beats, interpolated and rotated at (B, F) seconds."""
+        """States (B, n, width) of the beats at (B, F) seconds: interpolated, then rotated."""
         between = self.states_at(states, clock, seconds)
         read = self.rotation if self.state_phase is None else self.state_phase
         if read is None:

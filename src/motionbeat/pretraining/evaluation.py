@@ -99,8 +99,8 @@ def clip_scores(audio: Tensor, motion: Tensor, batch: Batch) -> dict[str, Floats
     Returns:
         (N,) each. ``music_to_motion_r1``, ``_r10`` and the way back: whether a clip's own partner,
         the same part of the same piece, is among the nearest 1 and 10 of all N, where ties count
-        against; ``r10``, the mean of both ways; and
-        :func:`motionbeat.discrimination.rhythm_discrimination`.
+        against; ``r10``, the mean of both ways; and what
+        :func:`motionbeat.discrimination.rhythm_discrimination` gives.
     """
     music, motions = (x.double().cpu().numpy() for x in (audio, motion))
     true, earlier, later = np.split(motions, 3)
