@@ -379,10 +379,11 @@ def groups(bench: Bench) -> list[Group]:
         return Group(name, variants, conditions, (*_RETRIEVAL, "contacts"))
 
     begins = ("from downbeats", "from other beats")
+    wrong = ("wrong bars of the music", "wrong bars of both")  # of clips from downbeats
     no_tempo, no_jitter = {"tempo_negatives": False}, {"jitter_negatives": False}
     no_beats, no_bars = {"beat_weight": 0.0}, {"bar_weight": 0.0}
     return [
-        rotation("rotation", "all", "all phases", "wrong bars of the music", "wrong bars of both"),
+        rotation("rotation", "all", "all phases", "from downbeats", *wrong),
         rotation("rotation, trained on clips from downbeats", "from downbeats", *begins),
         rotation("rotation, a tenth of the pairs", "a tenth", "all phases"),
         guidance("guidance", "all"),

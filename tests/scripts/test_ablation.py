@@ -242,7 +242,7 @@ def test_finished_runs_are_not_run_again(bench, scratch, monkeypatch):
     assert (known["low"] <= known["mean"]).all()
     rotation = whole[whole["group"] == "rotation"]
     assert set(rotation["condition"]) == {
-        "all phases", "wrong bars of the music", "wrong bars of both"
+        "all phases", "from downbeats", "wrong bars of the music", "wrong bars of both"
     }  # fmt: skip
     weights = [load_model(path) for path in sorted(bench.output.glob("*.safetensors"))]
     assert {one.audio.rotation is None for one in weights} == {True, False}
