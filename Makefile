@@ -41,7 +41,7 @@ leaderboard: $(READY)
 	$(BIN)/python -m scripts.protocol_pictures
 
 docs: $(READY)
-	NO_MKDOCS_2_WARNING=1 PYTHONPATH=src $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf $(VENV) .cache build site *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
