@@ -43,8 +43,8 @@ leaderboard: $(READY)
 	$(BIN)/python -m motionbeat.benchmarks.results_page
 	$(BIN)/python -m scripts.protocol_pictures
 
-docs: $(READY)
-	NO_MKDOCS_2_WARNING=1 PYTHONPATH=src $(BIN)/mkdocs build --strict --quiet
+docs: $(READY) # not --quiet, which would hide the warnings from --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) .cache build site *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache

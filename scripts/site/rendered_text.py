@@ -2,14 +2,14 @@
 
 import html
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import ziamath
 from math_core import LatexToMathML
 from mkdocs.structure.files import File, Files
 
-FONT = Path(ziamath.__file__).parent / "fonts" / "STIXTwoMath-Regular.ttf"
+FONT = Path(find_spec("ziamath").origin).parent / "fonts" / "STIXTwoMath-Regular.ttf"
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 _ROLE = re.compile(r":(?:class|func|meth|mod|data|attr):<code>~?(.*?)</code>")
 _TO_MATHML = LatexToMathML()

@@ -1,5 +1,7 @@
 """Hooks of the site: links, cards, formulas, and the pictures of the protocol."""
 
+import re
+
 import pytest
 from PIL import Image
 from scripts.drawing import description
@@ -27,6 +29,14 @@ SHOWN = {"method.md", "decisions/README.md", "results/README.md", "notebooks/loo
 )
 def test_links_lead_to_pages_of_the_site(uri, written, shown):
     assert pages.linked(written, uri, SHOWN) == shown
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.stem)
+def test_links_of_a_page_lead_to_files_of_the_repository_too(page):
+    """But for those to what is made with the site."""
+    for target in re.findall(r"\]\((?!\w+:)([^)#\s]+)", page.read_text()):
+        linked = (page.parent / target).resolve().relative_to(ROOT)
+        assert (ROOT / linked).exists() or linked.parts[1] in ("cards", "report"), target
 
 
 def test_every_card_is_shown_and_linked():
