@@ -157,7 +157,7 @@
 
     const panels = dances.map((dance) => {
       const canvas = el("canvas", { tabindex: "0", role: "img", "aria-label": `${dance.name} dances. Arrow keys turn, plus and minus zoom, space plays.` });
-      const scores = Object.entries(dance.scores ?? {}).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, number(value))));
+      const scores = Object.entries(dance.scores ?? {}).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, number(value, Math.abs(value) < 0.01 ? 4 : 3))));
       const figure = el("figure", { class: "dancer" }, canvas, el("figcaption", {}, el("strong", {}, dance.name), dance.note ? ` ${dance.note}` : "", scores.length ? el("dl", {}, scores) : null));
       turnable(canvas);
       return { dance, canvas, figure };
