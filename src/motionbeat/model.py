@@ -150,7 +150,7 @@ class Tower(nn.Module):
         return states
 
     def convolve(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Pass (B, columns, n * POSITIONS) through the stem; ``mask`` (B, 1, ...) is that of beats."""
+        """Pass (B, columns, n * POSITIONS) through the stem; ``mask`` (B, 1, ...) is of beats."""
         for convolution in self.stem:
             x = functional.gelu(convolution(x)) * mask
         return x
