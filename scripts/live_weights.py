@@ -2,8 +2,8 @@
 
     python scripts/live_weights.py trained/motionbeat.safetensors
 
-writes what the encoder needs of weights that ``motionbeat pretrain`` made, in half precision, beside
-the other shipped weights, with its digest.
+writes what the encoder needs of weights that ``motionbeat pretrain`` made, in half precision,
+beside the other shipped weights, with its digest.
 """
 
 import json

@@ -153,4 +153,5 @@ def _next_rows(rows: Tensor, clean: Tensor, timesteps: Tensor) -> Tensor:
         return clean
     now, following = alpha_bar(timesteps)
     noise_left = (rows - now.sqrt() * clean) / (1 - now).sqrt()
-    return following.sqrt() * clean + (1 - following).sqrt() * noise_left
+    noisy: Tensor = following.sqrt() * clean + (1 - following).sqrt() * noise_left
+    return noisy

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from motionbeat.layers import PhaseAttention
 from motionbeat.live_rhythm import HEARING_DELAY, LiveGrid, LiveTracker
 from motionbeat.model import (
     DEPTHS,
@@ -53,8 +54,9 @@ class LiveTower(AudioTower):
 
     def __init__(self, size: Size, phase_rotation: bool = True) -> None:
         super().__init__(size, phase_rotation)
-        for block in self.blocks:
-            block.attention.causal = True
+        for part in self.modules():
+            if isinstance(part, PhaseAttention):
+                part.causal = True
 
     def forward(self, log_mel: Tensor, lengths: Tensor, clock: Clock) -> list[Tensor]:
         """Encode (B, T, BANDS) at ``AUDIO_FRAME_RATE``, (B,) valid frames, as ``encode`` does."""
@@ -76,7 +78,7 @@ class LiveTower(AudioTower):
             return padded.unfold(2, _CONTEXT + POSITIONS, POSITIONS).transpose(1, 2).flatten(0, 1)
 
         convolved = super().convolve(beat_by_beat(x), beat_by_beat(mask))[..., _CONTEXT:]
-        return convolved.unflatten(0, (len(x), -1)).transpose(1, 2).flatten(2)
+        return convolved.reshape(len(x), -1, *convolved.shape[1:]).transpose(1, 2).flatten(2)
 
     def states_at(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
         """The state (B, n, width) of the last beat that is over at (B, F) seconds; 0 before."""
@@ -188,7 +190,7 @@ class Listener:
         )
         over = torch.searchsorted(times[1:] + BEAT_DELAY, seconds, right=True)
         metre_now = metres[torch.searchsorted(times, seconds, right=True) - 1]
-        for metre in metre_now.unique().tolist():
+        for metre in sorted(set(metre_now.tolist())):
             rows = metre_now == metre
             first, last = max(int(over[rows][0]) - 1, 0), int(over[rows][-1])
             beats, states = self._encode(grid, metre, first, last)

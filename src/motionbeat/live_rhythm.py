@@ -140,6 +140,7 @@ class LiveTracker:
     def _running(self, which: int, seconds: float, curve: Times) -> Times:
         """Exponential moving average (n,) of a curve that goes on."""
         share = 1 - np.exp(-1 / (seconds * self.rate))
+        average: Times
         average, self._filters[which] = lfilter(
             [share], [1, share - 1], curve, zi=self._filters[which]
         )

@@ -231,7 +231,8 @@ def tempo_strength(correlation: Times, rate: float) -> Times:
 def tempo_evidence(strength: Times) -> Times:
     """Logarithms of strengths (n, tempi), with a preference for medium tempi."""
     evidence: Times = np.log(np.maximum(strength, 1e-3))
-    return evidence - 0.5 * ((np.log2(TEMPI) - np.log2(_PREFERRED)) / _OCTAVES) ** 2
+    evidence -= 0.5 * ((np.log2(TEMPI) - np.log2(_PREFERRED)) / _OCTAVES) ** 2
+    return evidence
 
 
 def _follow(envelope: Times, periods: Times) -> Times:
