@@ -3,7 +3,7 @@
 import io
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from motionbeat.benchmarks.cli import CACHE, DATA, Options, share, split
 from motionbeat.benchmarks.evaluator import Folders, plan
+from motionbeat.benchmarks.live_stage import STDIN, Performance, json_lines, parts_of
 from motionbeat.benchmarks.protocol import Probing, best_of
 from motionbeat.benchmarks.registry import check_available
 from motionbeat.benchmarks.report.dance_viewer import (
@@ -37,6 +38,7 @@ from motionbeat.threads import one_thread
 from motionbeat.weights import FOLDER
 
 KINDS = (".mp4", ".gif", ".html", ".bvh", ".npz")
+STREAM_KINDS = (".gif", ".bvh", ".npz")  # without the sound
 _DANCER = "dancer"  # key of the metadata of a shipped dancer
 
 
@@ -123,40 +125,17 @@ def write(motion: Motion, music: Music, song: Path, path: Path) -> None:
         write_atomically(path, buffer.getvalue())
 
 
-def dance(
-    song: Path,
-    out: str = "dance.mp4",
-    encoder: str = "motionbeat-small",
-    dataset: str = "groovebox",
-    dataset_options: Options | None = None,
-    seed: int = 0,
-    cache: Path = CACHE,
-    data: Path | None = DATA,
-) -> None:
-    """Dance to a song. The dancer of motionbeat-small is shipped, others are trained on first use.
-
-    Args:
-        song: music (.wav, .flac, .ogg, .mp3).
-        out: file for the dance, a page (.html), a video (.mp4, .gif) or a motion (.bvh,
-            .npz); several are separated by commas.
-        encoder: a name or package.module:Class; what the dancer hears the music by.
-        dataset: whose dances are learned from.
-        dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
-        seed: another one is another dance.
-        cache: folder for generated data, features and trained dancers (MOTIONBEAT_CACHE).
-        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
+def check_outputs(out: str, kinds: Sequence[str] = KINDS) -> list[Path]:
+    """The files that a dance is to be written to, after a look at whether that is possible.
 
     Raises:
-        MotionBeatError: the song is unreadable, an output cannot be written, a name is unknown.
+        MotionBeatError: a file of unknown kind, a folder that cannot be written, no ffmpeg.
     """
-    share(data)
     outputs = [Path(name) for name in split(out)]
-    if not outputs:
-        raise DanceError("no file to write the dance to; name one by --out")
     for path in outputs:
-        if path.suffix.lower() not in KINDS:
+        if path.suffix.lower() not in kinds:
             raise DanceError(
-                f"{path}: unknown kind of dance; let its name end in {', '.join(KINDS)}"
+                f"{path}: unknown kind of dance; let its name end in {', '.join(kinds)}"
             )
         if path.suffix.lower() == ".mp4":
             ffmpeg()
@@ -168,17 +147,87 @@ def dance(
             raise WriteError(
                 f"{path.parent}: cannot be written ({error.strerror}); choose another folder"
             ) from error
-    if not song.is_file():
+    return outputs
+
+
+def dance(
+    song: Path,
+    out: str | None = None,
+    live: bool = False,
+    encoder: str | None = None,
+    dataset: str = "groovebox",
+    dataset_options: Options | None = None,
+    seed: int = 0,
+    cache: Path = CACHE,
+    data: Path | None = DATA,
+) -> None:
+    """Dance to a song; dancers that are not shipped are trained on first use.
+
+    Args:
+        song: music (.wav, .flac, .ogg, .mp3); with live, - is music from stdin: 16-bit samples,
+            little-endian, mono at 22.05 kHz, whose poses are printed as they come.
+        out: file for the dance, a page (.html), a video (.mp4, .gif) or a motion (.bvh, .npz);
+            several are separated by commas; dance.mp4 when left out, and nothing for stdin.
+        live: dance while the music plays, to what has been heard of it.
+        encoder: a name or package.module:Class; what the dancer hears the music by. When left out,
+            motionbeat-small, or motionbeat-live for live.
+        dataset: whose dances are learned from.
+        dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
+        seed: another one is another dance.
+        cache: folder for generated data, features and trained dancers (MOTIONBEAT_CACHE).
+        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
+
+    Raises:
+        MotionBeatError: the song is unreadable, an output cannot be written, a name is unknown.
+    """
+    share(data)
+    streamed = song == STDIN
+    if streamed and not live:
+        raise DanceError("music from stdin is danced to as it plays; add --live")
+    if out is None:
+        out = "" if streamed else "dance.mp4"
+    outputs = check_outputs(out, STREAM_KINDS if streamed else KINDS)
+    if not outputs and not streamed:
+        raise DanceError("no file to write the dance to; name one by --out")
+    if not streamed and not song.is_file():
         raise DanceError(f"{song}: no such song; give a WAV, FLAC, OGG or MP3 file")
-    music = estimate_beats(song)
+    music = None if live else estimate_beats(song)
+    name = encoder or ("motionbeat-live" if live else "motionbeat-small")
     shipped = dataset == "groovebox" and dataset_options is None
-    task = (shipped_dancer(encoder) if shipped else None) or choreographer(
-        encoder, dataset, dataset_options, Folders(cache, data=data)
+    task = (shipped_dancer(name) if shipped else None) or choreographer(
+        name, dataset, dataset_options, Folders(cache, data=data)
     )
     task.seed = seed
-    motion: Motion = task.predict(song)
+    if music is None:
+        motion, music = dance_live(task, song, bool(outputs))
+    else:
+        motion = task.predict(song)
     if not len(music.beats):
         say(f"{song}: has no beat, so none is marked; the dance goes on without")
     for path in outputs:
         write(motion, music, song, path)
         say(f"{path}: {motion.duration:.1f} s of dance")
+
+
+def dance_live(task: DanceGeneration, song: Path, keep: bool) -> tuple[Motion, Music]:
+    """Dance to a song while it plays; to stdin, print the poses as they come.
+
+    An endless dance has no place in memory: where it is not kept, its last poses are returned.
+    """
+    performance = Performance(task)
+    pieces: list[Motion] = []
+    count = 0
+    for motion in performance.dance(parts_of(song)):
+        if song == STDIN:
+            for line in json_lines(motion, count):
+                print(line, flush=True)
+        count += len(motion.positions)
+        if not keep:
+            pieces.clear()
+        pieces.append(motion)
+    say(f"{song}: danced at {performance.pace}")
+    positions, contacts = (
+        np.concatenate([getattr(piece, part) for piece in pieces])
+        for part in ("positions", "contacts")
+    )
+    return Motion(positions, pieces[-1].fps, contacts), performance.music

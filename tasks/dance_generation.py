@@ -56,7 +56,7 @@ _DROPPED = 0.25  # share of the clips that are trained on without music, for gui
 _VELOCITY, _FOOT = 1.0, 0.1  # weights of the losses beside that of the rows
 _FEET = [JOINT.start + 3 * (joint - 1) for joint in FEET]
 _LEAST = 0.1  # of the deviation of a group of columns: what hardly moves is not blown up
-_SMOOTH = 0.05  # s; guidance makes single frames tremble
+SMOOTH = 0.05  # s; guidance makes single frames tremble
 _CHECKED = 4  # timesteps at which the validation split is denoised
 
 T = TypeVar("T")
@@ -101,7 +101,7 @@ class DanceHead(Head):
         ).to(condition.device)
         window = round(CLIP * FPS) // (2 * PATCH) * 2 * PATCH
         sampled = sample(self.denoiser, condition, window, noise) * self.std + self.mean
-        smooth = gaussian_filter1d(sampled.cpu().numpy(), _SMOOTH * FPS, axis=0, mode="nearest")
+        smooth = gaussian_filter1d(sampled.cpu().numpy(), SMOOTH * FPS, axis=0, mode="nearest")
         return np.asarray(smooth, np.float32)
 
 

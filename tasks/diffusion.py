@@ -113,10 +113,45 @@ def sample(denoiser: Denoiser, condition: Tensor, window: int, noise: Tensor) ->
         guided = unconditional + GUIDANCE * (conditional - unconditional)
         weighted = (guided * weight[:, None]).flatten(0, 1)
         clean = torch.zeros_like(rows).index_add(0, index, weighted) / total_weight[:, None]
-        if step + 1 < len(timesteps):
-            signal = alpha_bar(timestep)
-            noise_left = (rows - signal.sqrt() * clean) / (1 - signal).sqrt()
-            signal = alpha_bar(timesteps[step + 1])
-            clean = signal.sqrt() * clean + (1 - signal).sqrt() * noise_left
-        rows = clean
+        rows = _next_rows(rows, clean, timesteps[step : step + 2])
     return rows[:total]
+
+
+@torch.inference_mode()
+def continue_rows(
+    denoiser: Denoiser, known: Tensor, condition: Tensor, noise: Tensor, steps: int
+) -> Tensor:
+    """The rows (T - K, width) that follow on known rows (K, width).
+
+    The known rows are put in place of what is predicted of them in each step: Lugmayr et al.,
+    "RePaint", 2022, as EDGE continues a dance.
+
+    Args:
+        denoiser: a trained network, in evaluation mode.
+        known: K of the rows, from the first on; there may be none.
+        condition: (T, condition).
+        noise: (T, width) standard normal; the same noise gives the same rows.
+        steps: of the sampling.
+    """
+    rows = noise
+    conditions = torch.stack([condition, denoiser.null_condition.expand_as(condition)])
+    timesteps = torch.linspace(TIMESTEPS - 1, 0, steps, device=noise.device).round()
+    for step, timestep in enumerate(timesteps):
+        predicted = denoiser(torch.stack([rows, rows]), timestep.expand(2), conditions)
+        guided = predicted[1] + GUIDANCE * (predicted[0] - predicted[1])
+        clean = torch.cat([known, guided[len(known) :]])
+        rows = _next_rows(rows, clean, timesteps[step : step + 2])
+    return rows[len(known) :]
+
+
+def _next_rows(rows: Tensor, clean: Tensor, timesteps: Tensor) -> Tensor:
+    """Rows at the second of two timesteps, of rows at the first and what is predicted of them.
+
+    Where there is no second one they are what is predicted.
+    """
+    if len(timesteps) < 2:
+        return clean
+    now, following = alpha_bar(timesteps)
+    noise_left = (rows - now.sqrt() * clean) / (1 - now).sqrt()
+    noisy: Tensor = following.sqrt() * clean + (1 - following).sqrt() * noise_left
+    return noisy

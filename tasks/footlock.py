@@ -33,10 +33,14 @@ _LOWER = 0.1  # s; the root is lowered this long before and after it must be
 _STRETCH = 0.99  # of the length of a leg that is used
 _FORWARD = 0.01  # m by which all knees point forward, which decides for straight legs
 
-_LEGS = [[JOINTS.index(f"{side}_{joint}") for joint in ("hip", "knee", "ankle", "foot")]
-         for side in "lr"]  # fmt: skip
-_TOES = [toe for *_, toe in _LEGS]
-_BODY = [joint for joint in range(len(JOINTS)) if joint not in FEET]
+LEGS = [[JOINTS.index(f"{side}_{joint}") for joint in ("hip", "knee", "ankle", "foot")]
+        for side in "lr"]  # fmt: skip
+"""Hip, knee, ankle and toe of the left leg, then of the right one."""
+
+BODY = [joint for joint in range(len(JOINTS)) if joint not in FEET]
+"""All joints but the feet."""
+
+_TOES = [toe for *_, toe in LEGS]
 
 
 def plant_feet(motion: Motion, strengths: NDArray[np.floating]) -> Motion:
@@ -55,20 +59,21 @@ def plant_feet(motion: Motion, strengths: NDArray[np.floating]) -> Motion:
     old, fps = motion.positions.astype(np.float64), motion.fps
     contacts = find_contacts(motion, strengths)
     new, moved = old.copy(), np.zeros((len(old), 3))
-    for side, (_, _, ankle, toe) in enumerate(_LEGS):
+    for side, (_, _, ankle, toe) in enumerate(LEGS):
         flat, down = contacts[:, 2 * side], contacts[:, 2 * side + 1]
         foot = old[:, ankle] - old[:, toe]
         foot = _unit(_held(foot, flat, fps)) * _length(foot)
         path = _held(old[:, toe], down, fps, floor=0.0)
-        moved += (path - old[:, toe]) / len(_LEGS)
+        moved += (path - old[:, toe]) / len(LEGS)
         path[:, 1] -= np.minimum(path[:, 1] + np.minimum(foot[:, 1], 0), 0)
-        path[:, 1] = np.where(down, path[:, 1], np.hypot(path[:, 1], _clearance(path, fps)))
+        skim = clearance(np.gradient(path, axis=0), fps)
+        path[:, 1] = np.where(down, path[:, 1], np.hypot(path[:, 1], skim))
         new[:, toe], new[:, ankle] = path, path + foot
     shift = gaussian_filter1d(moved, _FOLLOW * fps, axis=0, mode="nearest")
-    new[:, _BODY] = old[:, _BODY] + shift[:, None]
-    new[:, _BODY, 1] -= _too_high(new, old, contacts[:, 1::2], fps)[:, None]
-    for leg in _LEGS:
-        _solve(new, old, leg)
+    new[:, BODY] = old[:, BODY] + shift[:, None]
+    new[:, BODY, 1] -= _smooth_above(too_high(new, old, contacts[:, 1::2]), fps)[:, None]
+    for leg in LEGS:
+        solve_leg(new, old, leg)
     return Motion(new.astype(np.float32), fps, contacts)
 
 
@@ -134,21 +139,26 @@ def _held(path: Floats, contact: Bools, fps: float, floor: float | None = None) 
     return held
 
 
-def _clearance(path: Floats, fps: float) -> Floats:
-    """Height in metres (T,) that a toe on a path (T, 3) needs, so that it does not skim."""
-    speed = np.linalg.norm(np.gradient(path[:, ::2], axis=0), axis=1) * fps
+def clearance(ways: Floats, fps: float) -> Floats:
+    """Height in metres (T,) of a toe that goes on by (T, 3) from frame to frame, not to skim."""
+    speed = np.linalg.norm(ways[:, ::2], axis=1) * fps
     needed: Floats = np.minimum(_CLEARANCE * speed, _HIGHEST)
     return needed
 
 
-def _too_high(new: Floats, old: Floats, down: Bools, fps: float) -> Floats:
-    """Metres (T,) by which hips are too high for feet that are down (T, 2), smooth in time."""
+def too_high(new: Floats, old: Floats, down: Bools) -> Floats:
+    """Metres (T,) by which hips are too high for feet that are down (T, 2), as legs were before."""
     high = np.zeros(len(new))
-    for leg, on_floor in zip(_LEGS, down.T, strict=True):
+    for leg, on_floor in zip(LEGS, down.T, strict=True):
         way = new[:, leg[0]] - new[:, leg[2]]
         square = _longest(old, leg)[:, 0] ** 2 - np.sum(way[:, ::2] ** 2, axis=1)
         excess = way[:, 1] - np.sqrt(np.maximum(square, 0))
         high = np.maximum(high, np.where(on_floor, excess, 0))
+    return high
+
+
+def _smooth_above(high: Floats, fps: float) -> Floats:
+    """A smooth course (T,) in time that is never below another one."""
     radius = round(_LOWER * fps)
     # An average over the time within which the highest was taken is never less than needed.
     highest = maximum_filter1d(high, 2 * radius + 1, mode="nearest")
@@ -163,7 +173,7 @@ def _longest(old: Floats, leg: list[int]) -> Floats:
     return np.maximum(_STRETCH * whole, _length(old[:, ankle] - old[:, hip]))
 
 
-def _solve(new: Floats, old: Floats, leg: list[int]) -> None:
+def solve_leg(new: Floats, old: Floats, leg: list[int]) -> None:
     """Bend a knee between hip and ankle by the law of cosines, to the side it was bent to.
 
     A foot that is out of reach is drawn to the hip.
@@ -176,7 +186,7 @@ def _solve(new: Floats, old: Floats, leg: list[int]) -> None:
     longest = _longest(old, leg)
     reach = np.clip(_length(way), np.minimum(np.abs(upper - lower) + 1e-6, longest), longest)
     new[:, [ankle, toe]] += (reach * along - way)[:, None]
-    left = _unit(old[:, _LEGS[0][0]] - old[:, _LEGS[1][0]])
+    left = _unit(old[:, LEGS[0][0]] - old[:, LEGS[1][0]])
     out = _across(thigh, _unit(old_way)) + _FORWARD * np.cross(along, left)
     distance = (reach**2 + upper**2 - lower**2) / np.maximum(2 * reach, 1e-9)
     bend = np.sqrt(np.maximum(upper**2 - distance**2, 0))

@@ -90,17 +90,22 @@ class Body:
         rows[:, CONTACT] = np.stack(contacts, axis=1)
         return rows.astype(np.float32)
 
-    def motion(self, rows: Rows) -> Motion:
-        """The dance that rows describe, begun facing z at the origin, with bones of this body.
+    def motion(
+        self, rows: Rows, yaw: float = 0.0, place: tuple[float, float] = (0.0, 0.0)
+    ) -> Motion:
+        """The dance that rows describe, with bones of this body.
+
+        It is begun at a place (x, z), turned by a yaw from facing z.
 
         A generated foot may go below the floor, and a generated bone be of another length: bones
         get their length from the pelvis outwards.
         """
         numbers = rows.astype(np.float64)
-        yaw = np.append(0, np.cumsum(numbers[1:, GROUND.stop - 1]))
+        yaws = yaw + np.append(0, np.cumsum(numbers[1:, GROUND.stop - 1]))
         steps = np.zeros((len(rows), 1, 3))
         steps[1:, 0, [0, 2]] = numbers[1:, :2]
-        ground = np.cumsum(_rotate_y(steps, np.append(0, yaw[:-1])), axis=0)
+        ground = np.cumsum(_rotate_y(steps, np.append(0, yaws[:-1])), axis=0)
+        ground[..., [0, 2]] += place
         places = np.zeros((len(rows), len(JOINTS), 3))
         places[:, 1:] = numbers[:, JOINT].reshape(len(rows), -1, 3)
         joints = np.zeros_like(places)
@@ -108,7 +113,7 @@ class Body:
             bone = places[:, joint] - places[:, PARENTS[joint]]
             length = np.maximum(np.linalg.norm(bone, axis=1, keepdims=True), 1e-6)
             joints[:, joint] = joints[:, PARENTS[joint]] + bone / length * self.bones[joint]
-        joints = _rotate_y(joints, yaw) + ground
+        joints = _rotate_y(joints, yaws) + ground
         joints[..., 1] += numbers[:, HEIGHT, None]
         return Motion(joints.astype(np.float32), FPS, numbers[:, CONTACT] > 0.5)
 

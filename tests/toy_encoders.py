@@ -7,6 +7,8 @@ from tests.toys import card
 from torch.nn import functional
 
 from motionbeat.encoder import Encoder
+from motionbeat.live import LiveEncoder, LiveMotionBeat
+from motionbeat.model import FRAME_RATE, SAMPLE_RATE, SIZES
 
 HOP = 320
 
@@ -32,3 +34,17 @@ class Loudness(Encoder):
 
     def forward(self, waveform):
         return (self.power(waveform).add(1e-8).log()[..., None] * self.gain)[:, None]
+
+
+class TinyLive(LiveEncoder):
+    """A live encoder with random weights."""
+
+    card: ClassVar = card(
+        "tiny-live", sample_rate=SAMPLE_RATE, frame_rate=FRAME_RATE, layers=1,
+        width=LiveEncoder.width(SIZES["tiny"]), parameters=109_720,
+    )  # fmt: skip
+
+    def __init__(self):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            super().__init__(LiveMotionBeat("tiny"))

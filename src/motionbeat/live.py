@@ -37,7 +37,7 @@ SOUND_DELAY = 1.1
 
 _SOUND_HOP = 16  # frames of the spectrum from one of the sound stream to the next
 _SOUND_REACH = 91  # frames after its first that a frame of the sound stream depends on
-_SOUND_MARGIN = 16  # frames of the sound stream before, more than one depends on
+_SOUND_MARGIN = 6  # frames of the sound stream before, as far as one depends on
 _CHUNK = 30 * SAMPLE_RATE  # samples of a recording heard at once
 _STEP = WINDOW - 2 * MARGIN  # beats from one window of attention to the next
 _CONTEXT = 4  # positions before a beat that its convolutions reach

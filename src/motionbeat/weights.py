@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,15 @@ CARDS = {
 }
 """Cards of the shipped weights."""
 
-_CONFIGURATION = "motionbeat"
+CARDS["motionbeat-live"] = replace(
+    CARDS["motionbeat-small"],
+    name="motionbeat-live",
+    revision="1",
+    source="MotionBeat Bench, src/motionbeat/pretrained/motionbeat-live.md",
+)
+
+CONFIGURATION = "motionbeat"
+"""Key of the metadata of a file of weights, with the arguments of its model."""
 
 
 class WeightsError(MotionBeatError):
@@ -57,7 +66,7 @@ def save_weights(model: MotionBeat, architecture: dict[str, Any], path: Path) ->
     """Write a model's weights with the arguments of :class:`MotionBeat`; return their SHA-256."""
     state = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
     with replacing(path) as unfinished:
-        save_file(state, unfinished, {_CONFIGURATION: json.dumps(architecture, sort_keys=True)})
+        save_file(state, unfinished, {CONFIGURATION: json.dumps(architecture, sort_keys=True)})
     return _digest(path)
 
 
@@ -110,7 +119,7 @@ def load_model(name: str | Path) -> MotionBeat:
         )
     try:
         with safe_open(path, framework="pt") as file:
-            architecture = json.loads((file.metadata() or {})[_CONFIGURATION])
+            architecture = json.loads((file.metadata() or {})[CONFIGURATION])
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         live = architecture.pop("live", False)
         model = (LiveMotionBeat if live else MotionBeat)(**architecture)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import imageio_ffmpeg
@@ -243,3 +244,81 @@ def test_a_dancer_of_another_revision_of_the_encoder_is_not_taken(danced, cache,
     trained.card = replace(trained.card, revision="another")
     command.save_dancer(trained, tmp_path / "logmel-dancer.safetensors")
     assert command.shipped_dancer("logmel", tmp_path) is None
+
+
+LIVE = {"encoder": "tests.toy_encoders:TinyLive"}
+PACE = r"danced at \d+\.\d x real time, latency \d\.\d\d s on average and \d+\.\d\d s at most"
+
+
+@pytest.fixture(scope="module")
+def danced_live(tmp_path_factory):
+    """The first live dance, whose decoder was trained before."""
+    folder = tmp_path_factory.mktemp("live")
+    song = write_song(folder / "song.wav", clicks())
+    with pytest.MonkeyPatch.context() as patch:
+        train_shortly(patch)
+        outputs = [folder / f"one{kind}" for kind in (".gif", ".bvh", ".npz")]
+        ended = run(folder / "cache", song, *outputs, live="true", **LIVE)
+    return Danced(folder, song, ended)
+
+
+def streamed(danced, samples, monkeypatch, *outputs):
+    """The command on 16-bit samples from stdin."""
+    pcm = (np.clip(samples, -1, 1) * (2**15 - 1)).astype("<i2").tobytes()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(pcm + b"x")))
+    flags = [part for name, value in LIVE.items() for part in (f"--{name}", value)]
+    flags += ["--out", ",".join(map(str, outputs))] if outputs else []
+    return motionbeat(
+        "dance", "-", "--live", "--dataset", DATASET, "--cache", danced.folder / "cache", *flags
+    )
+
+
+def test_a_live_dance_is_as_long_as_the_song_and_says_its_pace(danced_live):
+    assert danced_live.ended.code == 0, danced_live.ended.said
+    assert re.search(rf"song\.wav: {PACE}", danced_live.ended.said)
+    motion = Motion.load(danced_live.written(".npz"))
+    assert motion.positions.shape == (SECONDS * 30, 24, 3)
+    assert len(read_motion(danced_live.written(".bvh")).positions) == SECONDS * 30
+    assert motion.contacts.any()
+
+
+def test_poses_to_a_stream_are_printed_as_they_come(danced_live, untrained, monkeypatch, tmp_path):
+    """They are those of the live dance to the file, which has the same samples to 16 bits."""
+    ended = streamed(danced_live, clicks(), monkeypatch, tmp_path / "one.npz")
+    assert ended.code == 0, ended.said
+    assert re.search(rf"-: {PACE}", ended.said)
+    poses = [json.loads(line) for line in ended.printed.splitlines()]
+    assert [pose["time"] for pose in poses] == [round(n / 30, 4) for n in range(len(poses))]
+    positions = np.array([pose["positions"] for pose in poses])
+    kept = Motion.load(tmp_path / "one.npz")
+    np.testing.assert_allclose(positions, kept.positions, atol=1e-4)
+    np.testing.assert_array_equal([pose["contacts"] for pose in poses], kept.contacts)
+    np.testing.assert_allclose(
+        positions, Motion.load(danced_live.written(".npz")).positions, atol=0.02
+    )
+
+
+@pytest.mark.parametrize("samples", [0, 1, 3000])
+def test_a_stream_may_end_at_once(danced_live, untrained, monkeypatch, samples):
+    ended = streamed(danced_live, np.zeros(samples), monkeypatch)
+    assert ended.code == 0, ended.said
+    assert len(ended.printed.splitlines()) == max(1, round(samples / SAMPLE_RATE * 30))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-",), "music from stdin is danced to as it plays; add --live"),
+        (
+            ("-", "--live", "--out", "a.mp4"),
+            "a.mp4: unknown kind of dance; let its name end in .gif",
+        ),
+    ],
+)
+def test_a_stream_that_cannot_be_danced_to_is_one_clear_error(arguments, message):
+    assert failed(motionbeat("dance", *arguments), message)
+
+
+def test_an_encoder_that_needs_the_whole_song_cannot_dance_live(danced, cache, tmp_path):
+    ended = run(cache, danced.song, tmp_path / "a.npz", live="true")
+    assert failed(ended, "encoder logmel needs the whole of the music; take motionbeat-live")

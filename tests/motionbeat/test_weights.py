@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save
+from scripts import live_weights
 
 from motionbeat import weights
+from motionbeat.live import LiveEncoder, LiveMotionBeat
 from motionbeat.model import MotionBeat
 from motionbeat.weights import WeightsError, from_pretrained, load_model, save_weights
 
@@ -126,6 +128,23 @@ def test_a_file_becomes_a_frozen_encoder_whose_card_tells_it_from_others(tmp_pat
     other = from_pretrained(tmp_path / "weights.safetensors")
     assert other.card.revision != encoder.card.revision
     assert not torch.equal(other(waveform), states)
+
+
+def test_live_weights_are_shipped_at_half_precision_without_the_motion_tower(tmp_path, shipped):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        trained = LiveMotionBeat("tiny")
+    save_weights(trained, ARCHITECTURE | {"live": True}, tmp_path / "trained.safetensors")
+    live_weights.main(tmp_path / "trained.safetensors", shipped)
+    encoder = from_pretrained("motionbeat-live")
+    assert isinstance(encoder, LiveEncoder)
+    assert not hasattr(load_model("motionbeat-live"), "motion")
+    assert load_model("motionbeat-toy").motion
+    waveform = torch.rand(1, 88_200, generator=torch.Generator().manual_seed(0)) - 0.5
+    found, true = encoder(waveform), from_pretrained(tmp_path / "trained.safetensors")(waveform)
+    assert (found - true).abs().max() < 2e-3 * true.abs().max()
+    whole, half = (tmp_path / "trained.safetensors", shipped / "motionbeat-live.safetensors")
+    assert half.stat().st_size < 0.4 * whole.stat().st_size
 
 
 def test_the_shipped_encoder_is_small_and_trained():

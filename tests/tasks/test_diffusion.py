@@ -14,6 +14,7 @@ from motionbeat.tasks.diffusion import (
     Denoiser,
     add_noise,
     alpha_bar,
+    continue_rows,
     sample,
 )
 
@@ -102,6 +103,24 @@ def test_windows_that_disagree_meet_by_their_nearness():
     assert (rows[-half:] == 2).all()
     slope = (torch.arange(half) + 0.5) / half
     torch.testing.assert_close(rows[half:-half, 0], torch.cat([slope, 1 + slope]))
+
+
+@pytest.mark.parametrize("known", [0, 9, WINDOW - 3])
+def test_rows_go_on_from_those_that_are_known(known):
+    """Each guess is the mean of what is shown: known rows lead it to their own value."""
+    condition, noise = normal(WINDOW, CONDITION), normal(WINDOW, WIDTH, seed=1)
+    stub = Stub(columns, null=0.5)
+    rows = continue_rows(stub, torch.full((known, WIDTH), 3.0), condition, noise, 5)
+    wanted = 0.5 + GUIDANCE * (condition[known:, :WIDTH] - 0.5)
+    torch.testing.assert_close(rows, wanted, atol=1e-5, rtol=1e-5)
+    assert [time.unique().item() for _, time, _ in stub.asked][::4] == [TIMESTEPS - 1, 0]
+
+    def shown(noisy, condition):
+        return noisy[:, :known].mean(dim=1, keepdim=True).expand_as(noisy)
+
+    if known:
+        last = continue_rows(Stub(shown), torch.full((known, WIDTH), 3.0), condition, noise, 50)
+        torch.testing.assert_close(last, torch.full_like(last, 3.0), atol=0.2, rtol=0)
 
 
 def test_the_same_noise_gives_the_same_sequence(denoiser):
