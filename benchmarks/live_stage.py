@@ -15,7 +15,7 @@ from motionbeat.motion import Motion
 from motionbeat.spectrum import SAMPLE_RATE
 from motionbeat.tasks.dance_generation import DanceGeneration
 from motionbeat.tasks.live_dance import HOP, LiveDancer
-from motionbeat.tasks.metrics.dance_scores import Music
+from motionbeat.tasks.metrics.dance_alignment import Music
 from motionbeat.tasks.poses import FPS
 from motionbeat.threads import one_thread
 
