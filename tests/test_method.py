@@ -23,7 +23,7 @@ def test_names_are_those_of_the_code(name):
     assert hasattr(reduce(getattr, path[len(modules) :], module), last)
 
 
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", ["tiny", "small", "base"])
 def test_sizes_are_those_of_the_code(name):
     size = SIZES[name]
     with torch.device("meta"):

@@ -24,6 +24,7 @@ class FreeMusic(Published):
             "MOTIONBEAT_DATA/free_music/"
         ),
         source="https://github.com/tannerhelland/free-music",
+        relatives=("danced_music", "warped_salsa"),
         splits="ours: all of it is to train on",
         when_gone="https://www.tannerhelland.com/music has the pieces of Tanner Helland",
     )

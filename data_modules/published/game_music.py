@@ -91,6 +91,7 @@ class GameMusic(Published):
             "'{partial: true}'"
         ),
         source="https://packages.debian.org/bookworm/games/",
+        relatives=("danced_music", "warped_salsa"),
         splits="ours: four packages, 9 % of the hours, for validation; none to test on",
         when_gone="Debian's archive of packages at https://snapshot.debian.org keeps them",
     )

@@ -116,7 +116,7 @@ class DancedMusic(DataModule):
         size="469 excerpts of 28 s, 3.6 h, of 205 pieces; 0.9 GB",
         how_to_get="made on this machine on first use from game_music and free_music; see there",
         splits="those of game_music and free_music; none to test on",
-        relatives=tuple(SOURCES),
+        relatives=(*SOURCES, "warped_salsa"),
     )
 
     def __init__(

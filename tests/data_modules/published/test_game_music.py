@@ -211,7 +211,7 @@ def test_free_music_is_read_from_its_folder_and_listed_for_pretraining(tmp_path,
     } == {"a": ("Ann", "CC-BY-4.0"), "b": ("Ben", "CC0-1.0")}
     assert dataset.tracks("validation") == dataset.tracks("test") == []
     listed = motionbeat("list", "datasets", "--data", tmp_path / "data").printed
-    [line] = [line for line in listed.splitlines() if " free_music " in line]
+    [line] = [line for line in listed.splitlines() if line.split()[1:2] == ["free_music"]]
     assert "present" in line
     assert "none: for pretraining" in line
     write_text(folder / "index.csv", [*lines[:2], "b.ogg,GPL-3,Ben,C"])
