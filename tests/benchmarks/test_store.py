@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,15 +90,15 @@ def test_an_entry_follows_from_the_bytes_the_revision_and_the_pooling(store, tra
 
 
 def test_the_store_knows_how_fast_an_encoder_filled_it(store, tracks):
-    assert math.isnan(store.speed(card()))
+    assert math.isnan(store.speed(Tiny.card))
     run(store, tracks)
-    seconds = store.speed(card())
+    seconds = store.speed(Tiny.card)
     assert seconds > 0
     run(store, tracks)
-    assert store.speed(card()) == seconds, "nothing was encoded"
-    assert math.isnan(store.speed(card(revision="2")))
+    assert store.speed(Tiny.card) == seconds, "nothing was encoded"
+    assert math.isnan(store.speed(replace(Tiny.card, revision="2")))
     (store.root / "tiny" / "speed.json").write_text("[]")
-    assert math.isnan(store.speed(card()))
+    assert math.isnan(store.speed(Tiny.card))
 
 
 def test_stored_features_are_those_of_the_encoder(store, tracks):
