@@ -158,6 +158,8 @@ def check_alignment(encoder: Encoder) -> str:
     best, worst = excess.index(min(excess)), excess.index(max(excess))
     milliseconds = 1000 * offs[best] / card.frame_rate
     said = f"answers off by {offs[best]:+.1f} frames at most ({milliseconds:+.0f} ms)"
+    if encoder.causal and offs[best] > 0:
+        require(excess[best] <= 0, said, "what hears the past alone answers late", ContractWarning)
     require(excess[best] <= 0, said, "pad so that frame i is centred at i / frame_rate seconds")
     silent = f"no frame within 2 s of {unanswered[:1]} s answers a click there"
     require(not unanswered, silent, "give a frame for every instant, in order")

@@ -60,6 +60,7 @@ class Encoder(nn.Module):
             encoded in pieces that overlap by it. ``math.inf``: a frame depends on the whole
             recording; the encoder is given all samples at once, and overrides :meth:`stream` where
             that takes much memory.
+        causal: whether a frame depends on nothing after its time, so that it may answer late.
         packages: what it imports beyond the suite's own dependencies: the name to import, and the
             arguments of ``pip install``, quoted for a shell. The encoder's module imports them in
             functions alone, so that encoders can be listed where they are missing.
@@ -67,6 +68,7 @@ class Encoder(nn.Module):
 
     card: ClassVar[EncoderCard]
     context: ClassVar[float] = 5.0
+    causal: ClassVar[bool] = False
     packages: ClassVar[Mapping[str, str]] = {}
 
     @classmethod

@@ -7,6 +7,7 @@ anywhere in attention, and a change of mind about the downbeat turns what is rea
 """
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -108,6 +109,8 @@ class LiveEncoder(MotionBeatEncoder):
     The parts of a frame are those of :class:`MotionBeatEncoder`. The sound stream is that of
     ``SOUND_DELAY`` before; what is not heard yet is 0.
     """
+
+    causal: ClassVar[bool] = True
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples at 22.05 kHz as (B, 1, frames, width) at 50 Hz."""

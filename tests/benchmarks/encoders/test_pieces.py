@@ -76,7 +76,7 @@ def clicks(seconds):
 
 def test_what_needs_the_whole_recording():
     endless = {name for name, kind in ENCODERS.classes.items() if math.isinf(kind.context)}
-    motionbeat = {f"motionbeat-{name}" for name in ("random", "small", "embodied")}
+    motionbeat = {f"motionbeat-{name}" for name in ("random", "small", "embodied", "live")}
     assert endless == motionbeat | {"beatgrid"}
 
 
