@@ -72,7 +72,8 @@ class Steps(NamedTuple):
 
     def part(self, first: int, last: int) -> "Steps":
         """Some of the frames."""
-        return Steps(*(one[first:last] for one in self))
+        frames = slice(first, last)
+        return Steps(self.contacts[frames], self.toes[frames], self.feet[frames])
 
 
 def plan_steps(
