@@ -27,7 +27,7 @@ _BYTES = 2  # of a sample
 
 
 def parts_of(song: Path) -> Iterator[Tensor]:
-    """The samples of a song, or of stdin as they come, in parts of a fifth of a second.
+    """The samples of a song, or of stdin as they come, in parts of .3 seconds.
 
     Raises:
         AudioError: the song is unreadable.

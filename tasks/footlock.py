@@ -6,6 +6,8 @@ to the next; the root follows the feet, and is lowered where a leg would be too 
 solved between hips and ankles, with bones of the same lengths.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline
@@ -33,14 +35,10 @@ _LOWER = 0.1  # s; the root is lowered this long before and after it must be
 _STRETCH = 0.99  # of the length of a leg that is used
 _FORWARD = 0.01  # m by which all knees point forward, which decides for straight legs
 
-LEGS = [[JOINTS.index(f"{side}_{joint}") for joint in ("hip", "knee", "ankle", "foot")]
-        for side in "lr"]  # fmt: skip
-"""Hip, knee, ankle and toe of the left leg, then of the right one."""
-
-BODY = [joint for joint in range(len(JOINTS)) if joint not in FEET]
-"""All joints but the feet."""
-
-_TOES = [toe for *_, toe in LEGS]
+_LEGS = [[JOINTS.index(f"{side}_{joint}") for joint in ("hip", "knee", "ankle", "foot")]
+         for side in "lr"]  # fmt: skip
+_TOES = [toe for *_, toe in _LEGS]
+_BODY = [joint for joint in range(len(JOINTS)) if joint not in FEET]
 
 
 def plant_feet(motion: Motion, strengths: NDArray[np.floating]) -> Motion:
@@ -56,25 +54,73 @@ def plant_feet(motion: Motion, strengths: NDArray[np.floating]) -> Motion:
     """
     if len(motion.positions) < 2:
         return motion
+    return follow_steps(motion, plan_steps(motion, strengths))
+
+
+class Steps(NamedTuple):
+    """Where feet go.
+
+    Attributes:
+        contacts: (T, 4) of the joints in ``FEET`` with the floor.
+        toes: (T, 2, 3) places of the left and of the right toe, in metres.
+        feet: (T, 2, 3) ways from them to the ankles.
+    """
+
+    contacts: Bools
+    toes: Floats
+    feet: Floats
+
+    def part(self, first: int, last: int) -> "Steps":
+        """Some of the frames."""
+        frames = slice(first, last)
+        return Steps(self.contacts[frames], self.toes[frames], self.feet[frames])
+
+
+def plan_steps(
+    motion: Motion, strengths: NDArray[np.floating], begun: Steps | None = None
+) -> Steps:
+    """Where the feet of a dance stand, and how they go from there to there.
+
+    Args:
+        motion: two frames or more.
+        strengths: (T, 4) of the contacts of the joints in ``FEET``.
+        begun: the first frames, as they were planned before there were others; they stay.
+    """
     old, fps = motion.positions.astype(np.float64), motion.fps
     contacts = find_contacts(motion, strengths)
-    new, moved = old.copy(), np.zeros((len(old), 3))
-    for side, (_, _, ankle, toe) in enumerate(LEGS):
+    known = 0 if begun is None else len(begun.contacts)
+    toes, feet = np.empty((2, len(old), 2, 3))
+    if begun is not None:
+        contacts[:known], toes[:known], feet[:known] = begun
+    for side, (_, _, ankle, toe) in enumerate(_LEGS):
         flat, down = contacts[:, 2 * side], contacts[:, 2 * side + 1]
         foot = old[:, ankle] - old[:, toe]
-        foot = _unit(_held(foot, flat, fps)) * _length(foot)
-        path = _held(old[:, toe], down, fps, floor=0.0)
-        moved += (path - old[:, toe]) / len(LEGS)
-        path[:, 1] -= np.minimum(path[:, 1] + np.minimum(foot[:, 1], 0), 0)
-        skim = clearance(np.gradient(path, axis=0), fps)
-        path[:, 1] = np.where(down, path[:, 1], np.hypot(path[:, 1], skim))
+        held = _held(foot, flat, fps, feet[:known, side])
+        feet[:, side] = _unit(held) * _length(foot)
+        toes[:, side] = _held(old[:, toe], down, fps, toes[:known, side], floor=0.0)
+    return Steps(contacts, toes, feet)
+
+
+def follow_steps(motion: Motion, steps: Steps, ahead: float | None = None) -> Motion:
+    """A dance whose root and legs follow its feet, which are not below the floor.
+
+    ``ahead`` limits to so many seconds how far the root is smoothed.
+    """
+    old, fps = motion.positions.astype(np.float64), motion.fps
+    new, moved = old.copy(), np.zeros((len(old), 3))
+    for side, (_, _, ankle, toe) in enumerate(_LEGS):
+        down, foot, path = steps.contacts[:, 2 * side + 1], steps.feet[:, side], steps.toes[:, side]
+        moved += (path - old[:, toe]) / len(_LEGS)
+        path = path - [0, 1, 0] * np.minimum(path[:, 1:2] + np.minimum(foot[:, 1:2], 0), 0)
+        path[:, 1] = np.where(down, path[:, 1], np.hypot(path[:, 1], _clearance(path, fps)))
         new[:, toe], new[:, ankle] = path, path + foot
-    shift = gaussian_filter1d(moved, _FOLLOW * fps, axis=0, mode="nearest")
-    new[:, BODY] = old[:, BODY] + shift[:, None]
-    new[:, BODY, 1] -= _smooth_above(too_high(new, old, contacts[:, 1::2]), fps)[:, None]
-    for leg in LEGS:
-        solve_leg(new, old, leg)
-    return Motion(new.astype(np.float32), fps, contacts)
+    radius = None if ahead is None else round(ahead * fps)
+    shift = gaussian_filter1d(moved, _FOLLOW * fps, axis=0, mode="nearest", radius=radius)
+    new[:, _BODY] = old[:, _BODY] + shift[:, None]
+    new[:, _BODY, 1] -= _too_high(new, old, steps.contacts[:, 1::2], fps)[:, None]
+    for leg in _LEGS:
+        _solve(new, old, leg)
+    return Motion(new.astype(np.float32), fps, steps.contacts)
 
 
 def find_contacts(motion: Motion, strengths: NDArray[np.floating]) -> Bools:
@@ -113,52 +159,57 @@ def _hysteresis(values: NDArray[np.floating], likely: float, sure: float) -> Boo
     return found
 
 
-def _held(path: Floats, contact: Bools, fps: float, floor: float | None = None) -> Floats:
+def _held(
+    path: Floats, contact: Bools, fps: float, begun: Floats, floor: float | None = None
+) -> Floats:
     """A path (T, 3) that rests at the mean place of each contact (T,), and is smooth between them.
 
-    Where a ``floor`` is given, it rests at that height.
+    It goes on from frames that were ``begun`` before; a contact that lasts keeps its place. Where a
+    ``floor`` is given, it rests at that height.
 
     What is added to it is a cubic Hermite spline through the contacts, with the negative velocity
     of the path as its slope there; the middle of long ways is interpolated linearly.
     """
-    if not contact.any():
+    known = len(begun)
+    if not known and not contact.any():
         return path
     runs, _ = label(contact)
     count = np.maximum(np.bincount(runs), 1)
     places = np.stack([np.bincount(runs, axis) / count for axis in path.T], axis=1)[runs]
     if floor is not None:
         places[:, 1] = floor
+    if known and contact[known - 1]:
+        places[runs == runs[known - 1]] = begun[-1]
+    places[:known] = begun
     frames = np.arange(len(path))
-    rest = (places - path)[contact].T
-    added = np.stack([np.interp(frames, frames[contact], axis) for axis in rest], axis=1)
+    fixed = contact | (frames < known)
+    rest = (places - path)[fixed].T
+    added = np.stack([np.interp(frames, frames[fixed], axis) for axis in rest], axis=1)
     stops = contact[:, None] & [True, floor is None, True]  # feet leave and hit a floor at speed
     slope = np.where(stops, -np.gradient(path, axis=0), np.gradient(added, axis=0))
-    knots = contact | (distance_transform_edt(~contact) > _BLEND * fps)
+    if known > 1:
+        slope[:known] = np.gradient(added[:known], axis=0)
+    knots = fixed | (distance_transform_edt(~contact) > _BLEND * fps)
     knots[[0, -1]] = True
     held: Floats = path + CubicHermiteSpline(frames[knots], added[knots], slope[knots])(frames)
     return held
 
 
-def clearance(ways: Floats, fps: float) -> Floats:
-    """Height in metres (T,) of a toe that goes on by (T, 3) from frame to frame, not to skim."""
-    speed = np.linalg.norm(ways[:, ::2], axis=1) * fps
+def _clearance(path: Floats, fps: float) -> Floats:
+    """Height in metres (T,) that a toe on a path (T, 3) needs, so that it does not skim."""
+    speed = np.linalg.norm(np.gradient(path[:, ::2], axis=0), axis=1) * fps
     needed: Floats = np.minimum(_CLEARANCE * speed, _HIGHEST)
     return needed
 
 
-def too_high(new: Floats, old: Floats, down: Bools) -> Floats:
-    """Metres (T,) by which hips are too high for feet that are down (T, 2), as legs were before."""
+def _too_high(new: Floats, old: Floats, down: Bools, fps: float) -> Floats:
+    """Metres (T,) by which hips are too high for feet that are down (T, 2), smooth in time."""
     high = np.zeros(len(new))
-    for leg, on_floor in zip(LEGS, down.T, strict=True):
+    for leg, on_floor in zip(_LEGS, down.T, strict=True):
         way = new[:, leg[0]] - new[:, leg[2]]
         square = _longest(old, leg)[:, 0] ** 2 - np.sum(way[:, ::2] ** 2, axis=1)
         excess = way[:, 1] - np.sqrt(np.maximum(square, 0))
         high = np.maximum(high, np.where(on_floor, excess, 0))
-    return high
-
-
-def _smooth_above(high: Floats, fps: float) -> Floats:
-    """A smooth course (T,) in time that is never below another one."""
     radius = round(_LOWER * fps)
     # An average over the time within which the highest was taken is never less than needed.
     highest = maximum_filter1d(high, 2 * radius + 1, mode="nearest")
@@ -173,7 +224,7 @@ def _longest(old: Floats, leg: list[int]) -> Floats:
     return np.maximum(_STRETCH * whole, _length(old[:, ankle] - old[:, hip]))
 
 
-def solve_leg(new: Floats, old: Floats, leg: list[int]) -> None:
+def _solve(new: Floats, old: Floats, leg: list[int]) -> None:
     """Bend a knee between hip and ankle by the law of cosines, to the side it was bent to.
 
     A foot that is out of reach is drawn to the hip.
@@ -186,7 +237,7 @@ def solve_leg(new: Floats, old: Floats, leg: list[int]) -> None:
     longest = _longest(old, leg)
     reach = np.clip(_length(way), np.minimum(np.abs(upper - lower) + 1e-6, longest), longest)
     new[:, [ankle, toe]] += (reach * along - way)[:, None]
-    left = _unit(old[:, LEGS[0][0]] - old[:, LEGS[1][0]])
+    left = _unit(old[:, _LEGS[0][0]] - old[:, _LEGS[1][0]])
     out = _across(thigh, _unit(old_way)) + _FORWARD * np.cross(along, left)
     distance = (reach**2 + upper**2 - lower**2) / np.maximum(2 * reach, 1e-9)
     bend = np.sqrt(np.maximum(upper**2 - distance**2, 0))

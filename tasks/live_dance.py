@@ -19,13 +19,13 @@ from motionbeat.tasks.diffusion import PATCH, continue_rows
 from motionbeat.tasks.live_feet import LiveFeet
 from motionbeat.tasks.poses import CONTACT, FPS, GROUND, WIDTH, Body, Rows
 
-HOP = 2 * PATCH
-"""Rows that are sampled at once, a fifth of a second."""
+HOP = 3 * PATCH
+"""Rows that are sampled at once: .3 seconds."""
 
 STEPS = 10
 """Steps of the sampling."""
 
-_WINDOW = round(CLIP * FPS) // HOP * HOP
+_WINDOW = round(CLIP / 2 * FPS)  # rows: the past in half of what the decoder was trained on
 _AFTER = 3  # rows after one that smooth it
 _KERNEL = np.exp(-0.5 * (np.arange(-_AFTER, _AFTER + 1) / (SMOOTH * FPS)) ** 2)
 _KERNEL /= _KERNEL.sum()
@@ -73,6 +73,8 @@ class LiveDancer:
         """The poses that the next samples (n,) make possible, often none."""
         self._frames = torch.cat([self._frames, self._listener.hear(samples)])
         rate = self._task.card.frame_rate / FPS  # frames a row
+        nothing = np.zeros((0, len(JOINTS), 3), np.float32)
+        pieces = [Motion(nothing, FPS, np.zeros((0, len(FEET)), bool))]
         known = int((self._first + len(self._frames) - 0.5 - rate / 2) / rate) + 1
         while self._sampled + HOP <= known:
             first = max(0, round((self._sampled - HOP) * rate))
@@ -83,7 +85,12 @@ class LiveDancer:
             )
             start = self._sampled - round(first / rate)
             self._sample(rows[start : start + HOP])
-        return self._dance()
+            pieces.append(self._dance())
+        positions, contacts = (
+            np.concatenate([getattr(piece, part) for piece in pieces])
+            for part in ("positions", "contacts")
+        )
+        return Motion(positions, FPS, contacts)
 
     def _sample(self, features: Tensor) -> None:
         """Sample the next ``HOP`` rows under features (HOP, width) of their times."""
@@ -102,11 +109,8 @@ class LiveDancer:
         self._sampled += HOP
 
     def _dance(self) -> Motion:
-        """The poses of the rows after which enough are known."""
-        count = max(len(self._waiting) - 2 * _AFTER, 0)
-        if not count:
-            nothing = np.zeros((0, len(JOINTS), 3), np.float32)
-            return Motion(nothing, FPS, np.zeros((0, len(FEET)), bool))
+        """The poses of the rows that were sampled, as far as enough is known after them."""
+        count = len(self._waiting) - 2 * _AFTER
         around = np.lib.stride_tricks.sliding_window_view(self._waiting, 2 * _AFTER + 1, axis=0)
         rows: Rows = np.concatenate([self._danced, (around @ _KERNEL).astype(np.float32)])
         self._waiting, self._danced = self._waiting[count:], rows[-1:]

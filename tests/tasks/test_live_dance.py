@@ -64,7 +64,7 @@ def test_poses_come_soon_after_their_sound(dance):
     late = heard - counts / FPS  # of the next pose
     assert len(contacts) == counts[-1]
     assert late.min() > 0, "no pose is given before its sound"
-    assert late.max() < (HOP + 3 + 1) / FPS + 0.1
+    assert late.max() < (HOP + 3 + 6 + 1) / FPS + 0.1
 
 
 @pytest.mark.parametrize("size", [500, 4410, 3 * SAMPLE_RATE])
@@ -80,7 +80,7 @@ def test_music_that_comes_later_changes_no_pose(task, waveform, dance):
     other = torch.cat([waveform[:cut], 0.3 * torch.randn(len(waveform) - cut)])
     poses, _, counts = danced(task, other, 2205)
     given = counts[cut // 2205 - 1]
-    assert given > 4.5 * FPS
+    assert given > 4.3 * FPS
     np.testing.assert_allclose(poses[:given], dance[0][:given], atol=1e-5)
     assert np.abs(poses[given:] - dance[0][given:]).max() > 0.01
 
@@ -100,9 +100,8 @@ def test_the_body_stays_whole_and_above_the_floor(task, dance):
 def test_pieces_join_without_a_leap(dance):
     """From one piece to the next the dance moves as it does within a piece."""
     steps = np.linalg.norm(np.diff(dance[0], axis=0), axis=2).max(axis=1)
-    first = HOP - 3  # poses of the first piece
     seams = np.zeros(len(steps), bool)
-    seams[first - 1 :: HOP] = True
+    seams[HOP - 1 :: HOP] = True  # the first pieces are short by nine poses, a whole one
     assert steps[seams].mean() < 1.5 * steps[~seams].mean()
 
 
