@@ -1,6 +1,6 @@
 """Does the motion tower know which moment of a dance a partner's moves belong to?
 
-    python scripts/partners.py
+    python -m scripts.partners
 
 A positive control for ``matching.py``: couples of ``cmu_salsa`` are seen by the motion tower alone,
 the leader in place of the music. It writes ``partners.csv``, with rows of all takes and rows of
