@@ -30,7 +30,14 @@ from motionbeat.model import PHASES as PHASES_SAID
 from motionbeat.pretraining.batches import Batch, Draw, PairDataset, TempoSampler
 from motionbeat.pretraining.evaluation import CLIP_SECONDS, clip_scores, embedding_times
 from motionbeat.pretraining.module import Pretraining
-from motionbeat.pretraining.pairs import Features, Pair, beat_period, excerpt, features
+from motionbeat.pretraining.pairs import (
+    Features,
+    Pair,
+    beat_period,
+    excerpt,
+    features,
+    variant_tempi,
+)
 from motionbeat.progress import StepBar, quiet
 from motionbeat.spectrum import AUDIO_FRAME_RATE
 from motionbeat.tokens import Clock
@@ -246,10 +253,10 @@ class TowerRun:
         rate = BUDGET["learning_rate"]
         module = Pretraining(BUDGET["size"], learning_rate=rate, seed=seed, **self.options)
         dataset = self.bench.dataset(self.part, seed)
-        tempi = [60 / np.median(np.diff(pair.beats)) for pair in dataset.pairs]
+        tempi = [variant_tempi(pair, BUDGET["variants"]) for pair in dataset.pairs]
         sampler = TempoSampler(
             tempi, BUDGET["batch_size"], BUDGET["steps"], (BUDGET["seconds"],) * 2,
-            BUDGET["variants"], seed, similar_tempo=self.options.get("tempo_negatives", True),
+            seed, similar_tempo=self.options.get("tempo_negatives", True),
         )  # fmt: skip
         # Not the global generator, which dropout draws from.
         loader = DataLoader(dataset, batch_size=None, sampler=sampler, generator=torch.Generator())

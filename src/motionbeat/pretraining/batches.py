@@ -127,17 +127,16 @@ class TempoSampler(Sampler[list[Draw]]):
     """Batches of clusters of clips that share a tempo and differ in bar phase and accents.
 
     The draws follow from seed, rank and epoch alone, so an interrupted training continues with the
-    batches it would have had. Lightning sets the epoch. Tempi are in beats a minute, NaN where
-    unknown; the other options are those of ``PairDataModule``.
+    batches it would have had. Lightning sets the epoch. Tempi are (pairs, variants) beats a minute,
+    NaN where unknown; the other options are those of ``PairDataModule``.
     """
 
     def __init__(
         self,
-        tempi: Sequence[float],
+        tempi: Sequence[Sequence[float]],
         batch_size: int,
         steps: int,
         seconds: tuple[float, float],
-        variants: int,
         seed: int = 0,
         rank: int = 0,
         similar_tempo: bool = True,
@@ -148,15 +147,15 @@ class TempoSampler(Sampler[list[Draw]]):
                 f"a batch of {batch_size} clips out of {len(tempi)} pairs; choose a multiple of "
                 f"{CLUSTER} that is no more than there are pairs"
             )
-        if min(steps, variants) < 1 or not 0 < seconds[0] <= seconds[1]:
+        if min(steps, *map(len, tempi)) < 1 or not 0 < seconds[0] <= seconds[1]:
             raise PairError(
-                f"{steps} steps an epoch, {variants} variants, clips of {seconds[0]:g} to "
+                f"{steps} steps an epoch, {len(tempi[0])} variants, clips of {seconds[0]:g} to "
                 f"{seconds[1]:g} s; choose 1 or more of each, and the shorter length first"
             )
-        order = np.argsort(tempi, kind="stable")  # NaN comes last, beside each other
-        self.order, self.tempi = order, np.asarray(tempi)[order]
+        self.tempi = np.array(tempi, np.float64)
+        self.order = np.argsort(self.tempi, axis=None, kind="stable")  # NaN come last
         self.batch_size, self.steps, self.seconds = batch_size, steps, seconds
-        self.variants, self.similar_tempo, self.mistaken = variants, similar_tempo, mistaken
+        self.similar_tempo, self.mistaken = similar_tempo, mistaken
         self.seed, self.epoch, self.rank = seed, 0, rank
 
     def set_epoch(self, epoch: int) -> None:
@@ -172,29 +171,32 @@ class TempoSampler(Sampler[list[Draw]]):
             seconds = float(rng.uniform(*self.seconds))
             yield [
                 Draw(
-                    int(pair), int(rng.integers(self.variants)), float(rng.random()), seconds,
+                    pair, variant, float(rng.random()), seconds,
                     int(rng.integers(2**32)) if rng.random() < self.mistaken else None,
                 )
-                for pair in self._pairs(rng)
+                for pair, variant in self._variants(rng)
             ]  # fmt: skip
 
-    def _pairs(self, rng: np.random.Generator) -> list[int]:
-        """Different pairs, cluster by cluster."""
+    def _variants(self, rng: np.random.Generator) -> list[tuple[int, int]]:
+        """Variants of different pairs, cluster by cluster."""
+        count, variants = self.tempi.shape
         if not self.similar_tempo:
-            return [int(i) for i in rng.permutation(len(self.order))[: self.batch_size]]
-        free = np.ones(len(self.order), bool)
-        chosen: list[int] = []
+            pairs = rng.permutation(count)[: self.batch_size]
+            return [(int(pair), int(rng.integers(variants))) for pair in pairs]
+        pair_of, variant_of = np.unravel_index(self.order, self.tempi.shape)
+        tempi = self.tempi.ravel()[self.order]
+        free = np.ones(len(tempi), bool)
+        chosen: list[tuple[int, int]] = []
         while len(chosen) < self.batch_size:
             first = rng.choice(np.flatnonzero(free))
-            apart = np.abs(np.log(self.tempi / self.tempi[first]))
-            apart = np.where(np.isnan(apart), np.inf, apart)
-            close = np.flatnonzero(free & (apart <= np.log1p(SAME_TEMPO)))
-            if len(close) < CLUSTER:  # a rare tempo: its neighbours are taken
-                near = np.argsort(np.abs(np.arange(len(free)) - first), kind="stable")
-                close = near[free[near]][:CLUSTER]
-            cluster = rng.permutation(close)[:CLUSTER]
-            free[cluster] = False
-            chosen += [int(self.order[index]) for index in cluster]
+            apart = np.abs(np.log(tempi / tempi[first]))
+            close = rng.permutation(np.flatnonzero(free & (apart <= np.log1p(SAME_TEMPO))))
+            near = np.argsort(np.abs(np.arange(len(free)) - first), kind="stable")
+            candidates = np.concatenate([close, near[free[near]]])  # neighbours of a rare tempo
+            places = np.sort(np.unique(pair_of[candidates], return_index=True)[1])
+            cluster = candidates[places[:CLUSTER]]
+            free[np.isin(pair_of, pair_of[cluster])] = False
+            chosen += [(int(pair_of[one]), int(variant_of[one])) for one in cluster]
         return chosen
 
 

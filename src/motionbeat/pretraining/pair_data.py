@@ -5,14 +5,13 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from motionbeat.pretraining.batches import Batch, PairDataset, TempoSampler
 from motionbeat.pretraining.evaluation import clips
-from motionbeat.pretraining.pairs import Pair
+from motionbeat.pretraining.pairs import Pair, variant_tempi
 
 
 class PairDataModule(LightningDataModule):
@@ -61,13 +60,13 @@ class PairDataModule(LightningDataModule):
         super().__init__()
         self.cache = cache
         self.pairs = {"train": list(train), "validation": list(validation)}
-        self.captured, self.live, self.num_workers = captured, live, num_workers
+        self.captured, self.live, self.variants = captured, live, variants
+        self.num_workers = num_workers
         self.sampler = partial(
             TempoSampler,
             batch_size=batch_size,
             steps=steps_per_epoch,
             seconds=seconds,
-            variants=variants,
             seed=seed,
             similar_tempo=similar_tempo,
             mistaken=mistaken,
@@ -75,7 +74,7 @@ class PairDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of drawn clips."""
-        tempi = [_tempo(pair) for pair in self.pairs["train"]]
+        tempi = [variant_tempi(pair, self.variants) for pair in self.pairs["train"]]
         sampler = self.sampler(tempi, rank=self.trainer.global_rank if self.trainer else 0)
         if self.trainer:  # loader processes draw before Lightning sets the epoch
             sampler.set_epoch(self.trainer.current_epoch)
@@ -98,9 +97,3 @@ class PairDataModule(LightningDataModule):
         return clips(
             self.pairs["validation"], self.cache, 2, captured=self.captured, live=self.live
         )
-
-
-def _tempo(pair: Pair) -> float:
-    """Beats a minute; NaN where unknown."""
-    beats = pair.beats or ()
-    return float(60 / np.median(np.diff(beats))) if len(beats) > 1 else float("nan")

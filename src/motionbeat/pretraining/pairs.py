@@ -183,7 +183,9 @@ def features(
         motion = augmentation.as_captured(motion, rng)
         return lose_contacts_and_beats(_features(waveform, motion, beats, downbeats), rng)
 
-    part = [variant, captured] if variant and captured else [variant]
+    part: list[float | str] = [variant]
+    if variant:
+        part += [f"augmentation {augmentation.REVISION}", captured]
     found = _stored(cache, pair, part, compute, _to_arrays, _from_arrays)
     if not live:
         return found
@@ -196,6 +198,14 @@ def features(
         lambda arrays: LiveGrid(**arrays),
     )
     return replace(found, audio_grid=grid)
+
+
+def variant_tempi(pair: Pair, variants: int) -> list[float]:
+    """Beats a minute of each variant of a pair; NaN where unknown."""
+    beats = pair.beats or ()
+    tempo = float(60 / np.median(np.diff(beats))) if len(beats) > 1 else float("nan")
+    speeds = [augmentation.speed(_rng(pair, variant)) for variant in range(1, variants)]
+    return [tempo, *(tempo * speed for speed in speeds)][:variants]
 
 
 def lose_contacts_and_beats(found: Features, rng: np.random.Generator) -> Features:

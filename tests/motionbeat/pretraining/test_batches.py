@@ -20,14 +20,18 @@ TEMPI = [60 * 1.005**step for step in range(4)] + [90 * 1.005**step for step in 
 PERIOD_ROWS = round(0.5 * MOTION_FRAME_RATE)
 
 
-def sampler(tempi=TEMPI, batch_size=8, steps=20, seconds=(5.0, 9.0), variants=3, **options):
-    return TempoSampler(tempi, batch_size, steps, seconds, variants, **options)
+SPEEDS = (1.0, 1.2, 0.9)
+
+
+def sampler(tempi=TEMPI, batch_size=8, steps=20, seconds=(5.0, 9.0), speeds=SPEEDS, **options):
+    return TempoSampler(np.outer(tempi, speeds), batch_size, steps, seconds, **options)
 
 
 def share_a_tempo(batch, tempi):
     """Whether the tempi of each cluster are similar to one and the same tempo."""
-    drawn = np.log([tempi[draw.pair] for draw in batch]).reshape(-1, CLUSTER)
-    apart = np.abs(drawn[:, :, None] - np.log(tempi)).max(axis=1)
+    every = np.outer(tempi, SPEEDS)
+    drawn = np.log([every[draw.pair, draw.variant] for draw in batch]).reshape(-1, CLUSTER)
+    apart = np.abs(drawn[:, :, None] - np.log(every).ravel()).max(axis=1)
     return apart.min(axis=1) <= np.log1p(SAME_TEMPO)
 
 
@@ -107,7 +111,7 @@ def test_a_share_of_the_music_is_heard_on_wrong_beats(dataset):
 def test_rare_and_unknown_tempi_stand_with_their_neighbours():
     unknown = float("nan")
     tempi = [100.0, 40.0, 101.0, 102.0, unknown, 99.0, 45.0, 50.0, unknown, unknown, unknown, 98.0]
-    for batch in sampler(tempi, batch_size=4, steps=100):
+    for batch in sampler(tempi, batch_size=4, steps=100, speeds=(1.0,)):
         pairs = {draw.pair for draw in batch}
         assert 1 not in pairs or pairs > {1, 6, 7}
         assert not pairs & {4, 8, 9, 10} or pairs <= {4, 8, 9, 10} | {2, 3}, "the fastest"

@@ -18,6 +18,7 @@ from motionbeat.pretraining.pairs import (
     features,
     load_pair,
     motion_inputs,
+    variant_tempi,
 )
 from motionbeat.rhythm import UNIFORM_TEMPO, BeatGrid
 
@@ -98,12 +99,14 @@ def test_a_damaged_file_is_computed_again(pair, tmp_path, loaded, damage):
 
 def test_variants_change_music_motion_and_beats_alike_and_always_in_the_same_way(pair, tmp_path):
     plain = features(pair, 0, tmp_path)
-    durations = {plain.duration}
+    durations, tempi = {plain.duration}, variant_tempi(pair, 6)
+    assert tempi[0] == pytest.approx(plain.tempo, rel=0.005)
     for variant in range(1, 6):
         one = features(pair, variant, tmp_path)
         assert same(one, features(pair, variant, tmp_path / "again"))
         factor = SECONDS / one.duration
-        assert 0.84 < factor < 1.19
+        assert 0.79 < factor < 1.41
+        assert one.tempo == pytest.approx(tempi[variant], rel=0.005)
         for rows, rate in ((one.log_mel, AUDIO_FRAME_RATE), (one.motion, MOTION_FRAME_RATE)):
             assert len(rows) / rate == pytest.approx(SECONDS / factor, abs=0.05)
         np.testing.assert_allclose(one.beats, plain.beats / factor, rtol=0.005)
