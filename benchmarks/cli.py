@@ -124,18 +124,19 @@ def embed(
         cache: folder for generated data and embeddings (MOTIONBEAT_CACHE).
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
-    from motionbeat.benchmarks import store
+    from motionbeat.benchmarks import extraction
     from motionbeat.benchmarks.evaluator import Folders
+    from motionbeat.benchmarks.store import EmbeddingStore
     from motionbeat.console import say
     from motionbeat.data_modules.base import SPLITS
 
     share(data)
-    embeddings = store.EmbeddingStore(cache / "embeddings")
+    embeddings = EmbeddingStore(cache / "embeddings")
     for name in split(dataset):
         module = Folders(cache, data=data).datamodule(name, dataset_options)
         module.prepare_data()
         tracks = [track for part in SPLITS for track in module.tracks(part)]
-        store.embed(split(encoder), tracks, embeddings, segment_seconds)
+        extraction.embed(split(encoder), tracks, embeddings, segment_seconds)
         say(f"{name}: {len(tracks)} tracks in {embeddings.root}")
 
 

@@ -5,7 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from motionbeat.benchmarks.store import EmbeddingStore, FeatureReader, embed
+from motionbeat.benchmarks.extraction import embed
+from motionbeat.benchmarks.store import EmbeddingStore, FeatureReader
 from motionbeat.cache import default_cache
 from motionbeat.data_modules.base import SPLITS, Clips, DataModule, Loaders, Split, Track
 from motionbeat.encoder import Encoder

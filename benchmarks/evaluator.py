@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from motionbeat._torchmetrics import import_torchmetrics
+from motionbeat.benchmarks.extraction import embed
 from motionbeat.benchmarks.keys import task_key, tracks_key
 from motionbeat.benchmarks.protocol import Probing
 from motionbeat.benchmarks.records import (
@@ -29,7 +30,7 @@ from motionbeat.benchmarks.records import (
 )
 from motionbeat.benchmarks.registry import DATASETS, TASKS, check_available
 from motionbeat.benchmarks.significance import scores
-from motionbeat.benchmarks.store import LENGTH_SLACK, EmbeddingStore, embed
+from motionbeat.benchmarks.store import LENGTH_SLACK, EmbeddingStore
 from motionbeat.cache import default_cache, digest
 from motionbeat.console import say
 from motionbeat.data_modules.base import (

@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from motionbeat.audio import load_audio, resample
 from motionbeat.benchmarks.evaluator import Folders
-from motionbeat.benchmarks.store import EmbeddingStore, embed, file_digest
+from motionbeat.benchmarks.extraction import embed
+from motionbeat.benchmarks.store import EmbeddingStore, file_digest
 from motionbeat.cache import default_cache, digest
 from motionbeat.console import bar
 from motionbeat.data_modules.base import DatasetError, Split, Track

@@ -10,6 +10,7 @@ import torch
 from scipy.special import expit
 
 from motionbeat.benchmarks.evaluator import Evaluation, Folders, plan
+from motionbeat.benchmarks.extraction import embed
 from motionbeat.benchmarks.protocol import Probing
 from motionbeat.benchmarks.records import NO_HEAD
 from motionbeat.benchmarks.registry import DATASETS, ENCODERS
@@ -17,7 +18,7 @@ from motionbeat.benchmarks.report.dance_viewer import Shown, ogg, viewer_data
 from motionbeat.benchmarks.report.gathered import Cell, Column, Gathered
 from motionbeat.benchmarks.report.licences import copies
 from motionbeat.benchmarks.report.writing import packed, write_data
-from motionbeat.benchmarks.store import EmbeddingStore, embed
+from motionbeat.benchmarks.store import EmbeddingStore
 from motionbeat.console import bar, say
 from motionbeat.data_modules.base import Beats, Clips, MotionFile, Track, collate
 from motionbeat.errors import MotionBeatError

@@ -19,8 +19,9 @@ from torch import Tensor
 from motionbeat.audio import load_audio, resample
 from motionbeat.benchmarks.encoders.motionbeat import MotionBeatEmbodied
 from motionbeat.benchmarks.ensemble import Ensemble
+from motionbeat.benchmarks.extraction import embed
 from motionbeat.benchmarks.protocol import fit, trainer_of
-from motionbeat.benchmarks.store import EmbeddingStore, embed
+from motionbeat.benchmarks.store import EmbeddingStore
 from motionbeat.console import bar
 from motionbeat.data_modules.base import Clips, Loaders, Split, Track
 from motionbeat.encoder import Encoder

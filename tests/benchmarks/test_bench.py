@@ -145,7 +145,7 @@ def test_embed_fills_the_store_for_later(tmp_path, monkeypatch, short_training, 
     ended = motionbeat("embed", "--encoder", "tests.toys:Tiny", *places)
     assert (ended.code, entries(tmp_path)) == (0, 9)
     assert f"Clicks: 9 tracks in {tmp_path / 'cache' / 'embeddings'}" in ended.said
-    monkeypatch.setattr("motionbeat.benchmarks.store._extract", None)
+    monkeypatch.setattr("motionbeat.benchmarks.extraction._extract", None)
     assert run(tmp_path).code == 0
 
 
