@@ -8,7 +8,7 @@ making.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock
 
 from motionbeat.console import bar
-from motionbeat.data_modules.base import DatasetError
+from motionbeat.data_modules.base import DataModule, DatasetError
 from motionbeat.files import write_atomically
 from motionbeat.processes import side_by_side
 
@@ -37,6 +37,29 @@ class Piece:
 
 Recipe = Callable[[Path], Piece]
 """Writes the files of one piece into a folder; picklable, and the same files on every call."""
+
+
+class Generated(DataModule):
+    """A dataset whose pieces are made on the first :meth:`prepare_data` and kept in the cache."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the pieces and their manifest lie."""
+        return self.cache / self.card.name / self.revision
+
+    def pieces(self, ids: Iterable[str]) -> dict[str, Piece]:
+        """The pieces with some ids, in their order.
+
+        Raises:
+            DatasetError: not all of them are made yet.
+        """
+        made, wanted = read(self.folder), list(ids)
+        if missing := sum(id not in made for id in wanted):
+            raise DatasetError(
+                f"{self.folder}: {missing} pieces are missing; call prepare_data again"
+            )
+        return {id: made[id] for id in wanted}
+
 
 _Entry = dict[str, Any]  # one line of the manifest: id, files (name to sha256), labels
 

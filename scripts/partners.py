@@ -31,7 +31,7 @@ from motionbeat.weights import load_model, untrained
 def embeddings(model: MotionBeat, motion: Motion, clip: float) -> Table:
     """Embeddings (S, d) of the clips of a motion from every ``STEP`` seconds on."""
     inputs = moves(motion, motion.duration, clip)
-    states = model.motion(inputs.features, inputs.clock)[-1]
+    states = model.motion(inputs.features, inputs.clock)
     times = embedding_times(clip).expand(len(states), -1)
     return model.motion.embed(states, inputs.clock, times).double().numpy()
 

@@ -25,7 +25,6 @@ from motionbeat.data_modules import generated
 from motionbeat.data_modules.base import (
     SPLITS,
     Beats,
-    DataModule,
     DatasetCard,
     DatasetError,
     Licence,
@@ -34,7 +33,7 @@ from motionbeat.data_modules.base import (
     Tempo,
     Track,
 )
-from motionbeat.data_modules.generated import Piece, Recipe
+from motionbeat.data_modules.generated import Generated, Piece, Recipe
 from motionbeat.data_modules.published.collection import Published
 from motionbeat.data_modules.published.free_music import FreeMusic
 from motionbeat.data_modules.published.game_music import GameMusic
@@ -87,7 +86,7 @@ class Rhythm(NamedTuple):
     bars_agreed: bool
 
 
-class DancedMusic(DataModule):
+class DancedMusic(Generated):
     """Excerpts with a dance, made on the first :meth:`prepare_data` and kept in the cache.
 
     Beats are annotated; their places in the bar only where the trackers agree on the downbeats.
@@ -153,11 +152,6 @@ class DancedMusic(DataModule):
         size = f"seed{self.seed}-{self.excerpts}x-{self.seconds}s"
         return f"{self.card.revision}-{size}-{sources}"
 
-    @property
-    def folder(self) -> Path:
-        """Where the excerpts and their manifest lie."""
-        return self.cache / self.card.name / self.revision
-
     def prepare_data(self) -> None:
         """Get the sources; make the excerpts that are missing or damaged.
 
@@ -180,11 +174,8 @@ class DancedMusic(DataModule):
         Raises:
             DatasetError: a source is missing, or not all pieces were listened to yet.
         """
-        made, pieces = generated.read(self.folder), self._pieces()
-        if missing := sum(id not in made for id, *_ in pieces):
-            raise DatasetError(
-                f"{self.folder}: {missing} pieces are missing; call prepare_data again"
-            )
+        pieces = self._pieces()
+        made = self.pieces(id for id, *_ in pieces)
         return [
             self._track(labels, track)
             for id, own, track in pieces

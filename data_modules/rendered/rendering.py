@@ -16,7 +16,6 @@ from motionbeat.data_modules import generated
 from motionbeat.data_modules.base import (
     Annotation,
     Beats,
-    DataModule,
     DatasetError,
     Metre,
     MotionFile,
@@ -24,7 +23,7 @@ from motionbeat.data_modules.base import (
     Tempo,
     Track,
 )
-from motionbeat.data_modules.generated import Piece, Recipe
+from motionbeat.data_modules.generated import Generated, Piece, Recipe
 from motionbeat.data_modules.rendered.synthesis.affect import Cues
 from motionbeat.data_modules.rendered.synthesis.arranger import Score
 from motionbeat.data_modules.rendered.synthesis.render import write_audio
@@ -42,18 +41,13 @@ MARGIN, TAIL = 1.5, 0.6
 _LARGEST = 20_000_000  # bytes of a member of an archive; the largest of the datasets has 0.2 MB
 
 
-class Rendered(DataModule):
+class Rendered(Generated):
     """A dataset whose pieces are rendered on the first :meth:`prepare_data` and kept in the cache.
 
     Pieces are rendered in parallel; those that are finished survive a kill, and damaged ones are
     rendered again. A recipe writes ``<track>.flac``, and ``<track>.npz`` where the card promises a
     dance, and returns labels with ``beats``, ``positions``, ``bpm``, ``metre`` and ``duration``.
     """
-
-    @property
-    def folder(self) -> Path:
-        """Where the pieces and their manifest lie."""
-        return self.cache / self.card.name / self.revision
 
     @abstractmethod
     def recipes(self) -> Mapping[str, Recipe]:
@@ -85,12 +79,8 @@ class Rendered(DataModule):
         Raises:
             DatasetError: the pieces are not rendered yet, or not all of them.
         """
-        pieces, ids = generated.read(self.folder), self.ids()
-        if missing := sum(id not in pieces for id in ids):
-            raise DatasetError(
-                f"{self.folder}: {missing} pieces are missing; call prepare_data again"
-            )
-        entries = [entry for id in ids for entry in self.entries(id, pieces[id])]
+        pieces = self.pieces(self.ids())
+        entries = [entry for id, piece in pieces.items() for entry in self.entries(id, piece)]
         tracks = [self._track(name, labels) for name, labels in entries]
         return [track for own, track in tracks if own == split]
 

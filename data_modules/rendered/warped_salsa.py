@@ -20,7 +20,6 @@ from motionbeat.audio import load_audio
 from motionbeat.data_modules import generated
 from motionbeat.data_modules.base import (
     Beats,
-    DataModule,
     DatasetCard,
     DatasetError,
     Licence,
@@ -28,7 +27,7 @@ from motionbeat.data_modules.base import (
     Split,
     Track,
 )
-from motionbeat.data_modules.generated import Piece, Recipe
+from motionbeat.data_modules.generated import Generated, Piece, Recipe
 from motionbeat.data_modules.published.cmu_salsa import HELD_OUT, Take, takes
 from motionbeat.data_modules.rendered.danced_music import DancedMusic
 from motionbeat.data_modules.rendered.rendering import SHORTEST
@@ -45,7 +44,7 @@ _SMOOTH = 0.033  # s
 Floats = NDArray[np.float64]
 
 
-class WarpedSalsa(DataModule):
+class WarpedSalsa(Generated):
     """Excerpts of the train split of ``danced_music``, cut to the length of a salsa warped to them.
 
     The beats of a motion fall on all beats of the music or on every second one. Takes in
@@ -87,11 +86,6 @@ class WarpedSalsa(DataModule):
         """The card's revision, the seed, and the revision of the music."""
         return f"{self.card.revision}-seed{self.seed}-{self.music.revision}"
 
-    @property
-    def folder(self) -> Path:
-        """Where the pairs and their manifest lie."""
-        return self.cache / self.card.name / self.revision
-
     def prepare_data(self) -> None:
         """Make the music that is missing, and the pairs that are missing or damaged.
 
@@ -115,11 +109,8 @@ class WarpedSalsa(DataModule):
         Raises:
             DatasetError: the music is missing, or not all pairs are made yet.
         """
-        made, music = generated.read(self.folder), self.music.tracks("train")
-        if missing := sum(track.id not in made for track in music):
-            raise DatasetError(
-                f"{self.folder}: {missing} pieces are missing; call prepare_data again"
-            )
+        music = self.music.tracks("train")
+        made = self.pieces(track.id for track in music)
         found = [self._track(made[one.id].labels, one) for one in music if made[one.id].files]
         return found if split == "train" else []
 

@@ -314,8 +314,8 @@ def scored(model: MotionBeat, batch: Batch) -> Clips:
     music, and of the onsets that are read from the motion, with the measured ones.
     """
     audio, motion, size = batch.audio, batch.motion, batch.size
-    states = model.audio(audio.log_mel, audio.lengths, audio.clock)[-1]
-    moves = model.motion(motion.features, motion.clock)[-1]
+    states = model.audio(audio.log_mel, audio.lengths, audio.clock)
+    moves = model.motion(motion.features, motion.clock)
     times = embedding_times(batch.seconds)
     found = clip_scores(
         model.audio.embed(states, audio.clock, times.expand(size, -1)),

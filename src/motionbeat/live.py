@@ -60,7 +60,7 @@ class LiveTower(AudioTower):
             if isinstance(module, PhaseAttention):
                 module.causal = True
 
-    def forward(self, log_mel: Tensor, lengths: Tensor, clock: Clock) -> list[Tensor]:
+    def forward(self, log_mel: Tensor, lengths: Tensor, clock: Clock) -> Tensor:
         """Encode (B, T, BANDS) at ``AUDIO_FRAME_RATE``, (B,) valid frames, as ``encode`` does."""
         place = torch.arange(log_mel.shape[1], device=lengths.device)
         counts = (place + 1).unsqueeze(-1)
@@ -225,7 +225,7 @@ class Listener:
             AUDIO_FRAME_RATE,
             _counted(clock._replace(times=clock.times - frame / AUDIO_FRAME_RATE)),
             context=self._encoder.tower.mean_spectrum(mean[None]),
-        )[-1]
+        )
         self._encoded = metre, range(begin, last), states
         return range(begin, last), states
 

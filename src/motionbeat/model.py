@@ -133,8 +133,8 @@ class Tower(nn.Module):
     def encode(
         self, frames: Tensor, frame_rate: float, clock: Clock, *,
         context: Tensor | None = None, contact: Tensor | None = None,
-    ) -> list[Tensor]:  # fmt: skip
-        """States (B, n, width) of the beats: the tokens, then the output of each block.
+    ) -> Tensor:  # fmt: skip
+        """States (B, n, width) of the beats.
 
         The context (B, 1 or n, columns) is added to every token; contacts are (B, n).
         """
@@ -148,7 +148,6 @@ class Tower(nn.Module):
         x = self.token(torch.cat(inputs, dim=-1))
         if self.token_phase is not None:
             x = self.token_phase(x, clock.phase, clock.beats_per_bar[:, None])
-        states = [x]
         windows = _Windows(clock.mask, self.margin)
         phase, mask = windows.cut(clock.phase), windows.cut(clock.mask)
         metre = clock.beats_per_bar.repeat_interleave(windows.count, dim=0)
@@ -156,8 +155,7 @@ class Tower(nn.Module):
         x = windows.cut(x)
         for block in self.blocks:
             x = block(x, phase, metre, mask, contact)
-            states.append(windows.join(x))
-        states[-1] = self.norm(states[-1])
+        states: Tensor = self.norm(windows.join(x))
         return states
 
     def convolve(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -231,7 +229,7 @@ class AudioTower(Tower):
         tempo = self.states_at(octaves, clock, seconds)
         return torch.cat([self.phases(states, clock, seconds), rhythms, tempo], dim=-1)
 
-    def forward(self, log_mel: Tensor, lengths: Tensor, clock: Clock) -> list[Tensor]:
+    def forward(self, log_mel: Tensor, lengths: Tensor, clock: Clock) -> Tensor:
         """Encode (B, T, BANDS) at ``AUDIO_FRAME_RATE``, (B,) valid frames, as ``encode`` does."""
         mask = (torch.arange(log_mel.shape[1], device=lengths.device) < lengths[:, None])[..., None]
         mean = (log_mel * mask).sum(dim=1, keepdim=True) / lengths[:, None, None]
@@ -255,7 +253,7 @@ class MotionTower(Tower):
         super().__init__(FEATURES, 0, size, size.motion_blocks, phase, guided)
         self.contacts = contacts
 
-    def forward(self, features: Tensor, clock: Clock) -> list[Tensor]:
+    def forward(self, features: Tensor, clock: Clock) -> Tensor:
         """Encode (B, T, FEATURES) at ``MOTION_FRAME_RATE``, as ``encode`` does."""
         pulses = beat_synchronous(features[..., PULSES : PULSES + 1], MOTION_FRAME_RATE, clock)
         contact = pulses.reshape(len(pulses), -1, POSITIONS).amax(dim=2)
@@ -367,7 +365,7 @@ class MotionBeatEncoder(Encoder):
         """Encode (B, T) samples at 22.05 kHz as (B, 1, frames, width) at 50 Hz."""
         log_mel, clock = self.frontend(waveform)
         lengths = torch.full((len(log_mel),), log_mel.shape[1], device=log_mel.device)
-        states = self.tower(log_mel, lengths, clock)[-1]
+        states = self.tower(log_mel, lengths, clock)
         seconds = frame_times(waveform)
         sound = None if self.sound is None else self.sound.stream(log_mel)
         return self._frames(states, clock, seconds, sound, seconds).unsqueeze(1)
@@ -411,7 +409,7 @@ class MotionBeatEncoder(Encoder):
             part = clock.beats(first, last, start)
             frames = log_mel[:, low:high] - mean
             context = mean - _MEAN_LEVEL
-            states = self.tower.encode(frames, AUDIO_FRAME_RATE, part, context=context)[-1]
+            states = self.tower.encode(frames, AUDIO_FRAME_RATE, part, context=context)
             count = len(place) if last == beats else int((place < first + _CHUNK + edge).sum())
             for here in torch.split(seconds[:, done:count], _FRAMES, dim=1):
                 yield self._frames(states, part, here - start, sound, here)

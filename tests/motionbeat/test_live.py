@@ -101,7 +101,7 @@ def test_training_computes_what_a_stream_hears(encoder):
     grid = live_grid(log_mel[0].numpy(), AUDIO_FRAME_RATE)
     assert set(grid.beats_per_bar.tolist()) == {4}
     clock = Clock.of([grid.cut(0.0, 20.0)])
-    states = encoder.tower(log_mel, torch.tensor([log_mel.shape[1]]), clock)[-1]
+    states = encoder.tower(log_mel, torch.tensor([log_mel.shape[1]]), clock)
     heard = encoder(waveform[None])[0, 0, :, : -TINY.sound]
     seconds = torch.arange(len(heard), dtype=torch.float64)[None] / FRAME_RATE
     assert distance(encoder.read(states, clock, seconds)[0], heard) < 1e-4
@@ -116,7 +116,7 @@ def test_another_downbeat_turns_what_is_read_and_changes_no_state(encoder):
     lengths, read, kept = torch.tensor([1500]), [], []
     for one in (grid, moved):
         clock = Clock.of([one.cut(0.0, 15.0)])
-        kept.append(tower(log_mel, lengths, clock)[-1])
+        kept.append(tower(log_mel, lengths, clock))
         read.append(tower.interpolate_states(kept[-1], clock, seconds))
     assert torch.equal(*kept)
     quarter = torch.full_like(seconds, np.pi / 2)
@@ -164,7 +164,7 @@ def test_beats_before_are_heard_and_beats_after_are_not():
     for kind in (LiveTower, AudioTower):
         torch.manual_seed(0)
         tower = kind(TINY).eval().requires_grad_(False)
-        one, other = (tower(given, lengths, clock)[-1] for given in (log_mel, changed))
+        one, other = (tower(given, lengths, clock) for given in (log_mel, changed))
         apart = (one - other).abs().amax(dim=(0, 2))
         assert (apart[:20].max() == 0) == (kind is LiveTower)
         assert apart[20:30].min() > 1e-5

@@ -117,18 +117,17 @@ def test_clips_of_any_length_have_the_same_states_in_any_batch(kind, phase):
     together = encode(tower, clips, Clock.of(grids))
     for index, (frames, one) in enumerate(zip(clips, grids, strict=True)):
         alone = encode(tower, [frames], Clock.of([one]))
-        for layer, found in zip(together, alone, strict=True):
-            assert distance(layer[index, : len(one)], found[0]) < 1e-5
+        assert distance(together[index, : len(one)], alone[0]) < 1e-5
 
 
 def test_training_hides_the_average_spectrum_of_some_clips():
     tower = build(AudioTower, dataclasses.replace(TINY, dropout=0.0))
     one = grid(8)
     given = [clip(AudioTower, one)] * 64, Clock.of([one] * 64)
-    seen = encode(tower, *given)[-1][0]
+    seen = encode(tower, *given)[0]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        trained = encode(tower.train(), *given)[-1]
+        trained = encode(tower.train(), *given)
     kept = (trained - seen).abs().amax(dim=(1, 2)) < 1e-5
     assert 32 < kept.sum() < 60
     hidden = trained[~kept]
@@ -139,10 +138,10 @@ def test_equalisation_is_heard_in_the_average_spectrum_alone():
     tower = build(AudioTower)
     clips, clock = clips_of(AudioTower)
     equaliser = torch.linspace(0, 2, BANDS)
-    before, after = (encode(tower, [one + e for one in clips], clock)[-1] for e in (0, equaliser))
+    before, after = (encode(tower, [one + e for one in clips], clock) for e in (0, equaliser))
     assert distance(before, after) > 0.01
     tower.token.weight[:, -BANDS:] = 0
-    before, after = (encode(tower, [one + e for one in clips], clock)[-1] for e in (0, equaliser))
+    before, after = (encode(tower, [one + e for one in clips], clock) for e in (0, equaliser))
     assert distance(before[clock.mask], after[clock.mask]) < 1e-4
 
 
@@ -153,11 +152,11 @@ def test_footfalls_guide_attention_only_where_they_are_asked_to(contacts):
     [frames], clock = clips_of(MotionTower, [20], [4])
     still = frames.clone()
     still[:, PULSES] = 0
-    before = [encode(tower, [given], clock)[-1] for given in (frames, still)]
+    before = [encode(tower, [given], clock) for given in (frames, still)]
     for name, parameter in tower.named_parameters():
         if name.endswith("guidance"):
             parameter.fill_(5.0)
-    after = [encode(tower, [given], clock)[-1] for given in (frames, still)]
+    after = [encode(tower, [given], clock) for given in (frames, still)]
     guided = contacts in ("both", "guidance")
     assert (distance(after[0], before[0]) > 1e-3) == guided
     assert torch.equal(after[1], before[1])
@@ -172,7 +171,7 @@ def test_contacts_are_among_the_features_only_where_they_are_asked_to(contacts):
     for column in (*columns, 0):
         other = frames.clone()
         other[:, column] += torch.linspace(0, 3, len(frames))
-        moved = distance(encode(tower, [frames], clock)[-1], encode(tower, [other], clock)[-1])
+        moved = distance(encode(tower, [frames], clock), encode(tower, [other], clock))
         given = contacts in ("both", "features") or column == 0
         guiding = column == PULSES and contacts == "guidance"
         assert moved > 1e-3 if given or guiding else moved == 0
@@ -188,14 +187,13 @@ def test_numbering_the_beats_from_another_one_leaves_states_and_turns_what_is_ca
     before, after = encode(tower, clips, clock), encode(tower, clips, shifted(clock, beats))
     turn = 2 * math.pi * beats / clock.beats_per_bar[:, None].double()
     seconds = moments(clock).double()
-    for one, other in zip(before, after, strict=True):
-        assert distance(one[clock.mask], other[clock.mask]) < 1e-5
-        carried = tower.interpolate_states(one, clock, seconds)
-        again = tower.interpolate_states(one, shifted(clock, beats), seconds)
-        true = tower.rotation(carried, turn.expand_as(seconds), clock.beats_per_bar[:, None])
-        assert again.dtype == torch.float32
-        assert distance(again, true) < 1e-5
-        assert distance(again, carried) > 0.1
+    assert distance(before[clock.mask], after[clock.mask]) < 1e-5
+    carried = tower.interpolate_states(before, clock, seconds)
+    again = tower.interpolate_states(before, shifted(clock, beats), seconds)
+    true = tower.rotation(carried, turn.expand_as(seconds), clock.beats_per_bar[:, None])
+    assert again.dtype == torch.float32
+    assert distance(again, true) < 1e-5
+    assert distance(again, carried) > 0.1
 
 
 @KINDS
@@ -204,10 +202,10 @@ def test_only_rotation_knows_the_bar_and_not_where_it_begins(kind, phase):
     """Rotation knows where in the bar beats are to each other, addition where each of them is."""
     tower = build(kind, phase=phase)
     clips, clock = clips_of(kind)
-    before = encode(tower, clips, clock)[-1]
+    before = encode(tower, clips, clock)
     others = shifted(clock), clock._replace(positions=clock.positions * 0)
     elsewhere, stretched = (
-        distance(encode(tower, clips, one)[-1][clock.mask], before[clock.mask]) for one in others
+        distance(encode(tower, clips, one)[clock.mask], before[clock.mask]) for one in others
     )
     assert stretched > 1e-3 if phase != "none" else stretched == 0
     assert elsewhere > 1e-3 if phase == "added" else elsewhere < 1e-5
@@ -226,7 +224,7 @@ def test_a_phase_or_contacts_of_no_such_name_are_refused():
 def test_embedding_is_two_halves_of_equal_length(kind):
     tower = build(kind)
     clips, clock = clips_of(kind)
-    found = tower.embed(encode(tower, clips, clock)[-1], clock, moments(clock))
+    found = tower.embed(encode(tower, clips, clock), clock, moments(clock))
     what, when = found[:, :128], found[:, 128:]
     torch.testing.assert_close(found.norm(dim=-1), torch.ones(2))
     torch.testing.assert_close(what.norm(dim=-1), torch.full((2,), 0.5**0.5))
@@ -252,8 +250,7 @@ def test_a_tower_compiles_to_one_graph(kind):
     tower = build(kind)
     given = inputs(tower, *clips_of(kind))
     compiled = torch.compile(tower, fullgraph=True, backend="aot_eager")
-    for found, true in zip(compiled(*given), tower(*given), strict=True):
-        torch.testing.assert_close(found, true)
+    torch.testing.assert_close(compiled(*given), tower(*given))
 
 
 @KINDS
@@ -261,7 +258,7 @@ def test_a_tower_compiles_to_one_graph(kind):
 def test_gradients_reach_every_parameter_a_loss_on_embeddings_and_rhythms_needs(kind, phase):
     tower = build(kind, phase=phase).requires_grad_()
     clips, clock = clips_of(kind)
-    states, seconds = tower(*inputs(tower, clips, clock))[-1], moments(clock)
+    states, seconds = tower(*inputs(tower, clips, clock)), moments(clock)
     one, other = tower.embed(states, clock, seconds)
     heads = [tower.rhythms(states, clock, seconds)]
     heads += [tower.phases(states, clock, seconds)] if kind is AudioTower else []

@@ -78,8 +78,8 @@ def embed(
 ) -> tuple[Tensor, Tensor]:
     """Embeddings (N, d) of clips of music and (M, d) of clips of motion, all of one length."""
     times = embedding_times(seconds).to(audio.log_mel.device)
-    music = model.audio(audio.log_mel, audio.lengths, audio.clock)[-1]
-    moves = model.motion(motion.features, motion.clock)[-1]
+    music = model.audio(audio.log_mel, audio.lengths, audio.clock)
+    moves = model.motion(motion.features, motion.clock)
     return (
         model.audio.embed(music, audio.clock, times.expand(len(music), -1)),
         model.motion.embed(moves, motion.clock, times.expand(len(moves), -1)),

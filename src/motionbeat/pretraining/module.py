@@ -115,8 +115,8 @@ class Pretraining(LightningModule):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Loss and its parts, scalars."""
         goal, size = self.hparams, batch.size
-        audio = self.model.audio(batch.audio.log_mel, batch.audio.lengths, batch.audio.clock)[-1]
-        motion = self.model.motion(batch.motion.features, batch.motion.clock)[-1]
+        audio = self.model.audio(batch.audio.log_mel, batch.audio.lengths, batch.audio.clock)
+        motion = self.model.motion(batch.motion.features, batch.motion.clock)
 
         times = embedding_times(batch.seconds).to(audio.device)
         music = self.model.audio.embed(audio, batch.audio.clock, times.expand(size, -1))
