@@ -134,9 +134,7 @@ def check_outputs(out: str, kinds: Sequence[str] = KINDS) -> list[Path]:
     outputs = [Path(name) for name in split(out)]
     for path in outputs:
         if path.suffix.lower() not in kinds:
-            raise DanceError(
-                f"{path}: unknown format; use one of {', '.join(kinds)}"
-            )
+            raise DanceError(f"{path}: unknown format; use one of {', '.join(kinds)}")
         if path.suffix.lower() == ".mp4":
             ffmpeg()
         try:

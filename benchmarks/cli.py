@@ -389,7 +389,7 @@ def run(arguments: list[str]) -> None:
 
 
 def main() -> None:
-    """Entry point of ``motionbeat``; a ``MotionBeatError`` is printed in one line, exit status 1."""
+    """Entry point of ``motionbeat``; an expected error is one line with exit status 1."""
     wait_passively()
     try:
         run(sys.argv[1:])
