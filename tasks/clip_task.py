@@ -1,7 +1,7 @@
 """Tasks on whole clips: one class, several classes, or numbers.
 
 A head is trained on features averaged over segments of about ten seconds. The prediction for a
-track is the mean over its segments. Heads, nearest neighbours and the baseline use the same targets.
+track is the mean over its segments. Heads, nearest neighbours and the baseline share the targets.
 """
 
 from abc import abstractmethod
@@ -195,7 +195,7 @@ class SingleLabelTask(ClipTask):
         """The number of test tracks whose class is not in the training split."""
         count = int((~np.isin(per_track["true"][0], list(vocabulary))).sum())
         return [
-            f"{count} test tracks have a class that the train split lacks, and count as errors"
+            f"{count} test tracks are of a class the train split lacks, and count as misses"
         ] * bool(count)
 
 
@@ -253,7 +253,7 @@ class MultiLabelTask(ClipTask):
         truths = {k.removeprefix("true/"): v for k, v in per_track.items() if k.startswith("true/")}
         names = [name for name, true in truths.items() if not {0.0, 1.0} <= set(true[0].tolist())]
         return [
-            f"{len(names)} classes are not scored, because no test track has them or all do: "
+            f"{len(names)} classes are not scored, no test track has them or all do: "
             f"{', '.join(names)}"
         ] * bool(names)
 
