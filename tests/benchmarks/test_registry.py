@@ -63,7 +63,7 @@ def test_a_name_that_is_taken_is_refused(tmp_path):
     [
         ("logmle", r"did you mean logmel\?"),
         ("xyz", r"no known name is near.*known: .*logmel"),
-        ("tests.toys:Listening", "is not a subclass of Encoder; name a subclass of Encoder that defines a card or"),
+        ("tests.toys:Listening", "is not a subclass of Encoder; name a subclass of Encoder"),
         ("tests.toys:card", "is not a subclass of Encoder"),
         ("tests.toys:Nothing", r"names no class; write .*tests\.toys:Tiny"),
         ("tests.nowhere:Tiny", "cannot be loaded"),
