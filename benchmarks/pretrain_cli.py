@@ -178,7 +178,7 @@ def resumable(folder: Path, model: LightningModule) -> Path | None:
         say(f"ignored: {path} is damaged")
     if there:
         raise PretrainingError(
-            f"{folder}: every checkpoint is damaged; restore one, or delete this folder to start over"
+            f"{folder}: every checkpoint is damaged; restore one, or delete the folder to restart"
         )
     return None
 
