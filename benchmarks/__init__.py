@@ -1,4 +1,4 @@
-"""Numbers for encoders: the protocol around tasks, records, leaderboards, the command line."""
+"""The benchmark: evaluation protocol, run records, leaderboards, encoders, the command line."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ __all__ = ["evaluate"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load what stands behind ``evaluate`` on first use, so that listing names stays quick."""
+    """Import ``evaluate`` on first use, so that listing names stays fast."""
     if name == "evaluate":
         from motionbeat.benchmarks.evaluator import evaluate
 

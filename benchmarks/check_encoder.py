@@ -1,6 +1,6 @@
-"""Checks that an encoder keeps the contract: each returns what it measured, or raises.
+"""Checks that an encoder meets the contract; each returns what it measured, or raises.
 
-Everything is tried on the CPU, where right and wrong are the same on every machine.
+All checks run on the CPU, so that the outcome is the same on every machine.
 """
 
 import math
@@ -26,24 +26,24 @@ FAR_SECONDS = 10.0  # from a seam, beyond the declared context
 
 
 class ContractError(MotionBeatError):
-    """A breach of the contract: what was measured; what to change."""
+    """A violation of the contract: what was measured, and what to change."""
 
 
 class ContractWarning(ContractError):  # noqa: N818
-    """Something an encoder may have its reasons for."""
+    """Something unusual for which an encoder may have a reason."""
 
 
 def require(
     right: bool, measured: str, remedy: str, error: type[ContractError] = ContractError
 ) -> str:
-    """What was measured, when it is right; otherwise raises it with the remedy."""
+    """Return ``measured`` if the check passed; otherwise raise it with the remedy."""
     if not right:
         raise error(f"{measured}; {remedy}")
     return measured
 
 
 def noise(encoder: Encoder, seconds: float, batch: int = 1) -> Tensor:
-    """The same noise on every call, (batch, [2,] samples), its level rising from a whisper."""
+    """The same noise on every call, (batch, [2,] samples), with an increasing level."""
     samples = round(seconds * encoder.card.sample_rate)
     shape = (batch, samples) if encoder.card.channels == 1 else (batch, 2, samples)
     white = torch.rand(shape, generator=torch.Generator().manual_seed(3)) - 0.5
@@ -58,7 +58,7 @@ def states(encoder: Encoder, waveform: Tensor) -> Tensor:
 
 
 def check_card(kind: type[Encoder]) -> str:
-    """The card says what tables need, in values that can be true."""
+    """The fields of the card have valid values."""
     card, context = kind.card, kind.context
     counts = (card.sample_rate, card.layers, card.width, card.parameters)
     texts = (card.name, card.revision, card.licence, card.source, *card.training_data)
@@ -78,9 +78,9 @@ def check_card(kind: type[Encoder]) -> str:
 
 
 def check_frozen(encoder: Encoder) -> str:
-    """The card counts the weights, none can be trained, all tensors move to a GPU with the module.
+    """Weights are frozen and their number is on the card; tensors move with the module.
 
-    Dropout and batch norm are at rest.
+    Dropout and batch norm are in evaluation mode.
     """
     count, stated = sum(one.numel() for one in encoder.parameters()), encoder.card.parameters
     measured = f"{count:,} weights, the card says {stated:,}"
@@ -98,7 +98,7 @@ def check_frozen(encoder: Encoder) -> str:
 
 
 def check_output(encoder: Encoder) -> str:
-    """Features have the card's shape, are float32 and finite, and the waveform stays as it is."""
+    """Features are finite float32 with the shape on the card; the waveform is not modified."""
     card, waveform = encoder.card, noise(encoder, 2.0, batch=2)
     found = states(encoder, waveform)
     remedy = f"give one finite float32 tensor (2, {card.layers}, frames, {card.width})"
@@ -113,7 +113,7 @@ def check_output(encoder: Encoder) -> str:
 
 
 def check_frame_rate(encoder: Encoder) -> str:
-    """The number of frames is that of the card's rate, and grows by it."""
+    """The number of frames agrees with the frame rate on the card."""
     rate = encoder.card.frame_rate
     short, long = (states(encoder, noise(encoder, seconds)).shape[2] for seconds in (5.0, 15.0))
     off = max(abs(short - math.floor(5 * rate) - 1), abs(long - math.floor(15 * rate) - 1))

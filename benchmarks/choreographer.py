@@ -1,4 +1,4 @@
-"""Dancing to any song: a decoder is trained once on the features of an encoder, and kept."""
+"""Dances to any song: a decoder is trained once on the features of an encoder, and cached."""
 
 import io
 import json
@@ -47,7 +47,7 @@ class DanceError(MotionBeatError):
 
 
 def shipped_dancer(encoder: str, folder: Path = FOLDER) -> DanceGeneration | None:
-    """The dance task of an encoder that was trained on groovebox; None where none is shipped."""
+    """The shipped dance task of an encoder, trained on groovebox; None if there is none."""
     path = folder / f"{encoder}-dancer.safetensors"
     if not path.is_file():
         return None
@@ -76,8 +76,8 @@ def choreographer(
 ) -> DanceGeneration:
     """The dance task of an encoder, trained on the dances of a dataset on first use.
 
-    Of the learning rates the one is taken that denoises the validation split best, with the first
-    seed. It is the decoder of the encoder's entry, if that was run before.
+    The learning rate with the lowest denoising error on the validation split is used, with the
+    first seed. If the encoder has an entry on that dataset, its decoder is reused.
 
     Raises:
         MotionBeatError: a name is unknown, the dataset is missing or without dances, or the cache
@@ -94,7 +94,7 @@ def choreographer(
     members = [(0, rate) for rate in evaluation.protocol.learning_rates]
     if not probing.kept(members).is_file():
         assert fold.tracks, "its tracks are checked before anything is trained"
-        say(f"{name}: learns to dance, once; the next time it only dances")
+        say(f"{name}: training the dance decoder, once; it is cached")
     with one_thread():
         ensemble = probing.train(members, "learning rates")
     best = best_of(ensemble.monitors.tolist(), DanceGeneration.mode)
@@ -102,10 +102,10 @@ def choreographer(
 
 
 def write(motion: Motion, music: Music, song: Path, path: Path) -> None:
-    """Write a dance as what the ending of the path says.
+    """Write a dance in the format of the path's suffix.
 
     Raises:
-        PictureError: there is no ffmpeg for a video, or it fails.
+        PictureError: ffmpeg, which writes videos, is missing or fails.
         WriteError: the file cannot be written.
     """
     kind, beats = path.suffix.lower(), Beats(music.beats)
@@ -126,17 +126,15 @@ def write(motion: Motion, music: Music, song: Path, path: Path) -> None:
 
 
 def check_outputs(out: str, kinds: Sequence[str] = KINDS) -> list[Path]:
-    """The files that a dance is to be written to, after a look at whether that is possible.
+    """Output paths of a dance, checked before anything is computed.
 
     Raises:
-        MotionBeatError: a file of unknown kind, a folder that cannot be written, no ffmpeg.
+        MotionBeatError: a format is unknown, a folder cannot be written, or ffmpeg is missing.
     """
     outputs = [Path(name) for name in split(out)]
     for path in outputs:
         if path.suffix.lower() not in kinds:
-            raise DanceError(
-                f"{path}: unknown kind of dance; let its name end in {', '.join(kinds)}"
-            )
+            raise DanceError(f"{path}: unknown format; use one of {', '.join(kinds)}")
         if path.suffix.lower() == ".mp4":
             ffmpeg()
         try:
@@ -161,34 +159,34 @@ def dance(
     cache: Path = CACHE,
     data: Path | None = DATA,
 ) -> None:
-    """Dance to a song; dancers that are not shipped are trained on first use.
+    """Generate a dance to a song; a decoder that is not shipped is trained on first use.
 
     Args:
-        song: music (.wav, .flac, .ogg, .mp3); with live, - is music from stdin: 16-bit samples,
-            little-endian, mono at 22.05 kHz, whose poses are printed as they come.
-        out: file for the dance, a page (.html), a video (.mp4, .gif) or a motion (.bvh, .npz);
-            several are separated by commas; dance.mp4 when left out, and nothing for stdin.
-        live: dance while the music plays, to what has been heard of it.
-        encoder: a name or package.module:Class; what the dancer hears the music by. When left out,
-            motionbeat-small, or motionbeat-live for live.
-        dataset: whose dances are learned from.
+        song: music (.wav, .flac, .ogg, .mp3). With --live, - reads music from stdin (16-bit
+            little-endian samples, mono, 22.05 kHz), and poses are printed as they are computed.
+        out: output files, separated by commas: a page (.html), a video (.mp4, .gif) or a motion
+            (.bvh, .npz). By default dance.mp4, and none for stdin.
+        live: dance while the music plays, using only past audio.
+        encoder: name, package.module:Class or file.py:Class of the encoder whose features the
+            decoder uses. By default motionbeat-small, or motionbeat-live with --live.
+        dataset: dataset whose dances the decoder is trained on.
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
-        seed: another one is another dance.
-        cache: folder for generated data, features and trained dancers (MOTIONBEAT_CACHE).
-        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
+        seed: seed of the noise; each seed gives a different dance.
+        cache: folder for generated data, features and trained decoders (MOTIONBEAT_CACHE).
+        data: folder with datasets and weights that you provide (MOTIONBEAT_DATA).
 
     Raises:
-        MotionBeatError: the song is unreadable, an output cannot be written, a name is unknown.
+        MotionBeatError: the song is unreadable, an output cannot be written, or a name is unknown.
     """
     share(data)
     streamed = song == STDIN
     if streamed and not live:
-        raise DanceError("music from stdin is danced to as it plays; add --live")
+        raise DanceError("music from stdin needs --live; add it")
     if out is None:
         out = "" if streamed else "dance.mp4"
     outputs = check_outputs(out, STREAM_KINDS if streamed else KINDS)
     if not outputs and not streamed:
-        raise DanceError("no file to write the dance to; name one by --out")
+        raise DanceError("no output file; name one with --out")
     if not streamed and not song.is_file():
         raise DanceError(f"{song}: no such song; give a WAV, FLAC, OGG or MP3 file")
     music = None if live else estimate_beats(song)
@@ -203,16 +201,17 @@ def dance(
     else:
         motion = task.predict(song)
     if not len(music.beats):
-        say(f"{song}: has no beat, so none is marked; the dance goes on without")
+        say(f"{song}: no beats found, so the dance shows none")
     for path in outputs:
         write(motion, music, song, path)
         say(f"{path}: {motion.duration:.1f} s of dance")
 
 
 def dance_live(task: DanceGeneration, song: Path, keep: bool) -> tuple[Motion, Music]:
-    """Dance to a song while it plays; to stdin, print the poses as they come.
+    """Dance to a song while it plays; for stdin, print the poses as they are computed.
 
-    An endless dance has no place in memory: where it is not kept, its last poses are returned.
+    With ``keep`` False only the last poses are returned, so that an endless stream needs bounded
+    memory.
     """
     performance = Performance(task)
     pieces: list[Motion] = []

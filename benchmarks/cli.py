@@ -1,4 +1,4 @@
-"""The command line, one entry point ``motionbeat`` with a command for each thing to do."""
+"""The command line: one entry point, ``motionbeat``, with subcommands."""
 
 import argparse
 import os
@@ -24,12 +24,12 @@ Options = dict[str, bool | int | float | str | list[str]]
 
 
 def split(names: str) -> list[str]:
-    """Names separated by commas, in order, each once."""
+    """Split names at commas, in order and without duplicates."""
     return list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
 
 
 def share(data: Path | None) -> None:
-    """Let encoders find weights put in place by hand, wherever they are made."""
+    """Set ``MOTIONBEAT_DATA``, so that encoders find their weights in every process."""
     if data is not None:
         os.environ["MOTIONBEAT_DATA"] = str(data)
 
@@ -48,24 +48,24 @@ def bench(
     results: Path = Path("results"),
     data: Path | None = DATA,
 ) -> None:
-    """Probe frozen encoders, write records and leaderboards, print the table.
+    """Evaluate encoders with probes, write records and leaderboards, print the table.
 
     Args:
-        task: what is asked of the encoders.
-        dataset: one or several names, file.py:Class or CSV files of audio and labels (columns in
-            docs/commands.md), separated by commas.
-        encoder: one or several names, package.module:Class or file.py:Class, separated by commas.
+        task: name of a task (motionbeat list tasks), package.module:Class or file.py:Class.
+        dataset: names, package.module:Class, file.py:Class or CSV files of audio and labels
+            (columns in docs/commands.md), separated by commas.
+        encoder: names, package.module:Class or file.py:Class, separated by commas.
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
-        heads: one or several of the task's heads, separated by commas; all when left out.
-        seeds: how many seeds, counted from 0.
-        learning_rates: tried on the validation split; the task's own when left out.
-        mode: train the head alone, low-rank adapters in the encoder as well, or all of it; what
-            is not frozen stands in a table of its own.
-        deform: instead of the leaderboard, score the probes on deformed test audio, and say by how
-            much they drop.
+        heads: heads of the task, separated by commas; all by default.
+        seeds: number of seeds, counted from 0.
+        learning_rates: learning rates swept on the validation split; by default those of the task.
+        mode: train only the head (frozen), also low-rank adapters in the encoder (lora), or all
+            weights (full). Entries that are not frozen go into a separate table.
+        deform: score the probes on deformed test audio, and report the drop instead of the
+            leaderboard.
         cache: folder for generated data, embeddings and finished runs (MOTIONBEAT_CACHE).
         results: folder for records and leaderboards.
-        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
+        data: folder with datasets and weights that you provide (MOTIONBEAT_DATA).
     """
     from motionbeat.benchmarks.evaluator import Folders, plan
     from motionbeat.benchmarks.leaderboards import print_table, stem, write_tables
@@ -98,7 +98,7 @@ def bench(
 
 
 def program() -> str:
-    """How this program is called from a shell."""
+    """The command by which this program is called from a shell."""
     called, found = Path(sys.argv[0]), shutil.which("motionbeat")
     same = found is not None and called.exists() and os.path.samefile(called, found)
     return "motionbeat" if same or not called.is_file() else str(called)
@@ -141,11 +141,11 @@ def embed(
 
 
 def check_encoder(name: str, data: Path | None = DATA) -> None:
-    """Check that an encoder keeps the contract; exits with 1 when it does not.
+    """Check that an encoder meets the contract; the exit status is 1 if it does not.
 
     Args:
-        name: one name, package.module:Class or file.py:Class.
-        data: folder with weights put in place by hand (MOTIONBEAT_DATA).
+        name: name of an encoder, package.module:Class or file.py:Class.
+        data: folder with weights that you provide (MOTIONBEAT_DATA).
     """
     from motionbeat.benchmarks.check_encoder import check_encoder as run
 
@@ -158,8 +158,11 @@ def leaderboard(task: str | None = None, results: Path = Path("results")) -> Non
     """Rebuild all leaderboards from the run records and print them.
 
     Args:
-        task: rebuild this one only.
+        task: rebuild only the leaderboards of this task.
         results: folder with the records.
+
+    Raises:
+        RecordError: the folder has no valid records.
     """
     from motionbeat.benchmarks.leaderboards import print_table, write_tables
     from motionbeat.benchmarks.records import RecordError
@@ -175,8 +178,8 @@ def leaderboard(task: str | None = None, results: Path = Path("results")) -> Non
         print_table(table)
     if not tables:
         raise RecordError(
-            f"{results / 'runs'} holds no records{f' of {task}' if task else ''} that count; run "
-            "motionbeat bench, or give the folder by --results"
+            f"{results / 'runs'} has no valid records{f' of {task}' if task else ''}; run "
+            "motionbeat bench, or name the folder with --results"
         )
 
 
@@ -185,12 +188,12 @@ def list_names(
     cache: Path = CACHE,
     data: Path | None = DATA,
 ) -> None:
-    """Show what there is by name, and of the encoders and datasets which can be used here.
+    """List encoders, datasets or tasks, and which encoders and datasets can be used here.
 
     Args:
-        kind: what to show.
-        cache: folder for generated and fetched data (MOTIONBEAT_CACHE).
-        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
+        kind: what to list.
+        cache: folder for generated and downloaded data (MOTIONBEAT_CACHE).
+        data: folder with datasets and weights that you provide (MOTIONBEAT_DATA).
     """
     from rich.console import Console
     from rich.markup import escape
@@ -221,7 +224,7 @@ def list_names(
         from motionbeat.benchmarks.evaluator import Folders, serves
 
         folders = Folders(cache, data=data)
-        caption = "motionbeat data show NAME prints the whole card, and how to get it"
+        caption = "motionbeat data show NAME prints the card of a dataset and how to get it"
         rows = [
             {
                 "name": name,
@@ -254,12 +257,12 @@ def list_names(
 
 
 def data_show(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:
-    """Show the card of datasets.
+    """Print the cards of datasets.
 
     Args:
-        name: one or several names, separated by commas.
-        cache: folder for generated and fetched data (MOTIONBEAT_CACHE).
-        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
+        name: names of datasets, separated by commas.
+        cache: folder for generated and downloaded data (MOTIONBEAT_CACHE).
+        data: folder with datasets and weights that you provide (MOTIONBEAT_DATA).
     """
     from dataclasses import asdict
 
@@ -281,18 +284,18 @@ def data_show(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:
         if issubclass(kind, Published):
             for remote in kind.remotes():
                 place = Path(kind.home or one, remote.folder)
-                print(f"file: {' '.join(remote.urls)}, which data get puts into {place}")
+                print(f"file: {' '.join(remote.urls)}; data get saves it to {place}")
 
 
 def data_get(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:
-    """Fetch datasets that need no login, going on where it was cut short; then check them.
+    """Download datasets that need no login, and verify them; an interrupted download resumes.
 
-    A dataset that has a folder in ``data`` is completed there.
+    If a dataset has a folder in ``data``, missing files are downloaded into it.
 
     Args:
-        name: one or several names, separated by commas.
-        cache: folder for generated and fetched data (MOTIONBEAT_CACHE).
-        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
+        name: names of datasets, separated by commas.
+        cache: folder for generated and downloaded data (MOTIONBEAT_CACHE).
+        data: folder with datasets and weights that you provide (MOTIONBEAT_DATA).
     """
     from motionbeat.benchmarks.evaluator import Folders
     from motionbeat.console import say
@@ -308,7 +311,7 @@ def data_get(name: str, cache: Path = CACHE, data: Path | None = DATA) -> None:
 
 
 class Parser(ArgumentParser):
-    """A parser whose switches need no value: ``--update`` is ``--update true``."""
+    """A parser whose boolean options need no value: ``--update`` means ``--update true``."""
 
     def add_argument(self, *args: Any, **kwargs: Any) -> Any:
         """Add an option."""
@@ -320,35 +323,35 @@ class Parser(ArgumentParser):
 DATA_COMMANDS = {"get": data_get, "show": data_show}
 
 COMMANDS = {
-    "bench": ("cli:bench", "probe encoders, write records and leaderboards, print the table"),
+    "bench": ("cli:bench", "evaluate encoders, write records and leaderboards, print the table"),
     "embed": ("cli:embed", "fill the embedding store"),
     "fit": ("lightning_cli:lightning", "train a task: fit --model TASK --data DATASET"),
     "validate": ("lightning_cli:lightning", "validate a trained task"),
     "test": ("lightning_cli:lightning", "test a trained task"),
-    "predict": ("lightning_cli:lightning", "predict by a trained task"),
-    "check-encoder": ("cli:check_encoder", "check that an encoder keeps the contract"),
-    "list": ("cli:list_names", "show encoders, datasets and tasks"),
-    "data": ("cli:DATA_COMMANDS", "show a dataset's card, fetch a dataset"),
+    "predict": ("lightning_cli:lightning", "predict with a trained task"),
+    "check-encoder": ("cli:check_encoder", "check that an encoder meets the contract"),
+    "list": ("cli:list_names", "list encoders, datasets or tasks"),
+    "data": ("cli:DATA_COMMANDS", "show a dataset's card, download a dataset"),
     "pretrain": ("pretrain_cli:pretrain", "train MotionBeat: pretrain --config FILE"),
     "distill": ("pretrain_cli:distill", "train MotionBeat's sound stream: distill --config FILE"),
-    "dance": ("choreographer:dance", "dance to a song"),
+    "dance": ("choreographer:dance", "generate a dance to a song"),
     "dance-metrics": ("dance_metrics:dance_metrics", "score generated dances"),
     "leaderboard": ("cli:leaderboard", "rebuild all tables from the records"),
-    "report": ("report.web_report:report", "show the records as pages in a browser"),
+    "report": ("report.web_report:report", "make an HTML report of the records"),
     "regression": ("regression:regression", "compare encoders with the committed scores"),
 }
-"""By name: what runs it, imported when it is asked for, and what it does."""
+"""Commands by name: the function that runs each one, imported on use, and its help text."""
 
 
 class SettingsError(MotionBeatError):
-    """A file of settings that cannot be read."""
+    """A configuration file that cannot be read."""
 
 
 def check_settings(arguments: list[str]) -> None:
-    """Check that a file given by --config is text, which parsers take for granted.
+    """Check that the file given by --config is UTF-8 text, which parsers take for granted.
 
     Raises:
-        SettingsError: it is not.
+        SettingsError: the file is not UTF-8 text.
     """
     for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
         name, _, joined = option.partition("=")
@@ -357,12 +360,12 @@ def check_settings(arguments: list[str]) -> None:
                 path.read_text(encoding="utf-8")
             except UnicodeDecodeError as error:
                 raise SettingsError(
-                    f"{path}: is no text in UTF-8; write the settings as YAML"
+                    f"{path}: not UTF-8 text; write the settings as YAML"
                 ) from error
 
 
 def run(arguments: list[str]) -> None:
-    """Run a command."""
+    """Run a command with its arguments."""
     check_settings(arguments)
     parser = argparse.ArgumentParser(
         "motionbeat",
@@ -386,7 +389,7 @@ def run(arguments: list[str]) -> None:
 
 
 def main() -> None:
-    """Entry point of ``motionbeat``: errors a user can mend are one line, and exit with 1."""
+    """Entry point of ``motionbeat``; an expected error is one line with exit status 1."""
     wait_passively()
     try:
         run(sys.argv[1:])
@@ -395,7 +398,7 @@ def main() -> None:
     except OSError as error:
         sys.exit(_report(f"error: {error.filename or 'disk'}: {error.strerror or error}"))
     except KeyboardInterrupt:
-        _report("interrupted; the same command goes on from here")
+        _report("interrupted; run the same command again to resume")
         sys.exit(130)
 
 

@@ -1,14 +1,14 @@
-"""How good generated dances are: every metric beside chance and beside real dances.
+"""Scores of generated dances, beside chance and beside real dances.
 
-Motions are files of :func:`motionbeat.data_modules.motion_formats.read_raw_motion`. A motion
-belongs to the piece of music whose file name (without its ending) it has, or has among the parts of
-its name, as AIST++ has it: ``gBR_sBM_cAll_d04_mBR0_ch01`` belongs to ``mBR0``. Music and motion
-begin at the same moment. Beats are estimated by :func:`motionbeat.rhythm.beat_grid`, as for
-MotionBeat's own input; published code takes librosa's or its own. Motions are scored whole, not cut
-into clips; a dance and a piece of music are aligned from 0 to where the shorter of both ends.
+Motions are read by :func:`motionbeat.data_modules.motion_formats.read_raw_motion`. A motion belongs
+to the piece of music whose file name (without suffix) equals its own or a part of it, as in AIST++:
+``gBR_sBM_cAll_d04_mBR0_ch01`` belongs to ``mBR0``. Music and motion start at the same time. Beats
+are estimated by :func:`motionbeat.rhythm.beat_grid`; published code uses librosa's beats or its
+own. Motions are scored whole and not cut into clips. A dance and a piece of music are compared from
+0 s to the end of the shorter of the two.
 
-Every metric is worked out at the frame rate its published numbers have; splines bring other motions
-to it.
+Every metric is computed at the frame rate of its published numbers; motions at other frame rates
+are resampled with splines.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,35 +54,35 @@ from motionbeat.tasks.metrics.dance_scores import (
 
 AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a")
 FEW = 200
-"""Clips below which a Fréchet distance is mostly its bias; 72 features have a floor of 9 there."""
+"""Below this number of clips a Fréchet distance is mostly bias: about 9 for 72 features."""
 
 WILD = 1e6
-"""Fréchet distances beyond this come of features that are the same in all real dances."""
+"""Fréchet distances above this come from features that do not vary among the real dances."""
 
 _SONGS, _DANCES = 12, 4  # on a page: songs, and dances of either kind to each
 
 NAN = float("nan")
 Row = dict[str, Any]
-"""A metric of the generated dances, and what to hold it against: the columns of the table."""
+"""A row of the table: a metric of the generated dances, and the values to compare it with."""
 
 HEADINGS = {"chance": "chance [95 %]", "real_n": "real n", "sigma": "sigma s", "clip": "length s"}
 CAPTION = (
-    "Dances are scored whole, not cut into clips; length: their median. Beats of the music are "
-    "estimated by this project's beat_grid; published code takes librosa's or its own. "
-    "chance: the same dances to other songs, each pair from 0 to where the shorter of both "
-    "ends, 95 % interval over permutations; of FID: what so "
-    "many dances of one distribution have. real: the reference scored the same way; of FID: "
-    "every other dance of it against the rest, so that real n is half of the reference."
+    "Dances are scored whole, not cut into clips; length is their median. Beats of the music are "
+    "estimated by this project's beat_grid; published code uses librosa's or its own. "
+    "chance: the same dances to other songs, each pair from 0 s to the end of the shorter of "
+    "the two, with a 95 % interval over permutations; for FID, the distance that as "
+    "many dances of one distribution have. real: the reference scored in the same way; for FID, "
+    "every other dance of it against the rest, so real n is half of the reference."
 )
 
 
 class DanceMetricsError(MotionBeatError):
-    """Motions and music that cannot be compared, with the reason."""
+    """Motions and music that cannot be compared; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dance:
-    """A motion, the name of its file, and that of its music if there is any."""
+    """A motion, the name of its file, and the name of its music; None without music."""
 
     name: str
     motion: Motion
@@ -105,29 +105,29 @@ def dance_metrics(
 ) -> None:
     """Score generated dances beside chance and beside real dances.
 
-    Which axis points up and the unit of length are found from the body, and every motion is turned
-    to y up and metres; a motion of which they cannot be told is refused. Music without a beat,
-    silent or shorter than 2 s, and dances without music give no beat score: n is smaller.
+    The up axis and the unit of length are inferred from the body, and every motion is converted to
+    metres, y up. A motion is rejected if they cannot be determined. Music without a beat, silent
+    music, music shorter than 2 s, and dances without music have no beat score, so n is smaller.
 
     Args:
         generated: folder with generated motions (.npz, .npy, .pkl, .bvh) named after their music.
-        reference: folder with real ones.
-        music: folder with the music of both (.wav, .flac, .ogg, .mp3, .m4a).
-        fps: frames a second of the generated motions, whatever their files say; needed where they
-            do not.
-        up: axis that points up in them (x, y, z, -x, -y, -z).
-        unit: metres of their unit of length, 0.01 where they are in centimetres.
-        reference_fps: frames a second of the real motions.
-        reference_up: axis that points up in them.
-        reference_unit: metres of their unit of length.
-        permutations: of the music, for chance.
+        reference: folder with real motions.
+        music: folder with the music of both (.wav, .flac, .ogg, .opus, .mp3, .m4a).
+        fps: frames per second of the generated motions; overrides their files, and is needed if
+            the files have no frame rate.
+        up: up axis of the generated motions (x, y, z, -x, -y, -z).
+        unit: length of their unit in metres, for example 0.01 for centimetres.
+        reference_fps: frames per second of the real motions.
+        reference_up: up axis of the real motions.
+        reference_unit: length of their unit in metres.
+        permutations: number of permutations of the music, for chance.
         output: CSV file to write the table to.
-        html: page to write that shows the dances beside real ones, with their music.
+        html: HTML file to write, which shows the dances beside real ones, with their music.
 
     Raises:
         DanceMetricsError: an option is out of its range, or a folder is missing or empty.
-        MotionError: a motion is unreadable, too short or without frame rate, has NaN, or is no
-            upright person's.
+        MotionError: a motion is unreadable, too short or without frame rate, has NaN, or is not
+            that of an upright person.
         AudioError: a piece of music is unreadable.
     """
     for name, rate, metres in (("", fps, unit), ("reference_", reference_fps, reference_unit)):

@@ -1,4 +1,4 @@
-"""A dataset with features that are encoded once and kept on disk."""
+"""A dataset with features that are computed once and stored on disk."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -16,15 +16,17 @@ from motionbeat.encoding import find_encoder
 class Embedded(Loaders):
     """A dataset whose batches hold the features of a frozen encoder.
 
-    ``prepare_data`` encodes what the store lacks. Stored features are those of the encoder's own
-    frames, or of segments; ``frame_rate`` brings frames to another rate as they are read.
+    ``prepare_data`` encodes the tracks that are not in the store. The store holds the encoder's
+    frames, or averages over segments. Frames are resampled to ``frame_rate`` when they are read.
 
     Args:
         data: the dataset.
         encoder: a name that ``motionbeat list encoders`` shows, or an encoder.
-        segment_seconds: seconds of frames averaged into one step, None for frames.
-        frame_rate: Hz that frames are brought to, None for the encoder's own.
-        stride_seconds: from one training clip to the next, None for ``clip_seconds``.
+        segment_seconds: length in seconds of the segments that are averaged into one step; None
+            for frames.
+        frame_rate: frame rate in Hz to which frames are resampled; None for that of the encoder.
+        stride_seconds: distance of successive training clips in seconds; None for
+            ``clip_seconds``.
         cache: folder of the store; by default ``embeddings`` in ``MOTIONBEAT_CACHE`` or
             ``.cache/motionbeat``.
         loading: ``batch_size``, ``clip_seconds``, ``num_workers`` and ``shuffle_seed``; by default
@@ -53,13 +55,13 @@ class Embedded(Loaders):
         self.store = EmbeddingStore(cache or default_cache() / "embeddings")
 
     def prepare_data(self) -> None:
-        """Prepare the dataset, and encode what the store lacks."""
+        """Prepare the dataset, and encode the tracks that are not in the store."""
         self.data.prepare_data()
         assert self.reader
 
     @cached_property
     def reader(self) -> FeatureReader:
-        """Reads the features of all tracks; what is missing is encoded."""
+        """Reader of the features of all tracks; missing ones are encoded first."""
         tracks = {t.audio_path: t for split in SPLITS for t in self.data.tracks(split)}
         [reader] = embed([self.encoder], list(tracks.values()), self.store, self.segment_seconds)
         reader.frame_rate = self.target_rate or reader.frame_rate
@@ -71,11 +73,11 @@ class Embedded(Loaders):
 
     @property
     def eval_batch_size(self) -> int:
-        """Whole tracks a batch: segments are few, frames are many."""
+        """Whole tracks per batch: 1 for frames, ``batch_size`` for segments."""
         return 1 if self.segment_seconds is None else self.batch_size
 
     def clips(self, tracks: Sequence[Track], whole: bool) -> Clips:
-        """Clips of the features of some tracks, or whole tracks."""
+        """Clips of the features of tracks, or whole tracks."""
         rate = self.reader.frame_rate
         clip = max(1, round(self.clip_seconds * rate))
         stride = max(1, round((self.stride_seconds or self.clip_seconds) * rate))

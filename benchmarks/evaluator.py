@@ -1,4 +1,4 @@
-"""Numbers for an encoder: a task on a dataset, doing only what was not done before."""
+"""Evaluation of encoders on a task and a dataset; finished results are reused."""
 
 import inspect
 import time
@@ -54,17 +54,17 @@ from motionbeat.threads import one_thread
 
 
 class ProtocolError(MotionBeatError):
-    """Settings that do not go together."""
+    """Settings that are invalid or cannot be combined."""
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where things lie.
+    """Folders of a run.
 
     Attributes:
-        cache: generated data, embeddings, probes and finished runs of this machine.
-        results: records and leaderboards to be shown, None to write none.
-        data: datasets the user has put in place, None when there are none.
+        cache: generated data, embeddings, probes and finished runs.
+        results: records and leaderboards; None to write none.
+        data: datasets that the user provides; None for ``MOTIONBEAT_DATA``.
     """
 
     cache: Path
@@ -75,7 +75,8 @@ class Folders:
         """A dataset by name, with options of its constructor.
 
         Raises:
-            ProtocolError: the dataset has no such option, or refuses its value.
+            UnknownNameError: no dataset has the name.
+            ProtocolError: the dataset has no such option, or rejects its value.
         """
         kind = DATASETS.get(name)
         known = [
@@ -96,7 +97,7 @@ class Folders:
             ) from error
 
     def folds(self, name: str, options: Mapping[str, Any]) -> list[DataModule]:
-        """A dataset in each of its folds, or in the one that the options name."""
+        """A dataset in each of its folds, or in the fold that the options select."""
         folds = DATASETS.get(name).folds
         if folds == 1 or "fold" in options:
             return [self.datamodule(name, options)]
@@ -105,7 +106,7 @@ class Folders:
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Train and validation splits to learn from, and a test split to be scored."""
+    """The train and validation splits of one dataset, and the test split of the same or another."""
 
     task: type[Task]
     train_data: DataModule
@@ -113,10 +114,10 @@ class Fold:
 
     @cached_property
     def tracks(self) -> dict[Split, list[Track]]:
-        """The tracks of the three splits, checked.
+        """The tracks of the three splits, after checks.
 
         Raises:
-            DatasetError: a split is empty, splits share a group or an annotation is missing.
+            DatasetError: a split is empty, splits share a group, or an annotation is missing.
             MotionBeatError: the task cannot use a track.
         """
         for data in dict.fromkeys((self.train_data, self.test_data)):
@@ -141,10 +142,11 @@ class Fold:
 
 
 def check_annotations(track: Track) -> None:
-    """Check that no annotation speaks of time after the track's end.
+    """Check that no annotation lies after the end of its track.
 
     Raises:
-        DatasetError: one does, by more than half a second; less is rounding and is let through.
+        DatasetError: an annotation ends more than half a second after the audio; less is
+            considered rounding.
     """
     for annotation in track.annotations:
         if annotation.end > track.duration + LENGTH_SLACK:
@@ -157,13 +159,17 @@ def check_annotations(track: Track) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One task on one dataset: all entries of its table share what is loaded and computed here.
+    """One task on one dataset, with everything that the entries of its table share.
 
     Attributes:
+        task: the task.
         modules: the dataset, once for each of its folds.
-        mode: what of an encoder is trained beside the head.
-        deform: whether test splits hold every track in every deformation too. Scores are those of
-            the clean tracks, per-track scores those of all.
+        protocol: learning rates and seeds.
+        folders: folders of the run.
+        heads: names of the heads.
+        mode: part of the encoder that is trained together with the head.
+        deform: whether the test splits also hold every track in every deformation. Metrics are
+            computed on the clean tracks; per-track scores include all tracks.
     """
 
     task: type[Task]
@@ -176,7 +182,7 @@ class Evaluation:
 
     @cached_property
     def folds(self) -> list[Fold]:
-        """The folds, one where the dataset has but one partition."""
+        """The folds; one if the dataset has fixed splits."""
         name = self.modules[0].card.trained_on
         elsewhere = None if name is None else self.folders.datamodule(name)
         tests = self.modules
@@ -189,12 +195,12 @@ class Evaluation:
 
     @property
     def dataset(self) -> DataModule:
-        """The dataset whose test split is scored, in the first of its folds."""
+        """The dataset whose test split is scored, in its first fold."""
         return self.folds[0].test_data
 
     @property
     def revision(self) -> str:
-        """The dataset's revision and the number of its folds where there are several."""
+        """The revision of the dataset, and the number of folds if there are several."""
         folds = f"-{len(self.folds)}folds" if len(self.folds) > 1 else ""
         return self.dataset.revision + folds
 
@@ -212,12 +218,12 @@ class Evaluation:
 
     @cached_property
     def scored(self) -> list[bool]:
-        """Which of the test tracks an entry's scores are made of: all, or the clean ones."""
+        """For each test track, whether metrics are computed from it: all tracks, or clean ones."""
         return [not self.deform or track.id.startswith(f"{CLEAN}/") for track in self.test_tracks]
 
     @cached_property
     def tracks_key(self) -> str:
-        """Key of the tracks of all folds, their annotations and audio."""
+        """Key of the tracks of all folds, with their annotations and audio."""
         return digest(
             folds=[
                 [tracks_key(fold.tracks[split]) for split in ("train", "validation", "test")]
@@ -226,7 +232,7 @@ class Evaluation:
         )
 
     def key(self, name: str, revision: str, **settings: object) -> str:
-        """Key of an entry: all that decides its scores."""
+        """Key of an entry: a digest of everything that determines its scores."""
         return digest(
             task=task_key(self.task, self.task.version),
             dataset=self.dataset.card.name,
@@ -248,11 +254,11 @@ class Evaluation:
         return self.key(baseline.name, baseline.revision, seeds=self.seeds(baseline))
 
     def seeds(self, baseline: Baseline) -> tuple[int, ...]:
-        """Seeds a baseline is run with; only chance has anything to do with them."""
+        """Seeds of a baseline; only chance is run with all of them."""
         return self.protocol.seeds if baseline.kind == "baseline" else self.protocol.seeds[:1]
 
     def recall(self, key: str) -> RunRecord | None:
-        """What is remembered of an entry; None where it is nothing, or damaged."""
+        """The cached record of an entry; None if there is none, or it is damaged."""
         path = self.folders.cache / "runs" / f"{key}.json"
         try:
             record = read_record(path) if path.is_file() else None
@@ -262,14 +268,14 @@ class Evaluation:
         return record if record is not None and record.key == key else None
 
     def lacks(self, encoder: str | Encoder) -> bool:
-        """Whether heads are not remembered of an encoder."""
+        """Whether the cached record of an encoder lacks some of the heads."""
         record = self.recall(self.encoder_key(encoder))
         return record is None or not {*self.heads} <= {*record.results}
 
     def entry(
         self, key: str, heads: Sequence[str], run: Callable[[str], HeadResult], **facts: Any
     ) -> RunRecord:
-        """The record of an entry with some heads; those that are remembered are not run again."""
+        """The record of an entry; heads that are in the cached record are not run again."""
         record = self.recall(key)
         results = {} if record is None else dict(record.results)
         place = f"{self.task.name} · {self.dataset.card.name}"
@@ -291,7 +297,7 @@ class Evaluation:
         return record
 
     def record(self, results: Mapping[str, HeadResult], **facts: Any) -> RunRecord:
-        """The record of an entry with some results."""
+        """Make the record of an entry from its results."""
         card = self.dataset.card
         per_track = next(iter(results.values())).per_track
         scored = {name: values[:, self.scored] for name, values in per_track.items()}
@@ -316,9 +322,10 @@ class Evaluation:
         )
 
     def embed(self, encoders: Sequence[str | Encoder]) -> None:
-        """Encode what the store lacks of all tracks.
+        """Encode all tracks that are not in the store.
 
-        Where the dataset serves a task on frames too, frames are kept: one extraction is enough.
+        If the dataset can also be used by a task on frames, frames are stored, so that every track
+        is encoded only once.
         """
         tracks = {t.audio_path: t for fold in self.folds for ts in fold.tracks.values() for t in ts}
         frames = any(
@@ -329,7 +336,7 @@ class Evaluation:
         embed(encoders, list(tracks.values()), store, self.task.segment_seconds, frames)
 
     def encoder_entry(self, encoder: str | Encoder) -> RunRecord:
-        """Probe an encoder; a head finished before the run was cut short is not trained again."""
+        """Evaluate an encoder; heads that an interrupted run has finished are not trained again."""
         card = find_encoder(encoder).card
         started = time.perf_counter()
         if self.mode == "frozen" and self.lacks(encoder):
@@ -350,7 +357,7 @@ class Evaluation:
         )
 
     def probe(self, encoder: str | Encoder, head: str) -> HeadResult:
-        """Predict the test split of every fold with probes trained in that fold, and score them."""
+        """Train probes in every fold, predict its test split and score the predictions."""
         started = time.perf_counter()
         label = " · ".join(
             [self.task.name, self.dataset.card.name, find_encoder(encoder).card.name, head]
@@ -394,7 +401,7 @@ class Evaluation:
         return result
 
     def baseline_entry(self, baseline: Baseline) -> RunRecord:
-        """Score chance, an upper bound or a dedicated system on the test split."""
+        """Score a baseline, an upper bound or a dedicated system on the test split."""
 
         def run(_: str) -> HeadResult:
             started = time.perf_counter()
@@ -424,7 +431,7 @@ class Evaluation:
     def result(
         self, predictions: Sequence[Sequence[Sequence[Any]]], started: float, **chosen: Any
     ) -> HeadResult:
-        """Score predictions ``[fold][seed][track]`` of the test tracks and summarise the scores."""
+        """Score predictions ``[fold][seed][track]`` and compute metrics with intervals."""
         rows = [
             [self.task.score_all(one, fold.tracks["test"]) for one in seeds]
             for fold, seeds in zip(self.folds, predictions, strict=True)
@@ -449,11 +456,11 @@ class Evaluation:
     def entries(
         self, encoders: Sequence[str | Encoder], baselines: Sequence[Baseline]
     ) -> list[RunRecord]:
-        """One record for each encoder and baseline; what was finished before is not run again.
+        """One record for each encoder and baseline; finished entries are not run again.
 
         Raises:
-            UnavailableError: encoders cannot be made here.
-            ProcessError: a process beside this one was killed.
+            UnavailableError: a package or the weights of an encoder are missing.
+            ProcessError: a worker process was killed.
         """
         pending = [one for one in encoders if self.lacks(one)]
         check_available(map(find_encoder, pending))
@@ -472,7 +479,7 @@ class Evaluation:
 
 
 def serves(dataset: DataModule | type[DataModule], task: type[Task]) -> bool:
-    """Whether a dataset has what a task needs, and what it is learned from has what that takes."""
+    """Whether a dataset, and the dataset it is trained on, have the annotations a task needs."""
     card = dataset.card
     train = DATASETS.get(card.trained_on).card if card.trained_on else card
     return set(task.needs) <= set(card.annotations) and set(task.learned_from) <= set(
@@ -492,10 +499,10 @@ def plan(
     mode: EncoderMode = "frozen",
     deform: bool = False,
 ) -> Evaluation:
-    """A task on a dataset, ready to run.
+    """Set up the evaluation of a task on a dataset; the arguments are those of :func:`evaluate`.
 
     Raises:
-        MotionBeatError: a name is unknown, or things do not go together.
+        MotionBeatError: a name is unknown, or settings cannot be combined.
     """
     kind = TASKS.get(task)
     rates = tuple(kind.recipe.learning_rates if learning_rates is None else learning_rates)
@@ -539,9 +546,11 @@ def plan(
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What an encoder came to, and the records of the baselines beside it.
+    """The result of an encoder, and the records of the baselines; prints as a table.
 
-    Printed, it is the table of them all.
+    Attributes:
+        record: run record of the encoder.
+        baselines: run records of chance, upper bounds and dedicated systems.
     """
 
     record: RunRecord
@@ -557,7 +566,7 @@ class Result:
 
     @cached_property
     def tracks(self) -> pd.DataFrame:
-        """Per-track scores, one row a head, track and seed."""
+        """Per-track scores, one row per head, track and seed."""
         frames = [
             pd.DataFrame(
                 {"track": self.record.tracks, "group": self.record.groups}
@@ -596,28 +605,34 @@ def evaluate(
     data: Path | None = None,
     results: Path | None = None,
 ) -> Result:
-    """Probe an encoder on a task, and score it beside the baselines.
+    """Evaluate an encoder on a task and a dataset, beside the baselines.
 
-    What was finished on this machine before is not run again.
+    Heads are trained on the frozen features of the encoder and scored on the test split. Finished
+    results in the cache are reused.
 
     Args:
         encoder: a name that ``motionbeat list encoders`` shows, ``file.py:Class``, an encoder, or
-            what :func:`motionbeat.encoder.wrap` makes of any ``nn.Module``.
-        task: name.
-        dataset: name.
+            any ``nn.Module`` in :func:`motionbeat.encoder.wrap`.
+        task: a name that ``motionbeat list tasks`` shows, or ``file.py:Class``.
+        dataset: a name that ``motionbeat list datasets`` shows, ``file.py:Class`` or a CSV file.
         dataset_options: arguments of the dataset's constructor, such as sizes.
-        heads: which of the task's heads, all by default.
-        learning_rates: tried on the validation split; the task's own by default.
-        seeds: how many, counted from 0.
-        mode: what of the encoder is trained beside the head.
-        cache: folder for all that is kept; by default ``MOTIONBEAT_CACHE`` or
-            ``.cache/motionbeat``.
-        data: folder with datasets put in place by hand; by default ``MOTIONBEAT_DATA``.
-        results: folder to write the run records to; none are written by default.
+        heads: heads of the task; all by default.
+        learning_rates: learning rates swept on the validation split; by default those of the task.
+        seeds: number of seeds, counted from 0.
+        mode: part of the encoder that is trained together with the head: nothing (``frozen``),
+            low-rank adapters (``lora``) or all weights (``full``). Baselines are scored only with
+            ``frozen``.
+        cache: folder for generated data, embeddings, probes and finished runs; by default
+            ``MOTIONBEAT_CACHE`` or ``.cache/motionbeat``.
+        data: folder with datasets that you provide; by default ``MOTIONBEAT_DATA``.
+        results: folder to write the run records to; by default none are written.
+
+    Returns:
+        Scores with intervals by head, per-track scores, and the records of the baselines.
 
     Raises:
-        MotionBeatError: a name is unknown, the encoder cannot be made here, the dataset is missing,
-            a track is broken, the disk is full; all that was finished stays finished.
+        MotionBeatError: a name is unknown, the encoder cannot be used here, the dataset is missing,
+            a track is invalid, or the disk is full. Finished parts are kept.
     """
     evaluation = plan(
         task,

@@ -1,4 +1,4 @@
-"""What decides a number: keys of probes and of finished runs."""
+"""Keys of probes and of finished runs: digests of everything that determines a number."""
 
 import dataclasses
 import inspect
@@ -15,9 +15,9 @@ from motionbeat.tasks.task import Task
 
 
 def task_key(task: type[Task], version: int) -> str:
-    """Key of a task: a version, how its heads are trained, what they are given, and its code.
+    """Key of a task: version, training recipe, form of the features, and code.
 
-    The suite's own code counts by the task's version, that of others by their files.
+    Code of this project is represented by the task's version, other code by a digest of its file.
     """
     own = task.__module__.startswith("motionbeat.")
     return digest(
@@ -48,7 +48,7 @@ def tracks_key(tracks: Iterable[Track]) -> str:
 
 
 def _content(value: object) -> object:
-    """A value as JSON that tells it apart from others of its type."""
+    """A JSON value that identifies ``value`` among values of its type."""
     if dataclasses.is_dataclass(value):
         return [_content(getattr(value, field.name)) for field in dataclasses.fields(value)]
     if isinstance(value, np.ndarray):

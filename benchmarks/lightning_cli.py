@@ -12,8 +12,8 @@ from motionbeat.tasks.task import Task
 def lightning() -> None:
     """Run ``fit``, ``validate``, ``test`` or ``predict`` of a task on a dataset.
 
-    ``--model`` on the command line names the class of a task, ``--data`` that of a data module, or
-    :class:`Embedded`, whose features are stored.
+    ``--model`` names the class of a task. ``--data`` names the class of a data module, or
+    :class:`Embedded` for stored features.
     """
     # The parser knows classes by their names once they are imported.
     assert issubclass(Embedded, Loaders)

@@ -1,4 +1,4 @@
-"""``motionbeat pretrain`` and ``motionbeat distill``: Lightning's command line for weights."""
+"""``motionbeat pretrain`` and ``motionbeat distill``, based on Lightning's command line."""
 
 import os
 from pathlib import Path
@@ -73,10 +73,10 @@ class DatasetPairs(PairDataModule):
 
     Args:
         datasets: options of each dataset, by its name.
-        validation: the dataset whose validation split chooses the checkpoint.
+        validation: the dataset whose validation split selects the checkpoint.
         cache: folder for generated data and features; by default ``MOTIONBEAT_CACHE`` or
             ``.cache/motionbeat``.
-        data: folder with datasets that you put in place; by default ``MOTIONBEAT_DATA``.
+        data: folder with datasets that you provide; by default ``MOTIONBEAT_DATA``.
         options: passed to :class:`PairDataModule`.
     """
 
@@ -178,7 +178,7 @@ def resumable(folder: Path, model: LightningModule) -> Path | None:
         say(f"ignored: {path} is damaged")
     if there:
         raise PretrainingError(
-            f"{folder}: no checkpoint is whole; restore one, or delete the folder to start over"
+            f"{folder}: every checkpoint is damaged; restore one, or delete the folder to restart"
         )
     return None
 
@@ -269,7 +269,7 @@ def pretrain(args: list[str]) -> Path:
 
 
 def distill(args: list[str]) -> Path:
-    """Train the sound stream on what taggers say, see ``motionbeat distill --help``."""
+    """Distil taggers into the sound stream, see ``motionbeat distill --help``."""
     return _train(DistillCLI, Distillation, TaughtMusic, "distill", 40, args)
 
 
@@ -281,7 +281,7 @@ def _train(
     epochs: int,
     args: list[str],
 ) -> Path:
-    """Train weights, or resume an interrupted run from its last whole epoch.
+    """Train weights, or resume an interrupted run from its last complete epoch.
 
     Returns:
         The weights of the best checkpoint, ``<output>/motionbeat.safetensors``.

@@ -1,4 +1,4 @@
-"""How probes are trained for a table: a sweep of learning rates, then seeds, the same for all."""
+"""Training of the probes of an entry: a sweep of learning rates, then further seeds."""
 
 import math
 from collections.abc import Sequence
@@ -26,15 +26,19 @@ from motionbeat.tasks.clip_task import ClipTask
 from motionbeat.tasks.task import Task
 
 FINE_TUNING_SECONDS = 10.0
-"""An encoder that is fine-tuned is given clips of so many seconds, at least."""
+"""Shortest training clips for fine-tuning, in seconds."""
 
 
 @dataclass(frozen=True)
 class Probed:
-    """What probes came to in one fold.
+    """Results of the probes in one fold.
 
-    Predictions are [seed][test track]. ``sweep`` is the monitor of the first seed by learning rate,
-    the best until its training ended or it was dropped.
+    Attributes:
+        predictions: predictions [seed][test track].
+        monitors: best monitor of each seed.
+        layer_weights: weights of the layers [seed][layer].
+        learning_rate: the chosen learning rate.
+        sweep: best monitor of the first seed, by learning rate.
     """
 
     predictions: list[list[Any]]
@@ -49,11 +53,15 @@ class Probing:
     """The probes of one head on one encoder, in one fold.
 
     Attributes:
-        mode: what of the encoder is trained.
-        train_data: its train and validation splits are learned from.
-        test_data: its test split is predicted.
-        cache: folder in which embeddings and trained probes are kept.
-        loaded: datasets with their features, which stay in memory as long as the probing lasts.
+        task: the task.
+        encoder: name of the encoder, or the encoder.
+        head: name of the head.
+        mode: part of the encoder that is trained.
+        train_data: dataset whose train and validation splits are used.
+        test_data: dataset whose test split is predicted.
+        cache: folder of embeddings and trained probes.
+        label: name of the entry, for progress bars.
+        loaded: datasets with their features, kept in memory.
     """
 
     task: type[Task]
@@ -90,9 +98,9 @@ class Probing:
         )
 
     def recall(self, learning_rates: Sequence[float], seed: int) -> Task | None:
-        """The kept probe of a seed at the best of its learning rates; None where none was kept.
+        """The cached probe of a seed at the best of its learning rates; None if not cached.
 
-        Only the first seed of a protocol has a sweep.
+        Only the first seed has a sweep.
         """
         members = [(seed, rate) for rate in learning_rates]
         ensemble = self._ensemble(members, halving=self.task.halving)
@@ -101,10 +109,15 @@ class Probing:
         return ensemble.tasks[best_of(ensemble.monitors.tolist(), self.task.mode)]
 
     def train(self, members: Sequence[tuple[int, float]], stage: str, **options: Any) -> Ensemble:
-        """Probes with seeds and learning rates at their best; trained ones are not trained again.
+        """Train probes with given (seed, learning rate) pairs, or load them from the cache.
 
-        Encoders that learn are trained one by one, as each needs the memory for itself, and to
-        their end. Options are those of an :class:`Ensemble`.
+        Each probe is returned at its best checkpoint. Fine-tuned encoders are trained one after
+        another, because of their memory, without halving, and are not cached.
+
+        Args:
+            members: seed and learning rate of each probe.
+            stage: name of the stage, for progress bars.
+            options: options of :class:`Ensemble`.
         """
         if self.mode == "frozen":
             ensemble = self._ensemble(members, **options)
@@ -136,7 +149,7 @@ class Probing:
         return ensemble
 
     def predict(self, tasks: Sequence[Task]) -> list[list[Any]]:
-        """Predictions [task][track] for the test split, whose annotations are left unread."""
+        """Predictions [task][track] for the test split, whose annotations are not read."""
         data = self.data(self.test_data)
         groups = [tasks] if self.mode == "frozen" else [[task] for task in tasks]
         predictions: list[list[Any]] = []
@@ -151,9 +164,10 @@ class Probing:
         return predictions
 
     def neighbours(self) -> list[Any]:
-        """Predictions for the test split by its nearest neighbours in the training split.
+        """Predictions for the test split from nearest neighbours in the training split.
 
-        A track is the mean over its steps of the standardised features, layers side by side.
+        The features of a track are the mean over its steps of the standardised features, with the
+        layers concatenated.
         """
         assert issubclass(self.task, ClipTask)
         task = self.task(self.encoder)
@@ -163,7 +177,7 @@ class Probing:
         def means(data: Loaders, split: Literal["train", "test"]) -> NDArray[np.float64]:
             clips = data.clips(data.tracks(split), whole=True)
             rows = [clips[index].values.float().mean(dim=0) for index in range(len(clips))]
-            # Layers are axes of their own: a number of one says nothing of that of another.
+            # Layers are concatenated, because their features have different meanings.
             features = task.front_end.standardise(torch.stack(rows)).flatten(1)
             return np.asarray(features.numpy(), np.float64)
 
@@ -172,7 +186,7 @@ class Probing:
         )
 
     def data(self, data: DataModule, shuffle_seed: int = 0) -> Loaders:
-        """A dataset as the probes are given it: features, or audio where the encoder learns."""
+        """The dataset in the form that probes use: features, or audio for fine-tuning."""
         recipe = self.task.recipe
         loaders: Loaders = data
         if self.mode != "frozen":
@@ -199,7 +213,7 @@ class Probing:
         return loaders
 
     def kept(self, members: Sequence[tuple[int, float]]) -> Path:
-        """Where probes that learned in a fold are kept; what they are tested on has no say."""
+        """Cache file of probes trained in this fold; its key is independent of the test data."""
         card = find_encoder(self.encoder).card
         key = digest(
             task=task_key(self.task, self.task.probe_version or self.task.version),
@@ -213,15 +227,15 @@ class Probing:
 
 
 def best_of(monitors: Sequence[float], mode: Literal["max", "min"]) -> int:
-    """Number of the best monitor; one that is no number is never it."""
+    """Index of the best monitor; NaN counts as worst."""
     sign = 1 if mode == "max" else -1
     return int(np.argmax([-math.inf if math.isnan(m) else sign * m for m in monitors]))
 
 
 def fit(ensemble: Ensemble, data: Loaders, label: str) -> None:
-    """Train the members of an ensemble, which end at their best.
+    """Train the probes of an ensemble; each ends at its best checkpoint.
 
-    An encoder that is fine-tuned is given clips one by one, and their gradients are accumulated.
+    For fine-tuning, the batch size is 1 and gradients are accumulated.
     """
     task = ensemble.tasks[0]
     recipe, frozen = task.recipe, task.front_end.mode == "frozen"
@@ -249,7 +263,7 @@ def fit(ensemble: Ensemble, data: Loaders, label: str) -> None:
 
 
 def trainer_of(**options: Any) -> Trainer:
-    """Lightning on one device, which leaves files and progress bars to us."""
+    """A Trainer on one device, without loggers, checkpoints and progress bars."""
     return Trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=1,

@@ -1,4 +1,4 @@
-"""Run records: one JSON for each task, dataset and entry, checked when written and when read."""
+"""Run records: one JSON file per task, dataset and entry, validated on writing and reading."""
 
 import hashlib
 import math
@@ -32,7 +32,7 @@ from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
 
 PROTOCOL = 2
-"""Version of the protocol; changes whenever the same probes would be trained differently."""
+"""Version of the protocol; must change whenever the same probes would be trained differently."""
 
 NO_HEAD = "none"
 """Key of the result of an entry that is not an encoder and therefore has no head."""
@@ -40,7 +40,7 @@ NO_HEAD = "none"
 _FILE = re.compile(rb'\{"sha256":"([0-9a-f]{64})","record":(.*)\}\n', re.DOTALL)
 _OLDER = re.compile(rb'\s*\{\s*"schema_version":\s*[12],')
 CLEAN = "clean"
-"""Folder in the ids of undeformed tracks, in test splits that hold deformed ones too."""
+"""Prefix of the ids of undeformed tracks, in test splits that also hold deformed ones."""
 
 REMEDY = "delete it and run the benchmark again"
 SOURCES = (".", "../tasks", "../data_modules", "../src")
@@ -162,14 +162,16 @@ class RunRecord(_Strict):
         trained_on: the dataset whose training split the heads learn from, if it is another one.
         partial: whether the dataset's copy was incomplete.
         conditions: settings that scores depend on, by name with the unit.
-        kind: ``encoder``; or a ``baseline`` that knows nothing about the test audio, an ``upper
-            bound`` that knows the answer, or a ``dedicated`` system for the task.
-        mode: what was trained beside the head: nothing, adapters, or all of the encoder.
+        kind: ``encoder``; or a ``baseline`` that does not use the test audio, an ``upper bound``
+            that uses the test annotations, or a ``dedicated`` system for the task.
+        mode: what was trained besides the head: nothing (``frozen``), adapters (``lora``) or all
+            weights of the encoder (``full``).
         tracks: ids of the test tracks, in the order of the per-track scores.
         groups: the group (artist, song, groove) of each test track.
         results: by head (``linear``, ``mlp``, ``knn``), or ``NO_HEAD``.
         seconds: wall time of computing the embeddings that were not yet in the store.
-        seconds_per_hour: of audio, in which the encoder last filled the store; NaN where unknown.
+        seconds_per_hour: seconds to encode one hour of audio, when the encoder last filled the
+            store; NaN if unknown.
     """
 
     schema_version: Literal[3] = 3
@@ -273,8 +275,8 @@ def read_record(path: Path) -> RunRecord:
 def read_records(folder: Path) -> Iterator[RunRecord]:
     """Yield the current records below a folder in the order of their paths.
 
-    A record that is damaged or inconsistent, has an unknown task or lies under another entry's name
-    is left out with a message. Records of older versions are left out with one message for all.
+    A record that is damaged or inconsistent, has an unknown task or has the file name of another
+    entry is skipped with a message. Records of older versions are skipped with one message for all.
     """
     older = 0
     for path in sorted(folder.rglob("*.json")):

@@ -1,7 +1,7 @@
-"""Names to classes: every class with a name, in one file each, found where such classes live.
+"""Registries of encoders, datasets and tasks, which find classes by name.
 
-The base classes of datasets and tasks are imported when one is asked for, so that encoders can be
-listed without all that stands behind datasets and tasks.
+A registry imports all modules of a package and registers the classes that define a name. The base
+classes of datasets and tasks are imported on use, so that listing encoders stays fast.
 """
 
 import difflib
@@ -34,21 +34,21 @@ T = TypeVar("T")
 
 
 class UnknownNameError(MotionBeatError):
-    """A name that nothing is known by, with the nearest ones that are."""
+    """An unknown name; the message suggests similar ones."""
 
 
 class UnavailableError(MotionBeatError):
-    """Encoders that cannot be made here, with what each lacks."""
+    """Encoders that cannot be used here; the message says what each lacks."""
 
 
 class Registry(Generic[T]):
     """The classes of one kind by name.
 
     Args:
-        kind: what they are, for messages.
-        base: their base class as ``package.module:Class``; a class counts when it states its own
-            ``name`` or ``card``.
-        package: its modules hold them.
+        kind: "encoder", "dataset" or "task", for messages.
+        base: base class as ``package.module:Class``; a subclass is registered if it defines its
+            own ``name`` or ``card``.
+        package: package whose modules are searched.
     """
 
     def __init__(self, kind: str, base: str, package: ModuleType) -> None:
@@ -78,17 +78,17 @@ class Registry(Generic[T]):
         }
 
     def get(self, name: str) -> type[T]:
-        """The class known by a name, or given as ``package.module:Class`` or ``file.py:Class``.
+        """The class with a name, or given as ``package.module:Class`` or ``file.py:Class``.
 
         A dataset may also be a CSV file of audio and labels.
 
-        Packages are looked for in the current folder too. A class once loaded is known by its name;
-        its card's revision gets the digest of its file, so that nothing made by an earlier state of
-        the file is taken for its own.
+        Packages are also searched in the current folder. Once loaded, a class is registered under
+        its name. A digest of its file is appended to the revision on its card, so that results of
+        an earlier version of the file are not reused.
 
         Raises:
-            UnknownNameError: there is none; the message offers the nearest known names, or those
-                that the file has.
+            UnknownNameError: there is no such class; the message suggests similar names, or the
+                classes in the file.
         """
         if name.endswith(".csv") and self is DATASETS:
             own = importlib.import_module("motionbeat.data_modules.published.labels_file")
@@ -127,7 +127,7 @@ class Registry(Generic[T]):
             raise UnknownNameError(f"{self.kind} '{path}' names no class; {offer}")
         if self._name(found) is None:
             raise UnknownNameError(
-                f"{self.kind} '{path}' is no {self.base.__name__}; {self._remedy}"
+                f"{self.kind} '{path}' is not a subclass of {self.base.__name__}; {self._remedy}"
             )
         self._add(path, found)
         if "card" in vars(found) and "+" not in found.card.revision:
@@ -136,7 +136,7 @@ class Registry(Generic[T]):
         return self.loaded[path]
 
     def _add(self, path: str, found: Any) -> type[T]:
-        """Make a class known by its name, unless a shipped one has it."""
+        """Register a class by its name, unless a shipped class has that name."""
         name = self._name(found)
         assert name is not None
         shipped = self.classes.get(name, found)
@@ -149,7 +149,7 @@ class Registry(Generic[T]):
 
     @property
     def _remedy(self) -> str:
-        return f"give it {self.base.__name__} with a card or name of its own"
+        return f"name a subclass of {self.base.__name__} that defines a card or a name"
 
 
 def _import(location: str) -> ModuleType:
@@ -174,10 +174,10 @@ def _import(location: str) -> ModuleType:
 
 
 def check_available(encoders: Iterable[type[Encoder] | Encoder]) -> None:
-    """Check that encoders can be made here; one that is made already can.
+    """Check that encoders can be used here; instances are not checked.
 
     Raises:
-        UnavailableError: some cannot; the message says what each lacks.
+        UnavailableError: a package or weights are missing; the message says what each lacks.
     """
     kinds = [kind for kind in encoders if isinstance(kind, type)]
     lacking = [f"{kind.card.name}: {why}" for kind in kinds if (why := kind.unavailable())]
@@ -186,10 +186,10 @@ def check_available(encoders: Iterable[type[Encoder] | Encoder]) -> None:
 
 
 def make(encoders: Iterable[type[Encoder]]) -> list[Encoder]:
-    """One of each of some encoders; none is made when one cannot be.
+    """Make one encoder of each class, or none if one of them is unavailable.
 
     Raises:
-        UnavailableError: some cannot be made here.
+        UnavailableError: a package or weights are missing.
     """
     encoders = list(encoders)
     check_available(encoders)

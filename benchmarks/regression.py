@@ -1,8 +1,8 @@
-"""The regression gate: the shipped encoders on a small fixed set, against committed numbers.
+"""The regression gate: the shipped encoders on a small fixed dataset, against committed numbers.
 
-Two things are held: a fingerprint of the frozen features, exact up to rounding, because a spoiled
+Two things are compared: a fingerprint of the frozen features, up to rounding, because a broken
 encoder may score as well as before (a random network with other weights does); and the scores of
-linear probes, as exact as seeds let them be.
+linear probes, within their variation over seeds.
 """
 
 import json
@@ -39,7 +39,7 @@ SCALE_FLOOR = 0.01  # of a layer's standard deviation: nearly constant features 
 TIMING_TOLERANCE = 0.02  # a shift by one frame changes it by about the features' spread, 1
 UPDATE = "run: motionbeat regression --update"
 REMEDY = (
-    "correct the encoder or the probe; or, where the change is meant, change the revision on the "
+    "correct the encoder or the probe; or, if the change is intended, change the revision on the "
     f"card of an encoder whose features changed and {UPDATE}"
 )
 
@@ -47,7 +47,7 @@ Floats = NDArray[np.float64]
 
 
 class RegressionError(MotionBeatError):
-    """Numbers that got worse, or committed ones that nothing can be compared with."""
+    """Numbers that regressed, or committed numbers that cannot be compared."""
 
     def __str__(self) -> str:
         return Exception.__str__(self)  # of many lines, one a number
@@ -59,7 +59,7 @@ by name its revision, its fingerprint, and of each score one value a seed; rows 
 
 
 class Check(NamedTuple):
-    """One number against the committed one."""
+    """A measured number and the committed one it is compared with."""
 
     encoder: str
     metric: str
@@ -70,7 +70,7 @@ class Check(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """Whether it held; more than expected is fine where more is better."""
+        """Whether the number is within its tolerance; a one-sided check allows any increase."""
         change = self.got - self.expected
         return change >= -self.tolerance and (self.one_sided or change <= self.tolerance)
 
@@ -82,11 +82,11 @@ class Check(NamedTuple):
 
 
 def regression(update: bool = False, cache: Path = CACHE) -> None:
-    """Probe the shipped encoders on a small fixed set and compare with the committed numbers.
+    """Probe the shipped encoders on a small fixed dataset and compare with the committed numbers.
 
     Args:
-        update: write the numbers to be committed instead.
-        cache: folder where the fixed set is made and kept (MOTIONBEAT_CACHE).
+        update: write new numbers to commit, instead of comparing.
+        cache: folder for the fixed dataset (MOTIONBEAT_CACHE).
 
     Raises:
         RegressionError: a number regressed, or cannot be compared.
@@ -99,7 +99,7 @@ def regression(update: bool = False, cache: Path = CACHE) -> None:
 
 
 def gate(encoders: Sequence[str | Encoder], cache: Path, numbers: Path = NUMBERS) -> list[Check]:
-    """Measure encoders anew; the comparison with the committed numbers, where all held.
+    """Measure encoders and compare them with the committed numbers; return all comparisons.
 
     Raises:
         RegressionError: a number regressed, or cannot be compared; one line for each.
@@ -116,8 +116,8 @@ def write_numbers(encoders: Sequence[str | Encoder], cache: Path, numbers: Path 
     """Measure encoders and write the numbers to be committed.
 
     Raises:
-        RegressionError: features changed under an unchanged revision; users' stored embeddings of
-            that revision would be taken for the new ones.
+        RegressionError: features changed under an unchanged revision, so that embeddings that
+            users have stored under it would be reused.
     """
     measured = measure(encoders, cache, UPDATE_SEEDS)
     committed = read(numbers) if numbers.exists() else measured

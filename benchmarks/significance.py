@@ -1,6 +1,6 @@
 """Intervals and paired comparisons by resampling groups of test tracks.
 
-Tracks of one artist, song or groove are no independent evidence, so a bootstrap sample draws groups
+Tracks of one artist, song or groove are not independent. A bootstrap sample therefore draws groups
 with replacement, and every track of a drawn group counts.
 """
 
@@ -25,10 +25,10 @@ Summarise = Callable[[dict[str, NDArray[Any]], Floats], dict[str, Floats]]
 
 @lru_cache(maxsize=4)
 def group_weights(groups: tuple[str, ...]) -> Floats:
-    """How often each track counts in each bootstrap sample, (``SAMPLES``, tracks).
+    """Weights of a bootstrap over groups: how often each track counts, (``SAMPLES``, tracks).
 
-    They follow from the groups alone, so entries scored on the same tracks are resampled alike and
-    compare in pairs. Where every group has one track, this is the bootstrap over tracks.
+    The weights depend only on the groups, so entries scored on the same tracks use the same samples
+    and can be compared in pairs. If every group has one track, this is the bootstrap over tracks.
     """
     numbers = {name: number for number, name in enumerate(dict.fromkeys(groups))}
     draws = np.random.default_rng(0).integers(len(numbers), size=(SAMPLES, len(numbers)))
@@ -41,7 +41,13 @@ def group_weights(groups: tuple[str, ...]) -> Floats:
 def resample(
     per_track: PerTrackScores, groups: Sequence[str], summarise: Summarise
 ) -> dict[str, Floats]:
-    """Metrics on bootstrap samples of the groups of tracks, averaged over seeds; (``SAMPLES``,)."""
+    """Metrics on bootstrap samples of groups, averaged over seeds, (``SAMPLES``,) by name.
+
+    Args:
+        per_track: per-track scores by name, (seeds, tracks).
+        groups: (tracks,) group of each track.
+        summarise: computes metrics from per-track scores and weights.
+    """
     weights = group_weights(tuple(groups))
     parts = [
         summarise(dict(per_track), weights[start : start + _AT_ONCE])
@@ -54,7 +60,7 @@ def resample(
 
 
 def once(per_track: PerTrackScores, summarise: Summarise) -> dict[str, Floats]:
-    """Metrics (seeds,) of per-track scores (seeds, tracks) with every track counted once."""
+    """Metrics (seeds,) of per-track scores (seeds, tracks), with every track counted once."""
     tracks = next(iter(per_track.values())).shape[-1]
     metrics = summarise(dict(per_track), np.ones((1, tracks)))
     return {name: values[:, 0] for name, values in metrics.items()}
@@ -63,7 +69,7 @@ def once(per_track: PerTrackScores, summarise: Summarise) -> dict[str, Floats]:
 def scores(
     per_track: PerTrackScores, groups: Sequence[str], summarise: Summarise
 ) -> dict[str, Summary]:
-    """Every metric with its deviation over seeds and its bootstrap interval over groups."""
+    """Mean and standard deviation over seeds, and bootstrap interval over groups, by metric."""
     samples = resample(per_track, groups, summarise)
     found = {}
     for metric, seeds in once(per_track, summarise).items():
@@ -74,7 +80,7 @@ def scores(
 
 
 def interval(samples: Floats) -> tuple[float, float]:
-    """Percentile interval of bootstrap samples; NaN when no sample is defined."""
+    """95 % percentile interval of bootstrap samples; NaN if no sample is defined."""
     defined = samples[np.isfinite(samples)]
     if not len(defined):
         return float("nan"), float("nan")
@@ -84,11 +90,18 @@ def interval(samples: Floats) -> tuple[float, float]:
 
 
 def paired_p_value(ours: Floats, theirs: Floats) -> float:
-    """Two-sided paired bootstrap test that two entries differ on the same tracks.
+    """p-value of a two-sided paired bootstrap test that two entries differ on the same tracks.
 
-    The share of bootstrap samples (of :func:`resample`) in which the sign of the difference turns,
-    doubled; one is added to both counts, so it is never 0 (Davison and Hinkley, "Bootstrap methods
-    and their application", 1997, section 4.4). NaN where no difference is defined.
+    Twice the share of bootstrap samples in which the difference has the less frequent sign, or is
+    0. One is added to both counts, so p is never 0 (Davison and Hinkley, "Bootstrap methods and
+    their application", 1997, section 4.4).
+
+    Args:
+        ours: (samples,) bootstrap samples of a metric, of :func:`resample`.
+        theirs: (samples,) those of the other entry, on the same tracks.
+
+    Returns:
+        The p-value; NaN if no difference is defined.
     """
     difference = ours - theirs
     difference = difference[np.isfinite(difference)]
@@ -99,7 +112,7 @@ def paired_p_value(ours: Floats, theirs: Floats) -> float:
 
 
 def holm(p_values: Sequence[float] | Floats) -> Floats:
-    """p-values corrected for their number; NaN stays NaN and is not counted.
+    """Holm-corrected p-values; NaN stays NaN and is not counted.
 
     Holm, "A simple sequentially rejective multiple test procedure", 1979.
     """

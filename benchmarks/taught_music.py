@@ -1,4 +1,4 @@
-"""Segments of music beside what taggers say of them, to distil."""
+"""Segments of music with features of teachers, for distillation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,12 +50,12 @@ class TaughtMusic(LightningDataModule):
     """Segments of the music of any datasets, with the mean features of teachers.
 
     Args:
-        datasets: options of each dataset, by its name; train splits are learned from, validation
-            splits choose the checkpoint.
+        datasets: options of each dataset, by its name; train splits are used for training,
+            validation splits select the checkpoint.
         teachers: names of encoders.
-        batch_size: segments a step.
-        steps_per_epoch: batches an epoch; after each epoch there is a validation and a checkpoint.
-        clusters: of the teachers' features, which are drawn alike.
+        batch_size: segments per step.
+        steps_per_epoch: batches per epoch; each epoch ends with a validation and a checkpoint.
+        clusters: number of clusters of the teachers' features; all are drawn equally often.
         cache: folder for generated data, features and spectra; by default ``MOTIONBEAT_CACHE`` or
             ``.cache/motionbeat``.
         data: folder with datasets that you put in place; by default ``MOTIONBEAT_DATA``.

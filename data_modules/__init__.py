@@ -1,6 +1,6 @@
-"""One LightningDataModule a dataset; ``from motionbeat.data_modules import GrooveBox`` and so on.
+"""Datasets as LightningDataModules, for example ``motionbeat.data_modules.GrooveBox``.
 
-A dataset's module is imported when its class is asked for.
+The module of a dataset is imported on first use of its class.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Contracts of a dataset: its card, its tracks, their typed annotations, its DataModule."""
+"""Interface of a dataset: its card, its tracks with typed annotations, its data module."""
 
 import os
 from abc import abstractmethod
@@ -26,39 +26,39 @@ if TYPE_CHECKING:
     from motionbeat.encoder import Encoder
 
 IN_MEMORY = 2 << 30
-"""Bytes of decoded audio or features that a reader keeps in memory. Each split has a reader of its
-own, and so has each loader process; a file beyond them is decoded again for every clip."""
+"""Bytes of decoded audio or features that a reader keeps in memory. Each split has its own reader
+in each loader process. Files beyond this limit are decoded again for every clip."""
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 class DatasetError(MotionBeatError):
-    """A missing, incomplete or contradictory dataset, with what to do about it."""
+    """A missing, incomplete or inconsistent dataset; the message has the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetCard:
-    """What a reader of a results table must know about a dataset.
+    """Facts about a dataset that a reader of a results table needs.
 
     Attributes:
         name: name on the command line and in every table.
-        revision: changes whenever audio, annotations or splits change.
-        annotations: types of annotation its tracks have; they decide which tasks it serves.
-        licence: of audio and annotations.
+        revision: must change whenever audio, annotations or splits change.
+        annotations: types of the annotations of its tracks; they determine which tasks can use it.
+        licence: licence of audio and annotations.
         citation: what to cite.
-        size: in words (tracks, duration, bytes).
-        how_to_get: the steps that put it in place, in one line.
-        source: page where it is published; empty for what is made here.
+        size: number of tracks, duration and bytes, as text.
+        how_to_get: how to get it, in one line.
+        source: page where it is published; empty for a dataset of this project.
         splits: where the splits come from.
-        when_gone: what to do when the official link is dead.
-        data: "real" recordings; "rendered" by a program from what people composed or performed; or
-            "synthetic", music that a program made. Said wherever its numbers stand.
-        renderer: what its audio is rendered with; datasets with the same one share sounds.
-        trained_on: for a test-only dataset, the dataset whose train and validation splits the
-            probes learn from.
-        relatives: other names under which encoders have been trained on its recordings: those of
-            collections that it is a part of, that are a part of it, or that share recordings.
+        when_gone: what to do if the official link is dead.
+        data: "real" recordings; "rendered" by a program from music that people composed or
+            performed; or "synthetic", composed by a program too. Tables state it.
+        renderer: program and soundfont that render its audio; datasets with the same renderer share
+            sounds.
+        trained_on: for a test-only dataset, the dataset whose train and validation splits are used.
+        relatives: names of collections that contain its recordings, are contained in it or share
+            recordings with it; an encoder trained on one of them has training-data overlap.
     """
 
     name: str
@@ -77,13 +77,13 @@ class DatasetCard:
     relatives: tuple[str, ...] = ()
 
     def is_among(self, names: Iterable[str]) -> bool:
-        """Whether it, or a relative, is among names of datasets, however they are spelt."""
+        """Whether the dataset or a relative is among ``names``, compared by :func:`canonical`."""
         own = {canonical(name) for name in (self.name, *self.relatives)}
         return not own.isdisjoint(map(canonical, names))
 
 
 def canonical(name: str) -> str:
-    """A dataset's name without what spellings differ in: ``MTG-Jamendo`` is ``mtgjamendo``."""
+    """Letters and digits of a name in lower case: ``MTG-Jamendo`` becomes ``mtgjamendo``."""
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
@@ -98,15 +98,15 @@ def _row(values: Any) -> NDArray[np.float64]:
 
 
 class Annotation:
-    """Base of everything that can be known about a track; a track has one of a type at most."""
+    """Base of all annotations; a track has at most one of each type."""
 
     @property
     def end(self) -> float:
-        """Last second it speaks of; 0 when it speaks of the track as a whole."""
+        """Time of the last annotated event in seconds; 0 if it describes the whole track."""
         return 0.0
 
     def fault(self) -> str | None:
-        """What is wrong with it, which its track refuses; None for nothing."""
+        """Description of an invalid value, which makes the track raise; None if valid."""
         return None
 
 
@@ -115,13 +115,14 @@ class Beats(Annotation):
     """Beat times, never quantised to frames.
 
     Attributes:
-        times: (n,) float64 in seconds, strictly increasing. Beats before 0 s, which files of public
-            collections hold, lie before the recording and are dropped.
-        positions: (n,) int64, position of each beat in its bar counted from 1 (1 is the downbeat);
-            None when the bars are unknown.
+        times: (n,) float64 in seconds, strictly increasing. Beats before 0 s, which occur in
+            published annotations, are dropped.
+        positions: (n,) int64, position of each beat in its bar, counted from 1 (1 is the downbeat);
+            None if the bars are unknown.
 
     Raises:
-        DatasetError: times or positions are not one row of numbers, or differ in number.
+        DatasetError: times or positions are not one-dimensional arrays of numbers, or differ in
+            length.
     """
 
     times: NDArray[np.float64]
@@ -145,7 +146,7 @@ class Beats(Annotation):
         object.__setattr__(self, "positions", whole[inside])
 
     def fault(self) -> str | None:
-        """The first time that is not finite and increasing, or position that is not from 1 on."""
+        """The first time that is not finite and increasing, or position below 1."""
         times = self.times
         wrong = ~np.isfinite(times) | (np.diff(times, prepend=-1.0) <= 0)
         if wrong.any():
@@ -170,7 +171,7 @@ class Beats(Annotation):
 
     @property
     def downbeats(self) -> NDArray[np.float64] | None:
-        """Times of the first beats of the bars in seconds; None when the bars are unknown."""
+        """Times of the downbeats in seconds; None if the bars are unknown."""
         return None if self.positions is None else self.times[self.positions == 1]
 
 
@@ -181,7 +182,7 @@ class Tempo(Annotation):
     bpm: float
 
     def fault(self) -> str | None:
-        """A tempo that is not above 0."""
+        """A tempo that is not positive and finite."""
         return None if 0 < self.bpm < np.inf else f"its tempo is {self.bpm} bpm"
 
 
@@ -208,15 +209,15 @@ class Genre(Label):
 
 
 class Instrument(Label):
-    """The one instrument heard."""
+    """Instrument of a recording of a single instrument."""
 
 
 class Licence(Label):
-    """Licence of the recording, where those of a dataset differ: an SPDX id or public-domain."""
+    """Licence of the recording, if they differ within a dataset: an SPDX id or public-domain."""
 
 
 class Pitch(Label):
-    """The one note heard, as a MIDI number."""
+    """Pitch of a recording of a single note, as a MIDI note number."""
 
 
 @dataclass(frozen=True)
@@ -224,20 +225,19 @@ class Labels(Annotation):
     """Any number of classes out of many.
 
     Attributes:
-        names: classes that hold.
-        unknown: classes of which nobody knows whether they hold; they are neither learned from nor
-            scored.
+        names: positive classes.
+        unknown: classes without a label; they are neither trained on nor scored.
     """
 
     names: frozenset[str]
     unknown: frozenset[str] = frozenset()
 
     def fault(self) -> str | None:
-        """An empty name, or one that holds and is unknown."""
+        """An empty name, or one that is both positive and unknown."""
         if any(not name.strip() for name in self.names | self.unknown):
             return f"one of its {type(self).__name__.lower()} is empty"
         both = sorted(self.names & self.unknown)
-        return f"'{both[0]}' both holds and is unknown" if both else None
+        return f"'{both[0]}' is both positive and unknown" if both else None
 
 
 class Tags(Labels):
@@ -245,16 +245,16 @@ class Tags(Labels):
 
 
 class Instruments(Labels):
-    """Instruments heard."""
+    """Instruments that play in the track."""
 
 
 class Moods(Labels):
-    """Emotions felt or perceived."""
+    """Moods or emotions, by name."""
 
 
 @dataclass(frozen=True)
 class Emotion(Annotation):
-    """Perceived emotion on the plane of Russell (1980), both axes in [-1, 1]."""
+    """Perceived emotion as valence and arousal (Russell, 1980), each in [-1, 1]."""
 
     valence: float
     arousal: float
@@ -263,19 +263,25 @@ class Emotion(Annotation):
         """A value outside [-1, 1]."""
         inside = max(abs(self.valence), abs(self.arousal)) <= 1
         return (
-            None if inside else f"valence {self.valence} and arousal {self.arousal} leave [-1, 1]"
+            None
+            if inside
+            else f"valence {self.valence} or arousal {self.arousal} is not in [-1, 1]"
         )
 
 
 @dataclass(frozen=True)
 class MotionFile(Annotation):
-    """A dance to the track, aligned with its audio at time 0."""
+    """File of a dance to the track; motion and audio both start at 0 s."""
 
     path: Path
 
     @cached_property
     def motion(self) -> Motion:
-        """The dance, read on first use."""
+        """The dance, loaded on first use.
+
+        Raises:
+            MotionError: the file cannot be read, or holds no usable motion.
+        """
         return Motion.load(self.path)
 
 
@@ -284,17 +290,17 @@ A = TypeVar("A", bound=Annotation)
 
 @dataclass(frozen=True)
 class Track:
-    """One piece of audio and what is known about it.
+    """An audio file and its annotations.
 
     Attributes:
-        id: unique within the dataset.
-        audio_path: file that libsndfile or ffmpeg reads.
-        duration: in seconds.
-        group: artist, song or pattern; no two splits share one.
-        annotations: at most one of each type.
+        id: name, unique within the dataset.
+        audio_path: file in a format that libsndfile or ffmpeg reads.
+        duration: duration in seconds.
+        group: artist, song or pattern; a group is in one split only.
+        annotations: annotations, at most one of each type.
 
     Raises:
-        DatasetError: an annotation is at fault.
+        DatasetError: an annotation is invalid.
     """
 
     id: str
@@ -312,7 +318,7 @@ class Track:
         """The annotation of a type.
 
         Raises:
-            DatasetError: the track has none.
+            DatasetError: the track has no annotation of this type.
         """
         for annotation in self.annotations:
             if isinstance(annotation, kind):
@@ -324,23 +330,23 @@ class Track:
         return any(isinstance(annotation, kind) for annotation in self.annotations)
 
     def without_annotations(self, visible: tuple[type[Annotation], ...] = ()) -> "Track":
-        """The same track with the visible annotations only: what a predictor may see of it."""
+        """A copy with the visible annotations only, which is given to predictors."""
         return replace(
             self, annotations=tuple(a for a in self.annotations if isinstance(a, visible))
         )
 
 
 class Batch(NamedTuple):
-    """Clips or whole tracks, padded at their end.
+    """Clips or whole tracks, padded at the end.
 
     Attributes:
         waveform: (B, samples) float32, or (B, 2, samples) for stereo encoders; None in batches of
             features.
-        features: (B, steps, layers, width), None in batches of audio.
-        mask: (B, samples or steps) True where a value is real and not padding.
-        tracks: the track of each row, with its annotations.
-        start: (B,) seconds at which each row begins in its track.
-        frame_rate: samples or steps a second, in Hz; step ``i`` is centred at
+        features: (B, steps, layers, width); None in batches of audio.
+        mask: (B, samples or steps) bool, False at padding.
+        tracks: the track of each item, with its annotations.
+        start: (B,) start of each item in its track, in seconds.
+        frame_rate: rate of samples or steps in Hz; step ``i`` is centred at
             ``start + i / frame_rate``.
     """
 
@@ -362,7 +368,13 @@ class Batch(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One row of a batch: a track, where in it the row starts (s), and (samples,) or features."""
+    """One item of a batch.
+
+    Attributes:
+        track: the track.
+        start: start of the item in the track, in seconds.
+        values: (samples,) or (samples, 2) of audio, or (steps, layers, width) of features.
+    """
 
     track: Track
     start: float
@@ -370,7 +382,7 @@ class Example(NamedTuple):
 
 
 def collate(examples: Sequence[Example], frame_rate: float) -> Batch:
-    """Pad examples of several lengths into one batch."""
+    """Pad examples of unequal length to one batch."""
     tracks, starts, values = zip(*examples, strict=True)
     if len({one.dtype for one in values}) > 1:  # features too large for half precision
         values = tuple(one.float() for one in values)
@@ -388,22 +400,22 @@ def collate(examples: Sequence[Example], frame_rate: float) -> Batch:
 
 
 Reader = Callable[[Track, int, int], Tensor]
-"""Gives samples or steps ``start`` to ``stop`` of a track."""
+"""Returns samples or steps ``start`` to ``stop`` of a track."""
 
 
 class Clips(Dataset[Example]):
     """Clips of tracks in order, or whole tracks.
 
     Args:
-        tracks: what is cut up.
-        lengths: samples or steps of each track.
-        frame_rate: samples or steps a second, in Hz.
-        read: how their content is read.
-        clip: samples or steps of a clip; the last one of a track may be shorter. None for whole
-            tracks.
-        stride: from one clip to the next; clips that overlap are all whole, but for those of tracks
-            shorter than one.
-        shortest: a last clip that is shorter is left out, unless it is the only one.
+        tracks: the tracks.
+        lengths: length of each track in samples or steps.
+        frame_rate: rate of samples or steps in Hz.
+        read: reads a part of a track.
+        clip: length of a clip in samples or steps; the last clip of a track may be shorter. None
+            for whole tracks.
+        stride: distance of successive clips in samples or steps; by default ``clip``. Overlapping
+            clips all have full length, unless their track is shorter than a clip.
+        shortest: a shorter last clip is left out, unless it is the only one of its track.
     """
 
     def __init__(
@@ -444,7 +456,7 @@ class Clips(Dataset[Example]):
 
 
 class Shuffled(RandomSampler):
-    """A random order that follows from a seed and the epoch alone."""
+    """A random order that depends only on the seed and the epoch."""
 
     def __init__(self, data: Dataset[Any], seed: int) -> None:
         super().__init__(data, generator=torch.Generator())  # type: ignore[arg-type]
@@ -452,21 +464,22 @@ class Shuffled(RandomSampler):
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Begin an epoch; Lightning calls this."""
+        """Set the epoch; Lightning calls this."""
         self.generator.manual_seed(self.seed * 1_000_003 + epoch)
 
 
 class Loaders(LightningDataModule):
-    """The loaders that all data modules share: shuffled clips to train on, whole tracks otherwise.
+    """Base of all data modules: shuffled clips for training, whole tracks otherwise.
 
-    A subclass gives the tracks of a split and makes :class:`Clips` of tracks.
+    A subclass defines :meth:`tracks` and :meth:`clips`.
 
     Args:
-        batch_size: clips a training step.
-        clip_seconds: length of the clips to train on, in seconds.
-        num_workers: processes that load.
-        shuffle_seed: of the order of the training clips.
-        visible: annotations that stay with the tracks of ``predict_dataloader``; mostly none.
+        batch_size: clips per training step.
+        clip_seconds: length of the training clips in seconds.
+        num_workers: number of loader processes; 0 loads in the main process.
+        shuffle_seed: seed of the order of the training clips.
+        visible: types of annotation that the tracks of ``predict_dataloader`` keep; a task sets
+            them.
     """
 
     def __init__(
@@ -492,20 +505,20 @@ class Loaders(LightningDataModule):
         """The tracks of a split, in a fixed order.
 
         Raises:
-            DatasetError: something is missing; the message says what and how to get it.
+            DatasetError: a file is missing; the message says which and how to get it.
         """
 
     @abstractmethod
     def clips(self, tracks: Sequence[Track], whole: bool) -> Clips:
-        """Clips of ``clip_seconds`` of some tracks, or whole tracks."""
+        """Cut tracks into clips of ``clip_seconds``, or return them whole."""
 
     @property
     def eval_batch_size(self) -> int:
-        """Whole tracks a batch; one, as they may be long."""
+        """Whole tracks per batch; 1, because tracks may be long."""
         return 1
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Clips of the train split; the order follows from the seed and the epoch alone."""
+        """Clips of the train split; their order depends only on the seed and the epoch."""
         return self._loader(self.tracks("train"), whole=False)
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -536,24 +549,26 @@ class Loaders(LightningDataModule):
 class DataModule(Loaders):
     """A dataset: its card, and its tracks with their annotations in three splits.
 
-    A subclass states its ``card`` and defines :meth:`tracks`; :meth:`prepare_data` generates,
-    unpacks or verifies what :meth:`tracks` reads. It knows nothing of encoders and tasks.
+    A subclass defines ``card`` and :meth:`tracks`, and may override :meth:`prepare_data` to
+    generate, unpack or verify the files that :meth:`tracks` reads. A dataset is independent of
+    encoders and tasks.
 
     Args:
-        cache: folder for what is generated or unpacked; by default ``data`` in
-            ``MOTIONBEAT_CACHE`` or ``.cache/motionbeat``.
-        data: folder with data the user has put in place; by default ``MOTIONBEAT_DATA``, if set.
-        sample_rate: of the audio in batches, in Hz; by default that of the encoder of the task it
-            is attached to. A task resamples audio of another rate.
-        loading: ``batch_size``, ``clip_seconds``, ``num_workers`` and ``shuffle_seed`` of
-            :class:`Loaders`.
+        cache: folder for generated or unpacked data; by default ``data`` in ``MOTIONBEAT_CACHE``
+            or ``.cache/motionbeat``.
+        data: folder with datasets that the user provides; by default ``MOTIONBEAT_DATA``, if set.
+        sample_rate: sample rate of the audio in batches, in Hz; by default that of the encoder of
+            the task. A task resamples audio of another rate.
+        loading: ``batch_size``, ``clip_seconds``, ``num_workers``, ``shuffle_seed`` and
+            ``visible`` of :class:`Loaders`.
     """
 
     card: ClassVar[DatasetCard]
     partial: bool = False
-    """Whether an incomplete copy was accepted; said wherever its numbers stand."""
+    """Whether an incomplete copy was accepted; tables state it."""
     folds: ClassVar[int] = 1
-    """Partitions in which each track is tested on once; the option ``fold`` names one."""
+    """Number of folds for cross-validation; each track is tested in one of them. The constructor
+    option ``fold`` selects one."""
 
     def __init__(
         self,
@@ -571,22 +586,22 @@ class DataModule(Loaders):
 
     @property
     def given(self) -> Path:
-        """The folder with data the user has put in place.
+        """The folder with datasets that the user provides.
 
         Raises:
-            DatasetError: there is none.
+            DatasetError: no folder is set.
         """
         if self.data is None:
-            raise DatasetError(f"{self.card.name}: no folder of data; set MOTIONBEAT_DATA to it")
+            raise DatasetError(f"{self.card.name}: no data folder; set MOTIONBEAT_DATA")
         return self.data
 
     @property
     def revision(self) -> str:
-        """The card's revision, and the options that change the content."""
+        """The card's revision, with the options that change the content."""
         return self.card.revision
 
     def status(self) -> str:
-        """``present``, ``absent`` or ``partial (n of m)``, without making or reading much."""
+        """``present``, ``absent`` or ``partial (n of m)``, found without generating data."""
         try:
             self.tracks("test")
         except DatasetError:
@@ -594,7 +609,7 @@ class DataModule(Loaders):
         return "present"
 
     def clips(self, tracks: Sequence[Track], whole: bool) -> Clips:
-        """Clips of the audio of some tracks, or whole tracks, decoded as they are asked for."""
+        """Clips of the audio of tracks, or whole tracks, decoded on access."""
         rate = self.sample_rate or self.encoder_sample_rate
         return Clips(
             tracks,
@@ -606,20 +621,23 @@ class DataModule(Loaders):
         )
 
     def embedded(self, encoder: "str | Encoder", **options: Any) -> Loaders:
-        """The same dataset with features that are encoded once and kept on disk.
+        """The same dataset with features, which are computed once and stored on disk.
 
         Args:
             encoder: a name that ``motionbeat list encoders`` shows, or an encoder.
-            options: of :class:`motionbeat.benchmarks.embedded.Embedded`.
+            options: options of :class:`motionbeat.benchmarks.embedded.Embedded`.
+
+        Raises:
+            UnknownNameError: no encoder has the name.
         """
-        # The store stands on a floor above this one, so it is looked up when it is asked for.
+        # The store belongs to a higher package, so it is imported on use.
         module = import_module("motionbeat.benchmarks.embedded")
         found: Loaders = module.Embedded(self, encoder, **options)
         return found
 
 
 class AudioReader:
-    """Reads the audio of tracks at one sample rate; what is decoded is kept while there is room."""
+    """Reads the audio of tracks at one sample rate, with decoded files in a bounded cache."""
 
     def __init__(self, sample_rate: int, channels: Channels = 1) -> None:
         self.sample_rate = sample_rate
@@ -628,7 +646,11 @@ class AudioReader:
         self._room = IN_MEMORY
 
     def __call__(self, track: Track, start: int, stop: int) -> Tensor:
-        """Samples ``start`` to ``stop``, (samples, [2]); fewer where the file ends before."""
+        """Samples ``start`` to ``stop``, (samples,) or (samples, 2); fewer at the end of the file.
+
+        Raises:
+            AudioError: the file cannot be read.
+        """
         waveform = self._decoded.get(track.audio_path)
         if waveform is None:
             decoded = resample(*load_audio(track.audio_path, self.channels), self.sample_rate)
@@ -640,17 +662,17 @@ class AudioReader:
 
 
 def check_splits(splits: Iterable[Sequence[Track]]) -> None:
-    """Check that ids are unique and that no group stands in two splits.
+    """Check that ids are unique and that no group is in two splits.
 
     Raises:
-        DatasetError: an id stands twice, or splits share a group.
+        DatasetError: an id occurs twice, or splits share a group.
     """
     seen: set[str] = set()
     groups: dict[str, int] = {}
     for index, tracks in enumerate(splits):
         for track in tracks:
             if track.id in seen:
-                raise DatasetError(f"track id {track.id} stands twice; ids must be unique")
+                raise DatasetError(f"track id {track.id} occurs twice; ids must be unique")
             seen.add(track.id)
             if groups.setdefault(track.group, index) != index:
-                raise DatasetError(f"group {track.group} stands in two splits; splits must differ")
+                raise DatasetError(f"group {track.group} is in two splits; a group must be in one")

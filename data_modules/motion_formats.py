@@ -223,7 +223,7 @@ def rotations_of_6d(numbers: Floats) -> Floats:
 
 def _motion(path: Path, positions: Floats, fps: float | None) -> Motion:
     if fps is None:
-        raise MotionError(f"{path}: has no frame rate; say it by --fps")
+        raise MotionError(f"{path}: has no frame rate; set it with --fps")
     if not len(positions):
         raise MotionError(f"{path}: motion has no frames; drop the file")
     try:

@@ -1,6 +1,6 @@
-"""One LightningModule a task; ``from motionbeat.tasks import BeatTracking`` and so on.
+"""Tasks as LightningModules, for example ``motionbeat.tasks.BeatTracking``.
 
-A task's module is imported when its class is asked for.
+The module of a task is imported on first use of its class.
 """
 
 from importlib import import_module

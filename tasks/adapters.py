@@ -1,4 +1,4 @@
-"""Encoders that learn along with their head: all of their weights, or low-rank adapters."""
+"""Fine-tuning of encoders together with the head: all weights, or low-rank adapters."""
 
 from typing import Literal
 
@@ -32,18 +32,22 @@ def adaptable(encoder: nn.Module) -> list[str]:
 
 
 def unfreeze(encoder: Encoder, mode: EncoderMode, seed: int = 0) -> Encoder:
-    """Let an encoder learn: all of its weights, or low-rank adapters of rank 8 alone.
+    """Make an encoder trainable: all weights, or only low-rank adapters of rank 8.
 
-    Hu et al., "LoRA: low-rank adaptation of large language models", 2021. Batch normalisation and
-    dropout stay as they are at test time.
+    Adapters: Hu et al., "LoRA: low-rank adaptation of large language models", 2021. Batch
+    normalisation and dropout stay in evaluation mode.
 
     Args:
-        encoder: the encoder, which is changed.
-        mode: what of it shall learn.
-        seed: of the adapters' initialisation.
+        encoder: the encoder; it is modified in place.
+        mode: ``full`` for all weights, ``lora`` for adapters.
+        seed: seed of the adapters' initialisation.
+
+    Returns:
+        The same encoder.
 
     Raises:
-        FineTuningError: it has no weights, or none that adapters fit.
+        FineTuningError: the encoder has no weights or no layer that adapters fit, or peft is not
+            installed.
     """
     name = encoder.card.name
     if not list(encoder.parameters()):

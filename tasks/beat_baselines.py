@@ -1,4 +1,4 @@
-"""The entries of the beat table that are no frozen encoder."""
+"""Baseline, upper bound and dedicated system of the beat table."""
 
 from collections.abc import Sequence
 
@@ -21,17 +21,17 @@ MADMOM_SAMPLE_RATE = 44100
 
 
 class Chance(Baseline):
-    """A steady grid: the median tempo of the training split, a random phase, bars of four."""
+    """A regular grid at the median tempo of the training split, random phase, four beats a bar."""
 
     name = "chance"
     kind = "baseline"
 
     def fit(self, tracks: Sequence[Track]) -> None:
-        """Take the median over the tracks of the median interval."""
+        """Take the median tempo over the tracks."""
         self.tempo = float(np.nanmedian([interval_tempo(t.get(Beats).times) for t in tracks]))
 
     def predict(self, track: Track, seed: int) -> BeatPrediction:
-        """A grid over the track; the phase follows from the seed and the track's id."""
+        """A grid over the track; the phase depends on the seed and the track id."""
         rng = np.random.default_rng([seed, *track.id.encode()])
         period = 60 / self.tempo
         beats = np.arange(rng.random() * period, track.duration, period)
@@ -40,7 +40,7 @@ class Chance(Baseline):
 
 
 class Oracle(Baseline):
-    """The annotations as activations at 50 Hz: what the decoders can reach at best."""
+    """The annotations as activations at 50 Hz: the upper bound of the decoders."""
 
     name = "oracle"
     kind = "upper bound"
@@ -59,8 +59,8 @@ class Oracle(Baseline):
 class Madmom(Baseline):
     """madmom's recurrent networks with its dynamic Bayesian network, a dedicated system.
 
-    Its networks were trained on the usual beat datasets. Source: Böck, Krebs and Widmer, "Joint
-    beat and downbeat tracking with recurrent neural networks", 2016.
+    Its networks were trained on common beat tracking datasets. Source: Böck, Krebs and Widmer,
+    "Joint beat and downbeat tracking with recurrent neural networks", 2016.
     """
 
     name = "madmom"
@@ -69,7 +69,7 @@ class Madmom(Baseline):
     licence = "CC BY-NC-SA 4.0"
 
     def predict(self, track: Track, seed: int) -> BeatPrediction:
-        """Track the audio; the one decoder it is made for fills both columns."""
+        """Beats by madmom's own decoder, which is reported for both decoders of the table."""
         waveform = resample(*load_audio(track.audio_path), MADMOM_SAMPLE_RATE)
         signal = madmom("audio.signal").Signal(
             waveform, sample_rate=MADMOM_SAMPLE_RATE, num_channels=1

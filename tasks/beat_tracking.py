@@ -37,19 +37,21 @@ def _counted(targets: Tensor, reach: int) -> Tensor:
 def shift_tolerant_loss(
     logits: Tensor, targets: Tensor, weight: Tensor, positive_weight: Tensor, reach: int
 ) -> Tensor:
-    """Binary cross-entropy that forgives small shifts.
+    """Binary cross-entropy that tolerates small shifts of the beats.
 
-    At a beat the largest logit within ``reach`` frames counts; frames within twice the reach of a
-    beat, the beat itself excepted, do not count. The mean over the frames that count, 0 when none
-    does. Source: Foscarin, Schlüter and Widmer, "Beat this! Accurate beat tracking without DBN
-    postprocessing", 2024, section 3.3.
+    At a beat, the largest logit within ``reach`` frames is used. Frames within twice the reach of a
+    beat, except the beat itself, are ignored. Source: Foscarin, Schlüter and Widmer, "Beat this!
+    Accurate beat tracking without DBN postprocessing", 2024, section 3.3.
 
     Args:
         logits: (B, T, C).
         targets: (B, T, C), 1 at beats and 0 elsewhere.
         weight: (B, T, C), 0 where a target is unknown and 1 elsewhere.
         positive_weight: (C,) weight of the beats.
-        reach: frames of tolerance on either side.
+        reach: tolerance in frames on either side.
+
+    Returns:
+        The weighted mean over all frames that are not ignored, a scalar; 0 if there are none.
     """
     weight = weight * _counted(targets, reach)
     losses = functional.binary_cross_entropy_with_logits(
@@ -87,7 +89,7 @@ class BeatTracking(Task):
     recipe = Recipe(clip_seconds=2.0)
 
     def learn(self, tracks: Sequence[Track]) -> dict[str, Any]:
-        """Weigh beats and downbeats by how rare they are among the frames."""
+        """Weight beats and downbeats by the ratio of frames without and with one."""
         frames, counts = np.zeros(2), np.zeros(2)
         for track in tracks:
             beats = track.get(Beats)
@@ -99,14 +101,14 @@ class BeatTracking(Task):
         return {"positive_weight": torch.tensor(weights, dtype=torch.float32)}
 
     def configure_head(self, layers: int, width: int) -> Head:
-        """A head with a beat and a downbeat logit, and the thresholds of its peak picker."""
+        """A head with a beat and a downbeat logit, and the thresholds of the peak picker."""
         head = Head(layers, width, 2, self.kind == "mlp", self.seed)
         head.register_buffer("thresholds", torch.full((2,), 0.5))
         return head
 
     @property
     def reach(self) -> int:
-        """Frames of tolerance on either side of a beat."""
+        """Tolerance of the loss in frames, on either side of a beat."""
         return round(TOLERANCE * self.step_rate)
 
     def track_targets(self, track: Track, steps: int) -> Tensors:
@@ -120,7 +122,7 @@ class BeatTracking(Task):
             else:
                 inside = np.round(times * self.step_rate).astype(int)
                 frames[inside[inside < steps], column] = 1
-        # Here the whole track is at hand: a clip does not see the beat just behind its edge.
+        # Done on the whole track, because a clip lacks the beat just outside its edge.
         return {"beats": frames, "weight": weight * _counted(frames, self.reach)}
 
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
@@ -135,7 +137,7 @@ class BeatTracking(Task):
         )
 
     def validation_value(self, outputs: Outputs, track: Track) -> Floats:
-        """F-measures (2, thresholds) of beats and downbeats; NaN where there are none."""
+        """F-measures (2, thresholds) of beats and downbeats; NaN without a reference."""
         beats = track.get(Beats)
         scores = np.full((2, len(THRESHOLDS)), np.nan)
         for column, reference in enumerate((beats.times, beats.downbeats)):
@@ -145,9 +147,9 @@ class BeatTracking(Task):
         return scores
 
     def validation_result(self, values: Sequence[Any], tracks: Sequence[Track]) -> float:
-        """Mean F-measure of the beats at the best threshold, which the head keeps.
+        """Mean F-measure of the beats at the best threshold; sets the thresholds of the head.
 
-        NaN where no track has two beats after 5 s; a threshold then stays as it is.
+        NaN if no track has two beats after the first 5 s; the threshold is then left unchanged.
         """
         scores = np.stack(values)  # (tracks, 2, thresholds), NaN where a track has no reference
         thresholds = self.trained_head.thresholds
@@ -186,5 +188,5 @@ class BeatTracking(Task):
 
     @classmethod
     def baselines(cls) -> Sequence[Baseline]:
-        """Chance, the decoders fed with the annotations, and madmom's tracker."""
+        """Chance, the decoders applied to the annotations, and madmom."""
         return (Chance(), Oracle(), Madmom())

@@ -1,7 +1,7 @@
-"""Whole clips: one class, several classes, or numbers; tasks differ in annotation and name alone.
+"""Tasks on whole clips: one class, several classes, or numbers.
 
-A head learns from features averaged over segments of about ten seconds, and a track is predicted by
-the mean over its segments. Heads, nearest neighbours and the baseline share a track's targets.
+A head is trained on features averaged over segments of about ten seconds. The prediction for a
+track is the mean over its segments. Heads, nearest neighbours and the baseline share the targets.
 """
 
 from abc import abstractmethod
@@ -32,14 +32,19 @@ SEGMENT = 10.0
 
 
 class ClipPrediction(NamedTuple):
-    """A probability, a vote or a number (names,) for each name."""
+    """Prediction for a clip.
+
+    Attributes:
+        values: (names,) probability, share of the neighbours or number of each name.
+        names: classes or numbers.
+    """
 
     values: Floats
     names: tuple[str, ...]
 
 
 class Prior(Baseline):
-    """Chance: draws a class as often as it stands in the training split, or gives its means."""
+    """Chance: a random class drawn by its frequency in the training split, or the mean targets."""
 
     name = "chance"
     kind = "baseline"
@@ -54,15 +59,15 @@ class Prior(Baseline):
         self.mean = np.nan_to_num(np.nanmean(targets, axis=0))
 
     def predict(self, track: Track, seed: int) -> ClipPrediction:
-        """What the task guesses of the means; draws follow from the seed and the track's id."""
+        """The task's guess from the mean targets; the draw depends on the seed and track id."""
         rng = np.random.default_rng([seed, *track.id.encode()])
         return ClipPrediction(self.task.guess(self.mean, rng), self.names)
 
 
 class ClipTask(Task):
-    """A vector of targets for a whole clip.
+    """Base of tasks with one target vector for a whole clip.
 
-    A subclass of one of the three kinds below states ``name``, ``version`` and ``needs``.
+    A task derives from one of the three classes below and sets ``name``, ``version`` and ``needs``.
     """
 
     heads = ("linear", "mlp", "knn")
@@ -73,13 +78,13 @@ class ClipTask(Task):
 
     @classmethod
     def annotation(cls, track: Track) -> Any:
-        """What is known of a track."""
+        """The annotation of a track that holds its target."""
         return track.get(cls.needs[0])
 
     @classmethod
     @abstractmethod
     def target(cls, track: Track, names: Sequence[str]) -> Floats:
-        """What is true of a track, (names,); NaN where nobody knows."""
+        """Target of a track, (names,); NaN where unknown."""
 
     @abstractmethod
     def activation(self, outputs: Floats) -> Floats:
@@ -87,19 +92,19 @@ class ClipTask(Task):
 
     @classmethod
     def guess(cls, mean: Floats, rng: np.random.Generator) -> Floats:
-        """What one who knows nothing but the mean targets says: those."""
+        """A guess from the mean training targets (names,); by default the means."""
         return mean
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of what is predicted."""
+        """Names of the predicted classes or numbers."""
         return tuple(self.learned["names"])
 
     def learn(self, tracks: Sequence[Track]) -> dict[str, Any]:
-        """Learn the names.
+        """Learn the names of the classes.
 
         Raises:
-            DatasetError: there are none.
+            DatasetError: no training track has a class.
         """
         names = self.vocabulary(tracks)
         if not names:
@@ -111,12 +116,12 @@ class ClipTask(Task):
         return Head(layers, width, len(self.names), self.kind == "mlp", self.seed)
 
     def track_targets(self, track: Track, steps: int) -> Tensors:
-        """The track's vector at each of its segments."""
+        """The target vector of the track, repeated for each of its segments."""
         vector = torch.from_numpy(self.target(track, self.names)).float()
         return {"target": vector.expand(steps, -1)}
 
     def decode(self, outputs: Outputs, track: Track) -> ClipPrediction:
-        """The mean over the segments of what the outputs stand for."""
+        """The mean of the activations over the segments."""
         values = self.activation(outputs.astype(np.float64)).mean(axis=0)
         return ClipPrediction(values, self.names)
 
@@ -124,7 +129,13 @@ class ClipTask(Task):
     def neighbours(
         cls, known: Floats, tracks: Sequence[Track], asked: Floats
     ) -> list[ClipPrediction]:
-        """Predictions for features (m, width) by training tracks with features (n, width)."""
+        """Nearest-neighbour predictions.
+
+        Args:
+            known: (n, width) features of the training tracks.
+            tracks: the n training tracks.
+            asked: (m, width) features of the tracks to predict.
+        """
         names = cls.vocabulary(tracks)
         targets = np.stack([cls.target(track, names) for track in tracks])
         return [ClipPrediction(row, names) for row in knn_predict(known, targets, asked)]
@@ -154,13 +165,13 @@ class SingleLabelTask(ClipTask):
 
     @classmethod
     def target(cls, track: Track, names: Sequence[str]) -> Floats:
-        """1 for the track's class and 0 for the others; 0 throughout where training lacks it."""
+        """One-hot vector of the track's class; all 0 if the class is not in the training split."""
         label = cls.annotation(track).name
         return np.array([float(name == label) for name in names])
 
     @classmethod
     def guess(cls, mean: Floats, rng: np.random.Generator) -> Floats:
-        """A class drawn as often as it stands in the training split."""
+        """A class drawn by its frequency in the training split."""
         drawn = rng.choice(len(mean), p=mean / mean.sum())
         return np.asarray(np.arange(len(mean)) == drawn, np.float64)
 
@@ -181,7 +192,7 @@ class SingleLabelTask(ClipTask):
 
     @classmethod
     def warnings(cls, per_track: PerTrackScores, vocabulary: Sequence[str]) -> list[str]:
-        """How many test tracks are of a class that training lacks."""
+        """The number of test tracks whose class is not in the training split."""
         count = int((~np.isin(per_track["true"][0], list(vocabulary))).sum())
         return [
             f"{count} test tracks are of a class the train split lacks, and count as misses"
@@ -191,8 +202,8 @@ class SingleLabelTask(ClipTask):
 class MultiLabelTask(ClipTask):
     """Any number of classes out of many.
 
-    The per-track scores are, for each class, its probability (``score/...``) and whether it holds
-    (``true/...``, NaN where nobody knows).
+    The per-track scores are, for each class, its probability (``score/...``) and its label
+    (``true/...``: 1, 0, or NaN where unknown).
     """
 
     primary = "roc_auc"
@@ -206,12 +217,12 @@ class MultiLabelTask(ClipTask):
 
     @classmethod
     def vocabulary(cls, tracks: Sequence[Track]) -> tuple[str, ...]:
-        """The classes that hold for a training track, sorted."""
+        """The classes that are positive for a training track, sorted."""
         return tuple(sorted({name for track in tracks for name in cls.annotation(track).names}))
 
     @classmethod
     def target(cls, track: Track, names: Sequence[str]) -> Floats:
-        """1 for each class that holds, NaN where nobody knows, else 0."""
+        """1 for positive classes, NaN for unknown ones, 0 for the others."""
         labels = cls.annotation(track)
         return np.array(
             [np.nan if name in labels.unknown else float(name in labels.names) for name in names]
@@ -248,9 +259,9 @@ class MultiLabelTask(ClipTask):
 
 
 class RegressionTask(ClipTask):
-    """Numbers, such as a point on the plane of emotions: attributes of the annotation.
+    """Regression of numbers, which are attributes of the annotation, such as arousal.
 
-    The per-track scores are each number as it is (``true_...``) and as ``predicted_...``.
+    The per-track scores are the true (``true_...``) and the predicted (``predicted_...``) numbers.
     """
 
     numbers: ClassVar[tuple[str, ...]]
@@ -269,7 +280,7 @@ class RegressionTask(ClipTask):
         return np.array([getattr(cls.annotation(track), name) for name in names])
 
     def learn(self, tracks: Sequence[Track]) -> dict[str, Any]:
-        """Learn the targets' means and deviations, so that all numbers weigh alike."""
+        """Learn the mean and standard deviation of the targets, so that all have equal weight."""
         targets = np.stack([self.target(track, self.numbers) for track in tracks])
         return super().learn(tracks) | {
             "centre": torch.tensor(targets.mean(axis=0), dtype=torch.float32),
@@ -277,13 +288,13 @@ class RegressionTask(ClipTask):
         }
 
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
-        """Squared error of the segments, in deviations of the training targets."""
+        """Squared error of the segments, in standard deviations of the training targets."""
         centre, scale = (self.learned[name].to(outputs.device) for name in ("centre", "scale"))
         target = (targets["target"] - centre) / scale
         return functional.mse_loss(outputs[mask], target[mask])
 
     def activation(self, outputs: Floats) -> Floats:
-        """Back to the targets' own scale."""
+        """Outputs on the scale of the targets."""
         return np.asarray(
             outputs * self.learned["scale"].numpy() + self.learned["centre"].numpy(), np.float64
         )

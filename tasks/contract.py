@@ -1,4 +1,4 @@
-"""The contract of a task: the annotations, metrics, baselines and training that it states."""
+"""Interface of a task towards the protocol: annotations, metrics, baselines and training."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from motionbeat.tasks.metrics.per_track import (
 class Baseline:
     """An entry of the table that is not a frozen encoder.
 
-    A ``baseline`` knows nothing about the test audio, an ``upper bound`` knows the answer, and a
+    A ``baseline`` does not use the test audio, an ``upper bound`` uses the test annotations, and a
     ``dedicated`` system is designed for the task.
     """
 
@@ -29,7 +29,7 @@ class Baseline:
     kind: ClassVar[Literal["baseline", "upper bound", "dedicated"]]
     licence: ClassVar[str] = "Apache-2.0"
     revision: ClassVar[str] = ""  # of weights or of a rule that may change
-    training_data: ClassVar[tuple[str, ...]] = ()  # datasets that the weights have seen
+    training_data: ClassVar[tuple[str, ...]] = ()  # datasets that the weights were trained on
 
     def fit(self, tracks: Sequence[Track]) -> None:
         """Learn from the training split; most baselines have nothing to learn."""
@@ -57,17 +57,17 @@ class Contract:
     """The part of a task that the protocol and the tables use."""
 
     name: ClassVar[str]  # on the command line and in every table
-    version: ClassVar[int]  # changes whenever the same features would be scored differently
-    probe_version: ClassVar[int | None] = None  # the version since which probes learn the same
+    version: ClassVar[int]  # must change whenever the same features would be scored differently
+    probe_version: ClassVar[int | None] = None  # first version whose probes are still valid
     needs: ClassVar[tuple[type[Annotation], ...]]  # annotations that a track must have
     learned_from: ClassVar[tuple[type[Annotation], ...]] = ()  # further ones to train on
     visible: ClassVar[tuple[type[Annotation], ...]] = ()  # annotations that a predictor may see
     heads: ClassVar[tuple[str, ...]] = ("linear", "mlp")  # knn is not trained
     primary: ClassVar[str]  # metric that tables are sorted by; larger is better
     headline: ClassVar[Mapping[str, str]]  # column titles of metrics in tables, primary first
-    undefined: ClassVar[str] = ""  # what tracks with an undefined primary have
+    undefined: ClassVar[str] = ""  # reason why the primary metric of a track may be undefined
     corpus_level: ClassVar[frozenset[str]] = frozenset()  # metrics without an interval
-    conditions: ClassVar[Mapping[str, float]] = {}  # settings of scores that papers differ in
+    conditions: ClassVar[Mapping[str, float]] = {}  # settings of scores that differ among papers
     monitor: ClassVar[str]  # metric that selects checkpoints and learning rates
     mode: ClassVar[Literal["max", "min"]] = "max"  # whether a large or a small monitor is better
     segment_seconds: ClassVar[float | None] = None  # averaged into one step; None for frames

@@ -1,4 +1,4 @@
-"""From whole tracks to the rows of a batch, and back."""
+"""Tensors of whole tracks, cut to the items of a batch; outputs of a batch without padding."""
 
 import math
 from collections.abc import Callable
@@ -19,11 +19,11 @@ Tensors = dict[str, Tensor]
 
 
 class TrackCutter:
-    """Cuts what is made of whole tracks into the rows of batches; each track's is made once.
+    """Cuts tensors of whole tracks to the items of batches; those of a track are computed once.
 
     Args:
-        make: gives the tensors of a track with at least so many steps.
-        step_rate: steps a second, in Hz.
+        make: returns the tensors of a track with a number of steps.
+        step_rate: rate of the steps in Hz.
     """
 
     def __init__(self, make: Callable[[Track, int], Tensors], step_rate: float) -> None:
@@ -47,12 +47,12 @@ class TrackCutter:
         }
 
     def clear(self) -> None:
-        """Forget the tracks."""
+        """Free the tensors of all tracks."""
         self._whole.clear()
 
 
 def unpadded(outputs: Tensor, mask: Tensor) -> list[Outputs]:
-    """Outputs (steps, ...) of each row of a batch, without padding."""
+    """Outputs (steps, ...) of each item of a batch, without padding."""
     lengths = mask.sum(dim=1).tolist()
     rows = outputs.detach().float().cpu().numpy()
     return [cast("Outputs", row[:length]) for row, length in zip(rows, lengths, strict=True)]

@@ -1,4 +1,4 @@
-"""Dance generation: dances to music from frozen features, by a diffusion decoder."""
+"""Dance generation from frozen features of the music, by a diffusion decoder."""
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +49,7 @@ from motionbeat.tasks.poses import CONTACT, FPS, GROUND, HEIGHT, JOINT, WIDTH, B
 from motionbeat.tasks.task import Task
 
 CLIP = 5.0
-"""Seconds of the clips that a decoder is trained on, and of those whose features are compared."""
+"""Length in seconds of the training clips, and of the clips whose features are compared."""
 
 _CONDITION = 64  # numbers a frame that condition the decoder
 _DROPPED = 0.25  # share of the clips that are trained on without music, for guidance
@@ -63,9 +63,10 @@ T = TypeVar("T")
 
 
 class DanceHead(Head):
-    """A linear projection of the features, and a diffusion decoder that is conditioned on it.
+    """A linear projection of the features, and a diffusion decoder conditioned on it.
 
-    Rows are standardised by the mean and deviation (``WIDTH``,) of the training dances.
+    Poses are rows of ``WIDTH`` numbers, standardised by the mean and standard deviation of the
+    training dances.
     """
 
     mean: Tensor
@@ -82,20 +83,20 @@ class DanceHead(Head):
 
     @cached_property
     def generator(self) -> torch.Generator:
-        """A random stream of its own: a head that trains beside others ends as if alone."""
+        """Its own random generator, so that training with other heads gives the same result."""
         return torch.Generator(self.mean.device).manual_seed(self.seed)
 
     def standardise(self, rows: Tensor) -> Tensor:
-        """Rows with mean 0 and a deviation of about 1."""
+        """Rows with mean 0 and a standard deviation of about 1."""
         return (rows - self.mean) / self.std
 
     def denoise(self, rows: Tensor, condition: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
-        """Predictions of standardised rows (B, T, ``WIDTH``) after so many steps (B,) of noise."""
+        """Add noise of diffusion steps (B,) to standardised rows (B, T, ``WIDTH``), and denoise."""
         clean: Tensor = self.denoiser(add_noise(rows, timesteps, noise), timesteps, condition)
         return clean
 
     def sample(self, condition: Tensor, seed: int) -> Rows:
-        """Rows of a dance under a condition (T, 64); the same seed gives the same dance."""
+        """Sample the rows (T, ``WIDTH``) of a dance for a condition (T, 64) and a seed."""
         noise = torch.randn(
             len(condition), WIDTH, generator=torch.Generator().manual_seed(seed)
         ).to(condition.device)
@@ -106,15 +107,15 @@ class DanceHead(Head):
 
 
 class DanceGeneration(Task):
-    """Dances to the test pieces, beside chance and beside the real dances.
+    """Generation of dances to the test pieces, scored beside chance and real dances.
 
-    A dance is scored with the beats of its own music, those annotated or else estimated, and with
-    those of every other piece of the split, which is chance; each pair from 0 to where the shorter
-    of both ends. Music without a beat has no beat scores and is no chance for others. Whether a
-    dance follows its music at all says its
-    :func:`~motionbeat.tasks.metrics.dance_alignment.sensitivity`. Features are compared in clips of
-    5 s with those of the real dances to the test pieces, as far as they vary among these; distance
-    and diversity belong to the whole split and have no interval.
+    A dance is scored with the beats of its own music (annotated, else estimated) and, as chance,
+    with those of every other piece of the split, each pair on a common span from 0 s. Music without
+    a beat has no beat scores and is not used as chance. Whether a dance follows its music is
+    measured by its :func:`~motionbeat.tasks.metrics.dance_alignment.sensitivity`. Features of clips
+    of 5 s are compared with those of the real dances to the test pieces; features that do not vary
+    among the real clips are left out. Distance and diversity are corpus-level metrics without an
+    interval.
     """
 
     name = "dance"
@@ -172,10 +173,10 @@ class DanceGeneration(Task):
 
     @classmethod
     def check(cls, track: Track) -> None:
-        """Check that a dance can be read and scored, and so can one to its music.
+        """Check that the dance of a track can be read and scored, and the length of its music.
 
         Raises:
-            MotionError: the file holds no motion, or one that is too short for the scores, or not
+            MotionError: the file holds no motion, or the motion is too short for the scores, or not
                 in metres with y up.
             DatasetError: the music is too short.
         """
@@ -189,7 +190,7 @@ class DanceGeneration(Task):
             )
 
     def learn(self, tracks: Sequence[Track]) -> dict[str, Any]:
-        """Measure the average body, and the mean and deviation of its rows of numbers."""
+        """Measure average bone lengths, and the mean and standard deviation of the poses."""
         paths = tuple(track.get(MotionFile).path for track in tracks)
         bones = average_bones(paths)
         rows = np.concatenate([dance_rows(path, bones) for path in paths])

@@ -1,4 +1,4 @@
-"""Emotion of a track: a point on the plane of arousal and valence, or moods by name."""
+"""Emotion of a track: arousal and valence, or moods by name."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ from motionbeat.tasks.clip_task import MultiLabelTask, RegressionTask
 
 
 class EmotionRegression(RegressionTask):
-    """How aroused, and how pleasant?"""
+    """Arousal and valence of a track, each in [-1, 1]."""
 
     name = "emotion"
     version = 2
@@ -25,7 +25,7 @@ class EmotionRegression(RegressionTask):
 
 
 class MoodTagging(MultiLabelTask):
-    """Which emotions, by name?"""
+    """Moods of a track, several classes."""
 
     name = "mood"
     version = 2

@@ -5,7 +5,7 @@ from motionbeat.tasks.clip_task import SingleLabelTask
 
 
 class GenreClassification(SingleLabelTask):
-    """Which genre, or which dance?"""
+    """Genre or dance style of a track, one class."""
 
     name = "genre"
     version = 2

@@ -1,4 +1,4 @@
-"""Heads: what is trained on the features of a frozen encoder."""
+"""Heads: the modules that are trained on the features of a frozen encoder."""
 
 import torch
 from torch import Tensor, nn
@@ -8,10 +8,11 @@ DROPOUT = 0.2
 
 
 class SeededDropout(nn.Module):
-    """Dropout with a random stream of its own.
+    """Dropout with its own random generator.
 
-    A head that trains beside others then sees the same masks as one that trains alone. Elements are
-    dropped by random bytes, so the probability is rounded to a 256th.
+    A head that is trained together with others then gets the same masks as one that is trained
+    alone. The masks are drawn as random bytes, so the probability is rounded to a multiple of
+    1/256.
     """
 
     def __init__(self, probability: float, seed: int) -> None:
@@ -34,14 +35,14 @@ class SeededDropout(nn.Module):
 
 
 class Head(nn.Module):
-    """Softmax layer weights, then a linear map or one hidden layer.
+    """Softmax weights for the layers, then a linear map or one hidden layer.
 
     Args:
-        layers: hidden layers of the encoder.
-        width: features a layer.
-        outputs: numbers to predict.
-        hidden: True for one hidden layer of 512 with dropout 0.2, False for a linear map.
-        seed: of initialisation and dropout.
+        layers: number of layers of the encoder.
+        width: features per layer.
+        outputs: number of outputs.
+        hidden: True for one hidden layer of 512 units with dropout 0.2, False for a linear map.
+        seed: seed of initialisation and dropout.
     """
 
     def __init__(self, layers: int, width: int, outputs: int, hidden: bool, seed: int) -> None:
@@ -64,15 +65,20 @@ class Head(nn.Module):
         return self.layer_logits.softmax(dim=0)
 
     def forward(self, mixed: Tensor) -> Tensor:
-        """Map standardised features (..., width), layers mixed, to outputs (..., outputs)."""
+        """Map standardised features (..., width), with mixed layers, to outputs (..., outputs)."""
         outputs: Tensor = self.map(mixed)
         return outputs
 
 
 def mix_layers(features: Tensor, weights: Tensor) -> Tensor:
-    """Mix the layers of features (B, T, layers, width) by weights (heads, layers).
+    """Mix the layers of features by the weights of several heads, reading the features once.
 
-    One product for all heads reads the features once; (heads, B, T, width).
+    Args:
+        features: (B, T, layers, width).
+        weights: (heads, layers).
+
+    Returns:
+        (heads, B, T, width).
     """
     if features.shape[-2] == 1:
         return features.squeeze(-2).expand(len(weights), -1, -1, -1)

@@ -1,11 +1,11 @@
-"""Instruments of a track, and the note where there is one alone."""
+"""Instruments of a track, and the pitch of single notes."""
 
 from motionbeat.data_modules.base import Instrument, Instruments, Pitch
 from motionbeat.tasks.clip_task import MultiLabelTask, SingleLabelTask
 
 
 class InstrumentClassification(SingleLabelTask):
-    """Which instrument plays alone?"""
+    """Instrument of a recording of a single instrument, one class."""
 
     name = "instrument"
     version = 2
@@ -13,7 +13,7 @@ class InstrumentClassification(SingleLabelTask):
 
 
 class InstrumentTagging(MultiLabelTask):
-    """Which instruments play together?"""
+    """Instruments in a track, several classes."""
 
     name = "instruments"
     version = 2
@@ -21,7 +21,7 @@ class InstrumentTagging(MultiLabelTask):
 
 
 class PitchClassification(SingleLabelTask):
-    """Which note is it?"""
+    """Pitch of a single note as a MIDI note number, one class."""
 
     name = "pitch"
     version = 2

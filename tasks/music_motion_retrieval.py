@@ -1,4 +1,4 @@
-"""Music-motion retrieval: which dance belongs to a clip of music, and which music to a dance."""
+"""Music-motion retrieval: find the dance to a clip of music, and the music to a dance."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -41,10 +41,10 @@ from motionbeat.tokens import Clock
 from motionbeat.weights import CARDS, load_model, untrained
 
 CLIP = 5.0
-"""Seconds of the clips that are compared."""
+"""Length of the compared clips in seconds."""
 
 RATE = 10.0
-"""Steps a second at which music and motion are compared."""
+"""Rate in Hz at which music and motion are compared."""
 
 _CHANNELS, _KERNEL = 64, 5  # of the motion tower
 _TEMPERATURE = 0.07
@@ -55,10 +55,14 @@ Rows = NDArray[np.float32]
 
 
 class ClipEmbeddings(NamedTuple):
-    """Embeddings of unit length of the clips of a track, (clips, d) each.
+    """Embeddings (clips, d) of the clips of a track, of unit norm.
 
-    Of the music, of the dance to it, and of that dance begun a beat earlier and later; and the
-    seconds of a beat, as estimated from the music.
+    Attributes:
+        music: embeddings of the music.
+        motion: embeddings of the dance to it.
+        earlier: embeddings of the dance started one beat earlier.
+        later: embeddings of the dance started one beat later.
+        period: duration of a beat in seconds, estimated from the music.
     """
 
     music: Floats
@@ -69,20 +73,21 @@ class ClipEmbeddings(NamedTuple):
 
 
 class MusicMotionRetrieval(Task):
-    """Music to motion and motion to music, among all whole clips of 5 s of the test split.
+    """Music-to-dance and dance-to-music retrieval among all full clips of 5 s of the test split.
 
-    A projection of frozen features and a motion tower are trained by contrast. An embedding has two
-    parts of equal weight, the clip embedding (mean over the clip) and the time embedding (step by
-    step, less the mean), so that the cosine of two embeddings is the mean of two cosines. A
-    negative beside the batch is the dance itself, begun a beat earlier and later.
+    A projection of the frozen features and a motion tower are trained with a contrastive loss. An
+    embedding has two parts of equal weight: the clip embedding (mean over the clip) and the time
+    embedding (each step, minus the mean). The cosine of two embeddings is therefore the mean of the
+    cosines of both parts. Additional negatives are the dance itself, started one beat earlier and
+    one beat later.
 
-    The per-track scores are means over a track's clips: hits among the nearest 1, 5 and 10, rank
-    and reciprocal rank of the clip's own moment (``m2d`` from music to dance, ``d2m`` back) and of
-    any clip of its group (``_song``; several dancers may dance to one song), and the
-    :func:`~motionbeat.discrimination.rhythm_discrimination`. With one right answer a clip the
-    reciprocal rank is the average precision, and its mean the mAP. ``median_rank`` is that of all
-    clips of the split, and ``pool`` the number of candidates; chance is K / pool, and 1/2 for
-    discrimination.
+    The per-track scores are means over the clips of a track: recall at 1, 5 and 10, rank and
+    reciprocal rank of the matching clip (``m2d`` from music to dance, ``d2m`` from dance to music)
+    and of any clip of its group (``_song``, because several dancers may dance to one song), and the
+    :func:`~motionbeat.discrimination.rhythm_discrimination`. With one relevant clip per query, the
+    reciprocal rank is the average precision, and its mean the mAP. ``median_rank`` is the median
+    over all clips of the split, and ``pool`` the number of candidates. Chance is K / pool for
+    recall at K, and 1/2 for discrimination.
     """
 
     name = "retrieval"
@@ -119,7 +124,7 @@ class MusicMotionRetrieval(Task):
     motion_width: ClassVar[int] = FEATURES
 
     def configure_head(self, layers: int, width: int) -> Head:
-        """A linear projection of the features, and a small tower for the motion beside it."""
+        """A linear projection of the features, and a small motion tower."""
         states = CLIP_WIDTH + TIME_WIDTH
         head = Head(layers, width, states, False, self.seed)
         with torch.random.fork_rng(devices=[]):
@@ -134,11 +139,11 @@ class MusicMotionRetrieval(Task):
         return head
 
     def track_targets(self, track: Track, steps: int) -> Tensors:
-        """Nothing: what belongs together stands together."""
+        """No targets: the loss uses the pairs of the batch."""
         return {}
 
     def track_inputs(self, track: Track, steps: int) -> Tensors:
-        """The dance, and the dance begun a beat earlier and later, (steps, features) each."""
+        """The dance, and the dance started a beat earlier and later, (steps, features) each."""
         path, period = track.get(MotionFile).path, estimated_period(track.audio_path)
         return {
             name: torch.from_numpy(_fitted(self._motion_features(track.id, path, shift), steps))
@@ -153,17 +158,17 @@ class MusicMotionRetrieval(Task):
 
     @classmethod
     def check(cls, track: Track) -> None:
-        """Check that a dance can be read, and stands upright.
+        """Check that the dance of a track can be read, and that the body is upright.
 
         Raises:
-            MotionError: the file holds no motion, or one that is not in metres with y up.
+            MotionError: the file holds no motion, or the motion is not in metres with y up.
         """
         path = track.get(MotionFile).path
         check_upright(path, read_motion(path))
 
     @classmethod
     def motion_features(cls, motion: Motion, id: str, frame_rate: float) -> Rows:
-        """Features (steps, ``motion_width``) of a dance in space at a frame rate in Hz."""
+        """Features (steps, ``motion_width``) of a dance at a frame rate in Hz."""
         return motion_features(motion, frame_rate)
 
     def respond(self, mixed: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Nearest neighbours: what frozen features say of a track before anything is trained."""
+"""Nearest-neighbour prediction from frozen features, without training."""
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
@@ -9,15 +9,15 @@ NEIGHBOURS = 10
 
 
 def knn_predict(train_features: Floats, targets: Floats, features: Floats) -> Floats:
-    """Mean targets of the ten most similar training tracks, weighed by their cosine similarity.
+    """Mean targets of the ten most similar training tracks, weighted by cosine similarity.
 
     Args:
         train_features: (n, width) standardised features of the training tracks.
-        targets: (n, outputs); NaN where nobody knows.
-        features: (m, width) of the tracks to predict.
+        targets: (n, outputs); NaN where unknown.
+        features: (m, width) standardised features of the tracks to predict.
 
     Returns:
-        (m, outputs); where none of the ten is known, the mean of all.
+        (m, outputs); where the targets of all ten are unknown, the mean over all training tracks.
     """
     search = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(targets)), metric="cosine")
     distances, found = search.fit(train_features).kneighbors(features)

@@ -5,7 +5,7 @@ from motionbeat.tasks.clip_task import MultiLabelTask
 
 
 class Tagging(MultiLabelTask):
-    """Which tags would people give it?"""
+    """Tags of a track, several classes."""
 
     name = "tagging"
     version = 2

@@ -1,4 +1,4 @@
-"""The base of all tasks: a head on an encoder, and how its predictions are scored."""
+"""Base of all tasks: a head on an encoder, with its training, prediction and scoring."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -21,26 +21,29 @@ from motionbeat.tasks.heads import mix_layers
 from motionbeat.tasks.metrics.per_track import PerTrack
 
 ENCODER_LEARNING_RATE = 0.03
-"""Learning rate of an encoder that is fine-tuned, as a share of the head's."""
+"""Learning rate of a fine-tuned encoder, relative to that of the head."""
 
 
 class Task(Contract, LightningModule):
     """A head on an encoder.
 
-    A subclass states the class attributes of :class:`Contract` and defines :meth:`configure_head`,
-    :meth:`track_targets`, :meth:`loss`, :meth:`decode` and :meth:`score`. Annotations are read for
-    targets and scores alone, never for predictions.
+    A subclass sets the class attributes of :class:`Contract` and defines :meth:`configure_head`,
+    :meth:`track_targets`, :meth:`loss`, :meth:`decode` and :meth:`score`. Annotations are used
+    for targets and scores, never for predictions.
 
     Args:
         encoder: a name that ``motionbeat list encoders`` shows, or an encoder.
-        head: which of ``heads``.
-        learning_rate: of Adam.
-        seed: of initialisation and dropout.
-        encoder_mode: what of the encoder is trained: nothing (``frozen``), low-rank adapters
-            (``lora``) or all of it (``full``), at 0.03 of the learning rate.
+        head: one of ``heads``, except ``knn``.
+        learning_rate: learning rate of Adam.
+        seed: seed of initialisation and dropout.
+        encoder_mode: the part of the encoder that is trained: nothing (``frozen``), low-rank
+            adapters (``lora``) or all weights (``full``), at 0.03 times the learning rate.
 
     Raises:
         UnknownNameError: no encoder has the name.
+        UnavailableError: a package or the weights of the encoder are missing.
+        ValueError: the task has no such head.
+        FineTuningError: the encoder cannot be fine-tuned in this mode.
     """
 
     def __init__(
@@ -70,49 +73,58 @@ class Task(Contract, LightningModule):
         self._targets = TrackCutter(self.track_targets, self.step_rate)
         self._inputs = TrackCutter(self.track_inputs, self.step_rate)
 
-    # What a subclass says
+    # Defined or overridden by subclasses
 
     def learn(self, tracks: Sequence[Track]) -> dict[str, Any]:
-        """What the training split tells beside its features: class names, weights of a loss.
+        """Values learned from the annotations of the training split, such as class names.
 
-        Plain values and tensors by name, which checkpoints keep in ``learned``.
+        Returns:
+            Plain values and tensors by name; they are kept in ``learned`` and in checkpoints.
         """
         return {}
 
     @abstractmethod
     def configure_head(self, layers: int, width: int) -> Any:
-        """Build the :class:`~motionbeat.tasks.heads.Head`, with whatever is trained beside it."""
+        """Build the :class:`~motionbeat.tasks.heads.Head`, with all other trained modules.
+
+        Args:
+            layers: number of layers of the encoder.
+            width: features per layer.
+        """
 
     @abstractmethod
     def track_targets(self, track: Track, steps: int) -> Tensors:
-        """What the head shall say at each step of a track, (steps, ...) tensors by name."""
+        """Targets at each step of a track, (steps, ...) tensors by name."""
 
     def track_inputs(self, track: Track, steps: int) -> Tensors:
-        """What the head is given beside the features, (steps, ...) by name; mostly nothing.
+        """Inputs of the head besides the features, (steps, ...) tensors by name; by default none.
 
-        It is there at test time too, so it is made of ``visible`` annotations alone.
+        They are needed at test time too, so they may use only ``visible`` annotations.
         """
         return {}
 
     def respond(self, mixed: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Outputs (B, T, ...) for the mixture of the layers (B, T, width)."""
+        """Outputs (B, T, ...) of the head for mixed layers (B, T, width)."""
         outputs: Tensor = self.trained_head(mixed)
         return outputs
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor], mask: Tensor) -> Tensor:
-        """Loss of outputs (B, T, ...), a scalar; ``mask`` (B, T) is True where a step is real."""
+        """Loss of outputs (B, T, ...), a scalar; ``mask`` (B, T) is False at padding."""
 
     @abstractmethod
     def decode(self, outputs: Outputs, track: Track) -> Any:
-        """The prediction for a track, which carries its ``visible`` annotations and no others."""
+        """The prediction for a whole track from its outputs (T, ...).
+
+        The track has only its ``visible`` annotations.
+        """
 
     def validation_value(self, outputs: Outputs, track: Track) -> Any:
-        """What :meth:`validation_result` needs to know of a validation track: its prediction."""
+        """The input of :meth:`validation_result` for one track; by default its prediction."""
         return self.decode(outputs, track)
 
     def validation_result(self, values: Sequence[Any], tracks: Sequence[Track]) -> float:
-        """The monitor: the primary metric. Decision thresholds may be set on the way."""
+        """The monitor; by default the primary metric. A subclass may also set thresholds here."""
         return self.metrics_of(self.score_all(values, tracks))[self.primary]
 
     # The LightningModule
@@ -122,7 +134,7 @@ class Task(Contract, LightningModule):
         """The head.
 
         Raises:
-            RuntimeError: neither was it trained nor was a checkpoint loaded.
+            RuntimeError: the task was not trained, and no checkpoint was loaded.
         """
         if self.head is None:
             name = type(self).__name__
@@ -130,7 +142,11 @@ class Task(Contract, LightningModule):
         return self.head
 
     def setup(self, stage: str) -> None:
-        """Tell the data module what is needed; before training, learn and build the head."""
+        """Configure the data module; before training, also call :meth:`prepare`.
+
+        Raises:
+            DatasetError: the Trainer has no data module to learn from.
+        """
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, Loaders):
             data.visible = self.visible
@@ -145,12 +161,12 @@ class Task(Contract, LightningModule):
             self.prepare(data.tracks("train"))
 
     def prepare(self, tracks: Sequence[Track]) -> None:
-        """Learn from the training tracks and build the head."""
+        """Call :meth:`learn` on the training tracks and build the head."""
         self.learned = self.learn(tracks)
         self.head = self.configure_head(self.card.layers, self.card.width)
 
     def on_fit_start(self) -> None:
-        """Gather the statistics of the training features."""
+        """Compute the mean and standard deviation of the training features."""
         self.trainer.fit_loop.setup_data()
         assert self.trainer.train_dataloader is not None
         self.front_end.gather_statistics(self.trainer.train_dataloader)
@@ -160,12 +176,12 @@ class Task(Contract, LightningModule):
         return self._targets(batch, steps)
 
     def inputs(self, batch: Batch, steps: int) -> Tensors:
-        """Inputs (B, steps, ...) by name, made of visible annotations alone."""
+        """Inputs (B, steps, ...) by name, from visible annotations only."""
         tracks = [track.without_annotations(self.visible) for track in batch.tracks]
         return self._inputs(batch._replace(tracks=tracks), steps)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Outputs (B, T, ...) of the head for a batch, and where they are real (B, T)."""
+        """Outputs (B, T, ...) of the head for a batch, and a mask (B, T), False at padding."""
         features, mask = self.front_end(batch)
         [mixed] = mix_layers(features, self.trained_head.layer_weights[None])
         return self.respond(mixed, self.inputs(batch, mask.shape[1])), mask
@@ -178,11 +194,11 @@ class Task(Contract, LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Gather what is needed of whole tracks."""
+        """Collect the validation values of whole tracks."""
         self.gather_validation(batch, *self(batch))
 
     def gather_validation(self, batch: Batch, outputs: Tensor, mask: Tensor) -> None:
-        """Gather what is needed of the whole tracks of a batch."""
+        """Collect the validation values of the whole tracks of a batch from outputs."""
         for track, one in zip(batch.tracks, unpadded(outputs, mask), strict=True):
             self.validation_values.update(track.id, (self.validation_value(one, track), track))
 
@@ -194,28 +210,28 @@ class Task(Contract, LightningModule):
             self.log(self.monitor, self.finish_validation())
 
     def finish_validation(self) -> float:
-        """The monitor of the validation split that was gathered."""
+        """The monitor, from the collected values of the validation split."""
         values, tracks = zip(*self.validation_values.pop(), strict=True)
         return self.validation_result(values, tracks)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Predict whole tracks, whose annotations are read after that."""
+        """Predict whole tracks; their annotations are read afterwards, for the scores."""
         for track, one in zip(batch.tracks, self.predict_step(batch, batch_idx), strict=True):
             self.test_predictions.update(track.id, (one, track))
 
     def on_test_epoch_end(self) -> None:
-        """Log the metrics of the test split; their per-track scores stay in ``test_scores``."""
+        """Log the metrics of the test split; per-track scores are kept in ``test_scores``."""
         predictions, tracks = zip(*self.test_predictions.pop(), strict=True)
         self.test_scores = self.score_all(predictions, tracks)
         metrics = self.metrics_of(self.test_scores)
         self.log_dict({f"test/{name}": value for name, value in metrics.items()})
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[Any]:
-        """Predictions for the whole tracks of a batch; annotations are left unread."""
+        """Predictions for the whole tracks of a batch; annotations are not read."""
         return self.predictions(batch, *self(batch))
 
     def predictions(self, batch: Batch, outputs: Tensor, mask: Tensor) -> list[Any]:
-        """Predictions of outputs for the whole tracks of a batch."""
+        """Predictions for the whole tracks of a batch from outputs."""
         return [
             self.decode(one, track.without_annotations(self.visible))
             for track, one in zip(batch.tracks, unpadded(outputs, mask), strict=True)
@@ -227,6 +243,7 @@ class Task(Contract, LightningModule):
 
         Raises:
             AudioError: the file is missing or cannot be read.
+            RuntimeError: the task has no trained head.
         """
         path = Path(path)
         audio, rate = load_audio(path, self.card.channels)
@@ -242,37 +259,37 @@ class Task(Contract, LightningModule):
         return prediction
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """What the optimiser moves, each with its learning rate."""
+        """Parameter groups of the optimiser, each with its learning rate."""
         groups = [{"params": list(self.trained_head.parameters()), "lr": self.learning_rate}]
         if moving := [one for one in self.front_end.parameters() if one.requires_grad]:
             groups.append({"params": moving, "lr": self.learning_rate * ENCODER_LEARNING_RATE})
         return groups
 
     def configure_optimizers(self) -> Any:
-        """Adam."""
+        """Adam, with a one-cycle learning rate if the task sets ``one_cycle``."""
         return adam(self, self.parameter_groups(), self.one_cycle)
 
     def teardown(self, stage: str) -> None:
-        """Forget what was made of whole tracks."""
+        """Free the cached targets and inputs of whole tracks."""
         self._targets.clear()
         self._inputs.clear()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what the head was built from."""
+        """Save the values from which the head was built."""
         checkpoint["learned"] = self.learned
         checkpoint["encoder"] = [self.card.name, self.card.revision]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Build the head that the weights belong to.
+        """Build the head for the weights in the checkpoint.
 
         Raises:
-            MotionBeatError: it was trained on another encoder, or on another revision of it.
+            MotionBeatError: the head was trained on another encoder or another revision of it.
         """
         name, revision = checkpoint["encoder"]
         if (name, revision) != (self.card.name, self.card.revision):
             raise MotionBeatError(
                 f"the checkpoint belongs to encoder {name}, revision {revision}, and not to "
-                f"{self.card.name}, revision {self.card.revision}; give that encoder"
+                f"{self.card.name}, revision {self.card.revision}; use that encoder"
             )
         if self.head is None:
             self.learned = checkpoint["learned"]
@@ -280,9 +297,9 @@ class Task(Contract, LightningModule):
 
 
 def adam(module: LightningModule, groups: list[dict[str, Any]], one_cycle: bool) -> Any:
-    """Adam over parameter groups, as Lightning wants it.
+    """Adam over parameter groups, in the form that ``configure_optimizers`` returns.
 
-    With ``one_cycle`` the learning rates rise for a while and fall to nothing (Smith and Topin,
+    With ``one_cycle`` the learning rates rise, then fall to nearly zero (Smith and Topin,
     "Super-convergence", 2019).
     """
     optimizer = torch.optim.Adam(groups, fused=True)

@@ -1,4 +1,4 @@
-"""Tempo of datasets whose beats nobody annotated."""
+"""Tempo estimation on datasets without annotated beats."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -13,11 +13,11 @@ from motionbeat.tasks.metrics.per_track import Scores
 
 
 class TempoEstimation(BeatTracking):
-    """Tempo, by heads that learned to find beats where beats are annotated.
+    """Tempo, estimated by heads that were trained for beat tracking on another dataset.
 
     Heads, decoders and validation are those of beat tracking, on the dataset that the card names
-    under ``trained_on``. The per-track scores are those of :func:`metrics.beat.tempo_scores` for
-    the peak picker and (prefix ``dbn_``) for the dynamic Bayesian network.
+    as ``trained_on``. The per-track scores are those of :func:`metrics.beat.tempo_scores` for the
+    peak picker and (prefix ``dbn_``) for the dynamic Bayesian network.
     """
 
     name = "tempo"

@@ -1,4 +1,4 @@
-"""Datasets that others publish: read in their own layout, checked for completeness, fetched."""
+"""Base of published datasets: read in their published layout, verified, downloaded."""
 
 import json
 import zlib
@@ -33,16 +33,16 @@ _PITCHES = tuple(map(str, range(128)))
 
 
 class Row(NamedTuple):
-    """A track as a dataset's own tables list it, whether or not its audio is there.
+    """A track as listed in the metadata of a dataset, whether or not its audio is present.
 
     Attributes:
-        split: where it belongs.
+        split: split of the track.
         id: unique within the dataset.
-        audio: path of the audio below the dataset's folder.
-        group: artist, album, song or recording; no two splits share one.
-        annotations: what is known of it.
-        checksum: of the audio as ``md5:...``, where one is published.
-        motion: path of the file with the dance, in datasets of dances.
+        audio: path of the audio relative to the dataset's folder.
+        group: artist, album, song or recording; a group is in one split only.
+        annotations: annotations of the track.
+        checksum: checksum of the audio as ``md5:...``; None if none is published.
+        motion: path of the dance relative to the dataset's folder; None without a dance.
     """
 
     split: Split
@@ -55,24 +55,24 @@ class Row(NamedTuple):
 
 
 class Published(DataModule):
-    """A dataset in its published layout, in ``<data>/<home>``, else where it was fetched to.
+    """A dataset in its published layout, in ``<data>/<home>`` or downloaded to the cache.
 
-    A subclass states its ``card`` and ``count`` and defines :meth:`rows`; one that can be fetched
-    without a login states its ``links``.
+    A subclass defines ``card``, ``count`` and :meth:`rows`, and ``links`` if it can be downloaded
+    without a login.
 
     Args:
-        partial: accept an incomplete copy; its numbers are marked.
-        options: of every dataset.
+        partial: accept an incomplete copy; tables mark it.
+        options: options of :class:`~motionbeat.data_modules.base.DataModule`.
     """
 
     count: int
-    """Tracks of the complete dataset."""
+    """Number of tracks of the complete dataset."""
     home: ClassVar[str] = ""
-    """Folder of the dataset, where it is not its name."""
+    """Folder of the dataset; by default its name."""
     links: ClassVar[tuple[Remote, ...]] = ()
-    """What can be fetched without a login."""
+    """Files that can be downloaded without a login."""
     classes: ClassVar[tuple[str, ...]] = ()
-    """Names that labels other than pitches may have; any, where none are stated."""
+    """Valid names of labels other than pitches; empty if all names are valid."""
 
     def __init__(self, *, partial: bool = False, **options: Any) -> None:
         super().__init__(**options)
@@ -80,12 +80,12 @@ class Published(DataModule):
 
     @classmethod
     def remotes(cls) -> Sequence[Remote]:
-        """What can be fetched without a login."""
+        """Files that can be downloaded without a login."""
         return cls.links
 
     @abstractmethod
     def rows(self) -> Iterable[Row]:
-        """Every track the dataset's own tables list, in a fixed order.
+        """All tracks in the metadata of the dataset, in a fixed order.
 
         Raises:
             DatasetError: a table is missing or unreadable.
@@ -93,14 +93,14 @@ class Published(DataModule):
 
     @property
     def folder(self) -> Path:
-        """Where the dataset lies, or would be fetched to."""
+        """Folder of the dataset, or the folder to which it is downloaded."""
         home = self.home or self.card.name
         given = self.data / home if self.data else None
         return given if given and given.is_dir() else self.cache / home
 
     @property
     def revision(self) -> str:
-        """The card's revision; for a partial copy also how much of it is there, and which part."""
+        """The card's revision; for a partial copy also the number and a digest of its tracks."""
         if not self.partial:
             return self.card.revision
         ids = [row.id for row in self._there]
@@ -108,7 +108,11 @@ class Published(DataModule):
         return f"{self.card.revision}-partial-{len(ids)}of{self.count}-{which:08x}"
 
     def fetch(self) -> None:
-        """Fetch what can be fetched without a login, or raise a DatasetError."""
+        """Download the files that need no login.
+
+        Raises:
+            DatasetError: the dataset cannot be downloaded, or a download failed.
+        """
         if not self.remotes():
             raise DatasetError(f"{self.card.name} cannot be fetched: {self.card.how_to_get}")
         for remote in self.remotes():
@@ -118,7 +122,7 @@ class Published(DataModule):
         """Check that the dataset is complete and its audio readable.
 
         Raises:
-            DatasetError: it is not; the message says what is wrong and what to do.
+            DatasetError: the check failed; the message says what is wrong and what to do.
         """
         _ = self._durations
 

@@ -1,4 +1,4 @@
-"""MotionBeat: a music encoder that moves with a dancing body."""
+"""MotionBeat Bench: a benchmark of frozen music encoders, and the encoder MotionBeat."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ __all__ = ["from_pretrained"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load the model code on first use, so that importing the package stays quick."""
+    """Import the model on first use, so that importing the package stays fast."""
     if name == "from_pretrained":
         from motionbeat.weights import from_pretrained
 

@@ -1,10 +1,10 @@
-"""Rhythm discrimination: whether music is nearer to its own motion than to near misses of it."""
+"""Rhythm discrimination: whether music is closer to its motion than to similar wrong motions."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 SAME_TEMPO = 0.04
-"""Tempi that differ by no more than this share are similar."""
+"""Largest relative difference of similar tempi."""
 
 Floats = NDArray[np.float64]
 
@@ -12,19 +12,20 @@ Floats = NDArray[np.float64]
 def rhythm_discrimination(
     similarity: Floats, earlier: Floats, later: Floats, piece: NDArray[np.generic], tempo: Floats
 ) -> dict[str, Floats]:
-    """Rhythm discrimination, clip by clip; chance is 1/2.
+    """Rhythm discrimination of each clip; chance is 1/2.
 
     Args:
-        similarity: (N, N) of music i and motion j; motion i belongs to music i.
-        earlier: (N,) of music i and its own motion, begun a beat earlier.
-        later: (N,) likewise, begun a beat later.
-        piece: (N,) the piece that a clip is cut from.
-        tempo: (N,) beats a minute.
+        similarity: (N, N) similarity of music i and motion j; motion i belongs to music i.
+        earlier: (N,) similarity of music i and its motion, started one beat earlier.
+        later: (N,) similarity of music i and its motion, started one beat later.
+        piece: (N,) the piece that each clip is cut from.
+        tempo: (N,) tempo of each clip in BPM.
 
     Returns:
-        (N,) each. ``shift``: share of the two shifted motions that are less similar than the true
-        one. ``impostor``: share of the motions of other pieces, of a tempo within 4 %, that are;
-        NaN where there are none. ``discrimination``: the mean of both. Ties count against.
+        (N,) scores by name. ``shift``: the share of the two shifted motions that are less similar
+        than the true motion. ``impostor``: the same share for motions of other pieces whose tempo
+        differs by at most 4 %; NaN if there are none. ``discrimination``: the mean of both. Ties
+        count as errors.
     """
     own = similarity.diagonal()
     apart = np.abs(np.log(tempo[:, None] / tempo))

@@ -1,4 +1,4 @@
-"""The contract every music encoder meets, and a wrapper that lets any module meet it."""
+"""The interface of music encoders, and a wrapper that gives it to any module."""
 
 import copy
 import hashlib
@@ -18,21 +18,21 @@ from motionbeat.errors import MotionBeatError
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderCard:
-    """What a reader of a results table must know about an encoder.
+    """Facts about an encoder that a reader of a results table needs.
 
     Attributes:
         name: name on the command line and in every table.
-        revision: changes whenever the output for the same audio changes.
-        sample_rate: of the waveform the encoder takes, in Hz.
-        frame_rate: of the frames it gives, in Hz; frame ``i`` is centred at ``i / frame_rate`` s.
-        layers: number of hidden layers given.
-        width: features a frame and layer.
+        revision: version of the features; must change whenever the output for the same audio does.
+        sample_rate: sample rate of the input waveform in Hz.
+        frame_rate: frame rate of the output in Hz; frame ``i`` is centred at ``i / frame_rate`` s.
+        layers: number of layers in the output.
+        width: number of features per frame and layer.
         parameters: number of weights, trained or not.
-        licence: of the weights, or of the code where there are none.
-        training_data: names of the datasets the weights have seen; empty when untrained.
+        licence: licence of the weights, or of the code if there are none.
+        training_data: names of the datasets that the weights were trained on; empty if untrained.
         source: paper, package or repository.
-        channels: of the waveform: 1, or 2 for stereo.
-        experimental: reimplemented, and never compared with the published weights.
+        channels: number of channels of the input waveform: 1, or 2 for stereo.
+        experimental: whether the network has never been run with the published weights.
     """
 
     name: str
@@ -50,20 +50,21 @@ class EncoderCard:
 
 
 class Encoder(nn.Module):
-    """A frozen music encoder: waveform in, hidden states of all layers out.
+    """A frozen music encoder, which maps a waveform to the hidden states of all its layers.
 
-    A subclass states its ``card`` and defines ``forward``; its constructor needs no arguments.
+    A subclass defines ``card`` and ``forward``, and a constructor without required arguments.
 
     Attributes:
-        card: what a reader of a results table must know.
-        context: seconds of audio on either side that a frame depends on. Long recordings are
-            encoded in pieces that overlap by it. ``math.inf``: a frame depends on the whole
-            recording; the encoder is given all samples at once, and overrides :meth:`stream` where
-            that takes much memory.
-        causal: whether a frame depends on nothing after its time, so that it may answer late.
-        packages: what it imports beyond the suite's own dependencies: the name to import, and the
-            arguments of ``pip install``, quoted for a shell. The encoder's module imports them in
-            functions alone, so that encoders can be listed where they are missing.
+        card: facts about the encoder.
+        context: seconds of audio on either side that a frame depends on, 5 by default. Long
+            recordings are encoded in chunks that overlap by it. With ``math.inf`` a frame depends
+            on the whole recording: the encoder receives all samples at once, and should override
+            :meth:`stream` if that needs much memory.
+        causal: whether a frame depends only on audio up to its time. The response to a click may
+            then come late.
+        packages: packages that the encoder needs in addition to the project's dependencies: the
+            name to import, and the arguments of ``pip install``, quoted for a shell. Import them
+            inside functions, so that the encoder can be listed where they are missing.
     """
 
     card: ClassVar[EncoderCard]
@@ -73,13 +74,13 @@ class Encoder(nn.Module):
 
     @classmethod
     def unavailable(cls) -> str | None:
-        """Why this encoder cannot be made here, with the remedy; None when it can."""
+        """The reason why the encoder cannot be used here, with the remedy; None if it can."""
         missing = [install for name, install in cls.packages.items() if find_spec(name) is None]
         return f"not installed; run: pip install {' '.join(missing)}" if missing else None
 
     @classmethod
     def here(cls) -> str:
-        """What a list of encoders says of it: ``yes``, or what must come first."""
+        """``yes`` if the encoder can be used here, otherwise what is missing; shown in lists."""
         return cls.unavailable() or "yes"
 
     @abstractmethod
@@ -87,15 +88,16 @@ class Encoder(nn.Module):
         """Encode a batch of waveforms.
 
         Args:
-            waveform: (B, T), or (B, 2, T) for ``card.channels`` of 2, float32 in [-1, 1] at
-                ``card.sample_rate``; it is not changed.
+            waveform: (B, T), or (B, 2, T) if ``card.channels`` is 2, float32 in [-1, 1] at
+                ``card.sample_rate``; must not be modified in place.
 
         Returns:
-            (B, layers, frames, width) with frame ``i`` centred at ``i / card.frame_rate`` s.
+            (B, layers, frames, width) float32, with frame ``i`` centred at
+            ``i / card.frame_rate`` s.
         """
 
     def stream(self, waveform: Tensor) -> Iterator[Tensor]:
-        """Encode one recording (1, [2,] T) in parts (layers, frames, width) that join."""
+        """Encode one recording (1, [2,] T) as consecutive parts (layers, frames, width)."""
         yield self(waveform)[0]
 
 
@@ -104,7 +106,7 @@ class WrapError(MotionBeatError):
 
 
 class WrappedModule(Encoder):
-    """An encoder around any module; made by :func:`wrap`, which sets its card."""
+    """An encoder made from any module by :func:`wrap`, which sets its card."""
 
     def __init__(self, module: nn.Module, context: float, clip: int | None) -> None:
         super().__init__()
@@ -114,7 +116,11 @@ class WrappedModule(Encoder):
         self.eval().requires_grad_(False)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Encode (B, [2,] T) samples as (B, layers, frames, width) in single precision."""
+        """Encode (B, [2,] T) samples as (B, layers, frames, width) in single precision.
+
+        Raises:
+            WrapError: the output of the module has the wrong shape.
+        """
         if self.clip is None:
             states = self._states(waveform, "frames, width")
             return states if states.ndim == 4 else states[:, None]
@@ -164,27 +170,33 @@ def wrap(
 ) -> Encoder:
     """Make an encoder from any module; the encoder holds a frozen copy of the module.
 
+    The module is run on one second of noise to find the number of layers and the width.
+
     Args:
         module: maps (B, T) samples to (B, frames, width) or (B, layers, frames, width); with
             ``clip_seconds``, to one vector per clip, (B, width) or (B, layers, width).
-        sample_rate: sample rate of the waveform that the module takes, in Hz.
-        frame_rate: rate of the frames that the module gives, in Hz; frame ``i`` must be centred at
+        sample_rate: sample rate of the module's input in Hz.
+        frame_rate: frame rate of the module's output in Hz; frame ``i`` must be centred at
             ``i / frame_rate`` s.
-        clip_seconds: length of the clips of a module that gives one vector per clip; replaces
-            ``frame_rate``. The vectors of successive clips become the frames.
+        clip_seconds: length in seconds of the clips of a module that returns one vector per clip;
+            replaces ``frame_rate``. The vectors of successive clips become the frames.
         channels: number of channels of the waveform; 2 for a module that takes (B, 2, T).
         name: name in tables; by default the name of the module's class.
-        context: as in :class:`Encoder`, by default 5 s or one clip; ``math.inf`` if the module
-            needs the whole recording.
+        context: seconds of audio on either side that a frame depends on; by default one clip with
+            ``clip_seconds``, else 5 s; ``math.inf`` if the module needs the whole recording.
         revision: must change whenever the output does; by default a digest of the module's
             weights, plain attributes and source code.
         licence: licence of the weights.
-        training_data: names of the datasets the weights have seen.
-        source: paper or repository; the module's class by default.
+        training_data: names of the datasets that the weights were trained on.
+        source: paper or repository; by default the module's class.
+
+    Returns:
+        The encoder, in evaluation mode, without gradients.
 
     Raises:
-        WrapError: the module's output has the wrong shape or frame rate, or is not finite; or its
-            source code cannot be read and no revision is given.
+        WrapError: neither or both of ``frame_rate`` and ``clip_seconds`` are given; the module's
+            output has the wrong shape or frame rate, or is not finite; or its source code cannot
+            be read and no revision is given.
     """
     kind = type(module)
     if (frame_rate is None) == (clip_seconds is None):

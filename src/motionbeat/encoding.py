@@ -1,4 +1,4 @@
-"""Encoding recordings of any length, and finding encoders by their names."""
+"""Encoding of recordings of any length, and encoders by name."""
 
 import copy
 import math
@@ -15,34 +15,34 @@ from motionbeat.encoder import Encoder, EncoderCard
 from motionbeat.errors import MotionBeatError
 
 CHUNK_SECONDS = 60.0
-_SLACK = 0.5  # s of frames that may lack or be too many, at the ends of a recording
+_SLACK = 0.5  # s of frames that may be missing or surplus at the end of a recording
 
 Features = NDArray[np.floating]
 
 
 class EncodingError(MotionBeatError):
-    """An encoder that breaks its contract."""
+    """An encoder whose output does not match its card."""
 
 
 class TrackError(EncodingError):
-    """A fault of one recording, which leaves the others as they are."""
+    """An error on one recording, after which the others can still be encoded."""
 
 
 def find_encoder(encoder: str | Encoder) -> type[Encoder] | Encoder:
-    """The class of an encoder by its name; an encoder is taken as it is.
+    """The class of an encoder by name; an encoder is returned unchanged.
 
     Raises:
         UnknownNameError: no encoder has the name.
     """
     if isinstance(encoder, Encoder):
         return encoder
-    # The encoder zoo stands on a floor above this one, so it is looked up when it is asked for.
+    # The registry belongs to a higher package, so it is imported on use.
     found: type[Encoder] = import_module("motionbeat.benchmarks.registry").ENCODERS.get(encoder)
     return found
 
 
 def make_encoder(encoder: str | Encoder) -> Encoder:
-    """An encoder by its name, frozen and in evaluation mode; a copy of one that is given.
+    """Make an encoder by name, or copy a given one; it is frozen and in evaluation mode.
 
     Raises:
         UnknownNameError: no encoder has the name.
@@ -57,7 +57,7 @@ def make_encoder(encoder: str | Encoder) -> Encoder:
 
 
 def halved(features: Features) -> Features:
-    """Features in half precision where they fit; what is pooled is rounded like what is stored."""
+    """Features in half precision, as they are stored; unchanged if their range is too large."""
     if np.abs(features).max(initial=0) > np.finfo(np.float16).max:
         return features
     # numpy rounds the same way, but is ten times as slow on tiny numbers
@@ -65,24 +65,32 @@ def halved(features: Features) -> Features:
 
 
 def encode(encoder: Encoder, waveform: Waveform, device: torch.device | str = "cpu") -> Features:
-    """Encode ([2,] samples) of a recording of any length as (frames, layers, width) float32.
+    """Encode a recording of any length.
+
+    Args:
+        encoder: the encoder.
+        waveform: (samples,) or (2, samples) float32 at the sample rate of the encoder's card.
+        device: where the encoder is.
+
+    Returns:
+        (frames, layers, width) float32.
 
     Raises:
-        EncodingError: the output has another shape than the card says.
+        EncodingError: the shape or frame rate of the output differs from the card.
         TrackError: the output is not finite.
     """
     features: Features = np.concatenate(list(encode_pieces(encoder, waveform, device)))
     return features
 
 
-@torch.no_grad()  # and no inference mode: what an encoder keeps from it shall serve fine-tuning too
+@torch.no_grad()  # not inference mode: tensors that an encoder caches must allow fine-tuning later
 def encode_pieces(
     encoder: Encoder, waveform: Waveform, device: torch.device | str = "cpu"
 ) -> Iterator[Features]:
-    """Consecutive pieces of what :func:`encode` returns, for bounded memory.
+    """Yield consecutive pieces of the result of :func:`encode`, for bounded memory.
 
-    Frames near a seam see the encoder's context on both sides. An encoder that needs the whole
-    recording is given the array itself, which it may overwrite.
+    Frames near the edge of a piece see the encoder's context on both sides. An encoder that needs
+    the whole recording receives the array itself and may overwrite it.
     """
     card = encoder.card
     parts: Iterable[tuple[Tensor, slice, int]]
@@ -113,7 +121,7 @@ def encode_pieces(
 
 
 def _check_length(card: EncoderCard, frames: int, samples: int) -> None:
-    """Refuse frames that come at another rate than the card says."""
+    """Check that the number of frames agrees with the frame rate on the card."""
     seconds = samples / card.sample_rate
     if abs(frames - seconds * card.frame_rate) > 2 + _SLACK * card.frame_rate:
         one = " or wrap() it with clip_seconds, where it gives one vector a clip" * (frames == 1)
@@ -126,7 +134,7 @@ def _check_length(card: EncoderCard, frames: int, samples: int) -> None:
 def _chunks(
     encoder: Encoder, waveform: Waveform, device: torch.device | str
 ) -> Iterator[tuple[Tensor, slice, int]]:
-    """States (layers, frames, width) of chunks with their context; frames without it; samples."""
+    """Yield states (layers, frames, width) of chunks, the frames without context, and samples."""
     rate = encoder.card.frame_rate
     core, margin = math.ceil(CHUNK_SECONDS * rate), math.ceil(encoder.context * rate)
     total = math.ceil(waveform.shape[-1] / encoder.card.sample_rate * rate)

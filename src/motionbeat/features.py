@@ -1,7 +1,7 @@
-"""Frames of features brought to another rate, or averaged over segments.
+"""Resampling of feature frames to another frame rate, and averages over segments.
 
-There is one time axis: frame ``i`` at ``frame_rate`` Hz is centred at ``i / frame_rate`` seconds,
-whatever the rate. Segments of whole clips have no such axis.
+Frame ``i`` at ``frame_rate`` Hz is centred at ``i / frame_rate`` s, at any frame rate. This does
+not hold for segments, which divide a recording into equal parts.
 """
 
 import torch
@@ -10,10 +10,10 @@ from torch.nn import functional
 
 
 def resample_frames(frames: Tensor, frame_rate: float, target_rate: float) -> Tensor:
-    """Bring (frames, ...) to another rate in Hz; step ``i`` is centred at ``i / target_rate`` s.
+    """Resample (frames, ...) to another rate in Hz; step ``i`` is centred at ``i / target_rate`` s.
 
-    A lower rate averages the frames within half a step on either side, a higher one interpolates on
-    straight lines. There is one step at least.
+    To a lower rate, frames within half a step on either side are averaged; to a higher rate, frames
+    are linearly interpolated. The result has at least one step.
     """
     if frame_rate == target_rate:
         return frames
@@ -32,7 +32,7 @@ def resample_frames(frames: Tensor, frame_rate: float, target_rate: float) -> Te
 
 
 def _at(values: Tensor, places: Tensor) -> Tensor:
-    """Values (n, ...) at fractional places (m,), on straight lines between them."""
+    """Linearly interpolate values (n, ...) at fractional indices (m,)."""
     before = places.long().clamp(max=len(values) - 1)
     after = (before + 1).clamp(max=len(values) - 1)
     share = (places - before).to(values.dtype).view(-1, *[1] * (values.ndim - 1))
@@ -40,14 +40,15 @@ def _at(values: Tensor, places: Tensor) -> Tensor:
 
 
 def frames_in_segment(frame_rate: float, seconds: float) -> int:
-    """Frames in a segment of about so many seconds, one at least."""
+    """Number of frames in a segment of about ``seconds``, at least one."""
     return max(1, round(seconds * frame_rate))
 
 
 def segment_means(frames: Tensor, frame_rate: float, seconds: float) -> Tensor:
-    """Average (frames, ...) over segments of about so many seconds, all about equally long.
+    """Average (frames, ...) over consecutive segments of about ``seconds``, of equal length.
 
-    Every frame is in one of the (segments, ...), which are float32.
+    Returns:
+        (segments, ...) float32; every frame belongs to one segment.
     """
     count = max(1, round(len(frames) / frames_in_segment(frame_rate, seconds)))
     edges = torch.linspace(0, len(frames), count + 1, dtype=torch.float64).round().long()

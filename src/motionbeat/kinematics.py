@@ -1,8 +1,8 @@
 """Signals of motion: floor contacts, footfalls, energy, movement accents, features.
 
-Signals are computed at ``ANALYSIS_FRAME_RATE`` from splines through the positions, by filters whose
-widths are in seconds, so that one physical motion gives about the same signals at any frame rate.
-Lengths that depend on the body are relative to its stature, estimated from the bones.
+Signals are computed at ``ANALYSIS_FRAME_RATE`` from splines through the positions, with filters
+whose widths are in seconds. The same motion therefore has nearly the same signals at any frame
+rate. Lengths are relative to the body height, which is estimated from the bones.
 """
 
 from dataclasses import dataclass
@@ -59,8 +59,8 @@ _LIMBS = _indices("knee", "ankle", "foot", "elbow", "wrist", "hand")
 def foot_contacts(motion: Motion) -> Signal:
     """Strength in [0, 1] of the floor contact of the joints in ``FEET``, (T, 4).
 
-    A joint touches the floor as far as it is low, by the lowest level it had within seconds, and
-    slow, in any direction. The motion's own contacts are ignored.
+    A joint is in contact if it is close to its 10th percentile of height over 8 s and its speed is
+    low; docs/method.md has the equation. The ``contacts`` of the motion are not used.
 
     Raises:
         MotionError: the motion has no frames.
@@ -70,12 +70,12 @@ def foot_contacts(motion: Motion) -> Signal:
 
 
 def movement_envelope(motion: Motion) -> Signal:
-    """The motion's counterpart of an onset envelope, (T,), for a beat tracker.
+    """Envelope of movement accents, (T,), the counterpart of an onset envelope.
 
-    The sum of footfalls, of the pelvis' upward acceleration (it is greatest at the bottom of a
-    bounce), and of the braking of hands, elbows, knees and feet (its end is a kinematic beat).
-    The square root keeps a few large accents from hiding the regular ones. It is about 1 on
-    average, and 0 throughout where nothing moves.
+    The square root of a sum of footfalls, the upward acceleration of the pelvis (largest at the
+    bottom of a bounce), and the deceleration of hands, elbows, knees and feet (which ends at a
+    kinematic beat). The square root keeps a few large accents from masking the regular ones. The
+    envelope is about 1 on average, and 0 if nothing moves.
 
     Raises:
         MotionError: the motion has no frames.
@@ -92,15 +92,22 @@ def movement_envelope(motion: Motion) -> Signal:
 
 
 def motion_features(motion: Motion, frame_rate: float) -> Signal:
-    """Features of a motion of about unit size, independent of its place and heading.
+    """Features of a motion, scaled to about unit size, independent of position and heading.
 
-    The columns, in order: joint positions (24 * 3) relative to the pelvis' projection on the floor,
-    in a frame that turns with the body, in half statures; their velocities (24 * 3) and the pelvis'
-    velocity (3) in that frame, in thirds of a stature a second; the turning of the frame (1) in
-    radians a second; :func:`foot_contacts` (4); contact pulses (1), a Gaussian of 30 ms at each
-    landing of a foot, as high as the landing is clear; and energy (1), the mean speed of the joints
-    relative to the pelvis plus the pelvis' vertical speed in m/s. x is to the body's left, y up and
-    z forward. Row i of (ceil(duration * frame_rate), FEATURES) describes the time i / frame_rate.
+    The features, in order: joint positions (24 * 3) relative to the projection of the pelvis on the
+    floor, in a coordinate frame that turns with the body, in half body heights; their velocities
+    (24 * 3) and the velocity of the pelvis (3) in that frame, in thirds of a body height per
+    second; the turning rate of the frame (1) in rad/s; :func:`foot_contacts` (4); contact pulses
+    (1), a Gaussian with a standard deviation of 30 ms at each landing of a foot, with the rise of
+    the contact as its height; and energy (1) in m/s, the mean speed of the joints relative to the
+    pelvis plus the vertical speed of the pelvis. x points to the left of the body, y up, z forward.
+
+    Args:
+        motion: the motion.
+        frame_rate: frame rate of the features in Hz.
+
+    Returns:
+        (ceil(duration * frame_rate), ``FEATURES``); row i describes the time i / frame_rate.
 
     Raises:
         MotionError: the motion has no frames, or the frame rate is not positive.

@@ -1,11 +1,10 @@
 """Layers of MotionBeat's towers: phase rotation, and attention guided by phase and contact.
 
-Before attention, queries, keys and values are rotated by multiples of their token's bar phase; the
-output is rotated back. Only differences of phase remain, so the states do not depend on where the
-bar begins. The states rotated once more by :class:`PhaseRotation` are the bar-equivariant
-representation: a shift of the bar phase by δ rotates each pair of channels by kδ and does nothing
-else. MotionBeat (arXiv:2510.13244) names phase rotation and contact guidance; the equations are
-this project's.
+Queries, keys and values are rotated by multiples of the bar phase of their token; the output is
+rotated back. Attention then depends only on differences of phase, so the states do not depend on
+where the bar begins. The states rotated once more by :class:`PhaseRotation` are bar-equivariant: a
+shift of the bar phase by δ only rotates each pair of channels by kδ. MotionBeat (arXiv:2510.13244)
+names phase rotation and contact guidance; the equations are this project's (docs/method.md).
 """
 
 import itertools
@@ -22,12 +21,17 @@ _MASKED = -1e4  # finite, or a window of padding alone would be NaN
 
 
 class PhaseRotation(nn.Module):
-    """Turns pairs of channels by harmonics of the bar phase φ.
+    """Rotates pairs of channels by harmonics of the bar phase φ.
 
-    Channel ``c`` of the first half and channel ``c`` of the second are a pair. One half of the
-    pairs, at least, never turn (k = 0). The others turn by kφ, where k goes round the harmonics of
-    the bar, 1, 2, 3, and of the beat, beats_per_bar · (1, 2, …, 9), so that a beat means the same
-    angle in any metre. The width is even.
+    Channel ``c`` of the first half and channel ``c`` of the second form a pair. At least half of
+    the pairs are not rotated (k = 0). The others are rotated by kφ, where k cycles through the
+    harmonics of the bar, 1, 2, 3, and those of the beat, beats_per_bar · (1, 2, …, 9). The angle of
+    a beat harmonic is thus the same in any metre.
+
+    Args:
+        width: number of channels, even.
+        bar: harmonics of the bar.
+        beat: harmonics of the beat.
     """
 
     bar: Tensor
@@ -49,13 +53,13 @@ class PhaseRotation(nn.Module):
         self.register_buffer("beat", beats.clone(), persistent=False)
 
     def harmonics(self, beats_per_bar: Tensor) -> Tensor:
-        """Harmonic k of each pair: (..., 1) beats a bar to (..., width / 2)."""
+        """Harmonic k of each pair, (..., width / 2), for (..., 1) beats per bar."""
         return self.bar + self.beat * beats_per_bar
 
     def forward(
         self, x: Tensor, phase: Tensor, beats_per_bar: Tensor, inverse: bool = False
     ) -> Tensor:
-        """Turn tokens (..., width) by (...) bar phase in radians, or back."""
+        """Rotate tokens (..., width) by (...) bar phase in radians, or inversely."""
         turn = torch.remainder(phase, 2 * math.pi).unsqueeze(-1)
         angle = turn * self.harmonics(beats_per_bar.unsqueeze(-1))
         cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
@@ -66,9 +70,9 @@ class PhaseRotation(nn.Module):
 
 
 class AddedPhase(nn.Module):
-    """Adds a linear map of the cosines and sines by which :class:`PhaseRotation` turns.
+    """Adds a linear map of the cosines and sines of :class:`PhaseRotation`.
 
-    What transformers usually do with positions; for ablation.
+    This is the usual additive position encoding of transformers; for ablation.
     """
 
     def __init__(self, width: int) -> None:
@@ -77,19 +81,25 @@ class AddedPhase(nn.Module):
         self.linear = nn.Linear(width, width)
 
     def forward(self, x: Tensor, phase: Tensor, beats_per_bar: Tensor) -> Tensor:
-        """Add to tokens (..., width) what belongs to their (...) bar phase in radians."""
+        """Add the embedding of (...) bar phase in radians to tokens (..., width)."""
         waves = self.rotation(torch.ones_like(x), phase, beats_per_bar)
         added: Tensor = x + self.linear(waves)
         return added
 
 
 class PhaseAttention(nn.Module):
-    """Multi-head self-attention between tokens turned by their bar phase.
+    """Multi-head self-attention between tokens rotated by their bar phase.
 
-    Logits have a learned bias for the distance of two tokens in beats, which knows nothing of the
-    bar. Contact guidance adds ``scale · contact`` to the logit of each attended token, with a
-    positive learned scale a head: beats on which feet strike the floor draw attention. Heads divide
-    the width into even parts. Where ``causal`` is set, no token attends to a later one.
+    Logits have a learned bias per head for the distance of two tokens in beats. Contact guidance
+    adds ``scale · contact`` of the attended token to its logit, with a positive learned scale per
+    head, so beats with foot contacts get more attention. If ``causal`` is True, no token attends to
+    a later one.
+
+    Args:
+        width: number of channels, a multiple of ``heads``; the quotient is even.
+        heads: number of heads.
+        phase_rotation: whether queries, keys and values are rotated.
+        contact_guidance: whether attention is guided by contacts.
     """
 
     causal = False
@@ -121,6 +131,9 @@ class PhaseAttention(nn.Module):
             beats_per_bar: (B,).
             mask: (B, n) True for real tokens.
             contact: (B, n) contact strength of each token, 0 or more; needed for guidance.
+
+        Returns:
+            (B, n, width).
         """
         size = (*x.shape[:2], self.heads, -1)
         query, key, value = (part.reshape(size) for part in self.qkv(x).chunk(3, dim=-1))

@@ -1,6 +1,6 @@
-"""Losses between music and motion: contrast of embeddings, alignment of rhythms.
+"""Losses between music and motion: contrastive loss of embeddings, alignment of rhythm curves.
 
-Every function computes in float32, or in float64 where an input is float64, also under autocast and
+Every function computes in float32, or in float64 if an input is float64, also under autocast and
 for half-precision inputs, and returns that type.
 """
 
@@ -24,17 +24,17 @@ def soft_dtw(
     Args:
         cost: (B, n, m) finite cost of aligning step i of the first sequence with step j of the
             second.
-        gamma: smoothing in units of the cost; towards 0 the value tends to that of hard DTW.
-        lengths: two (B,) integer tensors, the valid rows and columns of each item of a padded
-            batch; the padding has no influence. None when all are valid.
+        gamma: smoothing in units of the cost; as it goes to 0, the value converges to hard DTW.
+        lengths: two (B,) integer tensors, the numbers of valid rows and columns of each item of a
+            padded batch; the padding has no influence. None if all are valid.
 
     Returns:
-        (B,) values; negative ones are possible, as many alignments together undercut the best.
-        Differentiable once.
+        (B,) values. They can be negative, because the soft minimum is below the cost of the best
+        alignment. Differentiable once.
 
     Raises:
-        ValueError: ``gamma`` is not positive, the table is not 3-D or has no cells, or a length is
-            0 or larger than the table.
+        ValueError: ``gamma`` is not positive, ``cost`` is not 3-D or is empty, or a length is 0 or
+            larger than ``cost``.
     """
     if gamma <= 0:
         raise ValueError(f"gamma is {gamma}; expected more than 0")
@@ -118,20 +118,19 @@ def _cells(table: Tensor, n: int, m: int) -> Tensor:
 
 
 def bar_emd(p: Tensor, q: Tensor) -> Tensor:
-    """Earth mover's distance between accents around the bar.
+    """Earth mover's distance between two distributions of accents in the bar, on a circle.
 
-    The mean distance between the cumulative difference of the masses and its median: optimal
-    transport on a circle. Source: Werman, Peleg, Melter and Kong, "Bipartite graph matching for
-    points on a line or a circle", 1986; Rabin, Delon and Gousseau, "Transportation distances on the
-    circle", 2011.
+    The mean absolute difference between the cumulative difference of the masses and its median.
+    Source: Werman, Peleg, Melter and Kong, "Bipartite graph matching for points on a line or a
+    circle", 1986; Rabin, Delon and Gousseau, "Transportation distances on the circle", 2011.
 
     Args:
-        p: (..., positions) masses at evenly spaced positions of a bar, not negative; normalised
-            to the sum 1 here. A bar without mass counts as uniform.
-        q: likewise, in the same shape.
+        p: (..., positions) non-negative masses at evenly spaced positions of a bar. They are
+            normalised to sum 1; a bar without mass counts as uniform.
+        q: masses of the other distribution, of the same shape.
 
     Returns:
-        (...,) distances in bars: mass times the arc it moves along, 0.5 between opposite points.
+        (...,) distances in bars: mass times arc length, 0.5 between opposite points.
     """
     dtype = _accumulator(p, q)
     difference = (_distribution(p.to(dtype)) - _distribution(q.to(dtype))).cumsum(-1)
@@ -159,24 +158,28 @@ def embodied_contrastive_loss(
     temperature: float | Tensor = 0.07,
     symmetric: bool = False,
 ) -> Tensor:
-    """Embodied Contrastive Loss: InfoNCE with negatives that only rhythm tells apart.
+    """Embodied Contrastive Loss: InfoNCE with negatives that differ only in rhythm.
 
-    Per row, minus the logarithm of e^(s/t) of the pair over the sum of e^(s/t) of the pair, of the
-    other motions of the batch and of the row's own negatives, with the cosine similarity s and the
-    temperature t; the mean over rows. Source: MotionBeat, https://arxiv.org/abs/2510.13244.
+    With cosine similarity s and temperature t, the loss of a row is minus the logarithm of e^(s/t)
+    of its pair, divided by the sum of e^(s/t) over the pair, the other motions of the batch and the
+    row's own negatives. The result is the mean over rows. Source: MotionBeat,
+    https://arxiv.org/abs/2510.13244.
 
     Args:
         audio: (N, d) embeddings of music.
         motion: (N, d) embeddings of motion; row i belongs to row i of ``audio``.
-        tempo_negatives: (N, K, d) motions of a tempo like row i's, with another bar phase or other
-            accents.
-        jitter_negatives: (N, L, d) row i's own motion, shifted by a beat.
-        temperature: a number, or a scalar tensor where it is learned.
-        symmetric: average with the direction from motion to audio, which has the negatives of the
-            batch only.
+        tempo_negatives: (N, K, d) motions whose tempo is similar to that of row i, with another bar
+            phase or other accents.
+        jitter_negatives: (N, L, d) the motion of row i, shifted by a beat.
+        temperature: a number, or a scalar tensor if it is learned.
+        symmetric: average with the loss from motion to audio, which uses only the negatives of the
+            batch.
+
+    Returns:
+        The loss, a scalar.
 
     Raises:
-        ValueError: embeddings of different shapes.
+        ValueError: the embeddings have different shapes.
     """
     if audio.ndim != 2 or motion.shape != audio.shape:
         raise ValueError(
@@ -202,8 +205,8 @@ class RhythmAlignment(NamedTuple):
 
     Attributes:
         total: weighted sum of the parts.
-        beat: how far the courses of the beats are apart, per beat.
-        bar: how far the accents around the bar are apart, in bars.
+        beat: soft-DTW divergence between the rhythm curves, per beat.
+        bar: earth mover's distance between the accents in the bar, in bars.
     """
 
     total: Tensor
@@ -221,31 +224,31 @@ def structural_rhythm_alignment_loss(
     beat_weight: float = 1.0,
     bar_weight: float = 1.0,
 ) -> RhythmAlignment:
-    """Structural Rhythm Alignment Loss: soft-DTW over beats and transport of accents in the bar.
+    """Structural Rhythm Alignment Loss: soft-DTW over beats, earth mover's distance in the bar.
 
-    Both levels follow MotionBeat, https://arxiv.org/abs/2510.13244. The level of beats takes the
-    soft-DTW divergence, 0 for equal sequences, instead of soft-DTW, which is negative there and not
-    least: Blondel, Mensch and Vert, "Differentiable divergences between time series", 2021,
-    https://arxiv.org/abs/2010.08354. The level of bars compares the accents of each position of the
-    bar, summed over the clip, by :func:`bar_emd`.
+    Both parts follow MotionBeat, https://arxiv.org/abs/2510.13244. The beat part uses the soft-DTW
+    divergence, which is 0 for equal sequences, instead of soft-DTW, which is negative for equal
+    sequences and not minimal there: Blondel, Mensch and Vert, "Differentiable divergences between
+    time series", 2021, https://arxiv.org/abs/2010.08354. The bar part compares the accents at each
+    position of the bar, summed over the clip, with :func:`bar_emd`.
 
     Args:
-        audio_pulses: (B, beats, P) rhythm curve of the music, not negative, at P evenly spaced
+        audio_pulses: (B, beats, P) non-negative rhythm curve of the music, at P evenly spaced
             points of each beat.
         motion_pulses: (B, beats, P) rhythm curve of the motion on the same beats.
         mask: (B, beats) bool, True at the beats of a clip, which come first, False at padding.
-        bar_position: (B, beats) integers, where in its bar a beat stands, 0 for a downbeat.
+        bar_position: (B, beats) integers, position of each beat in its bar, 0 for a downbeat.
         beats_per_bar: (B,) integers.
-        gamma: smoothing of soft-DTW in units of squared pulses.
-        beat_weight: weight of the level of beats; with 0 it is not computed and is 0.
-        bar_weight: weight of the level of bars; likewise.
+        gamma: smoothing of soft-DTW, in units of squared pulses.
+        beat_weight: weight of the beat part; with 0 it is not computed and returned as 0.
+        bar_weight: weight of the bar part; with 0 it is not computed and returned as 0.
 
     Returns:
-        Means over the batch, in which a clip without beats counts as 0.
+        Means over the batch; a clip without beats counts as 0.
 
     Raises:
-        ValueError: pulses of different shapes, padding before a beat, or a beat of a clip outside
-            its bar.
+        ValueError: the pulses have different shapes, there is padding before a beat, or a bar
+            position is outside its bar.
     """
     shape = audio_pulses.shape
     if len(shape) != 3 or motion_pulses.shape != shape:

@@ -1,10 +1,10 @@
 """MotionBeat: an audio tower and a motion tower on beat-synchronous tokens.
 
-Each tower embeds a beat as one token and relates tokens by phase-rotated attention (the motion
-tower by contact-guided attention as well). Its states are read at any time by interpolating the
-states of the nearest beats and rotating them by the bar phase of that time. A linear layer on
-interpolated states is a Fourier series over the beat whose coefficients the state sets, so pulses
-between and on beats need no finer tokens.
+Each tower embeds a beat as one token and relates tokens by phase-rotated attention; the motion
+tower also has contact guidance. States at any time are computed by interpolating the states of the
+nearest beats and rotating them by the bar phase of that time. A linear layer on these states is a
+Fourier series over the beat, whose coefficients are given by the states. One token per beat can
+therefore represent events between beats.
 """
 
 import math
@@ -34,7 +34,7 @@ EMBEDDING_FRAME_RATE = 10.0
 """Frame rate of the time embedding (Hz)."""
 
 PHASES = ("beat", "half-bar", "bar")
-"""Cycles whose phases the pulse layer holds."""
+"""Cycles whose phases are in the pulse layer."""
 
 PULSE_WIDTH = 2 * len(PHASES) + 3
 """Channels of the pulse layer."""
@@ -43,16 +43,16 @@ CLIP_WIDTH, TIME_WIDTH = 128, 16
 """Channels of the clip embedding, and of each frame of the time embedding."""
 
 Phase = Literal["rotated", "added", "none"]
-"""What towers do with the phase of the bar: rotate by it, in attention and where states are read;
-add it to tokens and to states that are read; or nothing."""
+"""How towers use the bar phase: rotation in attention and of interpolated states; an embedding
+added to tokens and to interpolated states; or not at all."""
 
 Contacts = Literal["both", "features", "guidance", "none"]
-"""Where the motion tower is given the contacts of the feet: among its features, as guidance of its
-attention, in both places or in none."""
+"""How the motion tower uses foot contacts: as features, as guidance of its attention, in both ways
+or not at all."""
 
 WINDOW, MARGIN = 48, 12
-"""Beats of an attention window, and its beats on each side whose states are taken from the
-neighbouring window."""
+"""Length of an attention window in beats, and the number of beats on each side whose states are
+taken from the neighbouring window."""
 
 _STEM = 64
 _MEAN_LEVEL = 1.0  # about that of a mean spectrum
@@ -67,11 +67,11 @@ class Size:
 
     Attributes:
         width: channels of a token.
-        heads: of each attention.
-        audio_blocks: of the tower of music.
-        motion_blocks: of the tower of motion.
+        heads: attention heads per block.
+        audio_blocks: number of blocks of the audio tower.
+        motion_blocks: number of blocks of the motion tower.
         sound: channels of the sound stream.
-        dropout: in the towers.
+        dropout: dropout probability in the towers.
     """
 
     width: int
@@ -91,9 +91,15 @@ SIZES = {
 
 
 class Tower(nn.Module):
-    """Base of both towers: stem, blocks, and the heads that read interpolated states.
+    """Base of both towers: stem, blocks, and heads on interpolated states.
 
-    Frames have ``features`` columns; ``context`` columns are added to each token.
+    Args:
+        features: number of features of a frame.
+        context: number of additional input channels of a token.
+        size: size of the model.
+        blocks: number of blocks.
+        phase: use of the bar phase.
+        contact_guidance: whether attention is guided by foot contacts.
     """
 
     margin = MARGIN
@@ -136,7 +142,12 @@ class Tower(nn.Module):
     ) -> Tensor:  # fmt: skip
         """States (B, n, width) of the beats.
 
-        The context (B, 1 or n, columns) is added to every token; contacts are (B, n).
+        Args:
+            frames: (B, T, features).
+            frame_rate: frame rate of ``frames`` in Hz.
+            clock: beats of the clips.
+            context: (B, 1 or n, context) additional inputs of the tokens.
+            contact: (B, n) contact strength of each beat, for guidance.
         """
         mask = clock.mask.repeat_interleave(POSITIONS, dim=1).unsqueeze(1)
         x = beat_synchronous(frames, frame_rate, clock).mT
@@ -159,7 +170,7 @@ class Tower(nn.Module):
         return states
 
     def convolve(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Pass (B, columns, n * POSITIONS) through the stem; ``mask`` (B, 1, ...) tells beats."""
+        """Apply the stem to (B, features, n * POSITIONS); ``mask`` (B, 1, ...) is 0 at padding."""
         for convolution in self.stem:
             x = functional.gelu(convolution(x)) * mask
         return x
@@ -178,12 +189,12 @@ class Tower(nn.Module):
         return rotated
 
     def embed(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
-        """Embeddings (B, d) of clips, of unit length.
+        """Embeddings (B, d) of clips, of unit norm.
 
-        Two parts of equal length beside each other: the clip embedding, from the mean state of the
-        beats, and the time embedding, from states at (B, F) seconds less their mean. So the cosine
-        of two embeddings is the mean of two cosines. The times are the same for all clips to be
-        compared.
+        An embedding concatenates two parts of equal norm: the clip embedding, from the mean state
+        of the beats, and the time embedding, from the states at (B, F) seconds minus their mean.
+        The cosine of two embeddings is therefore the mean of the cosines of both parts. All clips
+        to be compared need the same number of times F.
         """
         weights = clock.mask.unsqueeze(-1) / clock.mask.sum(dim=1)[:, None, None]
         clip = self.clip_head((states * weights).sum(dim=1))
@@ -199,10 +210,10 @@ class Tower(nn.Module):
 
 
 class AudioTower(Tower):
-    """The tower of music.
+    """The audio tower.
 
-    The mean spectrum is subtracted from the frames, which makes them blind to loudness and
-    equalisation, and added to every token as an input of its own.
+    The mean spectrum is subtracted from the frames, which makes them invariant to loudness and
+    equalisation, and is a separate input of every token.
     """
 
     def __init__(self, size: Size, phase: Phase = "rotated") -> None:
@@ -210,19 +221,19 @@ class AudioTower(Tower):
         self.phase_head = nn.Linear(size.width, 2 * len(PHASES))
 
     def phases(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
-        """(B, F, 2 * len(PHASES)) cosines, then sines, of the phases that the tower believes in.
+        """Estimated phases (B, F, 2 * len(PHASES)): the cosines, then the sines.
 
-        They are short where it is in doubt. A linear map of the rotated states, so it may correct
-        the clock by any shift.
+        Their magnitude indicates confidence. They are a linear map of the rotated states, so they
+        can correct the phase of the beat tracker by any shift.
         """
         phases: Tensor = self.phase_head(self.interpolate_states(states, clock, seconds))
         return phases
 
     def pulses(self, states: Tensor, clock: Clock, seconds: Tensor) -> Tensor:
-        """The pulse layer (B, F, PULSE_WIDTH): time as the tower believes it to be.
+        """The pulse layer (B, F, PULSE_WIDTH).
 
-        The phases, the probabilities of an onset and of a contact, and the length of the beat in
-        octaves from half a second.
+        It consists of the estimated phases, the probabilities of an onset and of a contact, and the
+        duration of the beat in octaves relative to 0.5 s.
         """
         rhythms = self.rhythms(states, clock, seconds).sigmoid()
         octaves = (2 * clock.periods).clamp_min(0.05).log2().unsqueeze(-1).to(states.dtype)
@@ -230,14 +241,14 @@ class AudioTower(Tower):
         return torch.cat([self.phases(states, clock, seconds), rhythms, tempo], dim=-1)
 
     def forward(self, log_mel: Tensor, lengths: Tensor, clock: Clock) -> Tensor:
-        """Encode (B, T, BANDS) at ``AUDIO_FRAME_RATE``, (B,) valid frames, as ``encode`` does."""
+        """Encode (B, T, BANDS) at ``AUDIO_FRAME_RATE`` with (B,) valid frames, as in ``encode``."""
         mask = (torch.arange(log_mel.shape[1], device=lengths.device) < lengths[:, None])[..., None]
         mean = (log_mel * mask).sum(dim=1, keepdim=True) / lengths[:, None, None]
         frames = (log_mel - mean) * mask
         return self.encode(frames, AUDIO_FRAME_RATE, clock, context=self.mean_spectrum(mean))
 
     def mean_spectrum(self, mean: Tensor) -> Tensor:
-        """The input that is made of the mean (B, 1 or n, BANDS), hidden in some training clips."""
+        """The token input from the mean (B, 1 or n, BANDS); set to 0 in some training clips."""
         mean = mean - _MEAN_LEVEL
         if not self.training:
             return mean
@@ -246,7 +257,7 @@ class AudioTower(Tower):
 
 
 class MotionTower(Tower):
-    """The tower of motion."""
+    """The motion tower."""
 
     def __init__(self, size: Size, phase: Phase = "rotated", contacts: Contacts = "both") -> None:
         guided = contacts in ("both", "guidance")
@@ -254,7 +265,7 @@ class MotionTower(Tower):
         self.contacts = contacts
 
     def forward(self, features: Tensor, clock: Clock) -> Tensor:
-        """Encode (B, T, FEATURES) at ``MOTION_FRAME_RATE``, as ``encode`` does."""
+        """Encode (B, T, FEATURES) at ``MOTION_FRAME_RATE``, as in ``encode``."""
         pulses = beat_synchronous(features[..., PULSES : PULSES + 1], MOTION_FRAME_RATE, clock)
         contact = pulses.reshape(len(pulses), -1, POSITIONS).amax(dim=2)
         if self.contacts in ("guidance", "none"):
@@ -268,13 +279,13 @@ class MotionBeat(nn.Module):
 
     Args:
         size: name in ``SIZES``.
-        phase: what both towers do with the phase of the bar; others than the default are for
+        phase: how both towers use the bar phase; values other than the default are for ablation.
+        contacts: how the motion tower uses foot contacts; values other than the default are for
             ablation.
-        contacts: where the motion tower is given contacts; likewise.
 
     Raises:
-        KeyError: no size of that name.
-        ValueError: no such ``phase`` or ``contacts``.
+        KeyError: there is no such size.
+        ValueError: there is no such ``phase`` or ``contacts``.
     """
 
     def __init__(
@@ -291,7 +302,7 @@ class MotionBeat(nn.Module):
 
 
 class AudioFrontend(nn.Module):
-    """From waveforms to the inputs of the audio tower: mel spectra and beats."""
+    """Computes the inputs of the audio tower from waveforms: mel spectra and beats."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -305,9 +316,9 @@ class AudioFrontend(nn.Module):
 
 
 class _Windows:
-    """Cuts sequences of beats into overlapping windows, and joins their middles again.
+    """Cuts sequences of beats into overlapping windows, and joins their middles.
 
-    The window of a beat depends on its number alone, so a clip has the same states in any batch.
+    The window of a beat depends only on its index, so a clip has the same states in any batch.
     """
 
     def __init__(self, mask: Tensor, margin: int) -> None:
@@ -337,14 +348,14 @@ class _Windows:
 
 
 class MotionBeatEncoder(Encoder):
-    """What a model hears, as a frozen encoder: its states at a fixed rate, in one layer.
+    """The audio tower and sound stream of a model as a frozen encoder, with one layer at 50 Hz.
 
-    Beside each other stand the states of the tower after its last block, the pulse layer, and the
-    sound stream. In a mixture of layers they would be added up.
+    The layer concatenates the states of the tower after its last block, the pulse layer and the
+    sound stream. They are one layer because heads take weighted sums of layers.
 
     Args:
-        model: whose audio tower and sound stream are used.
-        embodied: leave out the sound stream, for what music and dances alone have taught.
+        model: model whose audio tower and sound stream are used.
+        embodied: leave out the sound stream, so that all features come from music and dances.
     """
 
     context = math.inf
@@ -358,7 +369,7 @@ class MotionBeatEncoder(Encoder):
 
     @staticmethod
     def width(size: Size, embodied: bool = False) -> int:
-        """Features of a frame."""
+        """Number of features per frame."""
         return size.width + PULSE_WIDTH + (0 if embodied else size.sound)
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -378,7 +389,7 @@ class MotionBeatEncoder(Encoder):
         sound: Tensor | None,
         sound_seconds: Tensor,
     ) -> Tensor:
-        """Features (B, F, width) at (B, F) seconds, as the clock and as the sound stream counts."""
+        """Features (B, F, width) at (B, F) seconds, on the time axes of clock and sound stream."""
         parts = [
             self.tower.interpolate_states(states, clock, seconds),
             self.tower.pulses(states, clock, seconds),
@@ -388,11 +399,11 @@ class MotionBeatEncoder(Encoder):
         return torch.cat(parts, dim=-1)
 
     def stream(self, waveform: Tensor) -> Iterator[Tensor]:
-        """Encode a whole recording, the tower working on some minutes of beats at a time.
+        """Encode a whole recording, with the tower applied to chunks of beats.
 
-        Mean spectrum and beats are those of the whole recording. A window of beats answers for its
-        middle, so with windows that begin at the same beats and with one window more on either side
-        the states of a chunk are those of the whole.
+        Mean spectrum and beats are computed from the whole recording. The states of a chunk equal
+        those of the whole, because its windows start at the same beats, and one more window is
+        computed on either side.
         """
         log_mel, clock = self.frontend(waveform)
         sound = None if self.sound is None else self.sound.stream(log_mel)

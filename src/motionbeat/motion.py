@@ -1,4 +1,4 @@
-"""Motion: SMPL-ordered joint positions in metres, and the skeleton they hang on."""
+"""Motion: joint positions in SMPL order and metres, and the skeleton."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +25,14 @@ FEET = (JOINTS.index("l_ankle"), JOINTS.index("l_foot"),
 
 
 SLOWEST, FASTEST = 1.0, 1000.0
-"""Frames a second beyond which a motion's rate is a mistake."""
+"""Range of valid frame rates in frames per second."""
 
 
 _LONGEST = 1_000_000 * len(JOINTS) * 3 * 4  # bytes of positions; hours of a dance
 
 
 class MotionError(MotionBeatError):
-    """Motion data that cannot be used, with the reason."""
+    """Motion data that cannot be used; the message says why."""
 
 
 @dataclass(eq=False)  # Lightning cannot gather predictions that are frozen
@@ -41,8 +41,8 @@ class Motion:
 
     Attributes:
         positions: (T, 24, 3) float32 in metres, SMPL joint order, y up.
-        fps: frames a second.
-        contacts: (T, 4) bool, floor contact of the joints in ``FEET``; None when unknown.
+        fps: frames per second.
+        contacts: (T, 4) bool, floor contact of the joints in ``FEET``; None if unknown.
 
     Raises:
         MotionError: wrong shape, NaN or infinite positions, or a frame rate outside ``SLOWEST`` to
@@ -74,7 +74,7 @@ class Motion:
         return len(self.positions) / self.fps
 
     def at(self, fps: float) -> NDArray[np.float32]:
-        """(n, 24, 3) positions at another frame rate, on cubic splines through the motion's own.
+        """Positions (n, 24, 3) at another frame rate, interpolated with cubic splines.
 
         Raises:
             MotionError: the motion has fewer than 4 frames.
@@ -91,9 +91,11 @@ class Motion:
 
     @classmethod
     def load(cls, path: str | Path, fps: float | None = None) -> "Motion":
-        """Read a motion written as :meth:`arrays`; pickled arrays are refused.
+        """Read a ``.npz`` file with the arrays of :meth:`arrays`; pickled arrays are rejected.
 
-        ``fps`` is taken whatever the file says, and needed where it does not say.
+        Args:
+            path: the file.
+            fps: frames per second; overrides the file, and is needed if the file has no ``fps``.
 
         Raises:
             MotionError: the file cannot be read, or holds no usable motion.
@@ -117,13 +119,13 @@ class Motion:
         if not len(positions):
             raise MotionError(f"{path}: motion has no frames; drop the file")
         if fps is None:
-            raise MotionError(f"{path}: has no frame rate; say it by --fps")
+            raise MotionError(f"{path}: has no frame rate; set it with --fps")
         try:
             return cls(positions, fps, found.get("contacts"))
         except MotionError as error:
             raise MotionError(f"{path}: {error}") from error
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """The named arrays of a ``.npz`` file that :meth:`load` reads."""
+        """The arrays of the motion by name, for ``np.savez``; :meth:`load` reads them."""
         contacts = {} if self.contacts is None else {"contacts": self.contacts}
         return {"positions": self.positions, "fps": np.array(self.fps), **contacts}

@@ -1,9 +1,8 @@
-"""Beats and bars heard in a curve of onsets: the clock on which MotionBeat's tokens stand.
+"""The beat tracker of MotionBeat: beats and bars from an onset envelope.
 
-A local tempo is read off windowed autocorrelations, smoothed by a Viterbi path; beats follow by
-dynamic programming (Ellis, "Beat tracking by dynamic programming", 2007), here with a period that
-may change; bars are the metre and the phase that explain the accents best. Nothing is learned, and
-nothing but the curve is looked at.
+The local tempo is a Viterbi path through windowed autocorrelations. Beats follow by dynamic
+programming (Ellis, "Beat tracking by dynamic programming", 2007), here with a variable period. Bars
+are the metre and phase that best explain the accents. The tracker has no learned parameters.
 """
 
 from dataclasses import dataclass
@@ -18,27 +17,27 @@ Curve = NDArray[np.float32]
 Times = NDArray[np.float64]
 
 SLOWEST, FASTEST = 50.0, 220.0
-"""Range of tempi in beats a minute; others are heard at a multiple or a part of themselves, and so
-may be what is faster than about 165 BPM with accents every other beat."""
+"""Range of tempi in BPM. Other tempi are tracked at a multiple or a fraction of themselves; so may
+be tempi above about 165 BPM with accents on every other beat."""
 
 UNIFORM_TEMPO = 120.0
-"""Beats a minute of the grid laid over what has no beat."""
+"""Tempo in BPM of the grid for a clip without a beat."""
 
 METRES = (4, 3)
-"""Beats a bar to choose from; two beats a bar are heard as half of four."""
+"""Candidate numbers of beats per bar; bars of two beats are tracked as halves of bars of four."""
 
 TEMPI = np.geomspace(SLOWEST, FASTEST, 150)
-"""Tempi in beats a minute that are told apart."""
+"""Candidate tempi in BPM."""
 
 TEMPO_WINDOW, TEMPO_STEP = 8.0, 0.5
-"""Seconds that a tempo is read from, and from one reading to the next."""
+"""Length of the window for a tempo estimate, and distance of successive windows, in seconds."""
 
 _PREFERRED = 120.0  # BPM
 _OCTAVES = 1.5  # deviation of the preference
 _MULTIPLES = ((1, 1.0), (2, 0.7), (3, 0.3), (4, 0.5))  # of the period: its share in the evidence
 _INERTIA, _LEAP = 30.0, 6.0  # cost of an octave of tempo change in a step, and the most it can be
 TEMPO_COST = np.minimum(_INERTIA * np.abs(np.log2(TEMPI)[:, None] - np.log2(TEMPI)), _LEAP)
-"""(tempi, tempi) cost of a change of tempo in a step."""
+"""(tempi, tempi) cost of a tempo change from one window to the next."""
 
 TIGHTNESS = 100.0  # of the beats around the local period
 CLEAR = 0.4  # noise of 5 s and more reaches 0.2, the least rhythmic of 104 pieces 0.9
@@ -53,14 +52,14 @@ _WINDOWS = 256  # windows of the tempogram that are computed at once, which boun
 
 @dataclass(frozen=True, eq=False)
 class BeatGrid:
-    """A clip cut into beats without a gap.
+    """Beats of a clip, which cover it without gaps.
 
     Attributes:
         times: (n + 1,) seconds, increasing; beat ``b`` lasts from ``times[b]`` to ``times[b + 1]``.
             The first is at or before the clip's start and the last at or after its end.
-        positions: (n,) place of each beat in its bar, 0 on the downbeat.
-        beats_per_bar: length of a bar.
-        has_beat: False where no beat was found, and a uniform grid stands in.
+        positions: (n,) position of each beat in its bar, 0 on the downbeat.
+        beats_per_bar: number of beats per bar.
+        has_beat: False if no beat was found and the grid is uniform.
     """
 
     times: Times
@@ -73,7 +72,7 @@ class BeatGrid:
 
 
 def uniform_grid(duration: float) -> BeatGrid:
-    """Beats at 120 BPM in bars of four from 0 s: the grid of what has no beat of its own."""
+    """A grid at 120 BPM in bars of four from 0 s, for clips of ``duration`` s without a beat."""
     period = 60 / UNIFORM_TEMPO
     count = max(1, int(np.ceil(round(duration / period, 6))))
     times = np.arange(count + 1, dtype=np.float64) * period
@@ -81,7 +80,7 @@ def uniform_grid(duration: float) -> BeatGrid:
 
 
 def mistaken_grid(grid: BeatGrid, rng: np.random.Generator) -> BeatGrid:
-    """A grid with one of the errors of beat trackers: octave, half a beat, place of the bar."""
+    """A grid with a typical error of beat trackers: tempo octave, half a beat, or bar phase."""
     times, metre = grid.times, grid.beats_per_bar
     error = rng.choice(["double", "half", "offbeat", "bar"])
     middles = (times[:-1] + times[1:]) / 2
@@ -102,30 +101,30 @@ def _extended(times: Times) -> Times:
 
 
 def music_grid(log_mel: NDArray[np.float32], rate: float) -> tuple[Curve, BeatGrid]:
-    """Onset envelope and beats of (frames, bands) of music at so many frames a second."""
+    """Onset envelope and beat grid of a log-mel spectrum (frames, bands) at ``rate`` Hz."""
     envelope = onset_envelope(log_mel, rate)
     return envelope, beat_grid(envelope, accent_curve(log_mel, rate), rate)
 
 
 def onset_envelope(log_mel: NDArray[np.float32], rate: float) -> Curve:
-    """How strongly something sets in at each frame of (frames, bands), low bands first.
+    """Onset envelope (frames,) of a log-mel spectrum (frames, bands) at ``rate`` Hz.
 
-    Rises of each band over its neighbourhood two frames before (Böck & Widmer, "Maximum filter
-    vibrato suppression for onset detection", 2013), averaged over the bands with more weight on the
-    low ones, :func:`sharpened`.
+    The increase of each band over the maximum of its neighbourhood two frames before (Böck and
+    Widmer, "Maximum filter vibrato suppression for onset detection", 2013), averaged over the bands
+    with more weight on the low ones, then :func:`sharpened`.
     """
     overall, low = rises(log_mel)
     return sharpened(overall + LOW_WEIGHT * low, rate)
 
 
 def sharpened(envelope: NDArray[np.floating], rate: float) -> Curve:
-    """What rises above its mean over a second, (frames,), with a deviation of 1 or all 0."""
+    """The envelope (frames,) above its mean over one second, with standard deviation 1 or all 0."""
     above = np.maximum(envelope - uniform_filter1d(envelope, max(1, round(rate))), 0)
     return np.asarray(above / max(float(above.std()), 1e-6), np.float32)
 
 
 def accent_curve(log_mel: NDArray[np.float32], rate: float) -> Curve:
-    """What tells a downbeat in (frames, bands): low onsets and a change of sound; of mean 0."""
+    """Accents (frames,) of a log-mel spectrum (frames, bands): low onsets and novelty; mean 0."""
     low = gaussian_filter1d(rises(log_mel)[1], 0.03 * rate)
     novelty = _novelty(log_mel, max(1, round(NOVELTY_SPAN * rate)))
     parts = [(curve - curve.mean()) / max(float(curve.std()), 1e-6) for curve in (low, novelty)]
@@ -133,10 +132,12 @@ def accent_curve(log_mel: NDArray[np.float32], rate: float) -> Curve:
 
 
 def beat_grid(envelope: Curve, accents: Curve, rate: float) -> BeatGrid:
-    """Find the beats and bars of a clip; the grid covers all frames.
+    """Estimate the beats and bars of a clip; the grid covers all frames.
 
-    The envelope (frames,) tells how strongly something happens at ``i / rate`` seconds, the accents
-    (frames,) how much it sounds or looks like a downbeat.
+    Args:
+        envelope: (frames,) onset strength at ``i / rate`` s.
+        accents: (frames,) accent strength, which indicates downbeats.
+        rate: frame rate in Hz.
     """
     duration = len(envelope) / rate
     smooth = gaussian_filter1d(envelope.astype(np.float64), _SMOOTHING * rate)

@@ -1,7 +1,8 @@
-"""The sound stream: what music sounds like, wherever its beats are.
+"""The sound stream: features of timbre, independent of the beats.
 
-A small convolutional network on the log-mel spectrum, which keeps the average that the beat tokens
-leave out. It learns what music taggers hear (:mod:`motionbeat.pretraining.distillation`).
+A small convolutional network on the log-mel spectrum, including the mean spectrum that is
+subtracted in the audio tower. It is trained by distillation of music taggers
+(:mod:`motionbeat.pretraining.distillation`).
 """
 
 import torch
@@ -43,7 +44,7 @@ class SoundStream(nn.Module):
     """Features of the log-mel spectrum, at a sixteenth of its frame rate.
 
     Args:
-        width: features of a frame, a multiple of 12.
+        width: number of features per frame, a multiple of 12.
     """
 
     def __init__(self, width: int) -> None:

@@ -1,4 +1,4 @@
-"""Short-time spectra without statistics of the input, and MotionBeat's own."""
+"""Short-time amplitude spectra, and the log-mel spectrum of MotionBeat."""
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,13 @@ _BLOCK = 8192  # frames computed at once, which bounds the memory
 
 
 class AmplitudeSpectrum(nn.Module):
-    """Centred short-time Fourier magnitudes in which a full-scale sine has the height 1.
+    """Centred short-time Fourier magnitudes, scaled so that a full-scale sine has a peak of 1.
 
-    The signal is padded with zeros, so a file's first and last frames see silence beyond its ends
-    and an input of a single sample still gives a frame. The Hann window is as long as the transform
-    of ``fft_size`` samples.
+    The signal is padded with zeros at both ends, so even a single sample gives a frame.
+
+    Args:
+        fft_size: length of the transform and of the Hann window in samples.
+        hop: distance of successive frames in samples.
     """
 
     window: Tensor
@@ -39,7 +41,16 @@ class AmplitudeSpectrum(nn.Module):
 
 
 class LogMelSpectrum(nn.Module):
-    """Mel-band amplitudes (Slaney's scale, up to half the sample rate), ``log(1 + 1000 x)``."""
+    """Log-mel spectrum ``log(1 + 1000 x)`` of mel-band amplitudes x.
+
+    The mel scale is Slaney's, from 0 Hz to half the sample rate.
+
+    Args:
+        sample_rate: sample rate in Hz.
+        hop: distance of successive frames in samples.
+        bands: number of mel bands.
+        fft_size: length of the transform in samples.
+    """
 
     filters: Tensor
 
@@ -70,6 +81,6 @@ class LogMelSpectrum(nn.Module):
 
 
 def regain(log_mel: Tensor, gain: Tensor) -> Tensor:
-    """Log-mel spectra (..., bands) as if their bands were louder by so many dB (..., bands)."""
+    """Apply gains in dB (..., bands) to log-mel spectra (..., bands)."""
     amplitude = torch.expm1(log_mel) * 10 ** (gain / 20)
     return torch.log1p(amplitude)

@@ -1,7 +1,7 @@
-"""Beat-synchronous tokens: frames of any frame rate, averaged between the beats of a grid.
+"""Beat-synchronous tokens: frames averaged over positions within the beats of a grid.
 
-A :class:`Clock` is a batch of beat grids as tensors. Every beat becomes a fixed number of positions
-whatever its length, so tempo changes, pickups and any metre need no special case.
+A :class:`Clock` is a batch of beat grids as tensors. Every beat has the same number of positions at
+any tempo, so tempo changes, pickups and any metre need no special case.
 """
 
 import math
@@ -15,17 +15,17 @@ from torch import Tensor
 from motionbeat.rhythm import BeatGrid
 
 POSITIONS = 12
-"""Positions in a beat: divisible by what beats are divided by, two, three and four."""
+"""Positions per beat, divisible by two, three and four."""
 
 
 class Clock(NamedTuple):
     """Beat grids of a batch of clips.
 
     Attributes:
-        times: (B, n + 1) float64 seconds; padding continues in steps of a second.
-        positions: (B, n) place of each beat in its bar, 0 on the downbeat.
-        beats_per_bar: (B,).
-        mask: (B, n) True for real beats.
+        times: (B, n + 1) float64 times of the beats in seconds; padding continues in steps of 1 s.
+        positions: (B, n) position of each beat in its bar, 0 on the downbeat.
+        beats_per_bar: (B,) number of beats per bar.
+        mask: (B, n) bool, False at padding.
     """
 
     times: Tensor
@@ -54,7 +54,7 @@ class Clock(NamedTuple):
         return Clock(*(x.to(device, non_blocking=True) for x in self))
 
     def beats(self, first: int, last: int, start: float) -> "Clock":
-        """The clock of some of the beats, counting seconds from ``start``."""
+        """The clock of beats ``first`` to ``last``, with times relative to ``start`` in seconds."""
         return Clock(
             self.times[:, first : last + 1] - start,
             self.positions[:, first:last],
@@ -83,7 +83,7 @@ class Clock(NamedTuple):
         return self.times[:, :-1, None] + part * self.periods[..., None]
 
     def beat(self, seconds: Tensor) -> Tensor:
-        """(B, F) running number of the beat, with its fraction, at (B, F) seconds."""
+        """Fractional index (B, F) of the beat at (B, F) seconds."""
         seconds = seconds.to(self.times.dtype).contiguous()
         index = torch.searchsorted(self.times, seconds, right=True) - 1
         index = torch.minimum(index.clamp_min(0), self._last)
@@ -98,9 +98,9 @@ class Clock(NamedTuple):
         return 2 * math.pi * place / self.beats_per_bar[:, None]
 
     def interpolate(self, states: Tensor, seconds: Tensor) -> Tensor:
-        """States (B, n, width) of the beats at (B, F) seconds, on straight lines.
+        """Linearly interpolate states (B, n, width) of the beats at (B, F) seconds.
 
-        States stand at the middles of beats; the first and last are held beyond the ends.
+        States are placed at the middles of beats; they are constant beyond the first and the last.
         """
         last = self._last.to(self.times.dtype)
         place = torch.minimum((self.beat(seconds) - 0.5).clamp_min(0), last)
@@ -108,7 +108,7 @@ class Clock(NamedTuple):
 
 
 def on_lines(values: Tensor, place: Tensor, last: Tensor) -> Tensor:
-    """Values (B, n, width) at places (B, F) between their numbers, which end at ``last`` (B, 1)."""
+    """Linearly interpolate (B, n, width) at fractional indices (B, F), up to ``last`` (B, 1)."""
     low = place.floor()
     part = (place - low).unsqueeze(-1).to(values.dtype)
     high = torch.minimum(low + 1, last)
@@ -120,8 +120,8 @@ def beat_synchronous(frames: Tensor, frame_rate: float, clock: Clock) -> Tensor:
     """Average frames (B, T, width) over the positions of each beat, (B, n * POSITIONS, width).
 
     Frame ``i`` covers the time from (i - 1/2) / frame_rate to (i + 1/2) / frame_rate. The averages
-    are exact integrals, so positions shorter than a frame are interpolated and none is lost. Beyond
-    the first and last frame, and at padding, everything is 0.
+    are exact integrals, so every position has a value, even if it is shorter than a frame. Outside
+    the frames and at padding, values are 0.
     """
     sums = torch.nn.functional.pad(frames.double().cumsum(dim=1), (0, 0, 1, 0))
     edges = torch.cat([clock.position_times().flatten(1), clock.times[:, -1:]], dim=1)

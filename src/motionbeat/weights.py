@@ -1,4 +1,4 @@
-"""Weights: safetensors files, found by name inside the package, checked by their SHA-256."""
+"""Weights: shipped safetensors files, found by name and verified by their SHA-256."""
 
 import hashlib
 import json
@@ -55,11 +55,11 @@ CARDS["motionbeat-live"] = replace(
 )
 
 CONFIGURATION = "motionbeat"
-"""Key of the metadata of a file of weights, with the arguments of its model."""
+"""Metadata key of a weights file; its value is the arguments of the model, as JSON."""
 
 
 class WeightsError(MotionBeatError):
-    """Weights that cannot be used, with the reason and the remedy."""
+    """Weights that cannot be used; the message has the reason and the remedy."""
 
 
 def save_weights(model: MotionBeat, architecture: dict[str, Any], path: Path) -> str:
@@ -71,7 +71,18 @@ def save_weights(model: MotionBeat, architecture: dict[str, Any], path: Path) ->
 
 
 def from_pretrained(name: str | Path = "motionbeat-small") -> MotionBeatEncoder:
-    """The frozen music encoder of shipped weights, or of a file; see :func:`load_model`."""
+    """Load a frozen music encoder from shipped weights or from a file.
+
+    Args:
+        name: ``motionbeat-small``, ``motionbeat-live``, or a ``.safetensors`` file that
+            ``motionbeat pretrain`` wrote.
+
+    Returns:
+        The encoder; it maps (B, samples) at 22.05 kHz to (B, 1, frames, width) at 50 Hz.
+
+    Raises:
+        WeightsError: as in :func:`load_model`.
+    """
     model = load_model(name)
     encoder = (LiveEncoder if isinstance(model, LiveMotionBeat) else MotionBeatEncoder)(model)
     vars(encoder)["card"] = CARDS.get(str(name)) or EncoderCard(
@@ -90,17 +101,18 @@ def from_pretrained(name: str | Path = "motionbeat-small") -> MotionBeatEncoder:
 
 
 def load_model(name: str | Path) -> MotionBeat:
-    """The towers of shipped weights, or of a file, frozen and in evaluation mode.
+    """Load towers and sound stream from shipped weights or a file, frozen and in evaluation mode.
 
-    The weights of motionbeat-live lack the motion tower, and so does their model.
+    The weights of motionbeat-live have no motion tower, so their model has none.
 
     Args:
         name: ``motionbeat-small``, ``motionbeat-live``, or a ``.safetensors`` file that
             ``motionbeat pretrain`` wrote.
 
     Raises:
-        WeightsError: no such weights; a file of another kind, which is never unpickled; a digest
-            that differs from the published one; a file that is damaged, or holds another model.
+        WeightsError: there are no such weights; the file is not a safetensors file (it is never
+            unpickled), is damaged or holds another model; or the SHA-256 of shipped weights is
+            wrong.
     """
     known = json.loads((FOLDER / "sha256.json").read_text())
     published = known.get(str(name))
@@ -129,7 +141,7 @@ def load_model(name: str | Path) -> MotionBeat:
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(
             f"{path}: holds no MotionBeat weights ({' '.join(str(error).split())[:200]}); "
-            "write it by motionbeat pretrain"
+            "write it with motionbeat pretrain"
         ) from error
     return model.eval().requires_grad_(False)
 

@@ -1,4 +1,7 @@
-"""Beat, downbeat and tempo metrics: mir_eval's, on whole tracks with unquantised references."""
+"""Beat, downbeat and tempo metrics on whole tracks, with unquantised references.
+
+Beats are scored by mir_eval (https://mir-eval.readthedocs.io).
+"""
 
 import warnings
 
@@ -17,7 +20,7 @@ OCTAVES = (1.0, 2.0, 3.0, 1 / 2, 1 / 3)
 def beat_scores(reference: Floats, estimated: Floats) -> dict[str, float]:
     """Score estimated beats against reference beats with :mod:`mir_eval.beat`.
 
-    Both sequences first lose the beats before 5 s (``mir_eval.beat.trim_beats``).
+    Beats before 5 s are removed from both sequences first (``mir_eval.beat.trim_beats``).
 
     Args:
         reference: (n,) times in seconds, increasing.
@@ -26,9 +29,9 @@ def beat_scores(reference: Floats, estimated: Floats) -> dict[str, float]:
     Returns:
         ``f_measure`` (hits within 70 ms), ``cemgil`` (sigma 40 ms), ``cmlc``, ``cmlt``, ``amlc``,
         ``amlt`` (continuity at the correct and at allowed metrical levels) and
-        ``information_gain`` (41 bins), each in [0, 1]. All NaN when fewer than two reference beats
-        are left. Source: Davies, Degara and Plumbley, "Evaluation methods for musical audio beat
-        tracking algorithms", 2009.
+        ``information_gain`` (41 bins), each in [0, 1]. All are NaN if fewer than two reference
+        beats are left. Source: Davies, Degara and Plumbley, "Evaluation methods for musical audio
+        beat tracking algorithms", 2009.
     """
     reference = mir_eval.beat.trim_beats(reference)
     estimated = mir_eval.beat.trim_beats(estimated)
@@ -50,13 +53,16 @@ def beat_scores(reference: Floats, estimated: Floats) -> dict[str, float]:
 def f_measures(
     reference: Floats, peak_times: Floats, peak_values: Floats, thresholds: Floats
 ) -> Floats:
-    """F-measures (k,), as in :func:`beat_scores`, of the peaks above each of k thresholds.
+    """F-measures of the peaks above each threshold, with the rules of :func:`beat_scores`.
 
     Args:
         reference: (n,) times in seconds, increasing.
         peak_times: (m,) times of the peaks in seconds, increasing.
-        peak_values: (m,) a peak counts where its value exceeds the threshold.
-        thresholds: (k,).
+        peak_values: (m,) values of the peaks; a peak is a beat if its value exceeds the threshold.
+        thresholds: (k,) thresholds.
+
+    Returns:
+        (k,) F-measures, NaN if fewer than two reference beats are left.
     """
     reference = reference[reference >= FIRST_SECOND]
     if len(reference) < 2:
@@ -67,7 +73,7 @@ def f_measures(
 
 @compiled
 def _f_measures(reference: Floats, times: Floats, values: Floats, thresholds: Floats) -> Floats:
-    """Match greedily from the left, which is a maximum matching as all windows are alike."""
+    """Match greedily from the left; a maximum matching, because all windows have equal width."""
     scores = np.zeros(len(thresholds))
     for k in range(len(thresholds)):
         estimated = hits = following = 0
@@ -87,10 +93,17 @@ def _f_measures(reference: Floats, times: Floats, values: Floats, thresholds: Fl
 
 
 def tempo_scores(reference: float, estimated: float) -> dict[str, float]:
-    """Whether a tempo in BPM is within 4 % of the reference, both NaN where that is NaN.
+    """Tempo accuracies, with a tolerance of 4 %.
 
-    ``acc1``: of the reference itself; ``acc2``: of it or of its double, triple, half or third.
     Source: Gouyon et al., "An experimental comparison of audio tempo induction algorithms", 2006.
+
+    Args:
+        reference: reference tempo in BPM.
+        estimated: estimated tempo in BPM.
+
+    Returns:
+        ``acc1``: 1.0 if the estimate is within 4 % of the reference, else 0.0. ``acc2``: the same
+        for the reference or its double, triple, half or third. Both NaN if the reference is NaN.
     """
     if np.isnan(reference):
         return {"acc1": float("nan"), "acc2": float("nan")}

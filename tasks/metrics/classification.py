@@ -1,8 +1,8 @@
 """Metrics of whole clips: one class, several classes, or numbers.
 
-Every metric takes what is true and what is predicted, (seeds, tracks), and ``weights`` (samples,
-tracks) that say how often each track counts in each bootstrap sample, and gives (seeds, samples).
-With integer weights the values are scikit-learn's on tracks repeated so often.
+Every metric takes true and predicted values (seeds, tracks) and ``weights`` (samples, tracks), the
+number of times that each track counts in each bootstrap sample, and returns (seeds, samples). With
+integer weights the values equal those of scikit-learn on tracks repeated that many times.
 """
 
 from typing import Any
@@ -23,15 +23,15 @@ def summarise_single_label(per_track: PerTrackScores, weights: Floats) -> Metric
 
 
 def accuracy(true: Names, predicted: Names, weights: Floats) -> Floats:
-    """Share of the tracks whose class was found."""
+    """Share of the tracks with a correct class, (seeds, samples)."""
     return _mean(true == predicted, weights)
 
 
 def macro_f1(true: Names, predicted: Names, weights: Floats) -> Floats:
-    """Mean over the classes of 2 TP / (2 TP + FP + FN).
+    """Mean over the classes of 2 TP / (2 TP + FP + FN), (seeds, samples).
 
-    Classes are told apart by name, so seeds and folds may know different ones. A class that a
-    sample neither holds nor has predicted is left out of its mean.
+    Classes are identified by name, so seeds and folds may have different classes. A class that is
+    neither true nor predicted in a sample is left out of its mean.
     """
     classes = np.union1d(true, predicted)[:, None, None]
     actual, found = true == classes, predicted == classes  # (classes, seeds, tracks)
@@ -41,18 +41,18 @@ def macro_f1(true: Names, predicted: Names, weights: Floats) -> Floats:
 
 
 def confusion(true: Names, predicted: Names) -> pd.DataFrame:
-    """Share of the tracks of a class (row) taken for each class (column), mean over seeds."""
+    """Confusion matrix over all seeds: rows are true classes and sum to 1, columns predicted."""
     names = np.union1d(true, predicted)
     shares = pd.crosstab(true.ravel(), predicted.ravel(), normalize="index")
     return shares.reindex(index=names, columns=names, fill_value=0.0)
 
 
 def summarise_multi_label(per_track: PerTrackScores, weights: Floats) -> Metrics:
-    """ROC-AUC and average precision of each class, their means, and how many classes count.
+    """ROC-AUC and average precision of each class, their means, and the number of classes.
 
-    A class without a positive or without a negative track counts in neither mean. Where tracks are
-    of several folds (``fold``), both are means over the folds, as scores of heads trained apart do
-    not compare.
+    A class without a positive or without a negative track is left out of both means. With several
+    folds (per-track score ``fold``), both metrics are means over the folds, because outputs of
+    heads that were trained separately cannot be compared.
     """
     names = [key.removeprefix("true/") for key in per_track if key.startswith("true/")]
     fold = per_track[FOLD][0] if FOLD in per_track else np.zeros(weights.shape[1])
@@ -77,11 +77,11 @@ def summarise_multi_label(per_track: PerTrackScores, weights: Floats) -> Metrics
 def ranking(true: Floats, score: Floats, weights: Floats) -> Floats:
     """ROC-AUC and average precision of one class, (2, seeds, samples).
 
-    The area is how often a positive track scores above a negative one, ties counting half (Hanley
-    and McNeil, "The meaning and use of the area under a receiver operating characteristic (ROC)
-    curve", 1982); NaN without a positive or without a negative. The precision is Σ (R_n - R_{n-1})
-    P_n over the distinct scores from high to low; NaN without a positive. Tracks whose truth is NaN
-    do not count.
+    ROC-AUC is the share of pairs in which a positive track scores above a negative one, with ties
+    counted as half (Hanley and McNeil, "The meaning and use of the area under a receiver operating
+    characteristic (ROC) curve", 1982); NaN without a positive or without a negative. Average
+    precision is Σ (R_n - R_{n-1}) P_n over the distinct scores in descending order, with recall R
+    and precision P; NaN without a positive. Tracks with unknown label (NaN) are left out.
     """
     found = np.full((2, len(true), len(weights)), np.nan)
     counts = np.ascontiguousarray(weights.T)
@@ -111,12 +111,12 @@ def ranking(true: Floats, score: Floats, weights: Floats) -> Floats:
 
 
 def summarise_regression(per_track: PerTrackScores, weights: Floats) -> Metrics:
-    """R², Pearson's and the concordance correlation of each number; ``r2`` is the mean R².
+    """R², Pearson and concordance correlation of each number, and ``r2``, the mean R².
 
     A number NAME has per-track scores ``true_NAME`` and ``predicted_NAME``. R² is 1 - Σ (y - ŷ)² /
-    Σ (y - mean y)², and the concordance 2 cov / (var + var + (difference of means)²) (Lin, "A
-    concordance correlation coefficient to evaluate reproducibility", 1989). NaN where nothing
-    varies.
+    Σ (y - mean y)². The concordance correlation is 2 cov(y, ŷ) / (var y + var ŷ + (mean y - mean
+    ŷ)²) (Lin, "A concordance correlation coefficient to evaluate reproducibility", 1989). A
+    metric is NaN if its denominator is 0.
     """
     names = [key.removeprefix("true_") for key in per_track if key.startswith("true_")]
     metrics: Metrics = {}
@@ -145,12 +145,12 @@ def _mean(values: NDArray[Any], weights: Floats) -> Floats:
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
-    """A quotient; NaN where nothing varies."""
+    """``part / whole``; NaN where ``whole`` is 0."""
     return np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 1e-12)
 
 
 def _mean_of_defined(values: Floats) -> Floats:
-    """Mean over the first axis of what is no NaN; NaN where nothing is."""
+    """Mean over the first axis, ignoring NaN; NaN if all values are."""
     defined = np.isfinite(values)
     with np.errstate(invalid="ignore"):
         means: Floats = np.where(defined, values, 0).sum(axis=0) / defined.sum(axis=0)

@@ -1,8 +1,8 @@
-"""How a dance is aligned with the beats of its music, as published code computes it.
+"""Alignment of dances with the beats of their music, as computed by published code.
 
-Numbers of different papers can be compared only where variant, frame rate, length of the clips and
-number of clips are the same. A score says little without the score of the same dance beside other
-music (:func:`pair_scores`), which is chance.
+Numbers of different papers can be compared only if variant, frame rate, clip length and number of
+clips are the same. A score means little without chance: the score of the same dance with other
+music (:func:`pair_scores`).
 """
 
 from collections.abc import Callable, Sequence
@@ -29,18 +29,18 @@ _ORDER = 10  # frames before and after a minimum
 _SMOOTHING = 5.0  # frames
 
 ALIGNMENT_FPS: dict[Variant, float] = {"fact": 60.0, "bailando": 60.0, "edge30": 30.0}
-"""The variants of the beat alignment score, and the frames a second of their published numbers."""
+"""Frames per second of the published numbers of each variant of the beat alignment score."""
 
 
 class Music(NamedTuple):
-    """Beats (n,) and duration of a recording in seconds; no beats give no score."""
+    """Beats (n,) and duration of a recording, both in seconds; without beats there is no score."""
 
     beats: Floats
     duration: float
 
 
 class Interval(NamedTuple):
-    """A mean and the 95 % percentile interval of what it is the mean of."""
+    """A mean, and the 95 % percentile interval of the values that are averaged."""
 
     mean: float
     low: float
@@ -48,12 +48,19 @@ class Interval(NamedTuple):
 
 
 def motion_beats(positions: Positions, variant: Variant = "fact") -> Frames:
-    """Frames in which a dancer is slowest, (n,) from 0, increasing.
+    """Motion beats: the frames with a local minimum of the dancer's speed.
 
-    ``fact`` and ``edge30``: strict minima among the 10 frames before and after of the summed way of
-    the joints from the frame before, Σ_j ‖p_j[t] − p_j[t−1]‖, 0 in the first frame; float32.
-    ``bailando``: strict minima between neighbours of the mean way to the frame after, smoothed by a
-    Gaussian of 5 frames. Positions are (T, 24, 3) in SMPL's order, any axis up.
+    ``fact`` and ``edge30``: strict minima within 10 frames before and after, of the summed joint
+    displacement from the previous frame, Σ_j ‖p_j[t] − p_j[t−1]‖, 0 in the first frame, in float32.
+    ``bailando``: strict local minima of the mean joint displacement to the next frame, smoothed by
+    a Gaussian of 5 frames.
+
+    Args:
+        positions: (T, 24, 3) in SMPL joint order, with any up axis.
+        variant: variant of the beat alignment score.
+
+    Returns:
+        (n,) frame indices, counted from 0, increasing.
 
     Raises:
         MotionError: wrong shape, fewer than 21 frames, or NaN.
@@ -69,34 +76,36 @@ def motion_beats(positions: Positions, variant: Variant = "fact") -> Frames:
 def beat_alignment_score(
     moves: Frames, length: int, beats: Floats, variant: Variant = "fact"
 ) -> float:
-    """How near the moments of rest of a dance are to the beats of its music; higher is nearer.
+    """Beat alignment score: how close motion beats are to the beats of the music.
 
-    With M the :func:`motion_beats`, B the frames nearest to the music's beats, and σ = 3 frames:
+    With the :func:`motion_beats` M, the frames B nearest to the music beats, and σ = 3 frames:
 
-    * ``fact``, at 60 frames a second (σ = 0.05 s): the mean over m in M of exp(−min_b (m − b)² /
-      2σ²); beats after the end of the motion do not count. Source: Li et al., "AI Choreographer",
-      2021; ``tools/calculate_beat_scores.py`` of google-research/mint;
-    * ``bailando``, at 60 frames a second: the mean over b in B of exp(−min_m (m − b)² /
-      2σ²); beats after the last but one frame do not count. Source: Siyao et al., "Bailando", 2022;
-      ``utils/beat_align_score.py`` of lisiyao21/Bailando;
-    * ``edge30``, FACT's code with its settings in frames at 30 frames a second (σ = 0.1 s); beats
-      after the end of the motion count. Source: ``eval/calculate_beat_scores.py`` of
-      Luke-Luo1/POPDG; EDGE has published no code of its own.
+    * ``fact``, at 60 frames per second (σ = 0.05 s): the mean over m in M of exp(−min_b (m − b)² /
+      2σ²). Beats after the end of the motion are ignored. Source: Li et al., "AI Choreographer",
+      2021; ``tools/calculate_beat_scores.py`` of google-research/mint.
+    * ``bailando``, at 60 frames per second: the mean over b in B of exp(−min_m (m − b)² /
+      2σ²). Beats in the last frame or later are ignored. Source: Siyao et al., "Bailando", 2022;
+      ``utils/beat_align_score.py`` of lisiyao21/Bailando.
+    * ``edge30``: FACT's code with the same settings in frames, at 30 frames per second (σ = 0.1 s).
+      Beats after the end of the motion count. Source: ``eval/calculate_beat_scores.py`` of
+      Luke-Luo1/POPDG; EDGE has not published its code for this score.
 
-    Faults of the published code, all kept: σ is fixed in frames; ``fact`` does not fall when most
-    music beats have no motion beat, and ``bailando`` rises with every further minimum, jitter
-    included; motion without minima scores 0; its speed is half a frame early. Music-blind motion
-    scores about 0.22 by ``fact`` and 0.44 by ``edge30``. Where a dance begins with frames that were
-    given (120 for FACT), leave out the moves and beats in them.
+    Faults of the published code, all reproduced: σ is fixed in frames; ``fact`` does not decrease
+    if most music beats have no motion beat, and ``bailando`` increases with every additional
+    minimum, including jitter; motion without minima scores 0; the speed is half a frame early.
+    Motion that ignores the music scores about 0.22 with ``fact`` and 0.44 with ``edge30``. If a
+    dance starts with seed frames that were not generated (120 for FACT), leave out the motion beats
+    and music beats in them.
 
     Args:
         moves: (n,) :func:`motion_beats` of the variant.
-        length: frames of the motion.
-        beats: (m,) seconds from the first frame on.
-        variant: whose score; the motion has its frame rate.
+        length: length of the motion in frames.
+        beats: (m,) beats of the music in seconds from the first frame.
+        variant: the variant; the motion must have its frame rate (``ALIGNMENT_FPS``).
 
     Returns:
-        A score in [0, 1]; NaN when no music beat counts, where published code stops.
+        A score in [0, 1], higher for closer beats; NaN without a music beat, where the published
+        code fails.
     """
     end = {"fact": length, "bailando": length - 1, "edge30": np.inf}[variant]
     frames = np.unique(np.round(beats * ALIGNMENT_FPS[variant]))
@@ -110,21 +119,32 @@ def beat_alignment_score(
 
 
 def beat_coverage(moves: Frames, length: int, beats: Floats, fps: float = 60.0) -> float:
-    """Motion beats for each music beat within the motion; near that of real dances is best.
+    """Beat coverage: the number of motion beats per music beat; best if close to real dances.
 
-    |M| / |B| with the :func:`motion_beats` of ``fact``; NaN without a music beat. It counts and
-    does not compare times, and may pass 1. Source: Lee et al., "Dancing to Music", 2019, with other
-    motion beats. Arguments as for :func:`beat_alignment_score`.
+    |M| / |B| with the :func:`motion_beats` of ``fact``. It does not compare times, and may exceed
+    1. Source: Lee et al., "Dancing to Music", 2019, with other motion beats.
+
+    Args:
+        moves: (n,) :func:`motion_beats` of ``fact``.
+        length: length of the motion in frames.
+        beats: (m,) beats of the music in seconds from the first frame.
+        fps: frames per second of the motion.
+
+    Returns:
+        The ratio; NaN without a music beat within the motion.
     """
     within = _within(beats, length / fps)
     return len(moves) / len(within) if len(within) else float("nan")
 
 
 def beat_hit_rate(moves: Frames, length: int, beats: Floats, fps: float = 60.0) -> float:
-    """Share of the motion beats with a music beat within ``HIT`` seconds; higher is nearer.
+    """Beat hit rate: the share of motion beats with a music beat within ``HIT`` seconds.
 
-    0 without motion beats; NaN without a music beat. Source: Lee et al., "Dancing to Music", 2019,
-    which does not state its tolerance. Arguments as for :func:`beat_alignment_score`.
+    Source: Lee et al., "Dancing to Music", 2019, which does not state its tolerance. The arguments
+    are those of :func:`beat_coverage`.
+
+    Returns:
+        A score in [0, 1]; 0 without motion beats, NaN without a music beat within the motion.
     """
     within = _within(beats, length / fps)
     if not len(within):
@@ -135,11 +155,17 @@ def beat_hit_rate(moves: Frames, length: int, beats: Floats, fps: float = 60.0) 
 
 
 class PairScores(NamedTuple):
-    """Scores of n dances beside m pieces of music, pair by pair on the span that both last."""
+    """Scores of n dances with m pieces of music, each on a common span.
 
-    whole: Floats  # (n,) of a dance with its own music, from 0 to where the shorter of both ends
-    own: Floats  # (n, m) the same, but no further than the piece of the column lasts
-    other: Floats  # (n, m) of the dance with the piece of the column, on the span of own
+    Attributes:
+        whole: (n,) each dance with its own music, from 0 s to the end of the shorter of the two.
+        own: (n, m) each dance with its own music, at most to the end of the piece of the column.
+        other: (n, m) each dance with the piece of the column, on the same span as ``own``.
+    """
+
+    whole: Floats
+    own: Floats
+    other: Floats
 
 
 def pair_scores(
@@ -152,17 +178,17 @@ def pair_scores(
 ) -> PairScores:
     """Score dances with their own music and with every other piece, on common spans.
 
-    Where a piece is shorter than the dance, every motion beat after its end would be a miss, and
-    other music would look worse than it is. So a pair is scored from 0 to the end of the shortest
-    of the dance, its own music and the other piece; NaN where a piece has no beat in the span.
+    If a piece is shorter than the dance, every motion beat after its end would be a miss, and
+    chance would be too low. A pair is therefore scored from 0 s to the end of the shortest of the
+    dance, its own music and the other piece. The score is NaN if a piece has no beat in the span.
 
     Args:
-        score: of motion beats, length of the motion in frames, and beats in seconds.
-        fps: frames a second.
+        score: function of motion beats, length of the motion in frames, and beats in seconds.
+        fps: frames per second of the motions.
         moves: :func:`motion_beats` of each dance.
-        lengths: of the dances in frames.
-        songs: the music.
-        own: number of the piece each dance belongs to.
+        lengths: length of each dance in frames.
+        songs: the pieces of music.
+        own: index of the piece that each dance belongs to.
     """
 
     def on_span(dance: int, song: Music, span: float) -> float:
@@ -183,20 +209,21 @@ def pair_scores(
 
 
 def sensitivity(scores: PairScores, groups: Sequence[object]) -> tuple[Floats, Floats]:
-    """How much nearer dances are to their own music than chance, and what chance is.
+    """Sensitivity of dances to their music: the score with the own music minus chance.
 
-    A dance is compared with the pieces of other groups alone, each group counting the same. Chance
-    is its mean score with them. Sensitivity is the mean of ``own`` − ``other`` over them, less the
-    amount by which its music is easier for dances of other groups than the other pieces are. That
-    amount has mean 0 over groups; without it fast music would spread the differences of dances that
-    hear nothing, and a t test would miss small effects.
+    A dance is compared only with the pieces of other groups, each group with equal weight. Chance
+    is its mean score with them. Sensitivity is the mean of ``own`` − ``other`` over them, minus a
+    correction: the amount by which its music is easier than the other pieces for dances of other
+    groups. The correction has mean 0 over groups. Without it, fast music would increase the
+    variance of the differences, and a t test would miss small effects.
 
     Args:
-        scores: of n dances and the n pieces they belong to, in one order.
-        groups: of the dances: those of one group share their music, or nearly.
+        scores: scores of n dances and the n pieces they belong to, in the same order.
+        groups: group of each dance; dances of one group share the same or nearly the same music.
 
     Returns:
-        (n,) sensitivity and (n,) chance; NaN for music without a beat and with one group alone.
+        (n,) sensitivity and (n,) chance; NaN for music without a beat, and if there is only one
+        group.
     """
     names = list(dict.fromkeys(groups))
     of = np.array([names.index(group) for group in groups])
@@ -217,16 +244,18 @@ def sensitivity(scores: PairScores, groups: Sequence[object]) -> tuple[Floats, F
 
 
 def chance_floor(scores: Floats, own: Sequence[int], permutations: int = 1000) -> Interval:
-    """What the same dances score with the music of others: chance, and where its means lie.
+    """Chance: the mean score of the same dances with permuted music, and its interval.
 
-    The mean over permutations of the mean over dances; NaN with one song alone. Each permutation
-    sends every song to another one, so that no dance keeps its own music and dances to one song
-    keep one song together.
+    Each permutation maps every song to another one, so no dance keeps its own music, and dances to
+    the same song get the same other song.
 
     Args:
         scores: (dances, songs) ``other`` of :func:`pair_scores`.
-        own: (dances,) the song each dance belongs to.
-        permutations: how many.
+        own: (dances,) index of the song that each dance belongs to.
+        permutations: number of permutations.
+
+    Returns:
+        Mean and 95 % interval, over permutations, of the mean over dances; NaN with only one song.
     """
     songs = scores.shape[1]
     if songs < 2:

@@ -1,4 +1,4 @@
-"""Distances between sets of dances, and their diversity, from features of clips."""
+"""Fréchet distance between sets of dances, and diversity, from features of clips."""
 
 import numpy as np
 from scipy.spatial.distance import pdist
@@ -8,29 +8,29 @@ from motionbeat.tasks.metrics.per_track import Floats
 
 
 def normalise(features: Floats, reference: Floats) -> Floats:
-    """Features (n, d) by the mean and the standard deviation (+ 1e-10) of the reference's (m, d).
+    """Standardise features (n, d) by mean and standard deviation + 1e-10 of a reference (m, d).
 
-    As published code does before :func:`frechet_distance` and :func:`diversity`, to both sets. Its
-    fault: a feature that is the same in the whole reference, as geometric ones can be in a small
-    one, is divided by 1e-10.
+    Published code applies this to both sets before :func:`frechet_distance` and :func:`diversity`.
+    Its fault: a feature that is constant in the reference, which happens with geometric features in
+    a small reference, is divided by 1e-10.
     """
     scaled: Floats = (features - reference.mean(axis=0)) / (reference.std(axis=0) + 1e-10)
     return scaled
 
 
 def frechet_distance(generated: Floats, reference: Floats) -> float:
-    """Distance between Gaussians fitted to two sets of features (n, d) and (m, d), 0 or more.
+    """Fréchet distance between Gaussians fitted to two sets of features (n, d) and (m, d).
 
-    ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁Σ₂)^½), the covariances with n − 1. FID_k is that of kinetic,
-    FID_g that of geometric features, :func:`normalise`d both by the reference. It is biased upwards
-    for few clips (:func:`frechet_floor`), so state n. Source: Heusel et al., 2017;
-    ``tools/calculate_scores.py`` of google-research/mint, ``utils/metrics_new.py`` of
-    lisiyao21/Bailando.
+    ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁Σ₂)^½), with covariances normalised by n − 1. FID_k uses kinetic
+    and FID_g geometric features, both sets standardised by :func:`normalise`. The distance is
+    biased upwards for few clips (:func:`frechet_floor`), so report n. Source: Heusel et al., "GANs
+    trained by a two time-scale update rule", 2017; ``tools/calculate_scores.py`` of
+    google-research/mint, ``utils/metrics_new.py`` of lisiyao21/Bailando.
 
-    Published code takes the square root of the product, which has no exact one where there are
-    fewer clips than features, and adds 1e-6 (mint) or 1e-5 (Bailando) to the diagonals where it is
-    not finite. Here the trace of the root is the sum of the square roots of the eigenvalues of
-    Σ₁^½ Σ₂ Σ₁^½, which always exists.
+    Published code computes the matrix square root of Σ₁Σ₂, which is singular with fewer clips than
+    features, and adds 1e-6 (mint) or 1e-5 (Bailando) to the diagonals if the root is not finite.
+    Here the trace of the root is the sum of the square roots of the eigenvalues of Σ₁^½ Σ₂ Σ₁^½,
+    which always exists.
 
     Raises:
         MotionError: fewer than two clips, or features of different widths.
@@ -52,10 +52,16 @@ def frechet_distance(generated: Floats, reference: Floats) -> float:
 
 
 def frechet_floor(generated: int, reference: int, width: int, draws: int = 10) -> float:
-    """Mean Fréchet distance between sets of so many clips of one isotropic Gaussian.
+    """Mean Fréchet distance between two sets of clips from the same isotropic Gaussian.
 
-    What a perfect model of ``width`` independent features scores for the number of its clips alone:
-    48.5 in 72 dimensions for 40 clips against 1363.
+    This is the score of a perfect model with ``width`` independent features, caused only by the
+    number of clips: 48.5 in 72 dimensions for 40 clips against 1363.
+
+    Args:
+        generated: number of generated clips.
+        reference: number of reference clips.
+        width: number of features.
+        draws: number of random draws to average.
     """
     rng = np.random.default_rng(0)
     sets = [
@@ -66,9 +72,10 @@ def frechet_floor(generated: int, reference: int, width: int, draws: int = 10) -
 
 
 def diversity(features: Floats) -> float:
-    """Mean L2 distance between the features (n, d) of two clips; that of real dances is best.
+    """Mean Euclidean distance between the features (n, d) of all pairs of clips.
 
-    Div_k of kinetic, Div_g of geometric features, :func:`normalise`d by the reference; NaN for
-    fewer than two clips. Source: as for :func:`frechet_distance`.
+    It is best if close to that of real dances. Div_k uses kinetic and Div_g geometric features,
+    standardised by :func:`normalise`. NaN for fewer than two clips. Source: as for
+    :func:`frechet_distance`.
     """
     return float(pdist(features).mean()) if len(features) > 1 else float("nan")

@@ -21,7 +21,7 @@ UP, FLAT = 1, [0, 2]
 """The vertical axis, y, and the horizontal ones, x and z."""
 
 PUBLISHED_FPS = 60.0
-"""Frames a second that the published kinetic features take every motion to have."""
+"""Frames per second that the published kinetic features assume for every motion."""
 
 _WINDOW = 2  # frames before and after
 _PUBLISHED_RATE = 120.0  # frames a second that the geometric features take every motion to have
@@ -29,7 +29,7 @@ _HUMERUS, _SHOULDERS, _HIPS = 0.2568381092, 0.3908483586, 0.1192470659  # m, of 
 
 
 def clip(positions: Positions, shortest: int) -> Positions:
-    """Positions (T, 24, 3), checked.
+    """Check positions (T, 24, 3) and return them.
 
     Raises:
         MotionError: another shape, fewer frames than ``shortest``, or NaN or infinite positions.
@@ -53,26 +53,27 @@ def kinetic_features(
     fps: float = PUBLISHED_FPS,
     variant: Literal["legacy", "fixed"] = "fixed",
 ) -> Floats:
-    """How much each joint moves along the floor, up and down, and how much it is accelerated.
+    """Kinetic features: horizontal and vertical energy and mean acceleration of each joint.
 
-    With p the positions, the velocity v[t] is the mean of (p[k] − p[k−1]) / Δt over the frames k
-    from t − 2 to t + 2, the acceleration a[t] that of (p[k+1] − 2 p[k] + p[k−1]) / Δt²; windows are
-    cut at the ends of the clip. For each joint: mean ‖v_xz‖², mean v_y², mean ‖a‖ over the frames
-    from the second on, in m²/s², m²/s² and m/s².
+    With positions p, the velocity v[t] is the mean of (p[k] − p[k−1]) / Δt over the frames k from
+    t − 2 to t + 2, and the acceleration a[t] that of (p[k+1] − 2 p[k] + p[k−1]) / Δt²; windows are
+    truncated at the ends of the clip. The features of a joint are mean ‖v_xz‖², mean v_y² and mean
+    ‖a‖ over the frames from the second on, in m²/s², m²/s² and m/s².
 
     Source: Onuma, Faloutsos and Hodgins, "FMDistance", 2008, as in fairmotion's
     ``clustering/features`` and, with SMPL joints, in ``aist_plusplus/features/kinetic.py`` of
     google/aistplusplus_api (also in Bailando, POPDG and LODGE).
 
-    Faults of the published code, all kept in ``legacy``: a misplaced bracket, p[k] − p[k−1] / Δt
-    for (p[k] − p[k−1]) / Δt in the acceleration, which then is about 3540 ‖p‖ and says where the
-    dancer is (Bailando therefore subtracts the pelvis of the first frame before, FACT does not); Δt
-    is 1/60 s whatever the frame rate. LODGE leaves out the last two joints (features 0 to 65).
+    Faults of the published code, all reproduced in ``legacy``: a misplaced bracket in the
+    acceleration, p[k] − p[k−1] / Δt instead of (p[k] − p[k−1]) / Δt. The acceleration is then about
+    3540 ‖p‖ and encodes the position of the dancer (Bailando therefore subtracts the pelvis of the
+    first frame, FACT does not). Δt is 1/60 s at any frame rate. LODGE leaves out the last two
+    joints (it uses features 0 to 65).
 
     Args:
-        positions: of 5 frames or more.
-        fps: frames a second; ``legacy`` does not look at it.
-        variant: ``fixed`` has the bracket in its place.
+        positions: (T, 24, 3) in metres, at least 5 frames.
+        fps: frames per second; ignored by ``legacy``.
+        variant: ``fixed`` for the corrected bracket, ``legacy`` for the published code.
 
     Returns:
         (72,) three features of joint 0, three of joint 1, and so on.
@@ -107,27 +108,31 @@ def _windowed(values: Floats, count: int) -> Floats:
 
 
 def geometric_features(positions: Positions) -> Floats:
-    """(32,) shares of the frames, from the second on, in which the body does certain things.
+    """Geometric features: the shares of the frames in which 32 relations of body parts hold.
 
     Source: Müller, Röder and Clausen, "Efficient content-based retrieval of motion capture data",
     2005; features and thresholds as in fairmotion's ``clustering`` and, with SMPL joints, in
     ``aist_plusplus/features/manual.py`` of google/aistplusplus_api, whose numbers these are
-    (Bailando's ``manual_new.py`` and POPDG compute the same). Thresholds count in lengths of SMPL's
-    mean body, not of the dancer.
+    (Bailando's ``manual_new.py`` and POPDG compute the same). Thresholds are in units of SMPL's
+    mean body, not of the dancer: h upper arm, s shoulder width, w hip width.
 
-    Faults of the published code, all kept:
+    Faults of the published code, all reproduced:
 
-    * a frame lasts 1/120 s in it whatever the frame rate, so that at 60 frames a second every
-      speed counts twice; the features of one dance at two frame rates differ;
-    * the joint that should move in 4 and 5 is never looked at (the fourth argument of its
-      ``f_move``), so that both say the same of the chest; 9 to 11 lose their fourth joint too;
-    * the normals of 0, 1, 14 and 15 keep their sense of rotation when left and right change places,
-      so that one side looks forward and the other back, and 15 holds of who stands still;
-    * older copies (fairmotion, Bailando's ``manual.py``, the paper of FACT) take the offsets of
-      joints from their parents for positions, and so have other thresholds.
+    * A frame is assumed to last 1/120 s at any frame rate, so at 60 frames per second every speed
+      is doubled, and the features of one dance at two frame rates differ.
+    * The moving joint of features 4 and 5 is ignored (the fourth argument of ``f_move``), so both
+      are the same feature of the chest; features 9 to 11 ignore their fourth joint too.
+    * The normals of 0, 1, 14 and 15 are not mirrored when left and right are swapped, so one side
+      points forward and the other back, and 15 holds for a person who stands still.
+    * Older copies (fairmotion, Bailando's ``manual.py``, the paper of FACT) use the offsets of
+      joints from their parents in place of positions, and so have other thresholds.
 
     Args:
-        positions: of 2 frames or more; published numbers are at 60 frames a second.
+        positions: (T, 24, 3) in metres, y up, at least 2 frames; published numbers are at 60 frames
+            per second.
+
+    Returns:
+        (32,) shares of the frames from the second on.
 
     Raises:
         MotionError: wrong shape, fewer frames, or NaN.

@@ -11,7 +11,7 @@ from motionbeat.tasks.metrics.dance_features import FLAT, UP, Positions, clip
 from motionbeat.tasks.metrics.per_track import Floats
 
 PFC_FPS = 30.0
-"""Frames a second of the published physical foot contact and foot sliding."""
+"""Frames per second of the published physical foot contact and foot sliding."""
 
 TOLERANCE = 0.005
 """Metres by which penetration and float are forgiven (Yuan et al., PhysDiff, 2023)."""
@@ -21,17 +21,18 @@ _SAME_GROUND, _LOW_ANKLE, _LOW_TOE, _SLIDES = 0.02, 0.08, 0.05, 0.01  # m
 
 
 def physical_foot_contact(positions: Positions) -> float:
-    """PFC, in 1e-4 m²: how far both feet slide while the body accelerates; lower is better.
+    """Physical foot contact (PFC) in 1e-4 m²: sliding of both feet while the body accelerates.
 
-    With a the second difference of the pelvis, its upward component 0 where it is negative, and f
-    the smaller of the horizontal ways of ankle and toe (joints 7, 10 and 8, 11) from frame to
-    frame: mean over the frames from the third on of ‖a‖ / max ‖a‖ · f_left · f_right, times 10000;
-    ways are not divided by Δt. Source: Tseng et al., "EDGE", 2023; ``eval/eval_pfc.py`` of
-    Stanford-TML/EDGE, where z is up.
+    Lower is better. Let a be the second difference of the pelvis position, with a negative vertical
+    component set to 0, and f the smaller of the horizontal displacements of ankle and toe (joints
+    7, 10 and 8, 11) from frame to frame. PFC is the mean over the frames from the third on of
+    ‖a‖ / max ‖a‖ · f_left · f_right, times 10000. Displacements are not divided by Δt. Source:
+    Tseng et al., "EDGE", 2023; ``eval/eval_pfc.py`` of Stanford-TML/EDGE, where z is up.
 
-    Faults of the published code, all kept: it depends on the frame rate, about with its inverse
-    square (published at ``PFC_FPS``), and, by the maximum, on how clips are cut; a clip whose
-    pelvis never accelerates makes it NaN. POPDG adds the upper body in another score of that name.
+    Faults of the published code, all reproduced: PFC depends on the frame rate, roughly with its
+    inverse square (published at ``PFC_FPS``), and, because of the maximum, on how clips are cut. It
+    is NaN for a clip whose pelvis never accelerates. POPDG publishes another score under this name,
+    which includes the upper body.
     """
     joints = clip(positions, 3).astype(np.float64)
     push = np.diff(joints[:, 0], n=2, axis=0)
@@ -45,16 +46,16 @@ def physical_foot_contact(positions: Positions) -> float:
 
 
 def foot_sliding_ratio(positions: Positions) -> float:
-    """Share of its frames on the floor in which a foot slides, mean of both feet; lower is better.
+    """Share of the floor contact frames in which a foot slides, mean of both feet.
 
-    A foot is on the floor where its ankle is at most 8 cm and its toe at most 5 cm above the
-    ground: the mean height of the toes in the first frame, or the lower one when they are 2 cm or
-    more apart. It slides where |Δx + Δz| / 2 of ankle or toe to the next frame passes 1 cm. NaN
-    when a foot is never on the floor.
-    Source: Li et al., "Lodge", 2024; ``metric/foot_skating.py`` of li-ronghui/LODGE.
+    Lower is better. A foot is on the floor if its ankle is at most 8 cm and its toe at most 5 cm
+    above the ground. The ground is the mean height of the toes in the first frame, or the lower
+    toe if they are 2 cm or more apart. A foot slides if |Δx + Δz| / 2 of ankle or toe to the next
+    frame exceeds 1 cm. NaN if a foot is never on the floor. Source: Li et al., "Lodge", 2024;
+    ``metric/foot_skating.py`` of li-ronghui/LODGE.
 
-    Faults of the published code, all kept: components are averaged with their signs, so that a
-    foot that slides along x = −z does not slide; the threshold is in metres a frame, for
+    Faults of the published code, all reproduced: components are averaged with their signs, so a
+    foot that slides along x = −z is not counted; the threshold is in metres per frame, for
     ``PFC_FPS``; the ground is taken from the first frame, in which a dancer may be in the air.
     """
     feet = clip(positions, 2)[:, FEET].astype(np.float64).reshape(-1, 2, 2, 3)  # side, ankle or toe
@@ -77,37 +78,38 @@ def floor_height(positions: Positions) -> float:
 
 
 def penetration(positions: Positions) -> float:
-    """Mean depth of the lowest joint of the feet below the :func:`floor_height`, in millimetres.
+    """Mean depth of the lowest foot joint below the :func:`floor_height`, in millimetres.
 
-    Mean over all frames of max(floor − y, 0) where that is more than ``TOLERANCE``; lower is
-    better. Source: Yuan et al., "PhysDiff", 2023, for the vertices of a body; here for joints.
+    Mean over all frames of floor − y, where it exceeds ``TOLERANCE``, else 0; lower is better.
+    Source: Yuan et al., "PhysDiff", 2023, for the vertices of a body mesh; here for joints.
     """
     return _beyond(floor_height(positions) - _lowest(positions))
 
 
 def floating(positions: Positions) -> float:
-    """Mean height of the lowest joint of the feet above the floor, in millimetres.
+    """Mean height of the lowest foot joint above the floor, in millimetres.
 
-    That of real dancers, who jump, is best. Otherwise as :func:`penetration`.
+    Computed as in :func:`penetration`. It is best if close to that of real dancers, who jump.
     """
     return _beyond(_lowest(positions) - floor_height(positions))
 
 
 def jerk(positions: Positions, fps: float) -> float:
-    """Mean size of the third derivative of the joints in m/s³; that of real dances is best.
+    """Mean jerk of the joints in m/s³; best if close to that of real dances.
 
-    mean ‖p[t+3] − 3 p[t+2] + 3 p[t+1] − p[t]‖ · fps³ over frames and joints; it grows with the
-    frame rate where there is noise. Source: Flash and Hogan, 1985, for the measure of smoothness.
+    The mean over frames and joints of ‖p[t+3] − 3 p[t+2] + 3 p[t+1] − p[t]‖ · fps³. With noisy
+    positions it grows with the frame rate. Source of the smoothness measure: Flash and Hogan, "The
+    coordination of arm movements", 1985.
     """
     third = np.diff(clip(positions, 4).astype(np.float64), n=3, axis=0)
     return float(np.linalg.norm(third, axis=2).mean() * fps**3)
 
 
 def bone_length_drift(positions: Positions) -> float:
-    """How much the bones change their lengths, in percent; 0 for a rigid skeleton.
+    """Variation of the bone lengths in percent; 0 for a rigid skeleton.
 
-    Mean over the 23 bones of the standard deviation of a bone's length over its mean length. Bones
-    of no length are left out.
+    The mean over the 23 bones of the standard deviation of a bone's length divided by its mean
+    length. Bones of length 0 are left out; NaN if all are.
     """
     joints = clip(positions, 1).astype(np.float64)
     lengths = np.linalg.norm(joints[:, _BONES] - joints[:, np.array(PARENTS)[_BONES]], axis=2)

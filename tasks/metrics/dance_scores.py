@@ -1,4 +1,4 @@
-"""The metrics of dances by name, each at the frame rate that its published numbers have."""
+"""Dance metrics by name, each at the frame rate of its published numbers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,27 +25,35 @@ from motionbeat.tasks.metrics.per_track import Floats
 Better = Literal["higher", "lower", "as real"]
 
 FEATURES_FPS = alignment.ALIGNMENT_FPS["fact"]
-"""Frames a second of the kinetic and geometric features."""
+"""Frames per second of the kinetic and geometric features."""
 
 SHORTEST = 20 / 30
-"""Seconds between the first and the last frame of a motion at least: the 21 frames in which a beat
-is looked for, at 30 frames a second."""
+"""Shortest time between the first and the last frame of a motion, in seconds: a motion beat is a
+minimum among 21 frames, here at 30 frames per second."""
 
 
 @dataclass(frozen=True)
 class BeatScore:
-    """A score of a dance beside the beats of a piece of music."""
+    """A score that compares a dance with the beats of a piece of music.
+
+    Attributes:
+        better: which values are better.
+        fps: frames per second at which it is computed.
+        sigma: width of its tolerance in seconds; NaN if it has none.
+        variant: variant of the motion beats.
+        of: function of motion beats, length in frames, and beats of the music in seconds.
+    """
 
     better: Better
     fps: float
-    sigma: float  # width of its tolerance in seconds, NaN where it has none
-    variant: alignment.Variant  # of the motion beats
-    of: Callable[[alignment.Frames, int, Floats], float]  # of beats, frames, and music's beats
+    sigma: float
+    variant: alignment.Variant
+    of: Callable[[alignment.Frames, int, Floats], float]
 
     def pairs(
         self, motions: Sequence[Motion], songs: Sequence[Music], own: Sequence[int]
     ) -> alignment.PairScores:
-        """Scores of every dance with its own music, by number, and with every other piece."""
+        """Scores of every dance with its own music (by index) and with every other piece."""
         positions = [motion.at(self.fps) for motion in motions]
         moves = [alignment.motion_beats(one, self.variant) for one in positions]
         lengths = [len(one) for one in positions]
@@ -65,7 +73,7 @@ BEAT_SCORES: dict[str, BeatScore] = {
     "beat coverage": BeatScore("as real", 60.0, float("nan"), "fact", alignment.beat_coverage),
     "beat hit rate": BeatScore("higher", 60.0, alignment.HIT, "fact", alignment.beat_hit_rate),
 }
-"""By name."""
+"""Beat scores by name."""
 
 PHYSICAL_SCORES: dict[str, tuple[Better, Callable[[Positions], float]]] = {
     "PFC": ("lower", physics.physical_foot_contact),
@@ -75,18 +83,18 @@ PHYSICAL_SCORES: dict[str, tuple[Better, Callable[[Positions], float]]] = {
     "jerk m/s³": ("as real", partial(physics.jerk, fps=physics.PFC_FPS)),
     "bone drift %": ("lower", physics.bone_length_drift),
 }
-"""By name: which way is better, and the score of positions at ``PFC_FPS``."""
+"""Physical scores by name: which values are better, and a function of positions at ``PFC_FPS``."""
 
 FEATURES: dict[str, Callable[[Positions], Floats]] = {
     "k legacy": lambda positions: kinetic_features(positions - positions[0, 0], variant="legacy"),
     "k fixed": partial(kinetic_features, fps=FEATURES_FPS),
     "g": geometric_features,
 }
-"""By name: features of positions at ``FEATURES_FPS``."""
+"""Features by name: functions of positions at ``FEATURES_FPS``."""
 
 
 def estimate_beats(path: Path) -> Music:
-    """Estimate the beats of a piece of music; none where it has no beat.
+    """Estimate the beats of a piece of music; empty if no beat is found.
 
     Raises:
         AudioError: the file is unreadable.
@@ -102,10 +110,10 @@ def check_length(motion: Motion) -> None:
     """Check that a motion is long enough for every metric.
 
     Raises:
-        MotionError: it is not.
+        MotionError: the motion is too short.
     """
     if (len(motion.positions) - 1) / motion.fps < SHORTEST - 1e-6:
         raise MotionError(
-            f"{motion.duration:.2f} s of motion; the beat scores look at windows of "
+            f"{motion.duration:.2f} s of motion; the beat scores need at least "
             f"{SHORTEST + 1 / 30:.1f} s, drop the clip"
         )

@@ -1,4 +1,4 @@
-"""Scores by track: their types, their means, and what gathers them over steps and processes."""
+"""Per-track scores: types, means, and a torchmetrics Metric that collects them."""
 
 import pickle
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,13 @@ Scores = dict[str, Any]
 """Per-track scores by name: numbers, or names of classes."""
 
 PerTrackScores = Mapping[str, NDArray[Any]]
-"""By name, (seeds, tracks); NaN marks what is undefined on a track."""
+"""Per-track scores by name, (seeds, tracks); NaN where a score is undefined on a track."""
 
 Metrics = dict[str, Floats]
-"""By name, (seeds, samples) of metrics of the whole split."""
+"""Metrics of a whole split by name, (seeds, samples)."""
 
 FOLD = "fold"
-"""Name of the per-track score that numbers the fold a track was tested in, if there are several."""
+"""Name of the per-track score that holds the fold of a track, if there are several folds."""
 
 
 def arrays(scores: Sequence[Sequence[Scores]]) -> PerTrackScores:
@@ -35,17 +35,17 @@ def arrays(scores: Sequence[Sequence[Scores]]) -> PerTrackScores:
 
 
 def mean_defined(values: Floats) -> float:
-    """Mean of what is defined; NaN where nothing is."""
+    """Mean of the finite values; NaN if there are none."""
     defined = values[np.isfinite(values)]
     return float(defined.mean()) if len(defined) else float("nan")
 
 
 def summarise_means(per_track: PerTrackScores, weights: Floats) -> Metrics:
-    """Means (seeds, samples) of every per-track score; NaN where it is undefined on all tracks.
+    """Means (seeds, samples) of every per-track score; NaN if it is undefined on all tracks.
 
     Args:
-        per_track: by name, (seeds, tracks).
-        weights: (samples, tracks) how often each track counts.
+        per_track: scores by name, (seeds, tracks).
+        weights: (samples, tracks), the number of times that each track counts.
     """
     means = {}
     for name, values in per_track.items():
@@ -57,10 +57,10 @@ def summarise_means(per_track: PerTrackScores, weights: Floats) -> Metrics:
 
 
 class PerTrack(Metric):
-    """One value a track, of any kind, by the track's id.
+    """Collects one value of any type per track, by track id.
 
-    Values lie in byte tensors, which torchmetrics gathers from all processes; a track that two
-    processes were given counts once.
+    Values are stored as byte tensors, which torchmetrics gathers from all processes. A track that
+    two processes received counts once.
     """
 
     full_state_update = False
@@ -79,11 +79,11 @@ class PerTrack(Metric):
         self.sizes.append(torch.tensor([len(content)], device=self.device))
 
     def compute(self) -> tuple[Tensor, Tensor]:
-        """The values as bytes, one after another, and how many bytes each has."""
+        """The concatenated bytes of the values, and the number of bytes of each."""
         return dim_zero_cat(self.values), dim_zero_cat(self.sizes)
 
     def pop(self) -> list[Any]:
-        """The values in the order of the track ids, which are then forgotten."""
+        """Return the values in the order of the track ids, and reset."""
         joined, sizes = self.compute()
         self.reset()
         pieces = torch.split(joined.cpu(), sizes.view(-1).tolist())

@@ -1,15 +1,18 @@
-"""Ranks of right answers."""
+"""Ranks of relevant candidates."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def ranks(nearness: NDArray[np.floating], right: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Ranks (queries,) of the best right answers, 1 is the nearest; ties and NaN count against.
+    """Rank of the best relevant candidate of each query.
 
     Args:
-        nearness: (queries, candidates), larger is nearer.
-        right: (queries, candidates) which candidates are right; one at least a query.
+        nearness: (queries, candidates) similarities; larger is nearer.
+        right: (queries, candidates) which candidates are relevant; at least one per query.
+
+    Returns:
+        (queries,) ranks, counted from 1. Ties and NaN count as ranked ahead.
     """
     best = np.where(right, nearness, -np.inf).max(axis=1, keepdims=True)
     ahead: NDArray[np.int64] = (~right & ~(nearness < best)).sum(axis=1)

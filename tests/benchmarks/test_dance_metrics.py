@@ -171,7 +171,7 @@ LEANING = danced(100, fps=30.0).positions @ Rotation.from_euler("x", 45, degrees
          ("--fps", 30), "mAA0.npz: cannot tell which axis points up"),
         (generated(positions=BRIEF, fps=30.0), (), "mAA1.npz: 0.67 s of motion; the beat scores"),
         (generated(positions=BRIEF * np.nan), ("--fps", 60), "mAA1.npz: motion holds NaN"),
-        (generated(positions=BRIEF), (), "mAA1.npz: has no frame rate; say it by --fps"),
+        (generated(positions=BRIEF), (), "mAA1.npz: has no frame rate; set it with --fps"),
         (lambda _: None, ("--fps=.nan",), "--fps is nan; give 1 to 1000, or leave it out"),
         (lambda _: None, ("--unit=.inf",), "--unit is inf; give the metres of a unit"),
         (lambda _: None, ("--reference_unit", 5), "m tall if its unit of length is 5 m"),

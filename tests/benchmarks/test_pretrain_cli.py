@@ -245,7 +245,7 @@ def test_damage_that_cannot_be_gone_around_is_one_line(trained, tmp_path, cache)
         halve(output / "checkpoints" / f"{name}.ckpt")
     ended = motionbeat("pretrain", *command)
     assert ended.code == 1
-    assert "no checkpoint is whole" in ended.said.splitlines()[-1]
+    assert "every checkpoint is damaged" in ended.said.splitlines()[-1]
 
 
 def test_an_output_that_is_moved_meanwhile_stops_the_training(tmp_path, cache, monkeypatch):

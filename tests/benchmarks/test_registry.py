@@ -63,14 +63,14 @@ def test_a_name_that_is_taken_is_refused(tmp_path):
     [
         ("logmle", r"did you mean logmel\?"),
         ("xyz", r"no known name is near.*known: .*logmel"),
-        ("tests.toys:Listening", "is no Encoder; give it Encoder with a card or name of its own"),
-        ("tests.toys:card", "is no Encoder"),
+        ("tests.toys:Listening", "is not a subclass of Encoder; name a subclass of Encoder"),
+        ("tests.toys:card", "is not a subclass of Encoder"),
         ("tests.toys:Nothing", r"names no class; write .*tests\.toys:Tiny"),
         ("tests.nowhere:Tiny", "cannot be loaded"),
         ("nowhere.py:Tiny", "'nowhere.py:Tiny' cannot be loaded: .*No such file"),
         ("one.py", "'one.py' names no class; write one.py:One$"),
         ("one.py:on", "'one.py:on' names no class; write one.py:One$"),
-        ("none.py:", "'none.py:' names no class; give it Encoder with a card or name of its own"),
+        ("none.py:", "'none.py:' names no class; name a subclass of Encoder that defines"),
     ],
 )
 def test_what_is_no_encoder_is_refused(path, words, tmp_path, monkeypatch):

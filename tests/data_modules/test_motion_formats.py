@@ -497,7 +497,7 @@ def test_edge_writes_its_joints_beside_the_rotations(tmp_path):
         motion = read_raw_motion(saved(tmp_path / "a.pkl", edge | {"full_pose": full_pose}))
         assert motion.fps == 30
         np.testing.assert_array_equal(motion.positions, joints)
-    with pytest.raises(MotionError, match="say it by --fps"):
+    with pytest.raises(MotionError, match="set it with --fps"):
         read_raw_motion(saved(tmp_path / "a.pkl", edge))
     assert read_raw_motion(tmp_path / "a.pkl", fps=25).fps == 25
 
@@ -519,7 +519,7 @@ def test_lodge_and_finedance_write_rotations(tmp_path, joints, contacts):
 def test_arrays_of_positions_need_a_frame_rate(tmp_path, shape):
     joints = np.random.default_rng(0).normal(size=(4, 24, 3)).astype(np.float32)
     np.save(tmp_path / "a.npy", joints.reshape(shape))
-    with pytest.raises(MotionError, match="say it by --fps"):
+    with pytest.raises(MotionError, match="set it with --fps"):
         read_raw_motion(tmp_path / "a.npy")
     np.testing.assert_array_equal(read_raw_motion(tmp_path / "a.npy", 30).positions, joints)
 

@@ -1,4 +1,4 @@
-"""Distillation of the sound stream: it learns what taggers say of ten seconds of music."""
+"""Distillation of the sound stream: it predicts features of taggers over ten seconds of music."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
@@ -23,7 +23,7 @@ _MASKED = 12  # bands at most that are not heard
 
 
 class Segments(NamedTuple):
-    """A batch of segments of music, and what teachers say of each.
+    """A batch of segments of music, with the features of the teachers.
 
     Attributes:
         log_mel: (B, T, BANDS) at ``AUDIO_FRAME_RATE``.
@@ -35,12 +35,12 @@ class Segments(NamedTuple):
 
 
 def augmented(batch: Segments, gain: float) -> Segments:
-    """A batch as the student hears it; the teachers have heard whole, clean segments.
+    """Augment a batch for the student; the teachers received whole, clean segments.
 
-    Each segment gets gains of some dB of deviation, overall and along the bands. To some of them
-    another one is added, and their targets are averaged by the shares of the amplitudes (Zhang et
-    al., "mixup", 2018). A window is cut out of all, and a range of bands is silenced in each (Park
-    et al., "SpecAugment", 2019).
+    Each segment gets random gains with a standard deviation of ``gain`` dB, overall and along the
+    bands. Some segments are mixed with another one, and their targets are averaged with the same
+    weights (Zhang et al., "mixup", 2018). One window is cut from all segments, and a range of bands
+    is silenced in each (Park et al., "SpecAugment", 2019).
     """
     log_mel, device = batch.log_mel, batch.log_mel.device
     count, frames = log_mel.shape[:2]
@@ -63,13 +63,15 @@ def augmented(batch: Segments, gain: float) -> Segments:
 
 
 class BalancedSampler(Sampler[list[int]]):
-    """Batches in which clusters are equally frequent, drawn by seed and epoch alone.
+    """Random batches in which all clusters are equally frequent.
+
+    The draws depend only on the seed and the epoch.
 
     Args:
-        cluster: (segments,) number of the cluster of each segment.
-        batch_size: segments a batch.
-        steps: batches an epoch.
-        seed: of the draws.
+        cluster: (segments,) index of the cluster of each segment.
+        batch_size: segments per batch.
+        steps: batches per epoch.
+        seed: seed of the draws.
     """
 
     def __init__(

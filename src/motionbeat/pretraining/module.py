@@ -22,35 +22,36 @@ from motionbeat.weights import load_model
 
 
 class PretrainingError(MotionBeatError):
-    """Settings that cannot be trained with, or a checkpoint of other settings."""
+    """Invalid settings, or a checkpoint with other settings."""
 
 
 class Pretraining(LightningModule):
     """MotionBeat with its losses, optimiser and validation.
 
-    Each tower has two rhythm heads, onsets and contact pulses. The audio tower's onsets and the
-    motion tower's contacts are supervised by measured ones; what a tower cannot measure, it learns
-    from the other one through the Structural Rhythm Alignment Loss.
+    Each tower has two rhythm heads, for onsets and for contact pulses. The onsets of the audio
+    tower and the contacts of the motion tower are supervised by measured ones. The other two curves
+    are learned from the other tower through the Structural Rhythm Alignment Loss.
 
     Args:
-        size: of the towers.
-        phase: what the towers do with the phase of the bar, see ``MotionBeat``.
-        contacts: where the motion tower is given contacts, see ``MotionBeat``.
-        live: the audio tower hears the past alone.
-        start: weights to begin with, a shipped name or a file; None for random ones.
-        lock_audio: keep the weights of the audio tower.
-        lock_motion: keep the weights of the motion tower.
-        tempo_negatives: motions of similar tempo and other bar phase are negatives.
-        jitter_negatives: the clip's own motion shifted by a beat is a negative.
+        size: size of the towers, a name in ``motionbeat.model.SIZES``.
+        phase: use of the bar phase, see ``MotionBeat``.
+        contacts: use of foot contacts, see ``MotionBeat``.
+        live: make the audio tower causal.
+        start: initial weights, a shipped name or a file; None for random weights.
+        lock_audio: freeze the audio tower.
+        lock_motion: freeze the motion tower.
+        tempo_negatives: use motions of similar tempo and other bar phase as negatives.
+        jitter_negatives: use the clip's own motion, shifted by a beat, as negatives.
         beat_weight: weight of soft-DTW over beats.
-        bar_weight: weight of the transport of accents in the bar.
-        anchor_weight: weight of the measured onsets and contacts.
-        phase_weight: weight of the true phases of beat and bar.
-        gamma: smoothing of soft-DTW in squared pulses.
-        learning_rate: the highest.
-        weight_decay: of AdamW, for matrices.
-        warm_up: share of the steps over which the learning rate rises; it then falls by a cosine.
-        seed: of dropout.
+        bar_weight: weight of the earth mover's distance in the bar.
+        anchor_weight: weight of the loss on measured onsets and contacts.
+        phase_weight: weight of the loss on annotated phases of beat and bar.
+        gamma: smoothing of soft-DTW, in squared pulses.
+        learning_rate: maximum learning rate.
+        weight_decay: weight decay of AdamW, for matrices.
+        warm_up: share of the steps in which the learning rate increases; it then decays with a
+            cosine.
+        seed: seed of dropout.
 
     Raises:
         PretrainingError: a tower is locked at random weights, or ``start`` is of another size.

@@ -15,29 +15,30 @@ from motionbeat.pretraining.pairs import Pair, variant_tempi
 
 
 class PairDataModule(LightningDataModule):
-    """Batches of clips to train on, and one batch of all clips to validate on.
+    """Batches of training clips, and one batch of all validation clips.
 
     A subclass that has to find its pairs first sets ``pairs`` in ``setup``. On several devices the
-    Trainer needs ``use_distributed_sampler=False``, as every process draws its own batches; to
-    resume with the very batches of an uninterrupted run, ``reload_dataloaders_every_n_epochs=1``.
+    Trainer needs ``use_distributed_sampler=False``, because every process draws its own batches. To
+    resume with exactly the batches of an uninterrupted run, set
+    ``reload_dataloaders_every_n_epochs=1``.
 
     Args:
         cache: folder of the features.
-        train: pairs to train on.
-        validation: pairs to choose the checkpoint by.
-        batch_size: clips a step, a multiple of 4.
-        steps_per_epoch: batches an epoch; after each epoch there is a validation and a checkpoint.
-        seconds: shortest and longest clip.
-        variants: features of each pair; the first is the pair itself, the others are augmented.
-        captured: add the augmentation by captured motion to augmented pairs and to those to
-            validate on; its ranges were read from motions of ``dance_with_melody``, those of its
-            test split among them.
-        live: beats are those of a clock that hears the past alone.
-        similar_tempo: clips of similar tempo stand together.
-        mistaken: share of the training clips in whose music the beats are heard wrong, as beat
-            trackers err; the true phases stay, so the tower learns to correct its clock.
-        num_workers: processes that load, render and augment.
-        seed: of the batches.
+        train: pairs for training.
+        validation: pairs that select the checkpoint.
+        batch_size: clips per step, a multiple of 4.
+        steps_per_epoch: batches per epoch; each epoch ends with a validation and a checkpoint.
+        seconds: length of the shortest and of the longest clip in seconds.
+        variants: number of variants of each pair; the first is the original, the others are
+            augmented.
+        captured: simulate motion capture errors in augmented and validation pairs; the ranges were
+            taken from motions of ``dance_with_melody``, including its test split.
+        live: use the beats of the online beat tracker.
+        similar_tempo: draw batches as clusters of four clips of similar tempo.
+        mistaken: share of the training clips whose music gets a simulated beat tracking error; the
+            phases of the loss stay true, so the tower learns to correct the beats.
+        num_workers: number of processes that load, render and augment.
+        seed: seed of the batches.
     """
 
     def __init__(
