@@ -204,7 +204,7 @@ def wrap(
     rate = float(frame_rate or 1 / (clip_seconds or 1))
     encoder = WrappedModule(
         copy.deepcopy(module),
-        context or clip_seconds or Encoder.context,
+        (clip_seconds or Encoder.context) if context is None else context,
         None if clip_seconds is None else round(clip_seconds * sample_rate),
     )
     shape = (1, sample_rate) if channels == 1 else (1, channels, sample_rate)

@@ -94,6 +94,7 @@ def test_facts_that_are_given_stand_on_the_card():
     encoder = wrapped(Strided(), context=math.inf, **facts)
     assert {name: getattr(encoder.card, name) for name in facts} == facts
     assert encoder.context == math.inf
+    assert wrapped(Strided(), context=0.0).context == 0, "a frame that depends on nothing around it"
 
 
 @pytest.mark.parametrize(
