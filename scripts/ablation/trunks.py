@@ -1,13 +1,14 @@
 """One convolutional trunk below the audio tower and the sound stream, or nothing in common.
 
-The trunk is what the sound stream has at 25 Hz, its first two convolutions. The later ones are too
-slow for rhythm: the positions of beat tokens are 42 ms apart at 120 BPM. Both trainings go on side
-by side, with the batches, the first weights and as many steps of each as they have alone.
+The trunk is the first four of the sound stream's nine layers. Its third layer halves the frame rate
+alone, but not in a trunk, as the positions of beat tokens are 42 ms apart at 120 BPM: the trunk has
+25 Hz, and the later layers take every second of its frames. Both trainings go on side by side, with
+the batches, the first weights and as many steps of each as they have alone.
 
 The trunk is given the spectrum less the mean of the clip, as the separate tower is. Otherwise the
 tower would no longer be blind to loudness and equalisation, and the comparison would be about that.
-The sound stream needs the mean, so a map of it is added to what comes out of the trunk. What this
-other way costs or brings either of them shows where each has such a trunk of its own.
+The sound stream needs the mean, so a map of it is added to what comes out of the trunk. What that
+costs or brings either of them shows where each has such a trunk of its own.
 
 The comparison decides what is built, so all scores are those of validation splits. Clips to compare
 are of the validation pieces of groovebox, and begin on each beat of the bar as the test clips of
@@ -39,7 +40,7 @@ from motionbeat.pretraining.batches import Batch
 from motionbeat.pretraining.distillation import Distillation, Segments, augmented
 from motionbeat.pretraining.module import Pretraining, adamw
 from motionbeat.progress import StepBar, quiet
-from motionbeat.sound import Separable
+from motionbeat.sound import Separable, SoundStream
 from motionbeat.tokens import Clock
 from motionbeat.weights import load_model
 
@@ -47,7 +48,8 @@ FRAMES = 4
 """Of the spectrum, from one frame of the trunk to the next: two are averaged, and the first
 convolution takes every second one."""
 
-_LAYERS = 4  # of the sound stream: convolution, norm, ReLU, and the first separable convolution
+_LAYERS = 6  # of the sound stream: convolution, norm, ReLU, and three separable convolutions
+_BANDS = 4  # of the spectrum, to a band of the trunk
 _MIDDLE = 0.5  # of the first frame of the trunk, in frames of the spectrum
 
 
@@ -60,14 +62,14 @@ class TrunkTower(AudioTower):
     Args:
         tower: whose weights it begins with.
         size: of that tower.
-        trunk: maps (B, 1, BANDS, frames) to (B, channels, bands, frames / 2).
+        trunk: maps (B, 1, BANDS, frames) to (B, channels, BANDS / 4, frames / 2).
     """
 
     def __init__(self, tower: AudioTower, size: Size, trunk: nn.Sequential) -> None:
         super().__init__(size)
         self.load_state_dict(tower.state_dict())
         self.trunk = trunk
-        self.columns = nn.Conv2d(_channels(trunk), 2, 1)  # for each of half as many bands
+        self.columns = nn.Conv2d(_channels(trunk), _BANDS, 1)
 
     def encode(
         self, frames: Tensor, frame_rate: float, clock: Clock, *,
@@ -81,18 +83,25 @@ class TrunkTower(AudioTower):
 
 
 class WithMean(nn.Module):
-    """A trunk, given a spectrum less its mean over time, and a map of the mean added to it."""
+    """Every second frame of a trunk on the spectrum less its mean, and a map of the mean added."""
 
     def __init__(self, trunk: nn.Sequential) -> None:
         super().__init__()
         self.trunk = trunk
-        self.mean = nn.Conv2d(1, _channels(trunk), (3, 1), (2, 1), (1, 0))
+        self.mean = nn.Conv2d(1, _channels(trunk), (_BANDS, 1), (_BANDS, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, 1, BANDS, frames) to (B, channels, bands, frames / 2)."""
+        """Map (B, 1, BANDS, frames) to (B, channels, BANDS / 4, frames / 4)."""
         mean = x.mean(dim=-1, keepdim=True)
-        out: Tensor = self.trunk(x - mean) + self.mean(mean)
+        out: Tensor = self.trunk(x - mean)[..., ::2] + self.mean(mean)
         return out
+
+
+def trunk_of(stream: SoundStream) -> nn.Sequential:
+    """The first layers of a sound stream, which stay at 25 Hz."""
+    trunk = stream.layers[:_LAYERS]
+    trunk[4].depthwise.stride = (2, 1)
+    return trunk
 
 
 def _channels(trunk: nn.Sequential) -> int:
@@ -118,7 +127,7 @@ class Joint(LightningModule):
         self.save_hyperparameters(dict(rhythm.hparams))
         self.rhythm, self.sound = rhythm, sound
         stream, model = sound.model.sound, rhythm.model
-        trunk = stream.layers[:_LAYERS]
+        trunk = trunk_of(stream)
         own = trunk if shared else deepcopy(trunk)
         stream.layers = nn.Sequential(WithMean(trunk), *stream.layers[_LAYERS:])
         model.audio = TrunkTower(model.audio, model.size, own)
