@@ -7,8 +7,8 @@ the batches, the first weights and as many steps of each as they have alone.
 
 The trunk is given the spectrum less the mean of the clip, as the separate tower is. Otherwise the
 tower would no longer be blind to loudness and equalisation, and the comparison would be about that.
-The sound stream needs the mean, so a map of it is added to what comes out of the trunk. What that
-costs or brings either of them shows where each has such a trunk of its own.
+The sound stream needs the mean, so a map of it is added to what comes out of the trunk. The second
+group leaves the sharing alone to compare: each has such a trunk of its own, or both have one.
 
 The comparison decides what is built, so all scores are those of validation splits. Clips to compare
 are of the validation pieces of groovebox, and begin on each beat of the bar as the test clips of
@@ -257,12 +257,12 @@ class TrunkRun:
 
 
 def groups(bench: Bench) -> list[Group]:
-    """The group of trunks."""
+    """What a shared trunk does, and what its sharing alone does."""
     shared = TrunkBench(TowerRun(bench), SoundRun(sound_bench(bench), sound_streams.TEACHERS))
-    variants = {
-        "separate": TrunkRun(shared, 0),
-        "shared trunk": TrunkRun(shared, 1),
-        "a trunk each": TrunkRun(shared, 2),
-    }
+    separate, one, two = (TrunkRun(shared, trunks) for trunks in range(3))
     metrics = (*towers.RETRIEVAL, "beat_phase", "bar_phase", *sound_streams.METRICS)
-    return [Group("trunk", variants, ("validation",), metrics)]
+    compared = {
+        "trunk": {"separate": separate, "shared trunk": one},
+        "trunk, shared or not": {"a trunk each": two, "shared trunk": one},
+    }
+    return [Group(name, own, ("validation",), metrics) for name, own in compared.items()]

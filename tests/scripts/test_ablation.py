@@ -314,9 +314,12 @@ def test_the_front_end_stands_in_place_of_the_pulse_layer(bench, monkeypatch):
 @pytest.fixture
 def variants(bench):
     """Runs with no trunk, one for both trainings, or one each."""
-    [group] = trunks.groups(bench)
-    assert list(group.variants) == ["separate", "shared trunk", "a trunk each"]
-    return group.variants
+    whole, sharing = (group.variants for group in trunks.groups(bench))
+    assert [list(whole), list(sharing)] == [
+        ["separate", "shared trunk"], ["a trunk each", "shared trunk"]
+    ]  # fmt: skip
+    assert whole["shared trunk"] == sharing["shared trunk"]
+    return whole | sharing
 
 
 @pytest.mark.parametrize("variant", ["shared trunk", "a trunk each"])
@@ -411,7 +414,7 @@ def test_tokens_of_a_trunk_are_cut_where_those_of_the_spectrum_are(variants, mon
 
 
 def test_what_was_trained_alone_or_with_a_trunk_is_not_trained_again(variants, monkeypatch):
-    separate, shared, _ = variants.values()
+    separate, shared = variants["separate"], variants["shared trunk"]
     separate.bench.rhythm.weights(3)
     separate.bench.sound(3)
     for kind in (towers.TowerRun, sound_streams.SoundRun):
