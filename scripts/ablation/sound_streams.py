@@ -8,7 +8,7 @@ validation splits. A teacher that was not learned from is thereby a held-out one
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +40,9 @@ REAL = ("game_music", "free_music")
 RENDERED = "groovebox"
 BUDGET = {"width": 96, "epochs": 3, "steps_per_epoch": 80, "batch_size": 32}
 """The same for all runs. Three teachers are too much for the 24 features of size ``tiny``."""
+
+METRICS = ("genre_accuracy", "tags_roc_auc", *(f"r2_{name}" for name in TEACHERS))
+"""Of each run."""
 
 SIZES["narrow"] = replace(SIZES["tiny"], sound=BUDGET["width"])
 
@@ -198,11 +201,9 @@ class SoundRun:
 
     def train(self, seed: int) -> SoundStream:
         """A sound stream after all steps."""
-        music = self.bench.music
-        music.teachers, music.part, music.seed = list(self.teachers), self.part, seed
-        seed_everything(seed, verbose=False)
-        module = Distillation(music.widths, "narrow", seed=seed)
+        module = self.module(seed)
         if self.teachers:
+            music = self.music(seed)
             music.setup("fit")
             with quiet(), bar("steps") as progress:
                 steps = StepBar(progress, f"{self.name}, seed {seed}")
@@ -212,6 +213,18 @@ class SoundRun:
                 ).fit(module, music)  # fmt: skip
         stream: SoundStream = module.model.sound.eval()
         return stream
+
+    def module(self, seed: int) -> Distillation:
+        """What is trained, with its first weights."""
+        widths = self.music(seed).widths
+        seed_everything(seed, verbose=False)
+        return Distillation(widths, "narrow", seed=seed)
+
+    def music(self, seed: int) -> SomeMusic:
+        """What is learned from; the runs take turns."""
+        music = self.bench.music
+        music.teachers, music.part, music.seed = list(self.teachers), self.part, seed
+        return music
 
 
 def judged(stream: SoundStream, bench: SoundBench) -> Scores:
@@ -251,14 +264,19 @@ def means(stream: SoundStream, spectra: Sequence[Floats]) -> Floats:
     return torch.stack([mean(one) for one in spectra]).double().numpy()
 
 
+@cache
+def sound_bench(bench: Bench) -> SoundBench:
+    """What all runs on sound streams share, read once."""
+    return SoundBench(bench)
+
+
 def groups(bench: Bench) -> list[Group]:
     """All groups of sound streams."""
-    shared = SoundBench(bench)
+    shared = sound_bench(bench)
 
     def run(teachers: Sequence[str] = TEACHERS, part: Part = everything) -> Run:
         return SoundRun(shared, tuple(teachers), part)
 
-    metrics = ("genre_accuracy", "tags_roc_auc", *(f"r2_{name}" for name in TEACHERS))
     one_by_one = {f"{name} alone": run([name]) for name in TEACHERS}
     variants = {
         "three teachers": run(),
@@ -266,11 +284,11 @@ def groups(bench: Bench) -> list[Group]:
         "a quarter of the pieces": run(part=a_quarter),
     }
     return [
-        Group("sound stream", variants | {"untrained": run([])}, ("validation",), metrics),
+        Group("sound stream", variants | {"untrained": run([])}, ("validation",), METRICS),
         Group(
             "sound stream, 35 minutes of music",
             {"real": run(part=real), "rendered": run(part=rendered)},
             ("validation",),
-            metrics,
+            METRICS,
         ),
     ]

@@ -68,12 +68,14 @@ PHASES = 4
 SPARSE, SYNCOPATED = 0.5, 0.25
 """Steps a beat below which, and share of steps off the beat above which, steps are called so."""
 
+RETRIEVAL = ("r1", "r10", "shift", "impostor")
+"""Metrics of a clip and its partner."""
+
 VERSION = 1
 """Changes whenever the scores of the same weights change."""
 
 _LANDING = 0.5  # height of the contact pulse of a step
 _OFF_BEAT = 0.2  # of a beat from the nearest one
-_RETRIEVAL = ("r1", "r10", "shift", "impostor")
 
 Floats = NDArray[np.float64]
 Clips = dict[str, Floats]
@@ -239,19 +241,35 @@ class TowerRun:
         return {"datasets": DATASETS, **BUDGET, "part": self.part, **self.options}
 
     def __call__(self, seed: int) -> Scores:
-        """Scores by condition; weights that were trained before are not trained again."""
+        """Scores by condition."""
+        weights = self.weights(seed)
+        scores = weights.with_suffix(f".{VERSION}.json")
+        return kept(scores, lambda: measured(load_model(weights), self.bench.pools))
+
+    def weights(self, seed: int) -> Path:
+        """A file of weights; those that were trained before are not trained again."""
         weights = place(self.bench.output, self, seed, "safetensors")
         if not weights.is_file():
             trained = self.train(seed)
             save_weights(trained.model, trained.architecture, weights)
-        scores = weights.with_suffix(f".{VERSION}.json")
-        return kept(scores, lambda: measured(load_model(weights), self.bench.pools))
+        return weights
 
     def train(self, seed: int) -> Pretraining:
         """Train for all steps."""
+        module, batches = self.module(seed), self.batches(seed)
+        with quiet(), bar("steps") as progress:
+            steps = StepBar(progress, f"{self.name}, seed {seed}")
+            trainer_of(max_epochs=1, gradient_clip_val=1.0, callbacks=[steps]).fit(module, batches)
+        return module.eval()
+
+    def module(self, seed: int) -> Pretraining:
+        """What is trained, with its first weights."""
         seed_everything(seed, verbose=False)
         rate = BUDGET["learning_rate"]
-        module = Pretraining(BUDGET["size"], learning_rate=rate, seed=seed, **self.options)
+        return Pretraining(BUDGET["size"], learning_rate=rate, seed=seed, **self.options)
+
+    def batches(self, seed: int) -> DataLoader[Batch]:
+        """The batches of all steps."""
         dataset = self.bench.dataset(self.part, seed)
         tempi = [variant_tempi(pair, BUDGET["variants"]) for pair in dataset.pairs]
         sampler = TempoSampler(
@@ -259,11 +277,7 @@ class TowerRun:
             seed, similar_tempo=self.options.get("tempo_negatives", True),
         )  # fmt: skip
         # Not the global generator, which dropout draws from.
-        loader = DataLoader(dataset, batch_size=None, sampler=sampler, generator=torch.Generator())
-        with quiet(), bar("steps") as progress:
-            steps = StepBar(progress, f"{self.name}, seed {seed}")
-            trainer_of(max_epochs=1, gradient_clip_val=1.0, callbacks=[steps]).fit(module, loader)
-        return module.eval()
+        return DataLoader(dataset, batch_size=None, sampler=sampler, generator=torch.Generator())
 
 
 @torch.inference_mode()
@@ -373,7 +387,7 @@ def groups(bench: Bench) -> list[Group]:
             "absolute phase added": run(part, phase="added"),
             "no phase anywhere": run(part, phase="none"),
         }
-        return Group(name, variants, conditions, (*_RETRIEVAL, "beat_phase", "bar_phase"))
+        return Group(name, variants, conditions, (*RETRIEVAL, "beat_phase", "bar_phase"))
 
     def guidance(name: str, part: str) -> Group:
         variants = {
@@ -383,7 +397,7 @@ def groups(bench: Bench) -> list[Group]:
             "no contacts": run(part, contacts="none"),
         }
         conditions = ("all phases", "sparse steps", "syncopated steps")
-        return Group(name, variants, conditions, (*_RETRIEVAL, "contacts"))
+        return Group(name, variants, conditions, (*RETRIEVAL, "contacts"))
 
     begins = ("from downbeats", "from other beats")
     wrong = ("wrong bars of the music", "wrong bars of both")  # of clips from downbeats
@@ -404,7 +418,7 @@ def groups(bench: Bench) -> list[Group]:
                 "plain InfoNCE": run(**no_tempo, **no_jitter),
             },
             ("all phases",),
-            _RETRIEVAL,
+            RETRIEVAL,
         ),
         Group(
             "SRAL",
@@ -415,6 +429,6 @@ def groups(bench: Bench) -> list[Group]:
                 "without both": run(**no_beats, **no_bars),
             },
             ("all phases",),
-            (*_RETRIEVAL, "beat_phase", "bar_phase", "contacts", "onsets"),
+            (*RETRIEVAL, "beat_phase", "bar_phase", "contacts", "onsets"),
         ),
     ]

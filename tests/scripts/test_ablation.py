@@ -8,20 +8,24 @@ import pandas as pd
 import pytest
 import torch
 from scripts.ablation import __main__ as command
-from scripts.ablation import pulse_layers, sound_streams, towers
+from scripts.ablation import pulse_layers, sound_streams, towers, trunks
 from scripts.ablation.runs import Group, Value, interval, kept, place, summary
 from tests.clicks import click_track, dataset_card
 from tests.conftest import shorten
 from tests.dancing import Dancing, write_pair
 
 from motionbeat.benchmarks.evaluator import Folders
+from motionbeat.benchmarks.taught_music import SegmentDataset
 from motionbeat.data_modules.base import Beats, Genre, MotionFile, Tags
 from motionbeat.kinematics import FEATURES, PULSES
-from motionbeat.model import MotionBeat
-from motionbeat.pretraining.batches import Draw
+from motionbeat.model import AudioTower, MotionBeat
+from motionbeat.pretraining.batches import Batch, Draw, PairDataset
+from motionbeat.pretraining.distillation import Segments
 from motionbeat.pretraining.evaluation import embed
 from motionbeat.pretraining.pairs import Pair, features
-from motionbeat.spectrum import SAMPLE_RATE
+from motionbeat.rhythm import BeatGrid
+from motionbeat.spectrum import AUDIO_FRAME_RATE, BANDS, SAMPLE_RATE
+from motionbeat.tokens import Clock, beat_synchronous
 from motionbeat.weights import load_model
 
 
@@ -209,7 +213,7 @@ def test_finished_runs_are_not_run_again(bench, scratch, monkeypatch):
         for group in chosen(towers, bench, rotation=("rotation", "no phase anywhere"))
         if "tenth" not in group.name
     ]
-    for part, own in ((towers, groups), (sound_streams, []), (pulse_layers, [])):
+    for part, own in ((towers, groups), (sound_streams, []), (pulse_layers, []), (trunks, [])):
         monkeypatch.setattr(part, "groups", lambda bench, own=own: own)
 
     def table(seeds):
@@ -305,3 +309,119 @@ def test_the_front_end_stands_in_place_of_the_pulse_layer(bench, monkeypatch):
     assert found["trained"] > 0.9
     assert found["left out"] < 0.5
     assert found["phase of the front end"] > found["left out"]
+
+
+@pytest.fixture
+def variants(bench):
+    """Runs with no trunk, one for both trainings, or one each."""
+    whole, sharing = (group.variants for group in trunks.groups(bench))
+    assert [list(whole), list(sharing)] == [
+        ["separate", "shared trunk"], ["a trunk each", "shared trunk"]
+    ]  # fmt: skip
+    assert whole["shared trunk"] == sharing["shared trunk"]
+    return whole | sharing
+
+
+@pytest.mark.parametrize("variant", ["shared trunk", "a trunk each"])
+def test_both_losses_reach_a_shared_trunk_and_nothing_else(variants, variant):
+    run = variants[variant]
+    joint = run.joint(0).train()
+    tower, stream = joint.rhythm.model.audio, joint.sound.model.sound
+    trunk = set(stream.layers[0].trunk.parameters())
+    assert len(trunk) == 15, "three of the first layer, four of each separable one"
+    reached = {}
+    for batch in run.bench.batches(0):
+        joint.zero_grad()
+        joint.training_step(batch, 0).backward()
+        reached[type(batch)] = {one for one in joint.parameters() if one.grad is not None}
+        own = trunk & reached[type(batch)]
+        assert own == (trunk if variant == "shared trunk" or isinstance(batch, Segments) else set())
+        assert all(one.grad.any() for one in own)
+    assert reached[Batch] == {
+        *tower.parameters(), *joint.rhythm.model.motion.parameters(), joint.rhythm.temperature
+    }  # fmt: skip
+    assert reached[Segments] == {*stream.parameters(), *joint.sound.heads.parameters()}
+
+
+def test_trainings_side_by_side_have_the_steps_batches_and_first_weights_of_each_alone(
+    variants, monkeypatch
+):
+    monkeypatch.setitem(towers.BUDGET, "steps", 3)
+    monkeypatch.setitem(sound_streams.BUDGET, "epochs", 3)
+    drawn = []
+    for kind in (PairDataset, SegmentDataset):
+        read = kind.__getitem__
+
+        def recorded(self, draws, read=read):
+            drawn.append(draws)
+            return read(self, draws)
+
+        monkeypatch.setattr(kind, "__getitem__", recorded)
+    run = variants["shared trunk"]
+    alone = {}
+    for name, one in (("rhythm", run.bench.rhythm), ("sound", run.bench.sound)):
+        one.train(1)
+        alone[name], drawn[:] = drawn[:], []
+    assert {name: len(batches) for name, batches in alone.items()} == {"rhythm": 3, "sound": 6}
+    assert len({str(batch) for batch in alone["sound"]}) == 6
+
+    run.train(1)
+    order = ["sound", "rhythm", "sound"] * 3
+    left = {name: iter(batches) for name, batches in alone.items()}
+    assert drawn == [next(left[name]) for name in order]
+
+    for variant in ("shared trunk", "a trunk each"):
+        joint = variants[variant].joint(1)
+        for part, one in ((joint.rhythm, run.bench.rhythm), (joint.sound, run.bench.sound)):
+            ours, theirs = (
+                [(weight.shape, weight.sum().item()) for weight in module.parameters()]
+                for module in (part, one.module(1))
+            )
+            assert not [weight for weight in theirs if weight not in ours]
+
+
+def test_the_tower_on_a_trunk_is_blind_to_the_mean_spectrum_and_the_stream_is_not(variants):
+    joint = variants["shared trunk"].joint(0).eval()
+    tower, stream = joint.rhythm.model.audio, joint.sound.model.sound
+    batch = next(iter(variants["shared trunk"].bench.rhythm.batches(0)))
+    log_mel, _, lengths, clock = batch.audio
+    equalised = log_mel + torch.linspace(-1, 1, BANDS)
+    tower.mean_spectrum = torch.zeros_like  # the input of its own, which is the same as ever
+    with torch.inference_mode():
+        own, other = (tower(one, lengths, clock) for one in (log_mel, equalised))
+        heard, changed = (stream(one) for one in (log_mel, equalised))
+    torch.testing.assert_close(own, other, atol=1e-4, rtol=0)
+    assert (heard - changed).abs().mean() > 0.1 * heard.abs().mean()
+
+
+def test_tokens_of_a_trunk_are_cut_where_those_of_the_spectrum_are(variants, monkeypatch):
+    """With a mean over time for a trunk, and frames that say their second.
+
+    Frames of 40 ms and positions of 31 ms give stairs, which must not be late or early on average.
+    """
+    tower = variants["shared trunk"].joint(0).rhythm.model.audio
+    tower.trunk, tower.columns = torch.nn.AvgPool2d(3, 2, 1), torch.nn.Identity()
+    monkeypatch.setattr(
+        AudioTower, "encode",
+        lambda self, frames, frame_rate, clock, **_: beat_synchronous(frames, frame_rate, clock),
+    )  # fmt: skip
+    clock = Clock.of([BeatGrid(0.4 + 0.37 * np.arange(10), np.arange(9) % 4, 4)])
+    seconds = (torch.arange(501) / AUDIO_FRAME_RATE)[None, :, None].expand(1, -1, BANDS)
+    tokens = tower.encode(seconds, AUDIO_FRAME_RATE, clock)[..., 1:]  # zeros are beside band 0
+    expected = beat_synchronous(seconds, AUDIO_FRAME_RATE, clock)[..., : tokens.shape[-1]]
+    assert (tokens - expected).abs().max() < 0.01
+    assert (tokens - expected).mean().abs() < 0.0005
+
+
+def test_what_was_trained_alone_or_with_a_trunk_is_not_trained_again(variants, monkeypatch):
+    separate, shared = variants["separate"], variants["shared trunk"]
+    separate.bench.rhythm.weights(3)
+    separate.bench.sound(3)
+    for kind in (towers.TowerRun, sound_streams.SoundRun):
+        monkeypatch.setattr(kind, "train", lambda self, seed: pytest.fail("trained again"))
+    found = [run(3)["validation"] for run in (separate, shared)]
+    columns = {"r1", "r10", "shift", "impostor", "beat_phase", "bar_phase"}
+    columns |= {"genre_accuracy", "tags_roc_auc", "r2_logmel", "r2_mfcc_chroma"}
+    assert all(columns < set(scores) for scores in found)
+    monkeypatch.setattr(trunks.TrunkRun, "train", lambda self, seed: pytest.fail("trained again"))
+    assert str([run(3)["validation"] for run in (separate, shared)]) == str(found)  # with NaN

@@ -148,23 +148,27 @@ class Distillation(LightningModule):
 
     def training_step(self, batch: Segments, _: int) -> Tensor:
         """The loss of a batch, augmented."""
-        return self._loss(augmented(batch, self.hparams["gain"]), "train")
+        parts = self.losses(augmented(batch, self.hparams["gain"]))
+        self._log(parts, batch, "train")
+        return parts["loss"]
 
     def validation_step(self, batch: Segments, _: int) -> None:
         """The loss of a batch."""
-        self._loss(batch, "val")
+        self._log(self.losses(batch), batch, "val")
 
-    def _loss(self, batch: Segments, stage: str) -> Tensor:
+    def losses(self, batch: Segments) -> dict[str, Tensor]:
+        """Loss of each teacher and their mean, scalars, of a batch as it is."""
         heard = self.model.sound(batch.log_mel).mean(dim=1)
         parts = {}
         for name, target in batch.targets.items():
             said = self.heads[name](heard).float()
             cosine = functional.cosine_similarity(said, target, dim=-1).mean()
             parts[name] = 1 - cosine + 0.5 * functional.smooth_l1_loss(said, target)
-        loss = torch.stack(list(parts.values())).mean()
-        logged = {f"{stage}/{name}": value for name, value in (parts | {"loss": loss}).items()}
-        self.log_dict(logged, batch_size=len(heard), sync_dist=stage == "val")
-        return loss
+        return parts | {"loss": torch.stack(list(parts.values())).mean()}
+
+    def _log(self, parts: dict[str, Tensor], batch: Segments, stage: str) -> None:
+        logged = {f"{stage}/{name}": value.detach() for name, value in parts.items()}
+        self.log_dict(logged, batch_size=len(batch.log_mel), sync_dist=stage == "val")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; only matrices decay."""

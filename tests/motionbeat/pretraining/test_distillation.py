@@ -49,10 +49,10 @@ def test_the_loss_by_hand():
             apart = (said[name] - target).abs()
             smooth = torch.where(apart < 1, apart**2 / 2, apart - 0.5)
             expected.append(1 - cosine.mean() + smooth.mean() / 2)
-        assert training._loss(given, "val").item() == pytest.approx(
+        assert training.losses(given)["loss"].item() == pytest.approx(
             torch.stack(expected).mean().item(), rel=1e-5
         )
-        assert training._loss(given._replace(targets=said), "val").item() < 1e-6
+        assert training.losses(given._replace(targets=said))["loss"].item() < 1e-6
 
 
 def test_the_sound_stream_learns_and_the_towers_stay():
