@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save
-from scripts import live_weights
+from scripts import shipped_weights
 
 from motionbeat import weights
 from motionbeat.live import LiveEncoder, LiveMotionBeat
@@ -135,7 +135,7 @@ def test_live_weights_are_shipped_at_half_precision_without_the_motion_tower(tmp
         torch.manual_seed(0)
         trained = LiveMotionBeat("tiny")
     save_weights(trained, ARCHITECTURE | {"live": True}, tmp_path / "trained.safetensors")
-    live_weights.main(tmp_path / "trained.safetensors", shipped)
+    shipped_weights.live(tmp_path / "trained.safetensors", shipped)
     encoder = from_pretrained("motionbeat-live")
     assert isinstance(encoder, LiveEncoder)
     assert not hasattr(load_model("motionbeat-live"), "motion")
@@ -145,6 +145,18 @@ def test_live_weights_are_shipped_at_half_precision_without_the_motion_tower(tmp
     assert (found - true).abs().max() < 2e-3 * true.abs().max()
     whole, half = (tmp_path / "trained.safetensors", shipped / "motionbeat-live.safetensors")
     assert half.stat().st_size < 0.4 * whole.stat().st_size
+
+
+def test_shipped_towers_and_sound_stream_may_be_of_two_files(tmp_path, shipped):
+    files = [tmp_path / f"{name}.safetensors" for name in ("towers", "sound")]
+    made = [model(seed=seed) for seed in (1, 2)]
+    for one, file in zip(made, files, strict=True):
+        save_weights(one, ARCHITECTURE, file)
+    shipped_weights.small(*files, shipped)
+    found = load_model("motionbeat-small").state_dict()
+    for name, weight in found.items():
+        source = made[name.startswith("sound.")]
+        assert torch.equal(weight, source.state_dict()[name]), name
 
 
 def test_the_shipped_encoder_is_small_and_trained():
