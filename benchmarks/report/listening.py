@@ -90,7 +90,7 @@ def write_media(
             "its recordings"
         )
         return media
-    columns = [column for column in gathered.columns if column.dataset == card.name]
+    columns = [column for column in gathered.columns if column.record.dataset == card.name]
     if not columns:
         media.note(f"no audio of {card.name}: there are no records of it; run motionbeat bench")
         return media
@@ -99,10 +99,10 @@ def write_media(
     for column in columns:
         try:
             evaluation = plan(column.task.name, dataset, folders, dataset_options=dataset_options)
-            if evaluation.revision != column.revision:
+            if evaluation.revision != column.record.dataset_revision:
                 media.note(
                     f"{column.task.name} on {card.name} cannot be heard: its records are of "
-                    f"revision {column.revision}, and these options make {evaluation.revision}; "
+                    f"revision {column.record.dataset_revision}, and these options make {evaluation.revision}; "
                     "give them by --dataset_options"
                 )
                 continue
@@ -187,11 +187,13 @@ class _Probes:
                 self.fold.train_data,
                 self.fold.test_data,
                 self.evaluation.folders.cache,
-                f"{self.column.task.name} · {cell.label}",
+                f"{self.column.task.name} · {cell.record.label}",
             )
             task = None
             if ENCODERS.get(name).card.revision == cell.row["revision"]:
-                task = probing.recall(cell.protocol.learning_rates, cell.protocol.seeds[0])
+                task = probing.recall(
+                    cell.record.protocol.learning_rates, cell.record.protocol.seeds[0]
+                )
             if task is None:
                 missing.append(cell)
             else:
@@ -232,7 +234,7 @@ def _add_beats(shown: dict[str, dict[str, Any]], tracks: Sequence[Track], probes
         for track, one in zip(tracks, outputs, strict=True):
             activation = packed(np.round(255 * expit(one.T.astype(np.float64))).astype(np.uint8))
             said = task.decode(one, track.without_annotations())
-            add(track, cell.label, said, activation=activation, rate=task.step_rate)
+            add(track, cell.record.label, said, activation=activation, rate=task.step_rate)
     known = {cell.row["entry"] for cell in probes.column.cells if cell.row["head"] == NO_HEAD}
     for baseline in BeatTracking.baselines():
         if baseline.kind == "upper bound" or baseline.name not in known:
@@ -265,7 +267,12 @@ def _add_nearest(
                     [every[places[one][0]].id, places[one][1] * CLIP, float(near[one])]
                     for one in order[:NEAREST]
                 ]
-                row = {"entry": cell.label, "start": clip * CLIP, "rank": own, "of": len(order)}
+                row = {
+                    "entry": cell.record.label,
+                    "start": clip * CLIP,
+                    "rank": own,
+                    "of": len(order),
+                }
                 shown[track.id]["nearest"].append(row | {"found": found})
     by_id = {track.id: track for track in every}
     for track in tracks:
@@ -298,11 +305,11 @@ def _add_dances(
     media: Media,
 ) -> None:
     """Write the dances of entries to each track, with the scores that their records have."""
-    cells = {cell.label: cell for cell in probes.column.cells}
+    cells = {cell.record.label: cell for cell in probes.column.cells}
     dances: dict[str, list[Shown]] = {track.id: [] for track in tracks}
 
     def add(track: Track, name: str, label: str, motion: Motion) -> None:
-        place = probes.column.tracks.index(track.id)
+        place = probes.column.record.tracks.index(track.id)
         known = cells[label].first_seed if label in cells else {}
         scores = {title: known[n][place] for n, title in DANCE_SCORES.items() if n in known}
         dances[track.id].append(Shown(name, motion, scores))
@@ -315,7 +322,12 @@ def _add_dances(
         for cell, task, probing in probes:
             outputs = probes.outputs(task, str(probing.encoder), tracks)
             for track, one in zip(tracks, outputs, strict=True):
-                add(track, cell.label, cell.label, task.decode(one, track.without_annotations()))
+                add(
+                    track,
+                    cell.record.label,
+                    cell.record.label,
+                    task.decode(one, track.without_annotations()),
+                )
                 progress.advance(made)
     for track in tracks:
         data = shown[track.id]
@@ -323,4 +335,6 @@ def _add_dances(
         name = f"dance-{len(media.dances)}"
         music = {"audio": data["audio"], "name": track.id}
         write_data(out, name, viewer_data(dances[track.id], beats, track.duration) | music)
-        media.dances.append({"dataset": probes.column.dataset, "track": track.id, "file": name})
+        media.dances.append(
+            {"dataset": probes.column.record.dataset, "track": track.id, "file": name}
+        )

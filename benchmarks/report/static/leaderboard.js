@@ -222,7 +222,7 @@ MOTIONBEAT.load("report").then((data) => {
     const all = await MOTIONBEAT.load(`details-${column.at}`);
     const facts = all[cell.index];
     const fact = (name, value) => (value === null || value === undefined || value === "" ? [] : [el("dt", {}, name), el("dd", {}, value)]);
-    const compared = facts.compared_with ? `${facts.compared_with}, p = ${number(facts.p, 3)}, Holm-corrected ${number(facts.p_holm, 3)}` : null;
+    const compared = facts.compared_with ? `${facts.compared_with}, p = ${number(facts.p_value, 3)}, Holm-corrected ${number(facts.p_holm, 3)}` : null;
     const me = { column: column.id, a: `${entry.name} ${cell.head}` };
     const best = column.cells.map((one) => ({ name: data.entries[one[0]].name, kind: data.entries[one[0]].kind, head: one[1], score: one[2] })).filter((one) => one.kind === "encoder" && `${one.name} ${one.head}` !== me.a).sort((a, b) => b.score - a.score)[0];
     dialog.replaceChildren(

@@ -12,7 +12,7 @@ from motionbeat.benchmarks.report.gathered import (
     gather,
     remark,
     tied,
-    track_scores,
+
 )
 from motionbeat.benchmarks.significance import interval
 from motionbeat.tasks.clip_task import RegressionTask
