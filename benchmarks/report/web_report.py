@@ -210,20 +210,13 @@ def _details(column: Column, cell: Cell) -> Row:
     record, result, row = cell.record, cell.result, cell.row
     machine = record.hardware
     processor = machine.accelerator or f"{machine.processor}, {machine.cores} cores"
-    of_row = (
-        "seeds",
-        "learning_rate",
-        "compared_with",
-        "p_value",
-        "p_holm",
-        "finished",
-        "warnings",
-    )
+    of_row = ("seeds", "compared_with", "p_value", "p_holm", "finished", "warnings")
     of_record = {"revision", "package_version", "task_version", "git_commit"}
     scores = [result.scores[name] for name in column.task.headline]
     return {
         **{name: row[name] for name in of_row},
         **record.model_dump(include=of_record),
+        "learning_rate": result.learning_rate,
         "metrics": [[score.mean, score.std, score.low, score.high] for score in scores],
         "sweep": ", ".join(f"{rate}: {value:.3f}" for rate, value in result.sweep.items()),
         "layers": np.mean(result.layer_weights, axis=0) if result.layer_weights else [],
