@@ -200,8 +200,8 @@ def remark(record: RunRecord) -> str:
         parts.append(f"the dataset {record.dataset} is no shipped one: give it as file.py:Class")
     elif record.dataset_revision not in (usual, f"{usual}-{record.folds}folds"):
         parts.append(
-            f"the dataset was of revision {record.dataset_revision}, and here it is {usual}: its card "
-            "says how to get the data, and its options are given by --dataset_options"
+            f"the dataset was of revision {record.dataset_revision}, and here it is {usual}: "
+            "its card says how to get the data, and its options are given by --dataset_options"
         )
     return "; ".join(parts)
 

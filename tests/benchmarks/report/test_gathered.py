@@ -6,14 +6,8 @@ from tests.hand_made import Toy, ToyClasses, know_toys, per_track, record, toy_c
 
 from motionbeat.benchmarks.records import Protocol
 from motionbeat.benchmarks.registry import DATASETS
-from motionbeat.benchmarks.report.gathered import (
-    command,
-    entries,
-    gather,
-    remark,
-    tied,
-
-)
+from motionbeat.benchmarks.report.gathered import command, entries, gather, remark, tied
+from motionbeat.benchmarks.report.track_scores import track_scores
 from motionbeat.benchmarks.significance import interval
 from motionbeat.tasks.clip_task import RegressionTask
 from motionbeat.tasks.contract import Recipe
