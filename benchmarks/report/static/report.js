@@ -54,6 +54,8 @@ const MOTIONBEAT = (() => {
     link: (page, values) => `${page}#${new URLSearchParams(values)}`,
   };
 
+  const alphabet = new Intl.Collator("en", { numeric: true }); // much faster than localeCompare
+
   /** Order of numbers or texts; what is undefined comes last both ways. */
   function order(values, descending) {
     const places = Uint32Array.from(values.keys());
@@ -62,7 +64,7 @@ const MOTIONBEAT = (() => {
     return places.sort((one, other) => {
       const a = values[one], b = values[other];
       if (missing(a) || missing(b)) return missing(a) - missing(b) || one - other;
-      return (typeof a === "string" ? sign * a.localeCompare(b) : sign * (a - b)) || one - other;
+      return (typeof a === "string" ? sign * alphabet.compare(a, b) : sign * (a - b)) || one - other;
     });
   }
 

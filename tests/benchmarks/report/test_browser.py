@@ -178,6 +178,7 @@ def test_a_score_shows_its_settings_and_the_command(visit, staged):
         text = dialog.inner_text()
         assert re.search(r"test tracks\s+3 in 3 groups", text)
         assert re.search(r"seeds\s+2", text)
+        assert not re.search(r"null|undefined|NaN", text)
         expected = (
             "motionbeat bench --task beat --dataset staged --encoder logmel --heads linear "
             "--seeds 2 --learning_rates '[0.003, 0.01]'"
@@ -212,7 +213,7 @@ def test_the_shown_table_as_a_file(visit, staged):
 def test_a_comparison_is_that_of_python(visit, staged):
     columns = gather(read_records(staged / "results/runs")).columns
     column = next(one for one in columns if one.id.startswith("genre/"))
-    cells = {(cell.label, cell.row["head"]): cell for cell in column.cells}
+    cells = {(cell.record.label, cell.row["head"]): cell for cell in column.cells}
     one, other = cells["logmel", "linear"], cells["chance", "none"]
     low, high = interval(one.samples - other.samples)
     p = paired_p_value(one.samples, other.samples)

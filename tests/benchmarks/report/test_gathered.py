@@ -29,7 +29,7 @@ def column(*records):
 
 
 def by_name(one):
-    return {cell.label: cell for cell in one.cells}
+    return {cell.record.label: cell for cell in one.cells}
 
 
 def test_a_column_is_one_state_of_the_test_tracks():
