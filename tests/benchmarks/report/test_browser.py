@@ -239,6 +239,30 @@ def test_a_comparison_is_that_of_python(visit, staged):
     assert all(name.strip()[:40] in text for name in HOSTILE[:3])
 
 
+def test_speeds_that_nobody_measured(visit):
+    with visit("size", "#by=speed") as page:
+        page.wait_for_selector("#plot .xtitle")
+        notice = page.locator("#unmeasured")
+        assert page.locator("#plot .xtitle").text_content() == "seconds for an hour of audio"
+        assert not notice.is_visible()
+        forget = "({ entries }) => entries.forEach((entry) => { entry.speed = null; })"
+        page.evaluate(f"MOTIONBEAT.load('report').then({forget})")
+        page.get_by_label("Against").select_option("speed")
+        assert notice.is_visible()
+        assert page.locator("#plot .xtitle").text_content() == "parameters"
+
+
+def test_choices_fit_a_narrow_window(visit):
+    with visit(width=400) as page:
+        rows(page)
+        for summary in page.locator("#filters summary").all():
+            summary.click()
+            box = page.locator("#filters details[open] fieldset").bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 400
+            page.keyboard.press("Escape")
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_hostile_names_stay_text(visit, page):
     with visit(page) as there:
