@@ -229,7 +229,7 @@ MOTIONBEAT.load("report").then((data) => {
       el("h2", { id: "details-title" }, `${entry.name}${cell.head === "none" ? "" : ` · ${cell.head} head`}`),
       el("p", { class: "lead" }, `${column.task} on ${column.dataset} (${column.data})`),
       el("button", { type: "button", class: "quiet close", onclick: () => dialog.close() }, "Close"),
-      el("div", { class: "scroll" }, el("table", {},
+      el("div", { class: "scroll", role: "region", "aria-label": "Metrics", tabindex: "0" }, el("table", {},
         el("thead", {}, el("tr", {}, ["metric", "mean", "± over seeds", "95 % interval"].map((title, place) => el("th", { scope: "col", class: place ? null : "text" }, title)))),
         el("tbody", {}, column.headline.map((title, place) => {
           const [mean, std, low, high] = facts.metrics[place];
