@@ -94,14 +94,16 @@ def bench(
     print_table(table.set_index(["dataset", "dataset_revision"]).loc[sorted(shown)].reset_index())
     if not deform:
         places = [] if results == Path("results") else ["--results", str(results)]
-        say(f"to look at it: {shlex.join([program(), 'report', *places, '--open'])}")
+        say(f"to look at it: {shlex.join([*program(), 'report', *places, '--open'])}")
 
 
-def program() -> str:
+def program() -> list[str]:
     """The command by which this program is called from a shell."""
     called, found = Path(sys.argv[0]), shutil.which("motionbeat")
+    if called.name == "__main__.py":
+        return [sys.executable, "-m", "motionbeat"]
     same = found is not None and called.exists() and os.path.samefile(called, found)
-    return "motionbeat" if same or not called.is_file() else str(called)
+    return ["motionbeat"] if same or not called.is_file() else [str(called)]
 
 
 def embed(

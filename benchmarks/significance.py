@@ -15,7 +15,8 @@ from motionbeat.benchmarks.records import Summary
 
 SAMPLES = 1000
 LEVEL = 0.95
-_AT_ONCE = 250  # samples whose intermediate values are in memory together
+_AT_ONCE = 250  # samples whose intermediate values are in memory together; more of few tracks
+_WEIGHTS = 1 << 18  # of such samples, one a track
 
 Floats = NDArray[np.float64]
 PerTrackScores = Mapping[str, NDArray[Any]]
@@ -49,9 +50,10 @@ def resample(
         summarise: computes metrics from per-track scores and weights.
     """
     weights = group_weights(tuple(groups))
+    step = max(_AT_ONCE, _WEIGHTS // len(groups))
     parts = [
-        summarise(dict(per_track), weights[start : start + _AT_ONCE])
-        for start in range(0, SAMPLES, _AT_ONCE)
+        summarise(dict(per_track), weights[start : start + step])
+        for start in range(0, SAMPLES, step)
     ]
     return {
         metric: np.concatenate([part[metric] for part in parts], axis=-1).mean(axis=0)

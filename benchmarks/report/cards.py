@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from motionbeat.benchmarks.evaluator import serves
+from motionbeat.benchmarks.records import RunRecord
 from motionbeat.benchmarks.registry import DATASETS, ENCODERS, TASKS
 from motionbeat.benchmarks.report.gathered import Column
 from motionbeat.benchmarks.report.licences import commercial, copies
@@ -19,12 +20,12 @@ def card_groups(columns: Sequence[Column]) -> tuple[list[tuple[str, list[Card]]]
 
     Entries of the report that no code here knows have what their records say.
     """
-    datasets = {column.dataset: column for column in columns}
+    datasets = {column.record.dataset: column.record for column in columns}
     encoders = {
-        cell.row["entry"]: cell.row
+        cell.record.name: cell.record
         for column in columns
         for cell in column.cells
-        if cell.row["kind"] == "encoder"
+        if cell.record.kind == "encoder"
     }
     groups = [
         ("Datasets", _ordered(_datasets(datasets), datasets)),
@@ -44,7 +45,7 @@ def _ordered(cards: Iterable[Card], used: Iterable[str]) -> list[Card]:
     return sorted(found, key=lambda card: (not card["used"], card["name"].lower()))
 
 
-def _datasets(used: dict[str, Column]) -> Iterable[Card]:
+def _datasets(used: dict[str, RunRecord]) -> Iterable[Card]:
     for name, kind in DATASETS.classes.items():
         card = kind.card
         tasks = [task for task, one in TASKS.classes.items() if serves(kind, one)]
@@ -58,16 +59,16 @@ def _datasets(used: dict[str, Column]) -> Iterable[Card]:
             "trained on": card.trained_on,
             "shares data": ", ".join(card.relatives),
             "how to get": card.how_to_get,
-            "revision": used[name].revision if name in used else card.revision,
+            "revision": used[name].dataset_revision if name in used else card.revision,
         }
         words = [card.data, "copies allowed" if copies(card.licence) else "no copies"]
         yield _card(name, words, facts, card.citation)
     for name in used.keys() - DATASETS.classes.keys():
-        column = used[name]
-        yield _card(name, [column.data], {"revision": column.revision}, "")
+        record = used[name]
+        yield _card(name, [record.data], {"revision": record.dataset_revision}, "")
 
 
-def _encoders(used: dict[str, dict[str, Any]]) -> Iterable[Card]:
+def _encoders(used: dict[str, RunRecord]) -> Iterable[Card]:
     for name, kind in ENCODERS.classes.items():
         card = kind.card
         facts = {
@@ -82,14 +83,14 @@ def _encoders(used: dict[str, dict[str, Any]]) -> Iterable[Card]:
         words = [_ALLOWS[commercial(card.licence)]] + ["experimental"] * card.experimental
         yield _card(name, words, facts, card.source)
     for name in used.keys() - ENCODERS.classes.keys():
-        row = used[name]
+        record = used[name]
         facts = {
-            "licence": row["licence"],
-            "training data": row["training_data"] or "none",
-            "parameters": f"{row['parameters']:,}",
-            "revision": row["revision"],
+            "licence": record.licence,
+            "training data": "; ".join(record.training_data) or "none",
+            "parameters": f"{record.parameters:,}",
+            "revision": record.revision,
         }
-        yield _card(name, [_ALLOWS[commercial(row["licence"])]], facts, "")
+        yield _card(name, [_ALLOWS[commercial(record.licence)]], facts, "")
 
 
 def _card(name: str, words: list[str], facts: dict[str, Any], citation: str) -> Card:

@@ -15,7 +15,7 @@ from motionbeat.benchmarks.protocol import Probing
 from motionbeat.benchmarks.records import NO_HEAD
 from motionbeat.benchmarks.registry import DATASETS, ENCODERS
 from motionbeat.benchmarks.report.dance_viewer import Shown, ogg, viewer_data
-from motionbeat.benchmarks.report.gathered import Cell, Column, Gathered
+from motionbeat.benchmarks.report.gathered import Cell, Column, Gathered, command
 from motionbeat.benchmarks.report.licences import copies
 from motionbeat.benchmarks.report.writing import packed, write_data
 from motionbeat.benchmarks.store import EmbeddingStore
@@ -26,7 +26,7 @@ from motionbeat.files import write_atomically
 from motionbeat.motion import Motion
 from motionbeat.tasks.beat_tracking import BeatTracking
 from motionbeat.tasks.cutting import Outputs, unpadded
-from motionbeat.tasks.dance_generation import DanceGeneration, real_dance
+from motionbeat.tasks.dance_generation import DanceGeneration, RealDance, real_dance
 from motionbeat.tasks.metrics.per_track import Floats
 from motionbeat.tasks.music_motion_retrieval import CLIP, MusicMotionRetrieval
 from motionbeat.tasks.task import Task
@@ -90,7 +90,7 @@ def write_media(
             "its recordings"
         )
         return media
-    columns = [column for column in gathered.columns if column.dataset == card.name]
+    columns = [column for column in gathered.columns if column.record.dataset == card.name]
     if not columns:
         media.note(f"no audio of {card.name}: there are no records of it; run motionbeat bench")
         return media
@@ -99,10 +99,10 @@ def write_media(
     for column in columns:
         try:
             evaluation = plan(column.task.name, dataset, folders, dataset_options=dataset_options)
-            if evaluation.revision != column.revision:
+            if evaluation.revision != (revision := column.record.dataset_revision):
                 media.note(
                     f"{column.task.name} on {card.name} cannot be heard: its records are of "
-                    f"revision {column.revision}, and these options make {evaluation.revision}; "
+                    f"revision {revision}, and these options make {evaluation.revision}; "
                     "give them by --dataset_options"
                 )
                 continue
@@ -162,17 +162,25 @@ class _Probes:
     ) -> None:
         self.column, self.evaluation, self.media = column, evaluation, media
         self.fold = evaluation.folds[0]
-        heads = [head for head in column.task.heads if head != "knn"]
-        cells = [cell for cell in column.best() if cell.row["head"] == heads[0]]
-        self.head = heads[0]
+        self.head = next(head for head in column.task.heads if head != "knn")
+        cells = {
+            cell.record.name: cell
+            for cell in column.best()
+            if cell.row["head"] == self.head and cell.record.mode == "frozen"
+        }
         if named is None:
-            chosen = [*cells[:_BEST], *cells[_BEST:][-_WORST:]]
-            self.cells = {cell.row["entry"]: cell for cell in chosen}
+            shipped = [name for name in cells if name in ENCODERS.classes]
+            chosen = [*shipped[:_BEST], *shipped[_BEST:][-_WORST:]]
+            self.cells = {name: cells[name] for name in chosen}
+            if others := [name for name in cells if name not in ENCODERS.classes]:
+                media.note(
+                    f"{column.task.name}: to hear {', '.join(others)}, name the encoders to be "
+                    "heard by --encoder, those that are not shipped as file.py:Class"
+                )
         else:
-            known = {cell.row["entry"]: cell for cell in cells}
             names = {name: ENCODERS.get(name).card.name for name in named}
-            self.cells = {name: known[card] for name, card in names.items() if card in known}
-            if absent := [card for card in names.values() if card not in known]:
+            self.cells = {name: cells[card] for name, card in names.items() if card in cells}
+            if absent := [card for card in names.values() if card not in cells]:
                 media.note(f"{column.task.name}: there are no records of {', '.join(absent)}")
 
     def __iter__(self) -> Iterator[tuple[Cell, Task, Probing]]:
@@ -187,19 +195,19 @@ class _Probes:
                 self.fold.train_data,
                 self.fold.test_data,
                 self.evaluation.folders.cache,
-                f"{self.column.task.name} · {cell.label}",
+                f"{self.column.task.name} · {cell.record.name}",
             )
-            task = None
-            if ENCODERS.get(name).card.revision == cell.row["revision"]:
-                task = probing.recall(cell.protocol.learning_rates, cell.protocol.seeds[0])
+            task, protocol = None, cell.record.protocol
+            if ENCODERS.get(name).card.revision == cell.record.revision:
+                task = probing.recall(protocol.learning_rates, protocol.seeds[0])
             if task is None:
                 missing.append(cell)
             else:
                 yield cell, task.eval(), probing
         if missing:
-            names = ",".join(cell.row["entry"] for cell in missing)
-            once = missing[0].facts["command"]
-            again = once.replace(missing[0].row["entry"], names, 1)
+            names = ",".join(cell.record.name for cell in missing)
+            first = missing[0].record
+            again = command(first.model_copy(update={"name": names}), self.head)
             self.media.note(
                 f"{self.column.task.name}: the probes of {names.replace(',', ', ')} are not kept "
                 f"here, so they cannot be heard; run first: {again}"
@@ -232,8 +240,8 @@ def _add_beats(shown: dict[str, dict[str, Any]], tracks: Sequence[Track], probes
         for track, one in zip(tracks, outputs, strict=True):
             activation = packed(np.round(255 * expit(one.T.astype(np.float64))).astype(np.uint8))
             said = task.decode(one, track.without_annotations())
-            add(track, cell.label, said, activation=activation, rate=task.step_rate)
-    known = {cell.row["entry"] for cell in probes.column.cells if cell.row["head"] == NO_HEAD}
+            add(track, cell.record.name, said, activation=activation, rate=task.step_rate)
+    known = {cell.record.name for cell in probes.column.cells if cell.row["head"] == NO_HEAD}
     for baseline in BeatTracking.baselines():
         if baseline.kind == "upper bound" or baseline.name not in known:
             continue
@@ -265,8 +273,8 @@ def _add_nearest(
                     [every[places[one][0]].id, places[one][1] * CLIP, float(near[one])]
                     for one in order[:NEAREST]
                 ]
-                row = {"entry": cell.label, "start": clip * CLIP, "rank": own, "of": len(order)}
-                shown[track.id]["nearest"].append(row | {"found": found})
+                place = {"start": clip * CLIP, "rank": own, "of": len(order), "found": found}
+                shown[track.id]["nearest"].append({"entry": cell.record.name} | place)
     by_id = {track.id: track for track in every}
     for track in tracks:
         moments = {
@@ -298,24 +306,25 @@ def _add_dances(
     media: Media,
 ) -> None:
     """Write the dances of entries to each track, with the scores that their records have."""
-    cells = {cell.label: cell for cell in probes.column.cells}
     dances: dict[str, list[Shown]] = {track.id: [] for track in tracks}
 
-    def add(track: Track, name: str, label: str, motion: Motion) -> None:
-        place = probes.column.tracks.index(track.id)
-        known = cells[label].first_seed if label in cells else {}
+    def add(track: Track, name: str, cell: Cell | None, motion: Motion) -> None:
+        place = probes.column.record.tracks.index(track.id)
+        known = {} if cell is None else cell.first_seed
         scores = {title: known[n][place] for n, title in DANCE_SCORES.items() if n in known}
         dances[track.id].append(Shown(name, motion, scores))
 
+    real = next((c for c in probes.column.cells if c.record.name == RealDance.name), None)
     for track in tracks:
         if track.has(MotionFile):
-            add(track, "real dance", "ground-truth", real_dance(track))
+            add(track, "real dance", real, real_dance(track))
     with bar("dances") as progress:
         made = progress.add_task("dancing", total=len(tracks) * len(probes.cells))
         for cell, task, probing in probes:
             outputs = probes.outputs(task, str(probing.encoder), tracks)
             for track, one in zip(tracks, outputs, strict=True):
-                add(track, cell.label, cell.label, task.decode(one, track.without_annotations()))
+                dance = task.decode(one, track.without_annotations())
+                add(track, cell.record.name, cell, dance)
                 progress.advance(made)
     for track in tracks:
         data = shown[track.id]
@@ -323,4 +332,5 @@ def _add_dances(
         name = f"dance-{len(media.dances)}"
         music = {"audio": data["audio"], "name": track.id}
         write_data(out, name, viewer_data(dances[track.id], beats, track.duration) | music)
-        media.dances.append({"dataset": probes.column.dataset, "track": track.id, "file": name})
+        place = {"dataset": probes.column.record.dataset, "track": track.id}
+        media.dances.append(place | {"file": name})

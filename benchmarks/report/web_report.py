@@ -16,7 +16,16 @@ from motionbeat.benchmarks.leaderboards import MEANINGS, OVERLAP, RENDERER, Row,
 from motionbeat.benchmarks.records import NO_HEAD, RecordError, read_records
 from motionbeat.benchmarks.registry import DATASETS, ENCODERS
 from motionbeat.benchmarks.report.cards import card_groups
-from motionbeat.benchmarks.report.gathered import Cell, Column, Gathered, entries, gather, tied
+from motionbeat.benchmarks.report.gathered import (
+    Cell,
+    Column,
+    Gathered,
+    command,
+    entries,
+    gather,
+    remark,
+    tied,
+)
 from motionbeat.benchmarks.report.listening import Media, write_media
 from motionbeat.benchmarks.report.writing import STATIC, packed, page, write_data
 from motionbeat.console import say
@@ -107,7 +116,7 @@ def write_pages(out: Path, gathered: Gathered, media: Media) -> None:
     numbers = {entry["name"]: number for number, entry in enumerate(known)}
     files = [*_write_tables(out, gathered), "cards.csv"]
     for index, column in enumerate(gathered.columns):
-        write_data(out, f"details-{index}", [_details(cell) for cell in column.cells])
+        write_data(out, f"details-{index}", [_details(column, cell) for cell in column.cells])
         write_data(out, f"samples-{index}", [_samples(cell) for cell in column.cells])
         write_data(out, f"tracks-{index}", _tracks(column))
     write_data(
@@ -130,7 +139,7 @@ def write_pages(out: Path, gathered: Gathered, media: Media) -> None:
         "pages": [(title, file) for title, (file, _, _) in PAGES.items()],
         "made": f"{datetime.now(UTC):%Y-%m-%d}",
         "version": motionbeat.__version__,
-        "records": len({(c.id, cell.label) for c in gathered.columns for cell in c.cells}),
+        "records": len({cell.record.key for one in gathered.columns for cell in one.cells}),
         "files": files,
         "notes": media.notes,
         "credits": media.credits,
@@ -157,7 +166,7 @@ def _write_tables(out: Path, gathered: Gathered) -> list[str]:
         write_csv(out / "csv" / f"{name}.csv", table)
         names.append(f"{name}.csv")
     for index, column in enumerate(gathered.columns):
-        place = re.sub(r"[^A-Za-z0-9_-]+", "_", column.dataset)
+        place = re.sub(r"[^A-Za-z0-9_-]+", "_", column.record.dataset)
         name = f"tracks_{column.task.name}_{place}_{index}.csv"
         write_csv(out / "csv" / name, column.table())
         names.append(name)
@@ -165,22 +174,23 @@ def _write_tables(out: Path, gathered: Gathered) -> list[str]:
 
 
 def _column(column: Column, gathered: Gathered, numbers: dict[str, int]) -> dict[str, Any]:
-    task = column.task
-    alike = [o for o in gathered.columns if (o.task, o.dataset) == (task, column.dataset)]
+    record = column.record
+    place = f"{record.task}/{record.dataset}/"
+    alike = sum(one.id.startswith(place) for one in gathered.columns)
     return {
         "id": column.id,
-        "task": task.name,
-        "dataset": column.dataset,
-        "again": f" {column.id.split('/', 2)[2]}" if len(alike) > 1 else "",
-        "revision": column.revision,
-        "data": column.data,
-        "partial": column.partial,
-        "trained_on": column.trained_on,
-        "folds": column.folds,
-        "tracks": len(column.tracks),
-        "groups": len(set(column.groups)),
+        "task": record.task,
+        "dataset": record.dataset,
+        "again": f" {column.id.removeprefix(place)}" if alike > 1 else "",
+        "revision": record.dataset_revision,
+        "data": record.data,
+        "partial": record.partial,
+        "trained_on": record.trained_on,
+        "folds": record.folds,
+        "tracks": len(record.tracks),
+        "groups": len(set(record.groups)),
         "metric": column.metric,
-        "headline": [title.strip() for title in task.headline.values()],
+        "headline": [title.strip() for title in column.task.headline.values()],
         "heads": sorted({cell.row["head"] for cell in column.cells} - {NO_HEAD}),
         "warnings": sorted({cell.row["warnings"] for cell in column.cells} - {None}),
         "cells": [_cell(column, cell, numbers) for cell in column.cells],
@@ -192,21 +202,30 @@ def _cell(column: Column, cell: Cell, numbers: dict[str, int]) -> list[Any]:
     mark = 1 if row["training_data_overlap"] else 2 * bool(row["shared_renderer"])
     score = [row[primary], row[f"{primary}_std"]]
     bounds = [row.get(f"{primary}_low", np.nan), row.get(f"{primary}_high", np.nan)]
-    return [numbers[cell.label], row["head"], *score, *bounds, mark, int(tied(column, cell))]
+    return [numbers[cell.record.label], row["head"], *score, *bounds, mark, int(tied(column, cell))]
 
 
-def _details(cell: Cell) -> Row:
+def _details(column: Column, cell: Cell) -> Row:
     """What the details of a cell show."""
-    row, facts = cell.row, dict(cell.facts)
-    names = ("seeds", "learning_rate", "compared_with", "p_holm", "revision", "finished")
-    more = ("package_version", "task_version", "git_commit", "warnings")
-    sweep = ", ".join(f"{rate}: {value:.3f}" for rate, value in facts.pop("sweep").items())
-    facts["metrics"] = list(facts["metrics"].values())
-    return (
-        facts
-        | {name: row[name] for name in (*names, *more)}
-        | {"p": row["p_value"], "sweep": sweep}
-    )
+    record, result, row = cell.record, cell.result, cell.row
+    machine = record.hardware
+    processor = machine.accelerator or f"{machine.processor}, {machine.cores} cores"
+    of_row = ("seeds", "compared_with", "p_value", "p_holm", "finished", "warnings")
+    of_record = {"revision", "package_version", "task_version", "git_commit"}
+    scores = [result.scores[name] for name in column.task.headline]
+    return {
+        **{name: row[name] for name in of_row},
+        **record.model_dump(include=of_record),
+        "learning_rate": result.learning_rate,
+        "metrics": [[score.mean, score.std, score.low, score.high] for score in scores],
+        "sweep": ", ".join(f"{rate}: {value:.3f}" for rate, value in result.sweep.items()),
+        "layers": np.mean(result.layer_weights, axis=0) if result.layer_weights else [],
+        "hardware": f"{processor}, torch {machine.torch}",
+        "seconds": result.seconds,
+        "speed": record.seconds_per_hour,
+        "command": command(record, row["head"]),
+        "remark": remark(record),
+    }
 
 
 def _samples(cell: Cell) -> list[Any]:
@@ -223,8 +242,8 @@ def _tracks(column: Column) -> dict[str, Any]:
     return {
         "title": first.title,
         "better": first.better,
-        "tracks": column.tracks,
-        "groups": column.groups,
+        "tracks": column.record.tracks,
+        "groups": column.record.groups,
         "scores": [cell.scores.values for cell in column.cells],
         **column.predictions(),
     }

@@ -56,7 +56,7 @@ document.addEventListener("DOMContentLoaded", () => MOTIONBEAT.load("report").th
     const [samples, tracks] = await Promise.all([MOTIONBEAT.load(`samples-${at}`), MOTIONBEAT.load(`tracks-${at}`)]);
     const { low, high, p } = MOTIONBEAT.paired(MOTIONBEAT.samples(samples[first]), MOTIONBEAT.samples(samples[second]));
     const [ours, theirs] = [tracks.scores[first], tracks.scores[second]];
-    const rows = tracks.tracks.map((track, place) => ({ track, group: tracks.groups[place], a: ours[place], b: theirs[place], difference: defined(ours[place]) && defined(theirs[place]) ? tracks.better * (ours[place] - theirs[place]) : null }));
+    const rows = tracks.tracks.map((track, place) => ({ track, group: tracks.groups[place], a: ours[place], b: theirs[place], difference: defined(ours[place]) && defined(theirs[place]) ? Number((tracks.better * (ours[place] - theirs[place])).toPrecision(5)) : null }));
     const told = rows.filter((row) => row.difference !== null);
     const ahead = told.filter((row) => row.difference > 0).length, behind = told.filter((row) => row.difference < 0).length;
     const gap = a[2] - b[2];

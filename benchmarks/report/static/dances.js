@@ -2,7 +2,7 @@
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => MOTIONBEAT.load("report").then(async (data) => {
-  const { el, number, address, select, table } = MOTIONBEAT;
+  const { el, address, select, table } = MOTIONBEAT;
   const form = document.getElementById("choice");
   const place = document.getElementById("viewer");
   const state = { song: "" };
@@ -21,7 +21,7 @@ document.addEventListener("DOMContentLoaded", () => MOTIONBEAT.load("report").th
     const titles = [...new Set(dances.dances.flatMap((dance) => Object.keys(dance.scores)))];
     document.getElementById("table").replaceChildren(table("dances", [
       { title: "dance", text: true, value: (dance) => dance.name },
-      ...titles.map((title) => ({ title, value: (dance) => dance.scores[title] ?? null, cell: (dance) => number(dance.scores[title], title === "PFC" ? 4 : 3) })),
+      ...titles.map((title) => ({ title, value: (dance) => dance.scores[title] ?? null })),
     ], dances.dances, { label: "Scores of the dances" }),
     el("p", { class: "count" }, "BAS: beat alignment (FACT) with its own music. Own - others: the same less that with the music of others, which a dance that hears nothing has at 0. PFC: physical foot contact, smaller is better. Scores are those of the records, of the first seed."));
   }

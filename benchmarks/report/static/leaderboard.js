@@ -2,7 +2,7 @@
 "use strict";
 
 MOTIONBEAT.load("report").then((data) => {
-  const { el, number, interval, count, address, order, ranks, copyButton, csvButton, select, defined } = MOTIONBEAT;
+  const { el, number, score, interval, count, address, order, ranks, copyButton, csvButton, select, defined } = MOTIONBEAT;
   const MARKS = ["", "†", "‡"];
   const ALL = "all";
   const STEP = 200;
@@ -137,8 +137,8 @@ MOTIONBEAT.load("report").then((data) => {
         columns.map((column) => head(column.id, column.task, [`${column.dataset}${column.again}`, column.metric, `${column.data}${column.partial ? ", partial" : ""}, n = ${column.tracks}`])))),
       el("tbody", {}, lines)));
     board.querySelector(".score button")?.setAttribute("tabindex", "0");
-    const encoders = rows.filter((row) => row.entry.kind === "encoder").length;
-    document.getElementById("count").replaceChildren(`${count(encoders)} encoders and ${count(rows.length - encoders)} other entries in ${count(columns.length)} columns`);
+    const names = (wanted) => new Set(rows.filter((row) => (row.entry.kind === "encoder") === wanted).map((row) => row.entry.name)).size;
+    document.getElementById("count").replaceChildren(`${count(names(true))} encoders and ${count(names(false))} other entries: ${count(rows.length)} rows, ${count(columns.length)} columns`);
     document.getElementById("more").replaceChildren(
       ...(rows.length > limit ? [el("button", { type: "button", class: "quiet", onclick: () => { limit = rows.length; draw(); } }, `Show all ${count(rows.length)} rows`), " "] : []),
       csvButton("leaderboard", () => table(places)));
@@ -222,19 +222,20 @@ MOTIONBEAT.load("report").then((data) => {
     const all = await MOTIONBEAT.load(`details-${column.at}`);
     const facts = all[cell.index];
     const fact = (name, value) => (value === null || value === undefined || value === "" ? [] : [el("dt", {}, name), el("dd", {}, value)]);
-    const compared = facts.compared_with ? `${facts.compared_with}, p = ${number(facts.p, 3)}, Holm-corrected ${number(facts.p_holm, 3)}` : null;
+    const compared = facts.compared_with ? `${facts.compared_with}, p = ${number(facts.p_value, 3)}, Holm-corrected ${number(facts.p_holm, 3)}` : null;
     const me = { column: column.id, a: `${entry.name} ${cell.head}` };
     const best = column.cells.map((one) => ({ name: data.entries[one[0]].name, kind: data.entries[one[0]].kind, head: one[1], score: one[2] })).filter((one) => one.kind === "encoder" && `${one.name} ${one.head}` !== me.a).sort((a, b) => b.score - a.score)[0];
     dialog.replaceChildren(
       el("h2", { id: "details-title" }, `${entry.name}${cell.head === "none" ? "" : ` · ${cell.head} head`}`),
       el("p", { class: "lead" }, `${column.task} on ${column.dataset} (${column.data})`),
       el("button", { type: "button", class: "quiet close", onclick: () => dialog.close() }, "Close"),
-      el("div", { class: "scroll" }, el("table", {},
+      el("div", { class: "scroll", role: "region", "aria-label": "Metrics", tabindex: "0" }, el("table", {},
         el("thead", {}, el("tr", {}, ["metric", "mean", "± over seeds", "95 % interval"].map((title, place) => el("th", { scope: "col", class: place ? null : "text" }, title)))),
         el("tbody", {}, column.headline.map((title, place) => {
           const [mean, std, low, high] = facts.metrics[place];
-          return el("tr", {}, el("th", { scope: "row" }, title), el("td", {}, number(mean)), el("td", {}, facts.seeds > 1 ? number(std) : "–"), el("td", {}, interval(low, high)));
+          return el("tr", {}, el("th", { scope: "row" }, title), el("td", {}, score(mean)), el("td", {}, facts.seeds > 1 ? number(std) : "–"), el("td", {}, interval(low, high)));
         })))),
+      el("p", {}, "Made anew by ", copyButton(facts.command, "Copy command")), el("pre", {}, el("code", {}, facts.command)), ...(facts.remark ? [el("p", { class: "count" }, `${facts.remark}.`)] : []),
       el("dl", {},
         fact("test tracks", `${column.tracks} in ${column.groups} groups${column.folds > 1 ? `, ${column.folds} folds` : ""}`),
         fact("seeds", facts.seeds), fact("learning rate", facts.learning_rate), fact("sweep", facts.sweep),
@@ -247,8 +248,7 @@ MOTIONBEAT.load("report").then((data) => {
         fact("machine", facts.hardware), fact("finished", `${facts.finished}, motionbeat ${facts.package_version}, task version ${facts.task_version}`),
         fact("commit", facts.git_commit), fact("warnings", facts.warnings),
         facts.layers.length > 1 ? [el("dt", {}, "layer weights"), el("dd", {}, layers(facts.layers))] : []),
-      el("p", {}, "Made anew by"), el("pre", {}, el("code", {}, facts.command)), facts.remark ? el("p", { class: "count" }, `${facts.remark}.`) : null,
-      el("div", { class: "toolbar" }, copyButton(facts.command, "Copy command"),
+      el("div", { class: "toolbar" },
         best ? el("a", { href: address.link("compare.html", { ...me, b: `${best.name} ${best.head}` }) }, `Compare with ${best.name}`) : null,
         el("a", { href: address.link("tracks.html", { column: column.id }) }, "Its tracks"),
         el("a", { href: `cards.html#datasets/${encodeURIComponent(column.dataset)}` }, "Card of the dataset"),

@@ -191,7 +191,7 @@
     player.element.append(MOTIONBEAT.select("Shown", [["6", "6 s"], ["12", "12 s"], ["30", "30 s"], ["100000", "all"]], "12", (value) => { width = Number(value); player.again(); }));
     const tick = (text, lane, name, after) => el("label", {}, el("input", { type: "checkbox", checked: lane[name], onchange: (event) => { lane[name] = event.target.checked; after(); } }), text);
     const missed = (lane) => (lane.right ? `${lane.right.filter(Boolean).length} of ${data.beats.length} beats found, ${lane.right.filter((one) => !one).length} wrong` : "");
-    const choice = lanes.length ? el("table", {}, el("thead", {}, el("tr", {}, ["lane", "show", "click", "beats", "F"].map((title, column) => el("th", { scope: "col", class: column ? null : "text" }, title)))),
+    const choice = lanes.length ? el("table", {}, el("thead", {}, el("tr", {}, ["lane", "show", "click", "beats", "F"].map((title, column) => el("th", { scope: "col", class: column % 3 ? null : "text" }, title)))),
       el("tbody", {}, lanes.map((lane) => el("tr", {}, el("th", { scope: "row" }, lane.name),
         el("td", {}, tick("", lane, "shown", fit)), el("td", {}, tick("", lane, "clicks", clicks.silence)),
         el("td", { class: "text" }, lane.right ? missed(lane) : `${lane.beats.length} beats`), el("td", {}, lane === reference ? "" : number(lane.score)))))) : null;

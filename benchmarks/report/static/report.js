@@ -38,6 +38,8 @@ const MOTIONBEAT = (() => {
 
   const defined = (value) => value !== null && value !== undefined && Number.isFinite(value);
   const number = (value, digits = 3) => (defined(value) ? value.toFixed(digits).replace(/^-/, "−") : "–");
+  /** A score as the tables write it; one that would be rounded to 0 keeps its size. */
+  const score = (value) => (defined(value) && value !== 0 && Math.abs(value) < 0.0005 ? value.toExponential(1).replaceAll("-", "−") : number(value));
   const interval = (low, high, digits = 3) => (defined(low) && defined(high) ? `[${number(low, digits)}, ${number(high, digits)}]` : "");
   const count = (value) => (defined(value) ? value.toLocaleString("en-GB") : "–");
 
@@ -52,6 +54,8 @@ const MOTIONBEAT = (() => {
     link: (page, values) => `${page}#${new URLSearchParams(values)}`,
   };
 
+  const alphabet = new Intl.Collator("en", { numeric: true }); // much faster than localeCompare
+
   /** Order of numbers or texts; what is undefined comes last both ways. */
   function order(values, descending) {
     const places = Uint32Array.from(values.keys());
@@ -60,7 +64,7 @@ const MOTIONBEAT = (() => {
     return places.sort((one, other) => {
       const a = values[one], b = values[other];
       if (missing(a) || missing(b)) return missing(a) - missing(b) || one - other;
-      return (typeof a === "string" ? sign * a.localeCompare(b) : sign * (a - b)) || one - other;
+      return (typeof a === "string" ? sign * alphabet.compare(a, b) : sign * (a - b)) || one - other;
     });
   }
 
@@ -165,7 +169,7 @@ const MOTIONBEAT = (() => {
         return index ? el("td", { class: column.text ? "text" : null }, filled) : el("th", { scope: "row", title: column.value(row) }, filled);
       }));
     }
-    const show = (value) => (typeof value === "number" ? number(value) : value ?? "–");
+    const show = (value) => (typeof value === "number" ? score(value) : value ?? "–");
     draw();
     const csv = csvButton(name, () => [columns.map((column) => column.title), ...Array.from(places, (place) => columns.map((column) => column.value(rows[place])))]);
     return el("div", {}, region, more, el("div", { class: "toolbar" }, csv));
@@ -235,5 +239,5 @@ const MOTIONBEAT = (() => {
     document.getElementById("main").append(el("p", { class: "notice", role: "alert" }, error.message));
   }
 
-  return { put, load, el, defined, number, interval, count, address, order, ranks, unpacked, copy, copyButton, csvButton, table, select, theme, colour, plot, plain, failed };
+  return { put, load, el, defined, number, score, interval, count, address, order, ranks, unpacked, copy, copyButton, csvButton, table, select, theme, colour, plot, plain, failed };
 })();

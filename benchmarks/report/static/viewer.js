@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { el, number, unpacked, colour } = MOTIONBEAT;
+  const { el, number, score, unpacked, colour } = MOTIONBEAT;
   const FADE = 0.15; // s in which the ring of a beat fades to 37 %
   const FOLLOW = 1; // s over which the camera follows a dancer
   const DISTANCE = 4.5; // m from the camera to the dancer
@@ -157,7 +157,7 @@
 
     const panels = dances.map((dance) => {
       const canvas = el("canvas", { tabindex: "0", role: "img", "aria-label": `${dance.name} dances. Arrow keys turn, plus and minus zoom, space plays.` });
-      const scores = Object.entries(dance.scores ?? {}).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, number(value, Math.abs(value) < 0.01 ? 4 : 3))));
+      const scores = Object.entries(dance.scores ?? {}).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, score(value))));
       const figure = el("figure", { class: "dancer" }, canvas, el("figcaption", {}, el("strong", {}, dance.name), dance.note ? ` ${dance.note}` : "", scores.length ? el("dl", {}, scores) : null));
       turnable(canvas);
       return { dance, canvas, figure };
@@ -184,7 +184,8 @@
             context.lineTo(at.x, at.y);
           }
         };
-        const line = (a, b, shade, thick) => {
+        const line = (a, b, shade, thick, cap = "round") => {
+          context.lineCap = cap;
           context.beginPath();
           context.moveTo(a.x, a.y);
           context.lineTo(b.x, b.y);
@@ -193,7 +194,6 @@
           context.stroke();
         };
         context.clearRect(0, 0, width, height);
-        context.lineCap = "round";
         const [centre, side] = [target.map((value) => Math.round(value * 2) / 2), 2.5];
         for (let step = -side; step <= side; step += 0.5) {
           line(project(centre[0] + step, 0, centre[1] - side), project(centre[0] + step, 0, centre[1] + side), inks.line, height / 400);
@@ -231,7 +231,7 @@
         for (const [parent, index] of limbs) {
           if (!headed && (joint[parent].depth + joint[index].depth) / 2 > top.depth) { head(); headed = true; }
           const thick = LIMB * (joint[parent].scale + joint[index].scale) / 2;
-          line(joint[parent], joint[index], inks.card, thick * 1.5);
+          line(joint[parent], joint[index], inks.card, thick * 1.5, "butt"); // an edge that leaves the next limb whole
           line(joint[parent], joint[index], ink(index), thick);
         }
         if (!headed) head();

@@ -6,14 +6,8 @@ from tests.hand_made import Toy, ToyClasses, know_toys, per_track, record, toy_c
 
 from motionbeat.benchmarks.records import Protocol
 from motionbeat.benchmarks.registry import DATASETS
-from motionbeat.benchmarks.report.gathered import (
-    command,
-    entries,
-    gather,
-    remark,
-    tied,
-    track_scores,
-)
+from motionbeat.benchmarks.report.gathered import command, entries, gather, remark, tied
+from motionbeat.benchmarks.report.track_scores import track_scores
 from motionbeat.benchmarks.significance import interval
 from motionbeat.tasks.clip_task import RegressionTask
 from motionbeat.tasks.contract import Recipe
@@ -35,7 +29,7 @@ def column(*records):
 
 
 def by_name(one):
-    return {cell.label: cell for cell in one.cells}
+    return {cell.record.label: cell for cell in one.cells}
 
 
 def test_a_column_is_one_state_of_the_test_tracks():

@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,8 @@ from tests.command import motionbeat
 from tests.conftest import failed
 from tests.staged import HOSTILE, Staged
 
-from motionbeat.benchmarks.records import read_record
+from motionbeat.benchmarks.cli import program
+from motionbeat.benchmarks.records import read_record, write_record
 from motionbeat.benchmarks.registry import DATASETS
 from motionbeat.benchmarks.report.dance_viewer import AUDIO_RATE, Shown, ogg, viewer_data
 from motionbeat.benchmarks.report.listening import peaks
@@ -116,6 +118,18 @@ def test_an_encoder_without_records(staged, tmp_path):
     assert lanes == ["logmel", "chance", "madmom"]
 
 
+def test_an_encoder_that_is_not_shipped(staged, tmp_path):
+    folder = shutil.copytree(staged, tmp_path / "copy")
+    [path] = (folder / "results/runs/beat").rglob("logmel.json")
+    mine = read_record(path).model_copy(update={"name": "mine"})
+    write_record(path.with_name("mine.json"), mine)
+    ended = make_report(folder, tmp_path / "out", "--media", 1)
+    assert ended.code == 0, ended.said
+    assert "beat: to hear mine, name" in ended.said
+    lanes = [lane["name"] for lane in data(tmp_path / "out", "media-0")["lanes"]]
+    assert lanes == ["logmel", "no-music", "chance", "madmom"]
+
+
 def test_no_records(tmp_path):
     assert failed(report(tmp_path, tmp_path / "out"), "holds no records", "motionbeat bench")
 
@@ -179,6 +193,11 @@ def test_bench_tells_how_to_open_the_report(bench, tmp_path):
     found = data(out, "report")
     assert "logmel" in {one["name"] for one in found["entries"]}
     assert {one["dataset"] for one in found["columns"]} == {"clicks"}
+
+
+def test_a_module_is_called_as_a_module(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/motionbeat/__main__.py", "bench"])
+    assert program() == [sys.executable, "-m", "motionbeat"]
 
 
 def test_text_cannot_end_a_script():
