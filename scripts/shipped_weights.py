@@ -1,7 +1,6 @@
 """What is shipped of trained weights: one file a model, with its digest.
 
-python scripts/shipped_weights.py small towers/motionbeat.safetensors sound/motionbeat.safetensors
-python scripts/shipped_weights.py live live/motionbeat.safetensors
+``python scripts/shipped_weights.py small TOWERS SOUND`` and ``... live TRAINED``.
 """
 
 import json
