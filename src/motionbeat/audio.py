@@ -103,9 +103,7 @@ def decode(
         mixed = {channels: _mixed(block, channels) for _, channels in takers}
         for one in mixed.values():
             if not np.isfinite([one.min(), one.max()]).all():  # no copy of its size
-                raise AudioError(
-                    f"{path}: contains NaN or infinite samples; export the file again"
-                )
+                raise AudioError(f"{path}: contains NaN or infinite samples; export the file again")
         for resampler in resamplers:
             resampler.push(mixed[resampler.channels])
 
@@ -233,7 +231,7 @@ def _is_chained(file: IO[bytes]) -> bool:
 
 
 def _read(path: Path, take: Callable[[NDArray[np.floating], int], None]) -> _Decoded:
-    """Read a whole file with libsndfile; ``take`` is given blocks (samples, any), and their rate."""
+    """Read a whole file with libsndfile; ``take`` is given blocks (samples, any) at a rate."""
     samples = 0
     try:
         with soundfile.SoundFile(path) as file:

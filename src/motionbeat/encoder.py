@@ -5,7 +5,8 @@ import hashlib
 import inspect
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from importlib.util import find_spec
 from typing import ClassVar
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from motionbeat.audio import Channels
+from motionbeat.devices import Precision
 from motionbeat.errors import MotionBeatError
 
 
@@ -33,6 +35,8 @@ class EncoderCard:
         source: paper, package or repository.
         channels: of the waveform: 1, or 2 for stereo.
         experimental: reimplemented, and never compared with the published weights.
+        unequal_lengths: ``forward(waveform, lengths)`` takes recordings of unequal lengths in one
+            batch; otherwise those of one length alone are encoded together.
     """
 
     name: str
@@ -47,6 +51,7 @@ class EncoderCard:
     source: str
     channels: Channels = 1
     experimental: bool = False
+    unequal_lengths: bool = False
 
 
 class Encoder(nn.Module):
@@ -61,6 +66,8 @@ class Encoder(nn.Module):
             recording; the encoder is given all samples at once, and overrides :meth:`stream` where
             that takes much memory.
         causal: whether a frame depends on nothing after its time, so that it may answer late.
+        precision: half precision in which it computes on a GPU (:func:`in_precision`); None for
+            float32.
         packages: what it imports beyond the suite's own dependencies: the name to import, and the
             arguments of ``pip install``, quoted for a shell. The encoder's module imports them in
             functions alone, so that encoders can be listed where they are missing.
@@ -69,6 +76,7 @@ class Encoder(nn.Module):
     card: ClassVar[EncoderCard]
     context: ClassVar[float] = 5.0
     causal: ClassVar[bool] = False
+    precision: ClassVar[Precision | None] = None
     packages: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
@@ -92,11 +100,25 @@ class Encoder(nn.Module):
 
         Returns:
             (B, layers, frames, width) with frame ``i`` centred at ``i / card.frame_rate`` s.
+
+        Where ``card.unequal_lengths`` is set, a second argument ``lengths`` (B,), or None, says how
+        many samples of each row are its own; zeros follow them. The first ``lengths *
+        card.frame_rate // card.sample_rate + 1`` frames of a row are as if it were alone.
         """
 
     def stream(self, waveform: Tensor) -> Iterator[Tensor]:
         """Encode one recording (1, [2,] T) in parts (layers, frames, width) that join."""
         yield self(waveform)[0]
+
+
+@cache
+def in_precision(kind: type[Encoder], precision: Precision) -> type[Encoder]:
+    """An encoder that computes in half precision on a GPU, with a name of its own: NAME@bf16.
+
+    Embeddings, records and tables keep it apart from the encoder itself.
+    """
+    card = replace(kind.card, name=f"{kind.card.name}@{precision}")
+    return type(kind.__name__, (kind,), {"card": card, "precision": precision})
 
 
 class WrapError(MotionBeatError):

@@ -2,19 +2,26 @@
 
 import copy
 import math
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from motionbeat.audio import Waveform
+from motionbeat.devices import CPU, BatchBudget, Device
 from motionbeat.encoder import Encoder, EncoderCard
 from motionbeat.errors import MotionBeatError
 
 CHUNK_SECONDS = 60.0
+_LOOK_AHEAD = 4  # budgets in which chunks for a batch are looked for
+_ALIKE = 0.75  # of the longest in a batch, where lengths may differ
+_PIECE_BYTES = 8 << 20  # small enough for the allocator to use the memory again
 _SLACK = 0.5  # s of frames that may lack or be too many, at the ends of a recording
 
 Features = NDArray[np.floating]
@@ -26,6 +33,10 @@ class EncodingError(MotionBeatError):
 
 class TrackError(EncodingError):
     """A fault of one recording, which leaves the others as they are."""
+
+
+class HalfPrecisionError(EncodingError):
+    """Features of a recording that half precision does not hold; single precision may."""
 
 
 def find_encoder(encoder: str | Encoder) -> type[Encoder] | Encoder:
@@ -71,45 +82,222 @@ def encode(encoder: Encoder, waveform: Waveform, device: torch.device | str = "c
         EncodingError: the output has another shape than the card says.
         TrackError: the output is not finite.
     """
-    features: Features = np.concatenate(list(encode_pieces(encoder, waveform, device)))
+    pieces = encode_pieces(encoder, waveform, Device(torch.device(device).type))
+    features: Features = np.concatenate(list(pieces))
     return features
 
 
-@torch.no_grad()  # and no inference mode: what an encoder keeps from it shall serve fine-tuning too
-def encode_pieces(
-    encoder: Encoder, waveform: Waveform, device: torch.device | str = "cpu"
-) -> Iterator[Features]:
+def encode_pieces(encoder: Encoder, waveform: Waveform, device: Device = CPU) -> Iterator[Features]:
     """Consecutive pieces of what :func:`encode` returns, for bounded memory.
 
     Frames near a seam see the encoder's context on both sides. An encoder that needs the whole
     recording is given the array itself, which it may overwrite.
     """
-    card = encoder.card
-    parts: Iterable[tuple[Tensor, slice, int]]
+    pieces = (piece for _, piece in encode_batches(encoder, [waveform], BatchBudget(device, 0)))
+    return raising(pieces)
+
+
+def raising(pieces: Iterable[Features | Exception]) -> Iterator[Features]:
+    """Pieces up to an exception among them, which is raised."""
+    for piece in pieces:
+        if isinstance(piece, Exception):
+            raise piece
+        yield piece
+
+
+class _Chunk(NamedTuple):
+    """A part of a recording that is encoded at once.
+
+    Attributes:
+        recording: its number.
+        samples: of the recording, with the context on either side.
+        inside: frames without the context.
+        length: number of samples.
+    """
+
+    recording: int
+    samples: slice
+    inside: slice
+    length: int
+
+
+@torch.no_grad()  # and no inference mode: what an encoder keeps from it shall serve fine-tuning too
+def encode_batches(
+    encoder: Encoder, waveforms: Sequence[Waveform], budget: BatchBudget, half: bool = False
+) -> Iterator[tuple[int, Features | TrackError | HalfPrecisionError]]:
+    """Pieces (frames, layers, width) of recordings with their numbers, all in order.
+
+    Chunks of like length are encoded together as far as the budget goes. On a GPU the states of a
+    batch are copied to the host while the next one is encoded.
+
+    Args:
+        encoder: frozen, on the budget's device.
+        waveforms: ([2,] samples) each; an encoder that needs the whole recording is given the
+            arrays themselves, which it may overwrite.
+        budget: seconds that are encoded together.
+        half: give float16, where float32 is the default.
+
+    Yields:
+        The number of a recording, and a piece of some megabytes at most; or, as its last piece, a
+        ``TrackError`` if features are not finite, or a ``HalfPrecisionError`` if half precision
+        does not hold them.
+
+    Raises:
+        EncodingError: the output has another shape than the card says.
+        DeviceError: the device's memory does not hold one chunk.
+    """
+    device = budget.device
+    chunks = [
+        chunk
+        for number, waveform in enumerate(waveforms)
+        for chunk in _chunks(encoder, number, waveform.shape[-1])
+    ]
+    ready: dict[int, Iterator[Callable[[], Tensor]]] = {}
+    copied: dict[int, Iterator[Callable[[], Tensor]]] = {}
+    given, spoilt = 0, -1  # chunks, and the last recording that failed
+
+    def run(batch: Sequence[int]) -> list[Iterator[Callable[[], Tensor]]]:
+        members = [chunks[number] for number in batch]
+        rows = _rows(encoder, members, waveforms, device)
+        copies = [
+            _copies(encoder, chunk, states, device, half)
+            for chunk, states in zip(members, rows, strict=True)
+        ]
+        if device.is_gpu:  # begin now; elsewhere copies would only take memory
+            return [iter(list(one)) for one in copies]
+        return copies
+
+    def drain() -> Iterator[tuple[int, Features | TrackError | HalfPrecisionError]]:
+        nonlocal given, spoilt
+        while given in ready:
+            number, copies = chunks[given].recording, ready.pop(given)
+            given += 1
+            for wait in copies if number != spoilt else ():
+                piece = _checked(encoder.card, wait(), half)
+                yield number, piece
+                if isinstance(piece, Exception):
+                    spoilt = number
+                    break
+
+    for batch, seconds in _batches(encoder.card, chunks, budget):
+        started = dict(zip(batch, budget.run(run, batch, seconds), strict=True))
+        if device.is_gpu:
+            started, copied = copied, started
+        ready |= started
+        yield from drain()
+    ready |= copied
+    yield from drain()
+
+
+def _chunks(encoder: Encoder, number: int, samples: int) -> Iterator[_Chunk]:
+    """The chunks of a recording; one where the encoder needs the whole of it."""
     if math.isinf(encoder.context):
-        whole = encoder.stream(torch.from_numpy(waveform)[None].to(device))
-        parts = ((states, slice(None), 0) for states in whole)
-    else:
-        parts = _chunks(encoder, waveform, device)
-    frames = 0
-    for states, inside, samples in parts:
+        yield _Chunk(number, slice(None), slice(None), samples)
+        return
+    rate = encoder.card.frame_rate
+    core, margin = math.ceil(CHUNK_SECONDS * rate), math.ceil(encoder.context * rate)
+    total = math.ceil(samples / encoder.card.sample_rate * rate)
+
+    def sample(frame: int) -> int:
+        return round(frame / rate * encoder.card.sample_rate)
+
+    for first in range(0, max(total, 1), core):
+        start, last = max(0, first - margin), first + core >= total
+        stop = samples if last else min(sample(first + core + margin), samples)
+        inside = slice(first - start, None if last else first - start + core)
+        yield _Chunk(number, slice(sample(start), stop), inside, stop - sample(start))
+
+
+def _batches(
+    card: EncoderCard, chunks: Sequence[_Chunk], budget: BatchBudget
+) -> Iterator[tuple[list[int], float]]:
+    """Numbers of chunks to encode together, and their seconds with padding.
+
+    The first one that is left is always among them, so that little waits for its turn.
+    """
+    left = deque(range(len(chunks)))
+    while left:
+        batch, later, passed = [left.popleft()], list[int](), 0
+        longest = chunks[batch[0]].length
+        shortest = longest * _ALIKE if card.unequal_lengths else longest
+        room = budget.seconds * card.sample_rate
+        while left and (len(batch) + 1) * longest <= room and passed < _LOOK_AHEAD * room:
+            number = left.popleft()
+            passed += chunks[number].length
+            fits = shortest <= chunks[number].length <= longest
+            (batch if fits else later).append(number)
+        left.extendleft(reversed(later))
+        yield batch, len(batch) * longest / card.sample_rate
+
+
+def _rows(
+    encoder: Encoder, batch: Sequence[_Chunk], waveforms: Sequence[Waveform], device: Device
+) -> list[Iterator[Tensor]]:
+    """States (layers, frames, width) of each chunk of a batch."""
+    card = encoder.card
+    if len(batch) == 1 and math.isinf(encoder.context):
+        whole = torch.from_numpy(waveforms[batch[0].recording])[None].to(device.kind)
+        return [_cast(encoder.stream(whole), encoder, device)]
+    rows = [device.upload(waveforms[chunk.recording][..., chunk.samples]) for chunk in batch]
+    lengths = [chunk.length for chunk in batch]
+    longest = max(lengths)
+    with device.autocast(encoder.precision):
+        if min(lengths) == longest:
+            states = encoder(rows[0][None] if len(rows) == 1 else torch.stack(rows))
+            return [iter([one]) for one in states]
+        rows = [functional.pad(row, (0, longest - row.shape[-1])) for row in rows]
+        states = encoder(torch.stack(rows), torch.tensor(lengths, device=device.kind))
+    frames = [frames_of(card, length) for length in lengths]
+    return [iter([one[:, :count]]) for one, count in zip(states, frames, strict=True)]
+
+
+def frames_of(card: EncoderCard, samples: int) -> int:
+    """Frames of so many samples, by the contract."""
+    return math.floor(samples * card.frame_rate / card.sample_rate + 1e-6) + 1
+
+
+def _cast(parts: Iterator[Tensor], encoder: Encoder, device: Device) -> Iterator[Tensor]:
+    """Parts of a stream, each computed in the encoder's precision."""
+    while True:
+        with device.autocast(encoder.precision):
+            states = next(parts, None)
+        if states is None:
+            return
+        yield states
+
+
+def _copies(
+    encoder: Encoder, chunk: _Chunk, parts: Iterator[Tensor], device: Device, half: bool
+) -> Iterator[Callable[[], Tensor]]:
+    """Begin to copy pieces (frames, layers, width) of a chunk to the host, one after the other."""
+    card, frames = encoder.card, 0
+    for states in parts:
         if states.ndim != 3 or (states.shape[0], states.shape[2]) != (card.layers, card.width):
             raise EncodingError(
                 f"encoder {card.name}: gave {tuple(states.shape)}, its card says "
                 f"({card.layers}, frames, {card.width}); correct the card or the encoder"
             )
         frames += states.shape[1]
-        if samples:
-            _check_length(card, states.shape[1], samples)
-        # A copy, as a view would keep the margins in memory.
-        piece = states[:, inside].movedim(1, 0).float().cpu().numpy().copy()
-        if not np.isfinite(piece).all():
-            raise TrackError(
-                f"encoder {card.name}: gave NaN or infinite features; mend the encoder"
-            )
-        yield piece
-    if math.isinf(encoder.context):
-        _check_length(card, frames, waveform.shape[-1])
+        kept = states[:, chunk.inside].movedim(1, 0)
+        for part in torch.split(kept, max(1, _PIECE_BYTES // (2 * card.layers * card.width))):
+            if len(part):
+                # Layout and precision change in one pass; a view would keep the margins in memory.
+                kind = torch.float16 if half else torch.float32
+                piece = torch.empty(part.shape, dtype=kind, device=part.device)
+                yield device.download(piece.copy_(part))
+    _check_length(card, frames, chunk.length)
+
+
+def _checked(
+    card: EncoderCard, piece: Tensor, half: bool
+) -> Features | TrackError | HalfPrecisionError:
+    """A piece on the host, if it is finite."""
+    lowest, highest = torch.aminmax(piece)
+    if half and lowest.isinf() | highest.isinf():
+        return HalfPrecisionError(f"encoder {card.name}: gave features beyond half precision")
+    if not (lowest.isfinite() and highest.isfinite()):
+        return TrackError(f"encoder {card.name}: gave NaN or infinite features; mend the encoder")
+    return piece.numpy()
 
 
 def _check_length(card: EncoderCard, frames: int, samples: int) -> None:
@@ -121,23 +309,3 @@ def _check_length(card: EncoderCard, frames: int, samples: int) -> None:
             f"encoder {card.name}: gave {frames} frames for {seconds:.2f} s of audio, where its "
             f"card says {card.frame_rate:g} a second; correct frame_rate{one}"
         )
-
-
-def _chunks(
-    encoder: Encoder, waveform: Waveform, device: torch.device | str
-) -> Iterator[tuple[Tensor, slice, int]]:
-    """States (layers, frames, width) of chunks with their context; frames without it; samples."""
-    rate = encoder.card.frame_rate
-    core, margin = math.ceil(CHUNK_SECONDS * rate), math.ceil(encoder.context * rate)
-    total = math.ceil(waveform.shape[-1] / encoder.card.sample_rate * rate)
-
-    def sample(frame: int) -> int:
-        return round(frame / rate * encoder.card.sample_rate)
-
-    for first in range(0, max(total, 1), core):
-        start, last = max(0, first - margin), first + core >= total
-        stop = None if last else sample(first + core + margin)
-        # A copy, as an encoder may overwrite its input.
-        chunk = torch.tensor(waveform[..., sample(start) : stop], device=device)
-        inside = slice(first - start, None if last else first - start + core)
-        yield encoder(chunk[None])[0], inside, chunk.shape[-1]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.toys import HOP, RATE, Listening, Tiny, card, write_noise
 
-from motionbeat.audio import load_audio
+from motionbeat.audio import decode, load_audio
 from motionbeat.benchmarks.extraction import embed
 from motionbeat.benchmarks.store import (
     EmbeddingStore,
@@ -176,8 +176,8 @@ def test_death_leaves_no_entry(store):
 
 def test_each_file_is_decoded_once_for_all_encoders(store, tracks, monkeypatch):
     decoded = []
-    load = lambda path, *more: (decoded.append(path), load_audio(path, *more))[1]  # noqa: E731
-    monkeypatch.setattr("motionbeat.benchmarks.extraction.load_audio", load)
+    load = lambda path, takers: (decoded.append(path), decode(path, takers))[1]  # noqa: E731
+    monkeypatch.setattr("motionbeat.loading.decode", load)
     readers = run(store, tracks, Tiny(), Slow())
     assert decoded == [track.audio_path for track in tracks]
     assert [readers[name].length(tracks[0]) for name in ("tiny", "slow")] == [14, 7]
