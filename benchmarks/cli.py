@@ -7,7 +7,7 @@ import shutil
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser, auto_cli
 
@@ -16,6 +16,10 @@ from motionbeat.cache import default_cache
 from motionbeat.errors import MotionBeatError
 from motionbeat.threads import wait_passively
 
+if TYPE_CHECKING:
+    from motionbeat.benchmarks.extraction import Extraction
+
+Precision = Literal["bf16", "fp16"]  # as in motionbeat.devices, which takes a second to import
 CACHE = default_cache()
 DATA = Path(os.environ["MOTIONBEAT_DATA"]) if os.environ.get("MOTIONBEAT_DATA") else None
 ENCODERS = "logmel,mfcc_chroma,random,musicnn,beatnet,beatgrid,motionbeat-random,motionbeat-small"
@@ -26,6 +30,25 @@ Options = dict[str, bool | int | float | str | list[str]]
 def split(names: str) -> list[str]:
     """Names separated by commas, in order, each once."""
     return list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+
+
+def named(encoders: str, precision: Precision | None) -> list[str]:
+    """Names of encoders in a precision."""
+    return [f"{name}@{precision}" if precision else name for name in split(encoders)]
+
+
+def extraction(workers: int | None, batch_seconds: float | None) -> "Extraction":
+    """How audio is decoded and encoded.
+
+    Raises:
+        SettingsError: it cannot be done so.
+    """
+    from motionbeat.benchmarks.extraction import Extraction
+
+    for option, value in (("workers", workers), ("batch_seconds", batch_seconds)):
+        if value is not None and not value >= 0:
+            raise SettingsError(f"--{option} is {value}; give a number from 0 on, or leave it out")
+    return Extraction(workers, batch_seconds)
 
 
 def share(data: Path | None) -> None:
@@ -44,6 +67,9 @@ def bench(
     learning_rates: tuple[float, ...] | None = None,
     mode: Literal["frozen", "lora", "full"] = "frozen",
     deform: bool = False,
+    workers: int | None = None,
+    batch_seconds: float | None = None,
+    precision: Precision | None = None,
     cache: Path = CACHE,
     results: Path = Path("results"),
     data: Path | None = DATA,
@@ -63,6 +89,11 @@ def bench(
             is not frozen stands in a table of its own.
         deform: instead of the leaderboard, score the probes on deformed test audio, and say by how
             much they drop.
+        workers: processes that decode audio; by default one a processor, 0 for none.
+        batch_seconds: seconds of audio that are encoded together; by default what fits into the
+            memory of a GPU, and one piece on a CPU.
+        precision: half precision in which encoders compute on a GPU; they get names of their own,
+            such as logmel@bf16.
         cache: folder for generated data, embeddings and finished runs (MOTIONBEAT_CACHE).
         results: folder for records and leaderboards.
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
@@ -85,9 +116,10 @@ def bench(
             seeds=seeds,
             mode=mode,
             deform=deform,
+            how=extraction(workers, batch_seconds),
         )
         alone = deform or mode != "frozen"
-        evaluation.entries(split(encoder), () if alone else evaluation.task.baselines())
+        evaluation.entries(named(encoder, precision), () if alone else evaluation.task.baselines())
         shown.add((evaluation.dataset.card.name, evaluation.revision))
     asked = evaluation.task.name
     table = write_tables(results, asked, deform)[stem(asked, mode, deform)]
@@ -109,6 +141,9 @@ def embed(
     encoder: str = ENCODERS,
     dataset_options: Options | None = None,
     segment_seconds: float | None = None,
+    workers: int | None = None,
+    batch_seconds: float | None = None,
+    precision: Precision | None = None,
     cache: Path = CACHE,
     data: Path | None = DATA,
 ) -> None:
@@ -121,11 +156,16 @@ def embed(
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
         segment_seconds: seconds averaged into one embedding; the encoder's own frames when left
             out.
+        workers: processes that decode audio; by default one a processor, 0 for none.
+        batch_seconds: seconds of audio that are encoded together; by default what fits into the
+            memory of a GPU, and one piece on a CPU.
+        precision: half precision in which encoders compute on a GPU; they get names of their own,
+            such as logmel@bf16.
         cache: folder for generated data and embeddings (MOTIONBEAT_CACHE).
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
-    from motionbeat.benchmarks import extraction
     from motionbeat.benchmarks.evaluator import Folders
+    from motionbeat.benchmarks.extraction import embed as fill
     from motionbeat.benchmarks.store import EmbeddingStore
     from motionbeat.console import say
     from motionbeat.data_modules.base import SPLITS
@@ -136,7 +176,8 @@ def embed(
         module = Folders(cache, data=data).datamodule(name, dataset_options)
         module.prepare_data()
         tracks = [track for part in SPLITS for track in module.tracks(part)]
-        extraction.embed(split(encoder), tracks, embeddings, segment_seconds)
+        how = extraction(workers, batch_seconds)
+        fill(named(encoder, precision), tracks, embeddings, segment_seconds, how=how)
         say(f"{name}: {len(tracks)} tracks in {embeddings.root}")
 
 
@@ -341,7 +382,7 @@ COMMANDS = {
 
 
 class SettingsError(MotionBeatError):
-    """A file of settings that cannot be read."""
+    """Settings that cannot be read or used."""
 
 
 def check_settings(arguments: list[str]) -> None:

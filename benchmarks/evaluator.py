@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from motionbeat._torchmetrics import import_torchmetrics
-from motionbeat.benchmarks.extraction import embed
+from motionbeat.benchmarks.extraction import DEFAULT, Extraction, embed
 from motionbeat.benchmarks.keys import task_key, tracks_key
 from motionbeat.benchmarks.protocol import Probing
 from motionbeat.benchmarks.records import (
@@ -162,6 +162,7 @@ class Evaluation:
     Attributes:
         modules: the dataset, once for each of its folds.
         mode: what of an encoder is trained beside the head.
+        how: audio is decoded and encoded.
         deform: whether test splits hold every track in every deformation too. Scores are those of
             the clean tracks, per-track scores those of all.
     """
@@ -173,6 +174,7 @@ class Evaluation:
     heads: tuple[str, ...]
     mode: EncoderMode = "frozen"
     deform: bool = False
+    how: Extraction = DEFAULT
 
     @cached_property
     def folds(self) -> list[Fold]:
@@ -326,7 +328,7 @@ class Evaluation:
             for task in TASKS.classes.values()
         )
         store = EmbeddingStore(self.folders.cache / "embeddings")
-        embed(encoders, list(tracks.values()), store, self.task.segment_seconds, frames)
+        embed(encoders, list(tracks.values()), store, self.task.segment_seconds, frames, self.how)
 
     def encoder_entry(self, encoder: str | Encoder) -> RunRecord:
         """Probe an encoder; a head finished before the run was cut short is not trained again."""
@@ -491,6 +493,7 @@ def plan(
     seeds: int = 3,
     mode: EncoderMode = "frozen",
     deform: bool = False,
+    how: Extraction = DEFAULT,
 ) -> Evaluation:
     """A task on a dataset, ready to run.
 
@@ -534,6 +537,7 @@ def plan(
         tuple(heads or known),
         mode,
         deform,
+        how,
     )
 
 

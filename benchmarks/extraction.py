@@ -61,6 +61,9 @@ class Extraction:
     batch_seconds: float | None = None
 
 
+DEFAULT = Extraction()
+
+
 @dataclass(frozen=True)
 class Recording:
     """A recording that encoders lack.
@@ -101,7 +104,7 @@ def embed(
     store: EmbeddingStore,
     pooling: float | None = None,
     keep_frames: bool = False,
-    how: Extraction = Extraction(),
+    how: Extraction = DEFAULT,
 ) -> list[FeatureReader]:
     """Features of tracks by several encoders; each file that lacks some is decoded once.
 
@@ -189,7 +192,7 @@ def extract(
     targets: Mapping[int, Target],
     recordings: Sequence[Recording],
     store: EmbeddingStore,
-    how: Extraction = Extraction(),
+    how: Extraction = DEFAULT,
     advance: Callable[[], None] = lambda: None,
 ) -> list[str]:
     """Encode recordings and store what encoders say of them, in any process.

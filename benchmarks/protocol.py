@@ -17,6 +17,7 @@ from motionbeat.benchmarks.keys import task_key, tracks_key
 from motionbeat.cache import digest
 from motionbeat.console import bar
 from motionbeat.data_modules.base import DataModule, Loaders
+from motionbeat.devices import accelerator, has_gpu
 from motionbeat.encoder import Encoder
 from motionbeat.encoding import find_encoder
 from motionbeat.progress import StepBar, quiet
@@ -232,7 +233,7 @@ def fit(ensemble: Ensemble, data: Loaders, label: str) -> None:
     between = max(recipe.check_every, steps if recipe.epochs else 0)
     with bar("steps") as progress, quiet():
         trainer = trainer_of(
-            precision="32-true" if frozen or not torch.cuda.is_available() else "bf16-mixed",
+            precision="32-true" if frozen or not has_gpu() else "bf16-mixed",
             max_epochs=-1,
             max_steps=max(recipe.max_steps, recipe.epochs * steps),
             val_check_interval=between * batches // steps,
@@ -251,7 +252,7 @@ def fit(ensemble: Ensemble, data: Loaders, label: str) -> None:
 def trainer_of(**options: Any) -> Trainer:
     """Lightning on one device, which leaves files and progress bars to us."""
     return Trainer(
-        accelerator="gpu" if torch.cuda.is_available() else "cpu",
+        accelerator=accelerator(),
         devices=1,
         logger=False,
         enable_checkpointing=False,

@@ -17,13 +17,14 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
 import cloudpickle
 
 from motionbeat import data_modules, tasks
 from motionbeat.benchmarks import encoders as shipped_encoders
-from motionbeat.encoder import Encoder
+from motionbeat.devices import Precision
+from motionbeat.encoder import Encoder, in_precision
 from motionbeat.errors import MotionBeatError
 
 if TYPE_CHECKING:
@@ -173,6 +174,29 @@ def _import(location: str) -> ModuleType:
     return module
 
 
+class Encoders(Registry[Encoder]):
+    """Encoders by name, and in half precision as ``NAME@bf16`` or ``NAME@fp16``."""
+
+    def get(self, name: str) -> type[Encoder]:
+        """The class known by a name.
+
+        Raises:
+            UnknownNameError: there is none, or no such precision.
+        """
+        asked = name
+        name, _, precision = name.partition("@")
+        kind = super().get(name)
+        if not precision:
+            return kind
+        for known in get_args(Precision):
+            if precision == known:
+                return self.loaded.setdefault(asked, in_precision(kind, known))
+        raise UnknownNameError(
+            f"unknown precision '{precision}' of encoder '{name}': leave it out, or write "
+            f"{' or '.join(f'{name}@{known}' for known in get_args(Precision))}"
+        )
+
+
 def check_available(encoders: Iterable[type[Encoder] | Encoder]) -> None:
     """Check that encoders can be made here; one that is made already can.
 
@@ -196,7 +220,7 @@ def make(encoders: Iterable[type[Encoder]]) -> list[Encoder]:
     return [kind() for kind in encoders]
 
 
-ENCODERS: Registry[Encoder] = Registry("encoder", "motionbeat.encoder:Encoder", shipped_encoders)
+ENCODERS = Encoders("encoder", "motionbeat.encoder:Encoder", shipped_encoders)
 DATASETS: "Registry[DataModule]" = Registry(
     "dataset", "motionbeat.data_modules.base:DataModule", data_modules
 )

@@ -18,6 +18,7 @@ from motionbeat.benchmarks.store import EmbeddingStore, file_digest
 from motionbeat.cache import default_cache, digest
 from motionbeat.console import bar
 from motionbeat.data_modules.base import DatasetError, Split, Track
+from motionbeat.devices import has_gpu
 from motionbeat.encoding import find_encoder
 from motionbeat.files import replacing
 from motionbeat.pretraining.distillation import BalancedSampler, Segments
@@ -152,7 +153,7 @@ class TaughtMusic(LightningDataModule):
             batch_size=None,  # the sampler draws whole batches
             sampler=batches,
             num_workers=self.num_workers,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=has_gpu(),
             generator=torch.Generator(),  # not the global one, which gains are drawn from
         )
 

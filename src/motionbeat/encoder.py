@@ -6,7 +6,6 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from importlib.util import find_spec
 from typing import ClassVar
 
@@ -111,14 +110,14 @@ class Encoder(nn.Module):
         yield self(waveform)[0]
 
 
-@cache
 def in_precision(kind: type[Encoder], precision: Precision) -> type[Encoder]:
     """An encoder that computes in half precision on a GPU, with a name of its own: NAME@bf16.
 
     Embeddings, records and tables keep it apart from the encoder itself.
     """
     card = replace(kind.card, name=f"{kind.card.name}@{precision}")
-    return type(kind.__name__, (kind,), {"card": card, "precision": precision})
+    members = {"card": card, "precision": precision, "__module__": kind.__module__}
+    return type(kind.__name__, (kind,), members)
 
 
 class WrapError(MotionBeatError):
