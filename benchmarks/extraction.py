@@ -265,6 +265,11 @@ def extract(
     return failures
 
 
+def largest_batch(card: EncoderCard) -> float:
+    """Seconds whose features, which are kept until their turn, are not too large for the host."""
+    return _LARGEST / (2 * card.layers * card.width * card.frame_rate)
+
+
 def _kind(encoder: Encoder) -> Kind:
     return encoder.card.sample_rate, encoder.card.channels
 
@@ -310,11 +315,9 @@ class _Worker:
         batch_seconds: float | None,
         writers: ExitStack,
     ) -> None:
-        card = target.encoder.card
-        second = 2 * card.layers * card.width * card.frame_rate  # bytes
         self.number, self.embeddings = number, target.embeddings
         self.encoder = target.encoder.to(device.kind)
-        self.budget = BatchBudget(device, batch_seconds, most=_LARGEST / second)
+        self.budget = BatchBudget(device, batch_seconds, most=largest_batch(target.encoder.card))
         self.writer = writers.enter_context(target.embeddings.writer())
         self.frames = None
         if target.frames is not None:
@@ -325,15 +328,20 @@ class _Worker:
         """Encode what the encoder lacks of some recordings; what went wrong."""
         started = time.perf_counter()
         kind, failures = _kind(self.encoder), []
-        lacking = [(one, found[kind]) for one, found in group if self.number in one.lacking]
-        overwritten = math.isinf(self.encoder.context)  # perhaps, as it is given the array itself
-        waveforms = [
-            waveform.copy() if overwritten and len(one.lacking) > 1 else waveform
-            for one, waveform in lacking
-        ]
+        lacking, waveforms = [], []
+        for recording, found in group:
+            if self.number in recording.lacking:
+                alone = len(recording.lacking) == 1
+                waveform = found.pop(kind) if alone else found[kind]
+                if math.isinf(self.encoder.context) and not alone:
+                    waveform = waveform.copy()  # it may be overwritten
+                lacking.append(recording)
+                waveforms.append(waveform)
+                self.hours += waveform.shape[-1] / kind[0] / 3600
+                del waveform
         batches = encode_batches(self.encoder, waveforms, self.budget, half=True)
         for number, pieces in groupby(batches, itemgetter(0)):
-            recording = lacking[number][0]
+            recording = lacking[number]
             try:
                 try:
                     self.store(recording.digest, raising(map(itemgetter(1), pieces)))
@@ -342,7 +350,6 @@ class _Worker:
             except TrackError as error:
                 failures.append(f"track {recording.name}: {error}")
         self.seconds += time.perf_counter() - started
-        self.hours += sum(len(one.T) for one in waveforms) / kind[0] / 3600
         return failures
 
     def single(self, recording: Recording) -> Iterator[Features]:

@@ -100,15 +100,18 @@ class Large(Encoder):
 
 
 def write(folder: Path, count: int, seconds: float) -> list[Track]:
-    """Tracks of noise, each different."""
+    """Tracks in stereo, each different: tones and some noise, as FLAC."""
     folder.mkdir(exist_ok=True)
     rng = np.random.default_rng(0)
-    noise = rng.integers(-(2**14), 2**14, round(seconds * RATE) + count, np.int16)
+    times = np.arange(round(seconds * RATE) + count) / RATE
+    tones = [np.sin(2 * np.pi * f * times) for f in (110, 277.2, 440, 659.3)]
+    sound = 0.2 * np.stack([tones[0] + tones[1], tones[2] + tones[3]], axis=1)
+    sound += 0.01 * rng.standard_normal(sound.shape)
     tracks = []
     for number in range(count):
-        path = folder / f"{number}.wav"
+        path = folder / f"{number}.flac"
         if not path.exists():
-            soundfile.write(path, noise[number : number + round(seconds * RATE)], RATE)
+            soundfile.write(path, sound[number : number + round(seconds * RATE)], RATE)
         tracks.append(Track(path.stem, path, seconds, path.stem))
     return tracks
 

@@ -123,7 +123,7 @@ class _Chunk(NamedTuple):
 
 @torch.no_grad()  # and no inference mode: what an encoder keeps from it shall serve fine-tuning too
 def encode_batches(
-    encoder: Encoder, waveforms: Sequence[Waveform], budget: BatchBudget, half: bool = False
+    encoder: Encoder, waveforms: list[Waveform], budget: BatchBudget, half: bool = False
 ) -> Iterator[tuple[int, Features | TrackError | HalfPrecisionError]]:
     """Pieces (frames, layers, width) of recordings with their numbers, all in order.
 
@@ -133,7 +133,7 @@ def encode_batches(
     Args:
         encoder: frozen, on the budget's device.
         waveforms: ([2,] samples) each; an encoder that needs the whole recording is given the
-            arrays themselves, which it may overwrite.
+            arrays themselves, which it may overwrite, and they are taken out of the list.
         budget: seconds that are encoded together.
         half: give float16, where float32 is the default.
 
@@ -231,12 +231,14 @@ def _batches(
 
 
 def _rows(
-    encoder: Encoder, batch: Sequence[_Chunk], waveforms: Sequence[Waveform], device: Device
+    encoder: Encoder, batch: Sequence[_Chunk], waveforms: list[Waveform], device: Device
 ) -> list[Iterator[Tensor]]:
     """States (layers, frames, width) of each chunk of a batch."""
     card = encoder.card
     if len(batch) == 1 and math.isinf(encoder.context):
-        whole = torch.from_numpy(waveforms[batch[0].recording])[None].to(device.kind)
+        number = batch[0].recording
+        whole = torch.from_numpy(waveforms[number])[None].to(device.kind)
+        waveforms[number] = waveforms[number][..., :0].copy()
         return [_cast(encoder.stream(whole), encoder, device)]
     rows = [device.upload(waveforms[chunk.recording][..., chunk.samples]) for chunk in batch]
     lengths = [chunk.length for chunk in batch]

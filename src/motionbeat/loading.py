@@ -3,6 +3,7 @@
 The processes import neither Lightning nor anything of the benchmark.
 """
 
+import gc
 import multiprocessing
 import sys
 import time
@@ -151,7 +152,7 @@ def load_files(
             num_workers=workers,
             collate_fn=_as_it_is,
             pin_memory=pinned,
-            worker_init_fn=end_with_parent if workers else None,
+            worker_init_fn=_begin if workers else None,
             # Elsewhere forking is not safe. It starts in milliseconds, and a script that has no
             # `if __name__ == "__main__"` is not run again.
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
@@ -161,6 +162,12 @@ def load_files(
             yield from _unpacked(loaded, groups[number])
             del loaded
             data.used.value = number + 1
+
+
+def _begin(worker: int) -> None:
+    """Begin a process: what it shares with its parent stays shared."""
+    gc.freeze()
+    end_with_parent(worker)
 
 
 def _as_it_is(loaded: Any) -> Any:
@@ -204,9 +211,12 @@ def _unpacked(
         waveforms: dict[Kind, Waveform] = {}
         for kind in file.kinds:
             start, stop = starts[kind], starts[kind] + lengths[kind]
-            found = samples[kind][start:stop]
-            waveforms[kind] = found if kind[1] == 1 else found.reshape(-1, 2).T
+            waveforms[kind] = samples[kind][start:stop]
+            if kind[1] == 2:
+                waveforms[kind] = waveforms[kind].reshape(-1, 2).T
             starts[kind] = stop
+        if file is group[-1]:
+            samples.clear()  # whoever takes a waveform out of what is given may free it
         yield waveforms if error is None else error
 
 
