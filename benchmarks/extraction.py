@@ -3,26 +3,28 @@
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import partial
-from pathlib import Path
+from contextlib import ExitStack
 
 import numpy as np
 import torch
 
 from motionbeat.audio import AudioError, Channels, Waveform, load_audio, resample
+from motionbeat.benchmarks.shards import rounded
 from motionbeat.benchmarks.store import (
     LENGTH_SLACK,
+    Embeddings,
     EmbeddingStore,
     FeatureReader,
     StoreError,
+    Writer,
     file_digest,
 )
 from motionbeat.console import bar
 from motionbeat.data_modules.base import DatasetError, Track
 from motionbeat.encoder import Encoder
-from motionbeat.encoding import TrackError, encode_pieces, find_encoder, halved, make_encoder
+from motionbeat.encoding import Features, TrackError, encode_pieces, find_encoder, make_encoder
 from motionbeat.threads import computing_threads
 
 LOOK_AHEAD = 2  # files decoded while the encoders are busy
@@ -54,20 +56,21 @@ def embed(
         DatasetError: a track's audio is shorter than its dataset says.
     """
     cards = [find_encoder(encoder).card for encoder in encoders]
-    paths: list[dict[Path, Path]] = [{} for _ in cards]
-    for card, found in zip(cards, paths, strict=True):
-        for audio in {track.audio_path for track in tracks if track.audio_path.is_file()}:
-            if (entry := store.find(card, file_digest(audio), pooling)) is not None:
-                found[audio] = entry
-    missing = [track for track in tracks if any(track.audio_path not in one for one in paths)]
+    stored = [store.embeddings(card, pooling) for card in cards]
+    files = {track.audio_path for track in tracks if track.audio_path.is_file()}
+    audios = {path: file_digest(path) for path in files}
+    for embeddings in stored:
+        embeddings.pool(audios.values())
+    once = {audios.get(track.audio_path, track.audio_path): track for track in tracks}
+    missing = [track for audio, track in once.items() if any(audio not in one for one in stored)]
     if missing:
         lacking = [
-            (make_encoder(encoder), found)
-            for encoder, found in zip(encoders, paths, strict=True)
-            if any(track.audio_path not in found for track in missing)
+            (make_encoder(encoder), embeddings)
+            for encoder, embeddings in zip(encoders, stored, strict=True)
+            if any(audios.get(track.audio_path) not in embeddings for track in missing)
         ]
         _extract(lacking, missing, len(tracks), store, pooling, keep_frames)
-    readers = [FeatureReader(card, pooling, one) for card, one in zip(cards, paths, strict=True)]
+    readers = [FeatureReader(embeddings, audios) for embeddings in stored]
     for reader in readers:
         for track in tracks:
             seconds = reader.length(track) / reader.frame_rate
@@ -80,14 +83,14 @@ def embed(
 
 
 def _extract(
-    lacking: Sequence[tuple[Encoder, dict[Path, Path]]],
+    lacking: Sequence[tuple[Encoder, Embeddings]],
     tracks: Sequence[Track],
     total: int,
     store: EmbeddingStore,
     pooling: float | None,
     keep_frames: bool,
 ) -> None:
-    """Encode what encoders lack of tracks, and add it to their entries by audio file.
+    """Encode what encoders lack of tracks, and add it to their embeddings.
 
     On a processor, encoders work side by side and share its threads: two threads that compute one
     operator together wait for each other a good part of the time.
@@ -98,33 +101,34 @@ def _extract(
 
     def load(track: Track) -> Loaded:
         audio = track.audio_path
-        cards = [encoder.card for encoder, found in lacking if audio not in found]
+        digest = file_digest(audio)
+        cards = [encoder.card for encoder, embeddings in lacking if digest not in embeddings]
         loaded: dict[Channels, tuple[Waveform, int]] = {
             channels: load_audio(audio, channels) for channels in {card.channels for card in cards}
         }
-        return file_digest(audio), {
+        return digest, {
             (rate, channels): resample(*loaded[channels], rate).T
             for rate, channels in {(card.sample_rate, card.channels) for card in cards}
         }
 
-    def encode(
-        track: Track, loaded: Loaded, encoder: Encoder, found: dict[Path, Path], own: bool
-    ) -> None:
+    def encode(loaded: Loaded, encoder: Encoder, embeddings: Embeddings, own: bool) -> None:
         started = time.perf_counter()
         card, (digest, waveforms) = encoder.card, loaded
         waveform = waveforms[card.sample_rate, card.channels]
         if math.isinf(encoder.context) and not own:
             waveform = waveform.copy()  # it is given the array, and may overwrite it
-        pieces = partial(encode_pieces, encoder, waveform, device)
-        path = store.path(card, digest, pooling)
+        pieces = encode_pieces(encoder, waveform, device)
         if pooling is None:
-            store.write(path, pieces)
+            writers[card.name, None].write(digest, pieces)
         else:
-            frames = np.concatenate([halved(piece) for piece in pieces()])
+            frames: list[Features] = []
+            seen = noted(pieces, frames, card.eight_bits)
             if keep_frames:
-                store.write(store.path(card, digest, None), partial(iter, [frames]))
-            store.write_pooled(path, frames, card, pooling)
-        found[track.audio_path] = path
+                writers[card.name, None].write(digest, seen)
+            else:
+                deque(seen, maxlen=0)
+            averages = embeddings.averaged(np.concatenate(frames))
+            writers[card.name, pooling].write(digest, [averages])
         spent[card.name][0] += time.perf_counter() - started
         spent[card.name][1] += waveform.shape[-1] / card.sample_rate / 3600
 
@@ -135,15 +139,23 @@ def _extract(
     with (
         bar("tracks") as progress,
         computing_threads(threads // beside),
+        ExitStack() as stack,
         ThreadPoolExecutor(beside) as pool,
     ):
+        writers: dict[tuple[str, float | None], Writer] = {}
+        for encoder, embeddings in lacking:
+            kinds = (
+                [embeddings] if pooling is None else [embeddings, store.embeddings(encoder.card)]
+            )
+            for one in kinds if keep_frames else kinds[:1]:
+                writers[encoder.card.name, one.pooling] = stack.enter_context(one.writer())
         label = f"embedding · {', '.join(encoder.card.name for encoder, _ in lacking)}"
         shown = progress.add_task(label, total=total, completed=total - len(tracks))
         for track, loaded in _prefetch(load, tracks):
             try:
-                todo = [pair for pair in lacking if track.audio_path not in pair[1]]
-                given = track, loaded.result()
-                done = [pool.submit(encode, *given, *pair, own=len(todo) == 1) for pair in todo]
+                given = loaded.result()
+                todo = [pair for pair in lacking if given[0] not in pair[1]]
+                done = [pool.submit(encode, given, *pair, own=len(todo) == 1) for pair in todo]
                 wait(done)  # an encoder is never asked for two tracks at once
                 for one in done:
                     one.result()
@@ -161,6 +173,15 @@ def _extract(
             + "; ".join(failures[:3])
             + ("; ..." if len(failures) > 3 else "")
         )
+
+
+def noted(
+    pieces: Iterable[Features], frames: list[Features], eight_bits: bool
+) -> Iterator[Features]:
+    """Pieces as they come; what would be read of them in the end is noted in ``frames``."""
+    for piece in pieces:
+        frames.append(rounded(piece, eight_bits))
+        yield piece
 
 
 def _prefetch(

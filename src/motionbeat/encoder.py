@@ -33,6 +33,7 @@ class EncoderCard:
         source: paper, package or repository.
         channels: of the waveform: 1, or 2 for stereo.
         experimental: reimplemented, and never compared with the published weights.
+        eight_bits: whether its frames are kept in eight bits instead of half precision.
     """
 
     name: str
@@ -47,6 +48,7 @@ class EncoderCard:
     source: str
     channels: Channels = 1
     experimental: bool = False
+    eight_bits: bool = False
 
 
 class Encoder(nn.Module):
