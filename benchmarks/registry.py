@@ -17,12 +17,13 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import cloudpickle
 
 from motionbeat import data_modules, tasks
 from motionbeat.benchmarks import encoders as shipped_encoders
+from motionbeat.benchmarks.variants import parted, variant
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 
@@ -80,7 +81,8 @@ class Registry(Generic[T]):
     def get(self, name: str) -> type[T]:
         """The class known by a name, or given as ``package.module:Class`` or ``file.py:Class``.
 
-        A dataset may also be a CSV file of audio and labels.
+        A dataset may also be a CSV file of audio and labels. An encoder may be a variant, such as
+        ``NAME[4,8]`` (:mod:`motionbeat.benchmarks.variants`).
 
         Packages are looked for in the current folder too. A class once loaded is known by its name;
         its card's revision gets the digest of its file, so that nothing made by an earlier state of
@@ -89,7 +91,11 @@ class Registry(Generic[T]):
         Raises:
             UnknownNameError: there is none; the message offers the nearest known names, or those
                 that the file has.
+            VariantError: the encoder has no such variant.
         """
+        whole, parts = parted(name)
+        if parts and self is ENCODERS:
+            return cast(type[T], variant(ENCODERS.get(whole), parts))
         if name.endswith(".csv") and self is DATASETS:
             own = importlib.import_module("motionbeat.data_modules.published.labels_file")
             return self._add(name, own.dataset_of(Path(name)))

@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Generator, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
+from joblib import cpu_count
 from torch import Tensor
 
 from motionbeat.benchmarks.shards import (
@@ -27,6 +29,7 @@ from motionbeat.benchmarks.shards import (
     DamagedError,
     Shard,
     Written,
+    copied,
     encoded,
     in_blocks,
     open_shards,
@@ -47,6 +50,7 @@ FRAMES_VERSION = 3
 POOLED_VERSION = 4
 """Versions of what is stored of frames and of averages; they change whenever the numbers do."""
 
+ELSEWHERE = "MOTIONBEAT_EMBEDDINGS"
 LENGTH_SLACK = 0.5  # s
 SHARD_BYTES = 64 << 20
 LONG_BYTES = 16 << 20  # an embedding of more has a file of its own
@@ -137,9 +141,14 @@ class EmbeddingStore:
         return f"{self.root}/{card.name}/speed.json"
 
 
+def address_of(cache: Path) -> str:
+    """Where embeddings lie: ``MOTIONBEAT_EMBEDDINGS``, or the folder ``embeddings`` of a cache."""
+    return os.environ.get(ELSEWHERE) or str(cache / "embeddings")
+
+
 def store_of(cache: Path) -> EmbeddingStore:
-    """The store at ``MOTIONBEAT_EMBEDDINGS``, or the folder ``embeddings`` of a cache."""
-    return EmbeddingStore(os.environ.get("MOTIONBEAT_EMBEDDINGS") or cache / "embeddings")
+    """The store at that address."""
+    return EmbeddingStore(address_of(cache))
 
 
 class Embeddings:
@@ -205,17 +214,11 @@ class Embeddings:
 
     def drop_damaged(self, shard: Shard) -> None:
         """Replace a shard by one of those of its embeddings that are intact."""
-        intact = {}
-        for key, entry in shard.entries.items():
+        for key in shard.entries:
             self.shards.pop(key, None)
-            with suppress(DamagedError, OSError):
-                blocks = list(shard.stored(key))
-                written = Written(key, entry.kind)
-                for block in blocks:
-                    written.add(block)
-                intact[key] = written, blocks
-        if intact:
-            self.add(write_shard(self.store.fs, self.folder, shard.facts, intact.values()))
+        intact = copied(shard, shard.entries)
+        if intact is not None:
+            self.add(intact)
         self.store.remove(shard.path)
 
     def writer(self) -> "Writer":
@@ -247,6 +250,13 @@ class Embeddings:
         return np.asarray(means.numpy())
 
 
+class _Coming(NamedTuple):
+    """Features, and the block that is being made of them."""
+
+    features: Features
+    block: Future[Block]
+
+
 class Finished(NamedTuple):
     """What the writer is told at the end of an embedding."""
 
@@ -254,7 +264,7 @@ class Finished(NamedTuple):
 
 
 class Writer:
-    """Writes embeddings in a thread of its own, while others are computed.
+    """Writes embeddings in threads of its own, while others are computed.
 
     Small ones are gathered in shards of 64 MB or half a minute, whichever comes first. A long one
     has a file of its own and is written as it comes, so that memory is bounded. Several threads may
@@ -263,8 +273,9 @@ class Writer:
 
     def __init__(self, embeddings: Embeddings) -> None:
         self.embeddings = embeddings
-        self._waiting: Queue[tuple[_Growing, Features | Finished] | None] = Queue(WAITING)
+        self._waiting: Queue[tuple[_Growing, _Coming | Finished] | None] = Queue(WAITING)
         self._thread = Thread(target=self._run, daemon=True)
+        self._rounding = ThreadPoolExecutor(cpu_count())
         self._fault: BaseException | None = None
         self._gathered: dict[str, tuple[Written, list[Block]]] = {}
         self._since = 0.0
@@ -287,6 +298,7 @@ class Writer:
         """
         self._waiting.put(None)
         self._thread.join()
+        self._rounding.shutdown()
         if self._fault is not None and error is None:
             raise self._fault
 
@@ -304,14 +316,15 @@ class Writer:
         growing = _Growing(self.embeddings, audio)
         try:
             for piece in pieces:
-                for block in in_blocks(piece):
-                    self._put(growing, block)
+                for features in in_blocks(piece):
+                    block = self._rounding.submit(encoded, features, growing.kind)
+                    self._put(growing, _Coming(features, block))
         except BaseException:
             self._put(growing, Finished(whole=False))
             raise
         self._put(growing, Finished(whole=True))
 
-    def _put(self, growing: "_Growing", what: Features | Finished) -> None:
+    def _put(self, growing: "_Growing", what: "_Coming | Finished") -> None:
         self._waiting.put((growing, what))
         if self._fault is not None:
             raise self._fault
@@ -334,9 +347,9 @@ class Writer:
                 self._flush()
         self._flush()
 
-    def _take(self, growing: "_Growing", what: Features | Finished) -> None:
+    def _take(self, growing: "_Growing", what: "_Coming | Finished") -> None:
         if not isinstance(what, Finished):
-            growing.add(what)
+            growing.add(*what)
         elif not what.whole:
             growing.abandon()
         elif growing.file is not None:
@@ -362,19 +375,21 @@ class _Growing:
 
     def __init__(self, embeddings: Embeddings, key: str) -> None:
         self.embeddings = embeddings
-        self.written = Written(key, EIGHT_BITS if embeddings.eight_bits else "F16")
+        self.kind = EIGHT_BITS if embeddings.eight_bits else "F16"
+        self.written = Written(key, self.kind)
         self.blocks: list[Block] = []
         self.file: Generator[Path, Block | None, Shard] | None = None
         self.unfinished = Path()
 
-    def add(self, features: Features) -> None:
+    def add(self, features: Features, coming: Future[Block]) -> None:
         """Add a block of features."""
         try:
-            block = encoded(features, self.written.kind)
+            block = coming.result()
+            self._append(widened(block) if self.written.kind == "F32" else block)
         except OverflowError:
-            self._widen()
-            block = encoded(features, self.written.kind)
-        self._append(block)
+            if self.written.kind == "F16":
+                self._widen()
+            self._append(encoded(features, "F32"))
 
     def _append(self, block: Block) -> None:
         if self.file is None:

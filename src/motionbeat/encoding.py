@@ -18,7 +18,7 @@ CHUNK_SECONDS = 60.0
 _SLACK = 0.5  # s of frames that may lack or be too many, at the ends of a recording
 
 _LARGEST = float(np.finfo(np.float16).max)
-_AT_ONCE = 1 << 18  # numbers, 1 MB
+_AT_ONCE = 1 << 15  # numbers: within the cache, and too few for torch to wake its threads
 
 Features = NDArray[np.floating]
 
