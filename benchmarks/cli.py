@@ -78,12 +78,14 @@ def bench(
         results: folder for records and leaderboards.
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
-    from motionbeat.benchmarks.evaluator import Folders, plan
+    from motionbeat.benchmarks.evaluator import Folders, ProtocolError, plan
     from motionbeat.benchmarks.leaderboards import print_table, stem, write_tables
     from motionbeat.benchmarks.variants import named
     from motionbeat.console import say
 
     share(data, embeddings)
+    if int8 and mode != "frozen":
+        raise ProtocolError("--int8 is for frozen encoders; leave it or --mode out")
     encoders = [named(name, layers, int8) for name in split(encoder)]
     folders = Folders(cache, results / "robustness" if deform else results, data)
     shown = set()

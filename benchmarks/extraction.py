@@ -157,8 +157,8 @@ def _extract(
                 todo = [pair for pair in lacking if given[0] not in pair[1]]
                 done = [pool.submit(encode, given, *pair, own=len(todo) == 1) for pair in todo]
                 wait(done)  # an encoder is never asked for two tracks at once
-                for one in done:
-                    one.result()
+                for encoded in done:
+                    encoded.result()
             except (AudioError, TrackError) as error:
                 failures.append(f"track {track.id}: {error}")
             progress.advance(shown)

@@ -12,7 +12,7 @@ import inspect
 import pkgutil
 import sys
 import zlib
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -95,7 +95,7 @@ class Registry(Generic[T]):
         """
         whole, parts = parted(name)
         if parts and self is ENCODERS:
-            return cast(type[T], variant(ENCODERS.get(whole), parts))
+            return cast(type[T], variant(cast(Hashable, ENCODERS.get(whole)), parts))
         if name.endswith(".csv") and self is DATASETS:
             own = importlib.import_module("motionbeat.data_modules.published.labels_file")
             return self._add(name, own.dataset_of(Path(name)))

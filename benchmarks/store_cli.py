@@ -1,4 +1,4 @@
-"""``motionbeat store``: what the embedding store holds, whether it is intact, and cleaning it up."""
+"""``motionbeat store``: what the embedding store holds, whether it is intact, what can go."""
 
 import re
 import sys

@@ -68,7 +68,9 @@ def halved(features: Features) -> Features:
         return features
     numbers = torch.from_numpy(np.ascontiguousarray(features)).view(-1)
     rounded = torch.empty(len(numbers), dtype=torch.float16)
-    for some, place in zip(numbers.split(_AT_ONCE), rounded.split(_AT_ONCE), strict=True):
+    for some, place in zip(
+        *(torch.split(one, _AT_ONCE) for one in (numbers, rounded)), strict=True
+    ):
         low, high = torch.aminmax(some) if len(some) else (0, 0)
         if not (low >= -_LARGEST and high <= _LARGEST):
             return features
