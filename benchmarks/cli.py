@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -28,13 +29,9 @@ Options = dict[str, bool | int | float | str | list[str]]
 
 
 def split(names: str) -> list[str]:
-    """Names separated by commas, in order, each once."""
-    return list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
-
-
-def named(encoders: str, precision: Precision | None) -> list[str]:
-    """Names of encoders in a precision."""
-    return [f"{name}@{precision}" if precision else name for name in split(encoders)]
+    """Names separated by commas, in order, each once; commas in brackets are part of a name."""
+    found = (name.strip() for name in re.split(r",(?![^\[]*\])", names))
+    return list(dict.fromkeys(name for name in found if name))
 
 
 def extraction(workers: int | None, batch_seconds: float | None) -> "Extraction":
@@ -51,10 +48,12 @@ def extraction(workers: int | None, batch_seconds: float | None) -> "Extraction"
     return Extraction(workers, batch_seconds)
 
 
-def share(data: Path | None) -> None:
-    """Let encoders find weights put in place by hand, wherever they are made."""
+def share(data: Path | None, embeddings: str | None = None) -> None:
+    """Let encoders find weights put in place by hand, and all find the embeddings."""
     if data is not None:
         os.environ["MOTIONBEAT_DATA"] = str(data)
+    if embeddings is not None:
+        os.environ["MOTIONBEAT_EMBEDDINGS"] = embeddings
 
 
 def bench(
@@ -67,10 +66,13 @@ def bench(
     learning_rates: tuple[float, ...] | None = None,
     mode: Literal["frozen", "lora", "full"] = "frozen",
     deform: bool = False,
+    layers: str | None = None,
+    int8: bool = False,
     workers: int | None = None,
     batch_seconds: float | None = None,
     precision: Precision | None = None,
     cache: Path = CACHE,
+    embeddings: str | None = None,
     results: Path = Path("results"),
     data: Path | None = DATA,
 ) -> None:
@@ -89,20 +91,28 @@ def bench(
             is not frozen stands in a table of its own.
         deform: instead of the leaderboard, score the probes on deformed test audio, and say by how
             much they drop.
+        layers: keep these layers alone, counted from 0 and separated by commas, or their mean.
+        int8: keep frames in eight bits instead of half precision.
         workers: processes that decode audio; by default one a processor, 0 for none.
         batch_seconds: seconds of audio that are encoded together; by default what fits into the
             memory of a GPU, and one piece on a CPU.
         precision: half precision in which encoders compute on a GPU; they get names of their own,
-            such as logmel@bf16.
+            such as logmel[bf16].
         cache: folder for generated data, embeddings and finished runs (MOTIONBEAT_CACHE).
+        embeddings: folder or address of the embedding store, such as s3://bucket/folder
+            (MOTIONBEAT_EMBEDDINGS); by default in the cache.
         results: folder for records and leaderboards.
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
-    from motionbeat.benchmarks.evaluator import Folders, plan
+    from motionbeat.benchmarks.evaluator import Folders, ProtocolError, plan
     from motionbeat.benchmarks.leaderboards import print_table, stem, write_tables
+    from motionbeat.benchmarks.variants import named
     from motionbeat.console import say
 
-    share(data)
+    share(data, embeddings)
+    if int8 and mode != "frozen":
+        raise ProtocolError("--int8 is for frozen encoders; leave it or --mode out")
+    encoders = [named(name, layers, int8, precision) for name in split(encoder)]
     folders = Folders(cache, results / "robustness" if deform else results, data)
     shown = set()
     for name in split(dataset):
@@ -119,7 +129,7 @@ def bench(
             how=extraction(workers, batch_seconds),
         )
         alone = deform or mode != "frozen"
-        evaluation.entries(named(encoder, precision), () if alone else evaluation.task.baselines())
+        evaluation.entries(encoders, () if alone else evaluation.task.baselines())
         shown.add((evaluation.dataset.card.name, evaluation.revision))
     asked = evaluation.task.name
     table = write_tables(results, asked, deform)[stem(asked, mode, deform)]
@@ -141,10 +151,13 @@ def embed(
     encoder: str = ENCODERS,
     dataset_options: Options | None = None,
     segment_seconds: float | None = None,
+    layers: str | None = None,
+    int8: bool = False,
     workers: int | None = None,
     batch_seconds: float | None = None,
     precision: Precision | None = None,
     cache: Path = CACHE,
+    embeddings: str | None = None,
     data: Path | None = DATA,
 ) -> None:
     """Fill the embedding store and do nothing else.
@@ -156,29 +169,35 @@ def embed(
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
         segment_seconds: seconds averaged into one embedding; the encoder's own frames when left
             out.
+        layers: keep these layers alone, counted from 0 and separated by commas, or their mean.
+        int8: keep frames in eight bits instead of half precision.
         workers: processes that decode audio; by default one a processor, 0 for none.
         batch_seconds: seconds of audio that are encoded together; by default what fits into the
             memory of a GPU, and one piece on a CPU.
         precision: half precision in which encoders compute on a GPU; they get names of their own,
-            such as logmel@bf16.
+            such as logmel[bf16].
         cache: folder for generated data and embeddings (MOTIONBEAT_CACHE).
+        embeddings: folder or address of the embedding store, such as s3://bucket/folder
+            (MOTIONBEAT_EMBEDDINGS); by default in the cache.
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
     from motionbeat.benchmarks.evaluator import Folders
     from motionbeat.benchmarks.extraction import embed as fill
-    from motionbeat.benchmarks.store import EmbeddingStore
+    from motionbeat.benchmarks.store import store_of
+    from motionbeat.benchmarks.variants import named
     from motionbeat.console import say
     from motionbeat.data_modules.base import SPLITS
 
-    share(data)
-    embeddings = EmbeddingStore(cache / "embeddings")
+    share(data, embeddings)
+    store = store_of(cache)
+    encoders = [named(name, layers, int8, precision) for name in split(encoder)]
     for name in split(dataset):
         module = Folders(cache, data=data).datamodule(name, dataset_options)
         module.prepare_data()
         tracks = [track for part in SPLITS for track in module.tracks(part)]
         how = extraction(workers, batch_seconds)
-        fill(named(encoder, precision), tracks, embeddings, segment_seconds, how=how)
-        say(f"{name}: {len(tracks)} tracks in {embeddings.root}")
+        fill(encoders, tracks, store, segment_seconds, how=how)
+        say(f"{name}: {len(tracks)} tracks in {store}")
 
 
 def check_encoder(name: str, data: Path | None = DATA) -> None:
@@ -363,6 +382,7 @@ DATA_COMMANDS = {"get": data_get, "show": data_show}
 COMMANDS = {
     "bench": ("cli:bench", "probe encoders, write records and leaderboards, print the table"),
     "embed": ("cli:embed", "fill the embedding store"),
+    "store": ("store_cli:STORE_COMMANDS", "show, check and clean up the embedding store"),
     "fit": ("lightning_cli:lightning", "train a task: fit --model TASK --data DATASET"),
     "validate": ("lightning_cli:lightning", "validate a trained task"),
     "test": ("lightning_cli:lightning", "test a trained task"),

@@ -30,7 +30,7 @@ from motionbeat.benchmarks.records import (
 )
 from motionbeat.benchmarks.registry import DATASETS, TASKS, check_available
 from motionbeat.benchmarks.significance import scores
-from motionbeat.benchmarks.store import LENGTH_SLACK, EmbeddingStore
+from motionbeat.benchmarks.store import LENGTH_SLACK, store_of
 from motionbeat.cache import default_cache, digest
 from motionbeat.console import say
 from motionbeat.data_modules.base import (
@@ -327,7 +327,7 @@ class Evaluation:
             task.segment_seconds is None and serves(self.dataset, task)
             for task in TASKS.classes.values()
         )
-        store = EmbeddingStore(self.folders.cache / "embeddings")
+        store = store_of(self.folders.cache)
         embed(encoders, list(tracks.values()), store, self.task.segment_seconds, frames, self.how)
 
     def encoder_entry(self, encoder: str | Encoder) -> RunRecord:
@@ -348,7 +348,7 @@ class Evaluation:
             parameters=card.parameters,
             training_data=card.training_data,
             seconds=time.perf_counter() - started,
-            seconds_per_hour=EmbeddingStore(self.folders.cache / "embeddings").speed(card),
+            seconds_per_hour=store_of(self.folders.cache).speed(card),
         )
 
     def probe(self, encoder: str | Encoder, head: str) -> HeadResult:
@@ -615,7 +615,7 @@ def evaluate(
         seeds: how many, counted from 0.
         mode: what of the encoder is trained beside the head.
         cache: folder for all that is kept; by default ``MOTIONBEAT_CACHE`` or
-            ``.cache/motionbeat``.
+            ``.cache/motionbeat``. Embeddings may lie elsewhere, at ``MOTIONBEAT_EMBEDDINGS``.
         data: folder with datasets put in place by hand; by default ``MOTIONBEAT_DATA``.
         results: folder to write the run records to; none are written by default.
 

@@ -2,23 +2,25 @@
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, groupby
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
 from joblib import cpu_count
 
 from motionbeat.audio import AudioError, Waveform, load_audio
+from motionbeat.benchmarks.shards import rounded
 from motionbeat.benchmarks.store import (
     LENGTH_SLACK,
+    Embeddings,
     EmbeddingStore,
     FeatureReader,
     StoreError,
@@ -38,7 +40,6 @@ from motionbeat.encoding import (
     make_encoder,
     raising,
 )
-from motionbeat.features import segment_means
 from motionbeat.loading import AudioFile, Kind, load_files, naming_killed_workers
 from motionbeat.threads import computing_threads
 
@@ -94,8 +95,8 @@ class Target:
     """
 
     encoder: Encoder
-    embeddings: "Embeddings"
-    frames: "Embeddings | None" = None
+    embeddings: Embeddings
+    frames: Embeddings | None = None
 
 
 def embed(
@@ -125,8 +126,11 @@ def embed(
         ProcessError: a process that decodes was killed.
     """
     cards = [find_encoder(encoder).card for encoder in encoders]
-    stored = [Embeddings(store, card, pooling) for card in cards]
+    stored = [store.embeddings(card, pooling) for card in cards]
     audios = _digests(track.audio_path for track in tracks)
+    digests = {path: digest for path, digest in audios.items() if isinstance(digest, str)}
+    for embeddings in stored:
+        embeddings.pool(digests.values())
     recordings: dict[str, Recording] = {}
     failures = []
     for track in tracks:
@@ -143,7 +147,7 @@ def embed(
             number: Target(
                 make_encoder(encoders[number]),
                 stored[number],
-                Embeddings(store, cards[number], None) if keep_frames and pooling else None,
+                store.embeddings(cards[number]) if keep_frames and pooling else None,
             )
             for number in missing
         }
@@ -159,10 +163,7 @@ def embed(
             + "; ".join(failures[:3])
             + ("; ..." if len(failures) > 3 else "")
         )
-    readers = [
-        FeatureReader(one.card, pooling, {path: one.path(str(audios[path])) for path in audios})
-        for one in stored
-    ]
+    readers = [FeatureReader(embeddings, digests) for embeddings in stored]
     for reader in readers:
         for track in tracks:
             seconds = reader.length(track) / reader.frame_rate
@@ -363,57 +364,19 @@ class _Worker:
         if self.embeddings.pooling is None:
             self.writer.write(digest, pieces)
             return
-        frames = list(pieces)
+        frames: list[Features] = []
+        seen = _noted(pieces, frames, self.encoder.card.eight_bits)
         if self.frames is not None:
-            self.frames.write(digest, frames)
+            self.frames.write(digest, seen)
+        else:
+            deque(seen, maxlen=0)
         self.writer.write(digest, [self.embeddings.averaged(np.concatenate(frames))])
 
 
-class Embeddings:
-    """The stored embeddings of one encoder by the digest of the audio file.
-
-    Args:
-        store: where they lie.
-        card: of the encoder.
-        pooling: seconds averaged into a step, None for frames.
-    """
-
-    def __init__(self, store: EmbeddingStore, card: EncoderCard, pooling: float | None) -> None:
-        self.store, self.card, self.pooling = store, card, pooling
-
-    def path(self, audio: str) -> Path:
-        """Where one lies."""
-        return self.store.path(self.card, audio, self.pooling)
-
-    def __contains__(self, audio: str) -> bool:
-        return self.store.find(self.card, audio, self.pooling) is not None
-
-    def averaged(self, frames: Features) -> Features:
-        """Means of (steps, layers, width) frames over segments, float32."""
-        assert self.pooling is not None
-        means = segment_means(torch.from_numpy(frames), self.card.frame_rate, self.pooling)
-        return np.asarray(means.numpy())
-
-    def writer(self) -> "Writer":
-        """Adds embeddings, within a ``with`` block."""
-        return Writer(self)
-
-
-class Writer:
-    """Writes embeddings."""
-
-    def __init__(self, embeddings: Embeddings) -> None:
-        self.embeddings = embeddings
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def write(self, audio: str, pieces: Iterable[Features]) -> None:
-        """Add consecutive (steps, layers, width), all float16 or all float32."""
-        pieces = iter(pieces)
-        first = next(pieces)
-        rest = pieces if first.dtype == np.float16 else list(pieces)
-        self.embeddings.store.write(self.embeddings.path(audio), lambda: chain([first], rest))
+def _noted(
+    pieces: Iterable[Features], frames: list[Features], eight_bits: bool
+) -> Iterator[Features]:
+    """Pieces as they come; what would be read of them in the end is noted in ``frames``."""
+    for piece in pieces:
+        frames.append(rounded(piece, eight_bits))
+        yield piece

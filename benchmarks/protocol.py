@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from motionbeat.benchmarks.embedded import Embedded
 from motionbeat.benchmarks.ensemble import Ensemble
 from motionbeat.benchmarks.keys import task_key, tracks_key
+from motionbeat.benchmarks.store import address_of
 from motionbeat.cache import digest
 from motionbeat.console import bar
 from motionbeat.data_modules.base import DataModule, Loaders
@@ -190,7 +191,7 @@ class Probing:
                     segment_seconds=self.task.segment_seconds,
                     frame_rate=self.task.target_rate,
                     stride_seconds=recipe.stride_seconds,
-                    cache=self.cache / "embeddings",
+                    cache=address_of(self.cache),
                     batch_size=recipe.batch_size,
                     clip_seconds=recipe.clip_seconds,
                     visible=self.task.visible,

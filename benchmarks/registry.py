@@ -12,19 +12,19 @@ import inspect
 import pkgutil
 import sys
 import zlib
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import cloudpickle
 
 from motionbeat import data_modules, tasks
 from motionbeat.benchmarks import encoders as shipped_encoders
-from motionbeat.devices import Precision
-from motionbeat.encoder import Encoder, in_precision
+from motionbeat.benchmarks.variants import parted, variant
+from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ class Registry(Generic[T]):
     def get(self, name: str) -> type[T]:
         """The class known by a name, or given as ``package.module:Class`` or ``file.py:Class``.
 
-        A dataset may also be a CSV file of audio and labels.
+        A dataset may also be a CSV file of audio and labels. An encoder may be a variant, such as
+        ``NAME[4,8]`` (:mod:`motionbeat.benchmarks.variants`).
 
         Packages are looked for in the current folder too. A class once loaded is known by its name;
         its card's revision gets the digest of its file, so that nothing made by an earlier state of
@@ -90,7 +91,11 @@ class Registry(Generic[T]):
         Raises:
             UnknownNameError: there is none; the message offers the nearest known names, or those
                 that the file has.
+            VariantError: the encoder has no such variant.
         """
+        whole, parts = parted(name)
+        if parts and self is ENCODERS:
+            return cast(type[T], variant(cast(Hashable, ENCODERS.get(whole)), parts))
         if name.endswith(".csv") and self is DATASETS:
             own = importlib.import_module("motionbeat.data_modules.published.labels_file")
             return self._add(name, own.dataset_of(Path(name)))
@@ -174,29 +179,6 @@ def _import(location: str) -> ModuleType:
     return module
 
 
-class Encoders(Registry[Encoder]):
-    """Encoders by name, and in half precision as ``NAME@bf16`` or ``NAME@fp16``."""
-
-    def get(self, name: str) -> type[Encoder]:
-        """The class known by a name.
-
-        Raises:
-            UnknownNameError: there is none, or no such precision.
-        """
-        asked = name
-        name, _, precision = name.partition("@")
-        kind = super().get(name)
-        if not precision:
-            return kind
-        for known in get_args(Precision):
-            if precision == known:
-                return self.loaded.setdefault(asked, in_precision(kind, known))
-        raise UnknownNameError(
-            f"unknown precision '{precision}' of encoder '{name}': leave it out, or write "
-            f"{' or '.join(f'{name}@{known}' for known in get_args(Precision))}"
-        )
-
-
 def check_available(encoders: Iterable[type[Encoder] | Encoder]) -> None:
     """Check that encoders can be made here; one that is made already can.
 
@@ -220,7 +202,7 @@ def make(encoders: Iterable[type[Encoder]]) -> list[Encoder]:
     return [kind() for kind in encoders]
 
 
-ENCODERS = Encoders("encoder", "motionbeat.encoder:Encoder", shipped_encoders)
+ENCODERS: Registry[Encoder] = Registry("encoder", "motionbeat.encoder:Encoder", shipped_encoders)
 DATASETS: "Registry[DataModule]" = Registry(
     "dataset", "motionbeat.data_modules.base:DataModule", data_modules
 )

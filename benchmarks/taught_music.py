@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from motionbeat.audio import load_audio, resample
 from motionbeat.benchmarks.evaluator import Folders
 from motionbeat.benchmarks.extraction import embed
-from motionbeat.benchmarks.store import EmbeddingStore, file_digest
+from motionbeat.benchmarks.store import file_digest, store_of
 from motionbeat.cache import default_cache, digest
 from motionbeat.console import bar
 from motionbeat.data_modules.base import DatasetError, Split, Track
@@ -158,7 +158,7 @@ class TaughtMusic(LightningDataModule):
         )
 
     def _features(self, tracks: Sequence[Track]) -> Any:
-        return embed(self.teachers, tracks, EmbeddingStore(self.cache / "embeddings"), SECONDS)
+        return embed(self.teachers, tracks, store_of(self.cache), SECONDS)
 
     def _read(self, tracks: Sequence[Track]) -> tuple[list[Floats], dict[str, Floats]]:
         """Spectra of all segments, and the features of each teacher."""

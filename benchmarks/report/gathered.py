@@ -17,6 +17,7 @@ from motionbeat.benchmarks.leaderboards import Row, collect
 from motionbeat.benchmarks.records import HeadResult, Protocol, RunRecord
 from motionbeat.benchmarks.registry import DATASETS, ENCODERS, TASKS
 from motionbeat.benchmarks.report.licences import commercial
+from motionbeat.benchmarks.variants import parted
 from motionbeat.errors import MotionBeatError
 from motionbeat.tasks.metrics.per_track import Floats, PerTrackScores, mean_defined
 
@@ -327,7 +328,7 @@ def command(record: RunRecord, head: str) -> str:
 def remark(record: RunRecord) -> str:
     """What the command that makes a result anew does not say."""
     parts = []
-    if record.kind == "encoder" and record.name not in ENCODERS.classes:
+    if record.kind == "encoder" and parted(record.name)[0] not in ENCODERS.classes:
         parts.append(f"the encoder {record.name} is no shipped one: give it as file.py:Class")
     elif record.kind != "encoder":
         parts.append("whatever is not an encoder is scored beside the encoders")

@@ -65,7 +65,7 @@ def extraction(
     name: str, precision: Precision | None, device: Device, scale: float
 ) -> dict[str, float]:
     """Times real time of an encoder alone, features on the host, and seconds in a batch."""
-    encoder = make_encoder(f"{name}@{precision}" if precision else name).to(device.kind)
+    encoder = make_encoder(f"{name}[{precision}]" if precision else name).to(device.kind)
     card = encoder.card
     seconds = max(5.0, SONG * min(1.0, 10 * scale))
     count = max(2, round(64 * scale))

@@ -5,7 +5,7 @@ import hashlib
 import inspect
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import ClassVar
 
@@ -36,6 +36,7 @@ class EncoderCard:
         experimental: reimplemented, and never compared with the published weights.
         unequal_lengths: ``forward(waveform, lengths)`` takes recordings of unequal lengths in one
             batch; otherwise those of one length alone are encoded together.
+        eight_bits: whether its frames are kept in eight bits instead of half precision.
     """
 
     name: str
@@ -51,6 +52,7 @@ class EncoderCard:
     channels: Channels = 1
     experimental: bool = False
     unequal_lengths: bool = False
+    eight_bits: bool = False
 
 
 class Encoder(nn.Module):
@@ -65,7 +67,7 @@ class Encoder(nn.Module):
             recording; the encoder is given all samples at once, and overrides :meth:`stream` where
             that takes much memory.
         causal: whether a frame depends on nothing after its time, so that it may answer late.
-        precision: half precision in which it computes on a GPU (:func:`in_precision`); None for
+        precision: half precision in which it computes on a GPU, which its name says; None for
             float32.
         packages: what it imports beyond the suite's own dependencies: the name to import, and the
             arguments of ``pip install``, quoted for a shell. The encoder's module imports them in
@@ -108,16 +110,6 @@ class Encoder(nn.Module):
     def stream(self, waveform: Tensor) -> Iterator[Tensor]:
         """Encode one recording (1, [2,] T) in parts (layers, frames, width) that join."""
         yield self(waveform)[0]
-
-
-def in_precision(kind: type[Encoder], precision: Precision) -> type[Encoder]:
-    """An encoder that computes in half precision on a GPU, with a name of its own: NAME@bf16.
-
-    Embeddings, records and tables keep it apart from the encoder itself.
-    """
-    card = replace(kind.card, name=f"{kind.card.name}@{precision}")
-    members = {"card": card, "precision": precision, "__module__": kind.__module__}
-    return type(kind.__name__, (kind,), members)
 
 
 class WrapError(MotionBeatError):

@@ -139,9 +139,9 @@ def test_precision_stands_in_the_name_and_is_refused_without_a_gpu(tmp_path):
     ended = motionbeat("embed", *options, "--encoder", "logmel", "--precision", "bf16")
     assert ended.code == 1
     assert "bf16 is for GPUs" in ended.said.splitlines()[-1]
-    ended = motionbeat("embed", *options, "--encoder", "logmel@int4")
+    ended = motionbeat("embed", *options, "--encoder", "logmel[int4]")
     assert ended.code == 1
-    assert "logmel@bf16 or logmel@fp16" in ended.said.splitlines()[-1]
+    assert "has no layer 'int4'" in ended.said.splitlines()[-1]
     ended = motionbeat("embed", *options, "--encoder", "logmel", "--workers", -1)
     assert ended.code == 1
     assert "--workers is -1" in ended.said.splitlines()[-1]

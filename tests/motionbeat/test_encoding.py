@@ -70,7 +70,9 @@ def recordings(*seconds):
 def together(encoder, waveforms, budget, half=False):
     """Features of each recording, which come in order; or why there are none."""
     found = []
-    for number, group in groupby(encode_batches(encoder, [*waveforms], budget, half), itemgetter(0)):
+    for number, group in groupby(
+        encode_batches(encoder, [*waveforms], budget, half), itemgetter(0)
+    ):
         assert number == len(found)
         pieces = [piece for _, piece in group]
         fault = isinstance(pieces[-1], Exception)
