@@ -49,10 +49,19 @@ def proportional(process: int) -> tuple[int, int]:
     return 1024 * int(sizes.get("Pss_Anon", 0)), 1024 * int(sizes.get("Pss_Shmem", 0))
 
 
-def shared_files() -> int:
-    """Bytes of shared memory in use by anybody."""
-    space = os.statvfs("/dev/shm")
-    return (space.f_blocks - space.f_bfree) * space.f_frsize
+def on_their_way(processes: list[int]) -> int:
+    """Bytes of shared memory that processes hold open, as they do while none has it mapped."""
+    found = {}
+    for process in processes:
+        folder = Path(f"/proc/{process}/fd")
+        try:
+            for link in folder.iterdir():
+                if os.readlink(link).startswith("/dev/shm/"):
+                    status = link.stat()
+                    found[status.st_ino] = 512 * status.st_blocks
+        except OSError:  # it has ended, or closed the file
+            continue
+    return sum(found.values())
 
 
 def descendants(process: int) -> list[int]:
@@ -92,12 +101,12 @@ def peak(encoder: str, audio: Path, seconds: float, threads: int) -> tuple[int, 
         started = time.perf_counter()
         process.start()
         assert process.pid is not None
-        highest, before = 0, shared_files()
+        highest = 0
         while process.exitcode is None:
-            sizes = [proportional(one) for one in descendants(process.pid)]
+            processes = descendants(process.pid)
+            sizes = [proportional(one) for one in processes]
             anonymous, shared = (sum(column) for column in zip(*sizes, strict=True))
-            # What is on its way between processes is mapped by none.
-            highest = max(highest, anonymous + max(shared, shared_files() - before))
+            highest = max(highest, anonymous + max(shared, on_their_way(processes)))
             process.join(POLL)
         return highest, time.perf_counter() - started, process.exitcode
 

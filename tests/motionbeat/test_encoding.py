@@ -70,9 +70,8 @@ def recordings(*seconds):
 def together(encoder, waveforms, budget, half=False):
     """Features of each recording, which come in order; or why there are none."""
     found = []
-    for number, group in groupby(
-        encode_batches(encoder, [*waveforms], budget, half), itemgetter(0)
-    ):
+    batches = encode_batches(encoder, [*waveforms], budget, half)
+    for number, group in groupby(batches, itemgetter(0)):
         assert number == len(found)
         pieces = [piece for _, piece in group]
         fault = isinstance(pieces[-1], Exception)
