@@ -15,7 +15,7 @@ from torch import Tensor
 
 from motionbeat.benchmarks.registry import ENCODERS
 from motionbeat.encoder import Encoder
-from motionbeat.encoding import CHUNK_SECONDS, encode
+from motionbeat.encoding import CHUNK_SECONDS, encode, frames_of
 from motionbeat.errors import MotionBeatError
 
 SAME = 1e-6  # largest difference, relative to the largest feature, of what must repeat
@@ -51,9 +51,9 @@ def noise(encoder: Encoder, seconds: float, batch: int = 1) -> Tensor:
 
 
 @torch.inference_mode()
-def states(encoder: Encoder, waveform: Tensor) -> Tensor:
+def states(encoder: Encoder, *waveform_and_lengths: Tensor) -> Tensor:
     """The encoder's output, without gradients."""
-    found: Tensor = encoder(waveform)
+    found: Tensor = encoder(*waveform_and_lengths)
     return found
 
 
@@ -172,17 +172,26 @@ def check_alignment(encoder: Encoder) -> str:
 
 
 def check_agreement(encoder: Encoder) -> str:
-    """Runs, instances and rows of a batch agree."""
-    rows = noise(encoder, 3.0, batch=2) * torch.tensor([[0.1], [1.0]])
+    """Runs, instances and rows of a batch agree, of unequal lengths too where the card says so."""
+    rows = noise(encoder, 3.0, batch=2)
+    rows[0] *= 0.1
     alone = states(encoder, rows[:1])
     again, other = states(encoder, rows[:1]), states(type(encoder)(), rows[:1])
     together = states(encoder, rows)[:1]
+    cases = [
+        ("runs", alone, again, SAME, "no dropout or random numbers in forward"),
+        ("instances", alone, other, SAME, "load all weights, or seed random ones in __init__"),
+        ("rows of a batch", alone, together, ALIKE, "normalise row by row, not over the batch"),
+    ]
+    if encoder.card.unequal_lengths:
+        lengths = torch.tensor([round(2.23 * encoder.card.sample_rate), rows.shape[-1]])
+        short = rows[:1, ..., : lengths[0]].clone()
+        rows[0, ..., lengths[0] :] = 0
+        padded = states(encoder, rows, lengths)[:1, :, : frames_of(encoder.card, short.shape[-1])]
+        remedy = "leave out what lies beyond lengths, or unequal_lengths on the card"
+        cases.append(("rows of other lengths", states(encoder, short), padded, ALIKE, remedy))
     measured = []
-    for what, found, tolerance, remedy in (
-        ("runs", again, SAME, "no dropout or random numbers in forward"),
-        ("instances", other, SAME, "load all weights, or seed random ones in __init__"),
-        ("rows of a batch", together, ALIKE, "normalise row by row, not over the batch"),
-    ):
+    for what, alone, found, tolerance, remedy in cases:
         alike = found.shape == alone.shape
         off = float((found - alone).abs().amax() / alone.abs().amax()) if alike else math.inf
         measured.append(require(not off > tolerance, f"{what} differ by {off:.1e}", remedy))

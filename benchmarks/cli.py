@@ -2,12 +2,13 @@
 
 import argparse
 import os
+import re
 import shlex
 import shutil
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser, auto_cli
 
@@ -16,6 +17,10 @@ from motionbeat.cache import default_cache
 from motionbeat.errors import MotionBeatError
 from motionbeat.threads import wait_passively
 
+if TYPE_CHECKING:
+    from motionbeat.benchmarks.extraction import Extraction
+
+Precision = Literal["bf16", "fp16"]  # as in motionbeat.devices, which takes a second to import
 CACHE = default_cache()
 DATA = Path(os.environ["MOTIONBEAT_DATA"]) if os.environ.get("MOTIONBEAT_DATA") else None
 ENCODERS = "logmel,mfcc_chroma,random,musicnn,beatnet,beatgrid,motionbeat-random,motionbeat-small"
@@ -24,14 +29,31 @@ Options = dict[str, bool | int | float | str | list[str]]
 
 
 def split(names: str) -> list[str]:
-    """Split names at commas, in order and without duplicates."""
-    return list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    """Split names at commas outside brackets, in order and without duplicates."""
+    found = (name.strip() for name in re.split(r",(?![^\[]*\])", names))
+    return list(dict.fromkeys(name for name in found if name))
 
 
-def share(data: Path | None) -> None:
-    """Set ``MOTIONBEAT_DATA``, so that encoders find their weights in every process."""
+def extraction(workers: int | None, batch_seconds: float | None) -> "Extraction":
+    """Make the settings of an extraction.
+
+    Raises:
+        SettingsError: a number is negative.
+    """
+    from motionbeat.benchmarks.extraction import Extraction
+
+    for option, value in (("workers", workers), ("batch_seconds", batch_seconds)):
+        if value is not None and not value >= 0:
+            raise SettingsError(f"--{option} is {value}; give a number from 0 on, or leave it out")
+    return Extraction(workers, batch_seconds)
+
+
+def share(data: Path | None, embeddings: str | None = None) -> None:
+    """Set environment variables, so that every process finds the weights and the embeddings."""
     if data is not None:
         os.environ["MOTIONBEAT_DATA"] = str(data)
+    if embeddings is not None:
+        os.environ["MOTIONBEAT_EMBEDDINGS"] = embeddings
 
 
 def bench(
@@ -44,7 +66,13 @@ def bench(
     learning_rates: tuple[float, ...] | None = None,
     mode: Literal["frozen", "lora", "full"] = "frozen",
     deform: bool = False,
+    layers: str | None = None,
+    int8: bool = False,
+    workers: int | None = None,
+    batch_seconds: float | None = None,
+    precision: Precision | None = None,
     cache: Path = CACHE,
+    embeddings: str | None = None,
     results: Path = Path("results"),
     data: Path | None = DATA,
 ) -> None:
@@ -63,15 +91,28 @@ def bench(
             weights (full). Entries that are not frozen go into a separate table.
         deform: score the probes on deformed test audio, and report the drop instead of the
             leaderboard.
+        layers: use only these layers, counted from 0 and separated by commas, or their mean.
+        int8: store frames with 8 bits per value instead of half precision.
+        workers: number of processes that decode audio; by default one per processor, 0 for none.
+        batch_seconds: seconds of audio per batch of the encoder; by default as much as fits into
+            the memory of a GPU, and one chunk on a CPU.
+        precision: half precision for the encoders on a GPU. Their entries have names of their own,
+            such as logmel[bf16].
         cache: folder for generated data, embeddings and finished runs (MOTIONBEAT_CACHE).
+        embeddings: folder or address of the embedding store, such as s3://bucket/folder
+            (MOTIONBEAT_EMBEDDINGS); by default in the cache.
         results: folder for records and leaderboards.
         data: folder with datasets and weights that you provide (MOTIONBEAT_DATA).
     """
-    from motionbeat.benchmarks.evaluator import Folders, plan
+    from motionbeat.benchmarks.evaluator import Folders, ProtocolError, plan
     from motionbeat.benchmarks.leaderboards import print_table, stem, write_tables
+    from motionbeat.benchmarks.variants import named
     from motionbeat.console import say
 
-    share(data)
+    share(data, embeddings)
+    if int8 and mode != "frozen":
+        raise ProtocolError("--int8 is for frozen encoders; leave it or --mode out")
+    encoders = [named(name, layers, int8, precision) for name in split(encoder)]
     folders = Folders(cache, results / "robustness" if deform else results, data)
     shown = set()
     for name in split(dataset):
@@ -85,9 +126,10 @@ def bench(
             seeds=seeds,
             mode=mode,
             deform=deform,
+            how=extraction(workers, batch_seconds),
         )
         alone = deform or mode != "frozen"
-        evaluation.entries(split(encoder), () if alone else evaluation.task.baselines())
+        evaluation.entries(encoders, () if alone else evaluation.task.baselines())
         shown.add((evaluation.dataset.card.name, evaluation.revision))
     asked = evaluation.task.name
     table = write_tables(results, asked, deform)[stem(asked, mode, deform)]
@@ -111,7 +153,13 @@ def embed(
     encoder: str = ENCODERS,
     dataset_options: Options | None = None,
     segment_seconds: float | None = None,
+    layers: str | None = None,
+    int8: bool = False,
+    workers: int | None = None,
+    batch_seconds: float | None = None,
+    precision: Precision | None = None,
     cache: Path = CACHE,
+    embeddings: str | None = None,
     data: Path | None = DATA,
 ) -> None:
     """Fill the embedding store and do nothing else.
@@ -123,23 +171,35 @@ def embed(
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
         segment_seconds: seconds averaged into one embedding; the encoder's own frames when left
             out.
+        layers: keep these layers alone, counted from 0 and separated by commas, or their mean.
+        int8: keep frames in eight bits instead of half precision.
+        workers: processes that decode audio; by default one a processor, 0 for none.
+        batch_seconds: seconds of audio that are encoded together; by default what fits into the
+            memory of a GPU, and one piece on a CPU.
+        precision: half precision in which encoders compute on a GPU; they get names of their own,
+            such as logmel[bf16].
         cache: folder for generated data and embeddings (MOTIONBEAT_CACHE).
+        embeddings: folder or address of the embedding store, such as s3://bucket/folder
+            (MOTIONBEAT_EMBEDDINGS); by default in the cache.
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
     """
-    from motionbeat.benchmarks import extraction
     from motionbeat.benchmarks.evaluator import Folders
-    from motionbeat.benchmarks.store import EmbeddingStore
+    from motionbeat.benchmarks.extraction import embed as fill
+    from motionbeat.benchmarks.store import store_of
+    from motionbeat.benchmarks.variants import named
     from motionbeat.console import say
     from motionbeat.data_modules.base import SPLITS
 
-    share(data)
-    embeddings = EmbeddingStore(cache / "embeddings")
+    share(data, embeddings)
+    store = store_of(cache)
+    encoders = [named(name, layers, int8, precision) for name in split(encoder)]
     for name in split(dataset):
         module = Folders(cache, data=data).datamodule(name, dataset_options)
         module.prepare_data()
         tracks = [track for part in SPLITS for track in module.tracks(part)]
-        extraction.embed(split(encoder), tracks, embeddings, segment_seconds)
-        say(f"{name}: {len(tracks)} tracks in {embeddings.root}")
+        how = extraction(workers, batch_seconds)
+        fill(encoders, tracks, store, segment_seconds, how=how)
+        say(f"{name}: {len(tracks)} tracks in {store}")
 
 
 def check_encoder(name: str, data: Path | None = DATA) -> None:
@@ -327,6 +387,7 @@ DATA_COMMANDS = {"get": data_get, "show": data_show}
 COMMANDS = {
     "bench": ("cli:bench", "evaluate encoders, write records and leaderboards, print the table"),
     "embed": ("cli:embed", "fill the embedding store"),
+    "store": ("store_cli:STORE_COMMANDS", "show, check and clean up the embedding store"),
     "fit": ("lightning_cli:lightning", "train a task: fit --model TASK --data DATASET"),
     "validate": ("lightning_cli:lightning", "validate a trained task"),
     "test": ("lightning_cli:lightning", "test a trained task"),
@@ -346,7 +407,7 @@ COMMANDS = {
 
 
 class SettingsError(MotionBeatError):
-    """A configuration file that cannot be read."""
+    """A configuration file that cannot be read, or an invalid option."""
 
 
 def check_settings(arguments: list[str]) -> None:

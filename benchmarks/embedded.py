@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from motionbeat.benchmarks.extraction import embed
-from motionbeat.benchmarks.store import EmbeddingStore, FeatureReader
+from motionbeat.benchmarks.store import EmbeddingStore, FeatureReader, address_of
 from motionbeat.cache import default_cache
 from motionbeat.data_modules.base import SPLITS, Clips, DataModule, Loaders, Split, Track
 from motionbeat.encoder import Encoder
@@ -27,8 +27,8 @@ class Embedded(Loaders):
         frame_rate: frame rate in Hz to which frames are resampled; None for that of the encoder.
         stride_seconds: distance of successive training clips in seconds; None for
             ``clip_seconds``.
-        cache: folder of the store; by default ``embeddings`` in ``MOTIONBEAT_CACHE`` or
-            ``.cache/motionbeat``.
+        cache: folder or address of the store; by default ``MOTIONBEAT_EMBEDDINGS``, or
+            ``embeddings`` in ``MOTIONBEAT_CACHE`` or ``.cache/motionbeat``.
         loading: ``batch_size``, ``clip_seconds``, ``num_workers`` and ``shuffle_seed``; by default
             those of the dataset.
     """
@@ -41,7 +41,7 @@ class Embedded(Loaders):
         segment_seconds: float | None = None,
         frame_rate: float | None = None,
         stride_seconds: float | None = None,
-        cache: Path | None = None,
+        cache: Path | str | None = None,
         **loading: Any,
     ) -> None:
         names = ("batch_size", "clip_seconds", "num_workers", "shuffle_seed")
@@ -52,7 +52,7 @@ class Embedded(Loaders):
         self.segment_seconds = segment_seconds
         self.target_rate = frame_rate
         self.stride_seconds = stride_seconds
-        self.store = EmbeddingStore(cache or default_cache() / "embeddings")
+        self.store = EmbeddingStore(cache or address_of(default_cache()))
 
     def prepare_data(self) -> None:
         """Prepare the dataset, and encode the tracks that are not in the store."""

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from motionbeat._torchmetrics import import_torchmetrics
-from motionbeat.benchmarks.extraction import embed
+from motionbeat.benchmarks.extraction import DEFAULT, Extraction, embed
 from motionbeat.benchmarks.keys import task_key, tracks_key
 from motionbeat.benchmarks.protocol import Probing
 from motionbeat.benchmarks.records import (
@@ -30,7 +30,7 @@ from motionbeat.benchmarks.records import (
 )
 from motionbeat.benchmarks.registry import DATASETS, TASKS, check_available
 from motionbeat.benchmarks.significance import scores
-from motionbeat.benchmarks.store import LENGTH_SLACK, EmbeddingStore
+from motionbeat.benchmarks.store import LENGTH_SLACK, store_of
 from motionbeat.cache import default_cache, digest
 from motionbeat.console import say
 from motionbeat.data_modules.base import (
@@ -168,6 +168,7 @@ class Evaluation:
         folders: folders of the run.
         heads: names of the heads.
         mode: part of the encoder that is trained together with the head.
+        how: settings of the extraction.
         deform: whether the test splits also hold every track in every deformation. Metrics are
             computed on the clean tracks; per-track scores include all tracks.
     """
@@ -179,6 +180,7 @@ class Evaluation:
     heads: tuple[str, ...]
     mode: EncoderMode = "frozen"
     deform: bool = False
+    how: Extraction = DEFAULT
 
     @cached_property
     def folds(self) -> list[Fold]:
@@ -332,8 +334,8 @@ class Evaluation:
             task.segment_seconds is None and serves(self.dataset, task)
             for task in TASKS.classes.values()
         )
-        store = EmbeddingStore(self.folders.cache / "embeddings")
-        embed(encoders, list(tracks.values()), store, self.task.segment_seconds, frames)
+        store = store_of(self.folders.cache)
+        embed(encoders, list(tracks.values()), store, self.task.segment_seconds, frames, self.how)
 
     def encoder_entry(self, encoder: str | Encoder) -> RunRecord:
         """Evaluate an encoder; heads that an interrupted run has finished are not trained again."""
@@ -353,7 +355,7 @@ class Evaluation:
             parameters=card.parameters,
             training_data=card.training_data,
             seconds=time.perf_counter() - started,
-            seconds_per_hour=EmbeddingStore(self.folders.cache / "embeddings").speed(card),
+            seconds_per_hour=store_of(self.folders.cache).speed(card),
         )
 
     def probe(self, encoder: str | Encoder, head: str) -> HeadResult:
@@ -498,6 +500,7 @@ def plan(
     seeds: int = 3,
     mode: EncoderMode = "frozen",
     deform: bool = False,
+    how: Extraction = DEFAULT,
 ) -> Evaluation:
     """Set up the evaluation of a task on a dataset; the arguments are those of :func:`evaluate`.
 
@@ -541,6 +544,7 @@ def plan(
         tuple(heads or known),
         mode,
         deform,
+        how,
     )
 
 
@@ -623,7 +627,8 @@ def evaluate(
             low-rank adapters (``lora``) or all weights (``full``). Baselines are scored only with
             ``frozen``.
         cache: folder for generated data, embeddings, probes and finished runs; by default
-            ``MOTIONBEAT_CACHE`` or ``.cache/motionbeat``.
+            ``MOTIONBEAT_CACHE`` or ``.cache/motionbeat``. ``MOTIONBEAT_EMBEDDINGS`` sets another
+            place for the embeddings.
         data: folder with datasets that you provide; by default ``MOTIONBEAT_DATA``.
         results: folder to write the run records to; by default none are written.
 

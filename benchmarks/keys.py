@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from motionbeat.benchmarks.records import PROTOCOL
-from motionbeat.benchmarks.store import FORMAT, POOLED_FORMAT, file_digest
+from motionbeat.benchmarks.store import FRAMES_VERSION, POOLED_VERSION, file_digest
 from motionbeat.cache import digest
 from motionbeat.data_modules.base import Track
 from motionbeat.tasks.task import Task
@@ -25,7 +25,7 @@ def task_key(task: type[Task], version: int) -> str:
         name=task.name,
         version=version,
         recipe=dataclasses.asdict(task.recipe),
-        features=[FORMAT, POOLED_FORMAT, task.segment_seconds, task.target_rate],
+        features=[FRAMES_VERSION, POOLED_VERSION, task.segment_seconds, task.target_rate],
         one_cycle=task.one_cycle,
         code=None if own else file_digest(Path(inspect.getfile(task))),
     )

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from motionbeat.benchmarks.embedded import Embedded
 from motionbeat.benchmarks.ensemble import Ensemble
 from motionbeat.benchmarks.keys import task_key, tracks_key
+from motionbeat.benchmarks.store import address_of
 from motionbeat.cache import digest
 from motionbeat.console import bar
 from motionbeat.data_modules.base import DataModule, Loaders
+from motionbeat.devices import accelerator, has_gpu
 from motionbeat.encoder import Encoder
 from motionbeat.encoding import find_encoder
 from motionbeat.progress import StepBar, quiet
@@ -203,7 +205,7 @@ class Probing:
                     segment_seconds=self.task.segment_seconds,
                     frame_rate=self.task.target_rate,
                     stride_seconds=recipe.stride_seconds,
-                    cache=self.cache / "embeddings",
+                    cache=address_of(self.cache),
                     batch_size=recipe.batch_size,
                     clip_seconds=recipe.clip_seconds,
                     visible=self.task.visible,
@@ -246,7 +248,7 @@ def fit(ensemble: Ensemble, data: Loaders, label: str) -> None:
     between = max(recipe.check_every, steps if recipe.epochs else 0)
     with bar("steps") as progress, quiet():
         trainer = trainer_of(
-            precision="32-true" if frozen or not torch.cuda.is_available() else "bf16-mixed",
+            precision="32-true" if frozen or not has_gpu() else "bf16-mixed",
             max_epochs=-1,
             max_steps=max(recipe.max_steps, recipe.epochs * steps),
             val_check_interval=between * batches // steps,
@@ -265,7 +267,7 @@ def fit(ensemble: Ensemble, data: Loaders, label: str) -> None:
 def trainer_of(**options: Any) -> Trainer:
     """A Trainer on one device, without loggers, checkpoints and progress bars."""
     return Trainer(
-        accelerator="gpu" if torch.cuda.is_available() else "cpu",
+        accelerator=accelerator(),
         devices=1,
         logger=False,
         enable_checkpointing=False,

@@ -28,6 +28,7 @@ from pydantic import (
 import motionbeat
 from motionbeat.benchmarks.registry import TASKS
 from motionbeat.console import say
+from motionbeat.devices import accelerator_name
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
 
@@ -337,7 +338,7 @@ def provenance() -> dict[str, Any]:
         "hardware": Hardware(
             processor=platform.machine(),
             cores=os.cpu_count() or 1,
-            accelerator=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+            accelerator=accelerator_name(),
             python=platform.python_version(),
             torch=torch.__version__,
         ),

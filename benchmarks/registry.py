@@ -12,17 +12,18 @@ import inspect
 import pkgutil
 import sys
 import zlib
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import cloudpickle
 
 from motionbeat import data_modules, tasks
 from motionbeat.benchmarks import encoders as shipped_encoders
+from motionbeat.benchmarks.variants import parted, variant
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 
@@ -80,7 +81,8 @@ class Registry(Generic[T]):
     def get(self, name: str) -> type[T]:
         """The class with a name, or given as ``package.module:Class`` or ``file.py:Class``.
 
-        A dataset may also be a CSV file of audio and labels.
+        A dataset may also be a CSV file of audio and labels. An encoder may be a variant, such as
+        ``NAME[4,8]`` (:mod:`motionbeat.benchmarks.variants`).
 
         Packages are also searched in the current folder. Once loaded, a class is registered under
         its name. A digest of its file is appended to the revision on its card, so that results of
@@ -89,7 +91,11 @@ class Registry(Generic[T]):
         Raises:
             UnknownNameError: there is no such class; the message suggests similar names, or the
                 classes in the file.
+            VariantError: the encoder has no such variant.
         """
+        whole, parts = parted(name)
+        if parts and self is ENCODERS:
+            return cast(type[T], variant(cast(Hashable, ENCODERS.get(whole)), parts))
         if name.endswith(".csv") and self is DATASETS:
             own = importlib.import_module("motionbeat.data_modules.published.labels_file")
             return self._add(name, own.dataset_of(Path(name)))

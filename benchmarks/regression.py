@@ -6,6 +6,7 @@ linear probes, within their variation over seeds.
 """
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from motionbeat.benchmarks.cli import CACHE, ENCODERS, split
 from motionbeat.benchmarks.embedded import Embedded
 from motionbeat.benchmarks.evaluator import Folders, plan
 from motionbeat.benchmarks.significance import once
+from motionbeat.benchmarks.store import ELSEWHERE
 from motionbeat.encoder import Encoder
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import write_atomically
@@ -159,6 +161,7 @@ def measure(encoders: Sequence[str | Encoder], cache: Path, seeds: int) -> Numbe
 
     Embeddings and probes go to a new folder: kept ones would be those of an earlier state.
     """
+    os.environ.pop(ELSEWHERE, None)
     measured = {}
     with TemporaryDirectory() as scratch:
         planned = plan(

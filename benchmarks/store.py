@@ -1,97 +1,132 @@
-"""The embedding store: what an encoder says of a recording, computed once and kept on disk."""
+"""The embedding store: what an encoder says of recordings, computed once and kept."""
 
 import hashlib
 import json
-import zlib
-from collections.abc import Callable, Iterable
+import os
+import time
+from collections.abc import Generator, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from types import TracebackType
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from fsspec import AbstractFileSystem
+from fsspec.core import url_to_fs
+from joblib import cpu_count
 from torch import Tensor
 
+from motionbeat.benchmarks.shards import (
+    EIGHT_BITS,
+    FORMAT,
+    SUFFIX,
+    Block,
+    DamagedError,
+    Shard,
+    Written,
+    copied,
+    encoded,
+    in_blocks,
+    open_shards,
+    placed,
+    widened,
+    write_long,
+    write_shard,
+)
+from motionbeat.cache import digest
+from motionbeat.console import say
 from motionbeat.data_modules.base import IN_MEMORY, Track
 from motionbeat.encoder import EncoderCard
-from motionbeat.encoding import (
-    Features,
-    TrackError,
-    halved,
-)
+from motionbeat.encoding import Features, TrackError, halved
 from motionbeat.errors import MotionBeatError
 from motionbeat.features import frames_in_segment, resample_frames, segment_means
-from motionbeat.files import replacing, write_atomically
 
-FORMAT = 3
-POOLED_FORMAT = 4
+FRAMES_VERSION = 3
+POOLED_VERSION = 4
+"""Versions of what is stored of frames and of averages; they change whenever the numbers do."""
+
+ELSEWHERE = "MOTIONBEAT_EMBEDDINGS"
 LENGTH_SLACK = 0.5  # s
-HEADER_BYTES = 256  # of an entry, a multiple of 8
-BLOCK_BYTES = 1 << 20
+SHARD_BYTES = 64 << 20
+LONG_BYTES = 16 << 20  # an embedding of more has a file of its own
+FLUSH_SECONDS = 30.0
+WAITING = 8  # blocks that wait to be written
 NAN = float("nan")
 
 
 class StoreError(MotionBeatError):
-    """Embeddings that could not be computed."""
+    """Embeddings that could not be computed, or a store that cannot be used."""
 
 
 class EmbeddingStore:
-    """Embeddings on disk, addressed by what they are made of.
+    """Embeddings that lie in a folder or at any other address that fsspec knows.
 
-    The address is a digest of the encoder's name and revision, the audio file's bytes and the
-    pooling, so a stale entry cannot be found. Entries appear whole or not at all, several processes
-    may fill one store, and a damaged entry is dropped and computed again.
+    Those of one encoder, revision and pooling share a folder of shards. A shard appears whole or
+    not at all and under a name of its own, so several processes may fill one store.
 
     Args:
-        root: folder of the store.
+        address: a folder, or an address such as ``s3://bucket/embeddings``.
+
+    Raises:
+        StoreError: the address is wrong, or needs a package that is not installed.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    fs: AbstractFileSystem
+    root: str
 
-    def path(self, card: EncoderCard, audio: str, pooling: float | None) -> Path:
-        """Where the embedding of an audio digest lies."""
-        address = json.dumps(
-            [FORMAT if pooling is None else POOLED_FORMAT, card.name, card.revision, audio, pooling]
-        )
-        digest = hashlib.sha256(address.encode()).hexdigest()
-        return self.root / card.name / digest[:2] / f"{digest}.safetensors"
+    def __init__(self, address: str | Path) -> None:
+        try:
+            self.fs, self.root = url_to_fs(str(address))
+        except (ImportError, ValueError, OSError) as error:
+            remedy = (
+                "install the package it names"
+                if isinstance(error, ImportError)
+                else "give a folder, or an address such as s3://bucket/folder"
+            )
+            raise StoreError(f"embeddings at {address}: {error}; {remedy}") from error
+        self.root = self.root.rstrip("/")
 
-    def find(self, card: EncoderCard, audio: str, pooling: float | None) -> Path | None:
-        """An intact embedding; pooled ones are made from stored frames where there are any."""
-        path = self.path(card, audio, pooling)
-        if intact(path):
-            return path
-        frames = self.path(card, audio, None)
-        if pooling is not None and intact(frames):
-            with safe_open(frames, framework="numpy") as entry:
-                self.write_pooled(path, entry.get_tensor("features"), card, pooling)
-            return path
-        return None
+    def __str__(self) -> str:
+        """The address."""
+        local = "file" in self.fs.protocol
+        return self.root if local else str(self.fs.unstrip_protocol(self.root))
 
-    def write(self, path: Path, pieces: Callable[[], Iterable[Features]]) -> None:
-        """Write an entry atomically, in half precision where that holds all features.
+    def embeddings(self, card: EncoderCard, pooling: float | None = None) -> "Embeddings":
+        """Those of an encoder: frames, or averages over so many seconds."""
+        return Embeddings(self, card, pooling)
 
-        Args:
-            path: of the entry.
-            pieces: gives consecutive features (steps, layers, width), float32, one piece after the
-                other; asked for a second time where half precision does not hold them.
+    def listed(self, folder: str) -> dict[str, int]:
+        """Paths and sizes of the shards in a folder.
+
+        Raises:
+            StoreError: the store cannot be read.
         """
         try:
-            _write(path, pieces(), np.float16)
-        except OverflowError:
-            _write(path, pieces(), np.float32)
+            self.fs.invalidate_cache(folder)
+            found = self.fs.ls(folder, detail=True)
+        except FileNotFoundError:
+            return {}
+        except Exception as error:  # each filesystem has exceptions of its own
+            raise StoreError(
+                f"embeddings at {self}: cannot be read ({error}); check the address and its "
+                "permissions"
+            ) from error
+        return {one["name"]: one["size"] for one in found if one["name"].endswith(SUFFIX)}
 
-    def write_pooled(self, path: Path, frames: Features, card: EncoderCard, seconds: float) -> None:
-        """Write the means of frames over segments of about so many seconds."""
-        pooled = segment_means(torch.from_numpy(frames), card.frame_rate, seconds).numpy()
-        self.write(path, partial(iter, [pooled]))
+    def remove(self, path: str) -> None:
+        """Remove a file that may be gone already."""
+        with suppress(OSError):
+            self.fs.rm_file(path)
 
     def speed(self, card: EncoderCard) -> float:
         """Seconds an hour of audio in which an encoder last filled the store; NaN if unknown."""
         try:
-            noted = json.loads(self._speed(card).read_bytes())
+            noted = json.loads(self.fs.cat_file(self._speed(card)))
             return float(noted["seconds_per_hour"]) if noted["revision"] == card.revision else NAN
         except (OSError, ValueError, TypeError, KeyError):
             return NAN
@@ -99,55 +134,310 @@ class EmbeddingStore:
     def note_speed(self, card: EncoderCard, seconds_per_hour: float) -> None:
         """Note it."""
         noted = {"revision": card.revision, "seconds_per_hour": seconds_per_hour}
-        write_atomically(self._speed(card), json.dumps(noted).encode())
+        with placed(self.fs, self._speed(card)) as unfinished:
+            unfinished.write_text(json.dumps(noted))
 
-    def _speed(self, card: EncoderCard) -> Path:
-        return self.root / card.name / "speed.json"
+    def _speed(self, card: EncoderCard) -> str:
+        return f"{self.root}/{card.name}/speed.json"
 
 
-def _write(path: Path, pieces: Iterable[Features], kind: type[np.floating]) -> None:
-    """Write a safetensors file piece by piece, as the whole may be too large for the memory."""
-    steps, crc, shape = 0, 0, ()
-    with replacing(path) as unfinished, unfinished.open("wb") as file:
-        file.seek(HEADER_BYTES)
-        for piece in pieces:
-            content = np.ascontiguousarray(halved(piece) if kind is np.float16 else piece)
-            if content.dtype != kind:
-                raise OverflowError
-            file.write(content.data)
-            crc = zlib.crc32(content.data, crc)
-            steps, shape = steps + len(content), content.shape[1:]
-        size = file.tell() - HEADER_BYTES
-        header = {
-            "__metadata__": {"crc32": str(crc)},
-            "features": {
-                "dtype": "F16" if kind is np.float16 else "F32",
-                "shape": [steps, *shape],
-                "data_offsets": [0, size],
-            },
+def address_of(cache: Path) -> str:
+    """Where embeddings lie: ``MOTIONBEAT_EMBEDDINGS``, or the folder ``embeddings`` of a cache."""
+    return os.environ.get(ELSEWHERE) or str(cache / "embeddings")
+
+
+def store_of(cache: Path) -> EmbeddingStore:
+    """The store at that address."""
+    return EmbeddingStore(address_of(cache))
+
+
+class Embeddings:
+    """The stored embeddings of one encoder by the digest of the audio file: frames, or averages.
+
+    Only headers are read to open them. Checksums are verified when an embedding is read.
+
+    Args:
+        store: where they lie.
+        card: of the encoder.
+        pooling: seconds averaged into a step, None for frames.
+    """
+
+    def __init__(self, store: EmbeddingStore, card: EncoderCard, pooling: float | None) -> None:
+        self.store = store
+        self.card = card
+        self.pooling = pooling
+        self.eight_bits = card.eight_bits and pooling is None
+        version = FRAMES_VERSION if pooling is None else POOLED_VERSION
+        self.facts = {
+            "format": FORMAT,
+            "encoder": card.name,
+            "revision": card.revision,
+            "segment_seconds": "" if pooling is None else f"{pooling:g}",
+            "shape": f"{card.layers},{card.width}",
         }
-        file.seek(0)
-        room = HEADER_BYTES - 8
-        file.write(room.to_bytes(8, "little") + json.dumps(header).encode().ljust(room))
+        self.folder = (
+            f"{store.root}/{card.name}/{digest(version=version, pooling=pooling, **self.facts)}"
+        )
+        self.shards: dict[str, Shard] = {}
+        for shard in open_shards(store.fs, store.listed(self.folder)):
+            if isinstance(shard, DamagedError):
+                say(f"{shard}; its embeddings are computed again")
+                self.store.remove(shard.path)
+            else:
+                self.add(shard)
+
+    def __contains__(self, audio: object) -> bool:
+        """Whether there is one of an audio digest."""
+        return audio in self.shards
+
+    def add(self, shard: Shard) -> None:
+        """Make the embeddings of a shard known."""
+        self.shards |= dict.fromkeys(shard.entries, shard)
+
+    def steps(self, audio: str) -> int:
+        """Length of an embedding."""
+        return self.shards[audio].entries[audio].steps
+
+    def read(self, audio: str, start: int = 0, stop: int | None = None) -> Features:
+        """Steps ``start`` to ``stop`` of an embedding, (steps, layers, width).
+
+        Raises:
+            DamagedError: it is not what was written, and is dropped.
+        """
+        shard = self.shards[audio]
+        try:
+            return shard.read(audio, start, stop)
+        except (DamagedError, FileNotFoundError) as error:
+            self.drop_damaged(shard)
+            fault = f"the embedding {audio} is damaged; it is dropped, run again to compute it anew"
+            raise DamagedError(shard.path, fault) from error
+
+    def drop_damaged(self, shard: Shard) -> None:
+        """Replace a shard by one of those of its embeddings that are intact."""
+        for key in shard.entries:
+            self.shards.pop(key, None)
+        intact = copied(shard, shard.entries)
+        if intact is not None:
+            self.add(intact)
+        self.store.remove(shard.path)
+
+    def writer(self) -> "Writer":
+        """Adds embeddings, within a ``with`` block."""
+        return Writer(self)
+
+    def pool(self, audios: Iterable[str]) -> None:
+        """Make what lacks of averages from stored frames, where there are any.
+
+        Raises:
+            WriteError: the store cannot be written.
+        """
+        lacking = [audio for audio in audios if audio not in self]
+        if self.pooling is None or not lacking:
+            return
+        frames = self.store.embeddings(self.card)
+        with self.writer() as writer:
+            for audio in lacking:
+                if audio in frames:
+                    try:
+                        writer.write(audio, [self.averaged(frames.read(audio))])
+                    except DamagedError as error:
+                        say(str(error))
+
+    def averaged(self, frames: Features) -> Features:
+        """Means of (steps, layers, width) frames over segments, float32."""
+        assert self.pooling is not None
+        means = segment_means(torch.from_numpy(frames), self.card.frame_rate, self.pooling)
+        return np.asarray(means.numpy())
 
 
-def intact(path: Path) -> bool:
-    """Whether an entry exists and its checksum holds; a damaged one is removed."""
-    if not path.is_file():
-        return False
-    with suppress(SafetensorError, OSError, KeyError, TypeError, ValueError):
-        with safe_open(path, framework="numpy") as entry:
-            expected = entry.metadata()["crc32"]
-        with path.open("rb") as file:
-            file.seek(8 + int.from_bytes(file.read(8), "little"))
-            crc = 0
-            while block := file.read(BLOCK_BYTES):
-                crc = zlib.crc32(block, crc)
-        if str(crc) == expected:
-            return True
-    with suppress(OSError):
-        path.unlink()
-    return False
+class _Coming(NamedTuple):
+    """Features, and the block that is being made of them."""
+
+    features: Features
+    block: Future[Block]
+
+
+class Finished(NamedTuple):
+    """What the writer is told at the end of an embedding."""
+
+    whole: bool
+
+
+class Writer:
+    """Writes embeddings in threads of its own, while others are computed.
+
+    Small ones are gathered in shards of 64 MB or half a minute, whichever comes first. A long one
+    has a file of its own and is written as it comes, so that memory is bounded. Several threads may
+    write. At the end of the ``with`` block all that is whole is written.
+    """
+
+    def __init__(self, embeddings: Embeddings) -> None:
+        self.embeddings = embeddings
+        self._waiting: Queue[tuple[_Growing, _Coming | Finished] | None] = Queue(WAITING)
+        self._thread = Thread(target=self._run, daemon=True)
+        self._rounding = ThreadPoolExecutor(cpu_count())
+        self._fault: BaseException | None = None
+        self._gathered: dict[str, tuple[Written, list[Block]]] = {}
+        self._since = 0.0
+
+    def __enter__(self) -> Self:
+        """Start the thread."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Write what waits.
+
+        Raises:
+            WriteError: the store is not writable, or full.
+        """
+        self._waiting.put(None)
+        self._thread.join()
+        self._rounding.shutdown()
+        if self._fault is not None and error is None:
+            raise self._fault
+
+    def write(self, audio: str, pieces: Iterable[Features]) -> None:
+        """Add the embedding of an audio digest, in half precision where that holds all of it.
+
+        Args:
+            audio: the digest.
+            pieces: consecutive features (steps, layers, width), float32 or float16, that nobody
+                changes afterwards.
+
+        Raises:
+            WriteError: the store is not writable, or full; perhaps for an earlier embedding.
+        """
+        growing = _Growing(self.embeddings, audio)
+        try:
+            for piece in pieces:
+                for features in in_blocks(piece):
+                    block = self._rounding.submit(encoded, features, growing.kind)
+                    self._put(growing, _Coming(features, block))
+        except BaseException:
+            self._put(growing, Finished(whole=False))
+            raise
+        self._put(growing, Finished(whole=True))
+
+    def _put(self, growing: "_Growing", what: "_Coming | Finished") -> None:
+        self._waiting.put((growing, what))
+        if self._fault is not None:
+            raise self._fault
+
+    def _run(self) -> None:
+        while True:
+            try:
+                item = self._waiting.get(timeout=FLUSH_SECONDS if self._gathered else None)
+                if item is None:
+                    break
+                if self._fault is None:  # else what comes is let go
+                    self._take(*item)
+            except Empty:
+                pass
+            except BaseException as error:
+                self._fault = error
+            late = time.monotonic() - self._since > FLUSH_SECONDS
+            size = sum(written.nbytes for written, _ in self._gathered.values())
+            if late or size > SHARD_BYTES:
+                self._flush()
+        self._flush()
+
+    def _take(self, growing: "_Growing", what: "_Coming | Finished") -> None:
+        if not isinstance(what, Finished):
+            growing.add(*what)
+        elif not what.whole:
+            growing.abandon()
+        elif growing.file is not None:
+            self.embeddings.add(growing.end())
+        else:
+            self._since = self._since if self._gathered else time.monotonic()
+            self._gathered[growing.written.key] = growing.written, growing.blocks
+
+    def _flush(self) -> None:
+        gathered, self._gathered = self._gathered, {}
+        if gathered and self._fault is None:
+            mine = self.embeddings
+            try:
+                self.embeddings.add(
+                    write_shard(mine.store.fs, mine.folder, mine.facts, gathered.values())
+                )
+            except BaseException as error:
+                self._fault = error
+
+
+class _Growing:
+    """An embedding that comes in blocks: kept in memory while it is small, then on the disk."""
+
+    def __init__(self, embeddings: Embeddings, key: str) -> None:
+        self.embeddings = embeddings
+        self.kind = EIGHT_BITS if embeddings.eight_bits else "F16"
+        self.written = Written(key, self.kind)
+        self.blocks: list[Block] = []
+        self.file: Generator[Path, Block | None, Shard] | None = None
+        self.unfinished = Path()
+
+    def add(self, features: Features, coming: Future[Block]) -> None:
+        """Add a block of features."""
+        try:
+            block = coming.result()
+            self._append(widened(block) if self.written.kind == "F32" else block)
+        except OverflowError:
+            if self.written.kind == "F16":
+                self._widen()
+            self._append(encoded(features, "F32"))
+
+    def _append(self, block: Block) -> None:
+        if self.file is None:
+            self.written.add(block)
+            self.blocks.append(block)
+            if self.written.nbytes > LONG_BYTES:
+                self._to_file(self.blocks)
+                self.blocks = []
+        else:
+            self.file.send(block)
+
+    def _to_file(self, blocks: Iterable[Block]) -> None:
+        mine, self.written.rows = self.embeddings, []
+        self.file = write_long(mine.store.fs, mine.folder, mine.facts, self.written)
+        self.unfinished = next(self.file)
+        for block in blocks:
+            self.file.send(block)
+
+    def _widen(self) -> None:
+        """Bring what half precision held to single precision."""
+        rows, before = self.written.rows, self.file
+        self.written.kind, self.written.rows = "F32", []
+        if before is None:
+            halves, self.blocks = self.blocks, []
+            for block in halves:
+                self._append(widened(block))
+            return
+        with self.unfinished.open("rb") as file:
+            file.seek(-sum(row[0] for row in rows), os.SEEK_END)
+            self._to_file(
+                widened(Block(memoryview(file.read(size)), steps, crc)) for size, steps, crc in rows
+            )
+        before.close()
+
+    def end(self) -> Shard:
+        """The finished file."""
+        assert self.file is not None
+        try:
+            self.file.send(None)
+        except StopIteration as end:
+            shard: Shard = end.value
+            return shard
+        raise AssertionError
+
+    def abandon(self) -> None:
+        """Leave nothing."""
+        if self.file is not None:
+            self.file.close()
 
 
 @cache
@@ -175,41 +465,43 @@ class FeatureReader:
     """Reads stored features of tracks; what was read is kept while there is room.
 
     Args:
-        card: of the encoder.
-        pooling: seconds averaged into a step, None for frames.
-        paths: entry of each audio file.
+        embeddings: of the encoder.
+        audios: digest of each audio file.
     """
 
     frame_rate: float
     """Steps a second in Hz; may be set, and steps are then brought to it as they are read."""
 
-    def __init__(self, card: EncoderCard, pooling: float | None, paths: dict[Path, Path]) -> None:
-        pooled = 1 if pooling is None else frames_in_segment(card.frame_rate, pooling)
-        self.frame_rate = self.stored_rate = card.frame_rate / pooled
-        self.paths = paths
+    def __init__(self, embeddings: Embeddings, audios: Mapping[Path, str]) -> None:
+        rate, pooling = embeddings.card.frame_rate, embeddings.pooling
+        pooled = 1 if pooling is None else frames_in_segment(rate, pooling)
+        self.frame_rate = self.stored_rate = rate / pooled
+        self.embeddings = embeddings
+        self.audios = audios
         self._read: dict[Path, Tensor] = {}
         self._room = IN_MEMORY
 
     def length(self, track: Track) -> int:
         """Steps of a track."""
-        with safe_open(self.paths[track.audio_path], framework="numpy") as entry:
-            steps = int(entry.get_slice("features").get_shape()[0])
+        steps = self.embeddings.steps(self.audios[track.audio_path])
         if self.frame_rate == self.stored_rate:
             return steps
         return max(1, round(steps / self.stored_rate * self.frame_rate))
 
     def __call__(self, track: Track, start: int = 0, stop: int | None = None) -> Tensor:
-        """Steps ``start`` to ``stop``, (stop - start, layers, width)."""
+        """Steps ``start`` to ``stop``, (stop - start, layers, width).
+
+        Raises:
+            DamagedError: what is stored of the track is damaged; it is dropped.
+        """
         if (known := self._read.get(track.audio_path)) is not None:
             return known[start:stop]
         resampled = self.frame_rate != self.stored_rate
         in_part = self._room <= 0 and not resampled
-        with safe_open(self.paths[track.audio_path], framework="numpy") as entry:
-            stored = (
-                entry.get_slice("features")[start:stop] if in_part else entry.get_tensor("features")
-            )
+        audio = self.audios[track.audio_path]
         if in_part:
-            return torch.from_numpy(stored)
+            return torch.from_numpy(self.embeddings.read(audio, start, stop))
+        stored = self.embeddings.read(audio)
         if resampled:
             wide = torch.from_numpy(stored.astype(np.float32))
             stored = halved(resample_frames(wide, self.stored_rate, self.frame_rate).numpy())

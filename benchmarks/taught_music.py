@@ -14,10 +14,11 @@ from torch.utils.data import DataLoader, Dataset
 from motionbeat.audio import load_audio, resample
 from motionbeat.benchmarks.evaluator import Folders
 from motionbeat.benchmarks.extraction import embed
-from motionbeat.benchmarks.store import EmbeddingStore, file_digest
+from motionbeat.benchmarks.store import file_digest, store_of
 from motionbeat.cache import default_cache, digest
 from motionbeat.console import bar
 from motionbeat.data_modules.base import DatasetError, Split, Track
+from motionbeat.devices import has_gpu
 from motionbeat.encoding import find_encoder
 from motionbeat.files import replacing
 from motionbeat.pretraining.distillation import BalancedSampler, Segments
@@ -152,12 +153,12 @@ class TaughtMusic(LightningDataModule):
             batch_size=None,  # the sampler draws whole batches
             sampler=batches,
             num_workers=self.num_workers,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=has_gpu(),
             generator=torch.Generator(),  # not the global one, which gains are drawn from
         )
 
     def _features(self, tracks: Sequence[Track]) -> Any:
-        return embed(self.teachers, tracks, EmbeddingStore(self.cache / "embeddings"), SECONDS)
+        return embed(self.teachers, tracks, store_of(self.cache), SECONDS)
 
     def _read(self, tracks: Sequence[Track]) -> tuple[list[Floats], dict[str, Floats]]:
         """Spectra of all segments, and the features of each teacher."""

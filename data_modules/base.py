@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from motionbeat.audio import Channels, load_audio, resample
 from motionbeat.cache import default_cache
+from motionbeat.devices import has_gpu
 from motionbeat.errors import MotionBeatError
 from motionbeat.motion import Motion
 
@@ -542,7 +543,7 @@ class Loaders(LightningDataModule):
             collate_fn=partial(collate, frame_rate=clips.frame_rate),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=has_gpu(),
         )
 
 

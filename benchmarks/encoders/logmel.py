@@ -25,6 +25,7 @@ class LogMel(Encoder):
         licence="Apache-2.0",
         training_data=(),
         source="MotionBeat Bench, benchmarks/encoders/logmel.py",
+        unequal_lengths=True,
     )
     context: ClassVar[float] = 0.05
 
@@ -33,7 +34,7 @@ class LogMel(Encoder):
         self.frontend = LogMelSpectrum(_SAMPLE_RATE, _HOP, self.card.width)
         self.eval().requires_grad_(False)
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        """Encode (B, T) samples as (B, 1, frames, 80)."""
+    def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Encode (B, T) samples as (B, 1, frames, 80); beyond the end there is silence anyway."""
         frames: Tensor = self.frontend(waveform)
         return frames.unsqueeze(1)

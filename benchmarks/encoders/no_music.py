@@ -25,6 +25,7 @@ class NoMusic(Encoder):
         licence="Apache-2.0",
         training_data=(),
         source="MotionBeat Bench, benchmarks/encoders/no_music.py",
+        unequal_lengths=True,
     )
     context: ClassVar[float] = 0.0
 
@@ -32,7 +33,7 @@ class NoMusic(Encoder):
         super().__init__()
         self.eval()
 
-    def forward(self, waveform: Tensor) -> Tensor:
+    def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Encode (B, T) samples as (B, 1, frames, 1) zeros."""
         return torch.zeros(
             len(waveform), 1, waveform.shape[1] // _HOP + 1, 1, device=waveform.device

@@ -55,6 +55,7 @@ class RandomNetwork(Encoder):
         licence="Apache-2.0",
         training_data=(),
         source="MotionBeat Bench, benchmarks/encoders/random.py",
+        unequal_lengths=True,
     )
     # Receptive field of the convolutions, plus two frames for the analysis window.
     context: ClassVar[float] = (_KERNEL // 2 * sum(_DILATIONS) + 2) * _HOP / _SAMPLE_RATE
@@ -74,9 +75,12 @@ class RandomNetwork(Encoder):
                     unit = torch.rand(weights.shape, generator=generator)
                     weights.copy_(bound * (2 * unit - 1))
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        """Encode (B, T) samples as (B, 7, frames, 256)."""
+    def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Encode (B, T) samples, (B,) of them valid, as (B, 7, frames, 256)."""
         states = [self.embedding((self.frontend(waveform) - _CENTRE) / _SPREAD)]
+        frames = torch.arange(states[0].shape[1], device=waveform.device)
         for block in self.blocks:
+            if lengths is not None:  # convolutions see zeros beyond the end
+                states[-1] = states[-1] * (frames <= lengths[:, None] // _HOP)[..., None]
             states.append(block(states[-1]))
         return torch.stack(states, dim=1)

@@ -18,6 +18,7 @@ from motionbeat.benchmarks.records import HeadResult, RunRecord
 from motionbeat.benchmarks.registry import DATASETS, ENCODERS, TASKS
 from motionbeat.benchmarks.report.licences import commercial
 from motionbeat.benchmarks.report.track_scores import TrackScores, track_scores, true_of_tracks
+from motionbeat.benchmarks.variants import parted
 from motionbeat.errors import MotionBeatError
 from motionbeat.tasks.metrics.per_track import Floats, PerTrackScores
 
@@ -191,7 +192,7 @@ def command(record: RunRecord, head: str) -> str:
 def remark(record: RunRecord) -> str:
     """What the command that makes a result anew does not say."""
     parts = []
-    if record.kind == "encoder" and record.name not in ENCODERS.classes:
+    if record.kind == "encoder" and parted(record.name)[0] not in ENCODERS.classes:
         parts.append(f"the encoder {record.name} is no shipped one: give it as file.py:Class")
     elif record.kind != "encoder":
         parts.append("whatever is not an encoder is scored beside the encoders")

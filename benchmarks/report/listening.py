@@ -18,7 +18,7 @@ from motionbeat.benchmarks.report.dance_viewer import Shown, ogg, viewer_data
 from motionbeat.benchmarks.report.gathered import Cell, Column, Gathered, command
 from motionbeat.benchmarks.report.licences import copies
 from motionbeat.benchmarks.report.writing import packed, write_data
-from motionbeat.benchmarks.store import EmbeddingStore
+from motionbeat.benchmarks.store import store_of
 from motionbeat.console import bar, say
 from motionbeat.data_modules.base import Beats, Clips, MotionFile, Track, collate
 from motionbeat.errors import MotionBeatError
@@ -215,7 +215,7 @@ class _Probes:
 
     def outputs(self, task: Task, name: str, tracks: Sequence[Track]) -> Iterator[Outputs]:
         """What a probe says of whole tracks, (steps, ...) each."""
-        store = EmbeddingStore(self.evaluation.folders.cache / "embeddings")
+        store = store_of(self.evaluation.folders.cache)
         [reader] = embed([name], list(tracks), store, task.segment_seconds)
         reader.frame_rate = task.target_rate or reader.frame_rate
         lengths = [reader.length(track) for track in tracks]

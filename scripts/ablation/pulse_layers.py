@@ -21,7 +21,7 @@ from motionbeat.benchmarks.encoders.motionbeat import MotionBeatEmbodied
 from motionbeat.benchmarks.ensemble import Ensemble
 from motionbeat.benchmarks.extraction import embed
 from motionbeat.benchmarks.protocol import fit, trainer_of
-from motionbeat.benchmarks.store import EmbeddingStore
+from motionbeat.benchmarks.store import store_of
 from motionbeat.console import bar
 from motionbeat.data_modules.base import Clips, Loaders, Split, Track
 from motionbeat.encoder import Encoder
@@ -106,7 +106,7 @@ class PulseBench:
     def frames(self) -> dict[Path, Tensor]:
         """Features of each track, with the cosines and sines of the front end's phases behind."""
         tracks = [track for own in self.splits.values() for track in own]
-        store = EmbeddingStore(self.bench.folders.cache / "embeddings")
+        store = store_of(self.bench.folders.cache)
         [reader] = embed([MotionBeatEmbodied.card.name], tracks, store)
         frontend, found = AudioFrontend(), {}
         with bar("tracks") as progress:

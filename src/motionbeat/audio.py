@@ -10,6 +10,7 @@ import re
 import struct
 import subprocess
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
@@ -38,23 +39,27 @@ class AudioError(MotionBeatError):
     """A file that cannot be used as audio; the message has its name and the remedy."""
 
 
-class _Audio(NamedTuple):
-    waveform: Waveform
+class _Decoded(NamedTuple):
+    samples: int
     sample_rate: int
     stated: float  # seconds, according to the header; 0 if it states none
     padding: float = 0.0  # seconds of these that the decoder may leave out
 
 
-def load_audio(path: str | Path, channels: Channels = 1) -> tuple[Waveform, int]:
+def load_audio(
+    path: str | Path, channels: Channels = 1, sample_rate: int | None = None
+) -> tuple[Waveform, int]:
     """Decode an audio file, or the first audio stream of a video.
 
-    The file is read block by block, so the peak memory is that of the result. Truncation is
-    detected if the header states the length. However, a truncated WAV or Ogg file, or a truncated
-    MP3 without a Xing header, is read as a shorter recording.
+    The file is read and resampled block by block, so the peak memory is that of the result, which
+    equals what :func:`resample` makes of the whole. Truncation is detected if the header states the
+    length. However, a truncated WAV or Ogg file, or a truncated MP3 without a Xing header, is read
+    as a shorter recording.
 
     Args:
         path: audio file.
         channels: 1 for the mean of all channels; 2 for the first two, or a mono channel twice.
+        sample_rate: in Hz, None for the file's own.
 
     Returns:
         Waveform of shape (samples,) or (samples, 2), float32 in [-1, 1], and its sample rate in Hz.
@@ -63,9 +68,47 @@ def load_audio(path: str | Path, channels: Channels = 1) -> tuple[Waveform, int]
         AudioError: the file is missing, unreadable, truncated or empty, contains NaN or infinity,
             or states an impossible sample rate.
     """
+    samples = bytearray()  # which grows in place, where joining blocks would double the memory
+
+    def gather(block: Waveform) -> None:
+        samples.extend(block.tobytes())
+
+    own_rate = decode(path, {(sample_rate, channels): gather})
+    waveform: Waveform = np.frombuffer(samples, np.float32)
+    return waveform if channels == 1 else waveform.reshape(-1, 2), sample_rate or own_rate
+
+
+def decode(
+    path: str | Path, takers: Mapping[tuple[int | None, Channels], Callable[[Waveform], None]]
+) -> int:
+    """Decode a file once, block by block, for several sample rates and numbers of channels.
+
+    Args:
+        path: audio file.
+        takers: by sample rate in Hz, None for the file's own, and channels: what is given the
+            consecutive blocks (samples,) or (samples, 2), which a later error may cut short.
+
+    Returns:
+        The file's own sample rate in Hz.
+
+    Raises:
+        AudioError: as by :func:`load_audio`.
+    """
     path = Path(path)
-    audio = (_read if _is_trusted(path) else _decode)(path, channels)
-    seconds = len(audio.waveform) / audio.sample_rate
+    resamplers: list[_Resampler] = []
+
+    def take(block: NDArray[np.floating], rate: int) -> None:
+        if not resamplers:
+            resamplers.extend(_Resampler(rate, *kind, one) for kind, one in takers.items())
+        mixed = {channels: _mixed(block, channels) for _, channels in takers}
+        for one in mixed.values():
+            if not np.isfinite([one.min(), one.max()]).all():  # no copy of its size
+                raise AudioError(f"{path}: contains NaN or infinite samples; export the file again")
+        for resampler in resamplers:
+            resampler.push(mixed[resampler.channels])
+
+    audio = (_read if _is_trusted(path) else _decode)(path, take)
+    seconds = audio.samples / audio.sample_rate
     if not seconds:
         raise AudioError(f"{path}: holds no audio samples; restore the file")
     if seconds < audio.stated - audio.padding:
@@ -73,9 +116,42 @@ def load_audio(path: str | Path, channels: Channels = 1) -> tuple[Waveform, int]
             f"{path}: truncated, only {seconds:.2f} of {audio.stated:.2f} s could be read; "
             "restore the file"
         )
-    if not np.isfinite([audio.waveform.min(), audio.waveform.max()]).all():  # no copy of its size
-        raise AudioError(f"{path}: contains NaN or infinite samples; export the file again")
-    return audio.waveform, audio.sample_rate
+    for resampler in resamplers:
+        if not resampler.finish():
+            raise _nothing_left(f"{path}: ", audio.samples, audio.sample_rate, resampler.target)
+    return audio.sample_rate
+
+
+class _Resampler:
+    """Resamples blocks that follow each other, as :func:`resample` does the whole."""
+
+    def __init__(
+        self, source: int, target: int | None, channels: Channels, taker: Callable[[Waveform], None]
+    ) -> None:
+        self.target = target or source
+        self.channels = channels
+        self.taker = taker
+        self.given = 0
+        self.stream = None
+        if self.target != source:
+            self.stream = soxr.ResampleStream(
+                source, self.target, channels, dtype="float32", quality="HQ"
+            )
+
+    def push(self, block: Waveform, last: bool = False) -> None:
+        """Hand on what a block gives; the last one may be empty."""
+        if self.stream is not None:
+            block = self.stream.resample_chunk(block, last=last)
+        self.given += len(block)
+        if len(block):
+            self.taker(block)
+
+    def finish(self) -> int:
+        """Hand on what is left, and say how many samples were given."""
+        if self.stream is not None:
+            shape = (0,) if self.channels == 1 else (0, 2)
+            self.push(np.zeros(shape, np.float32), last=True)
+        return self.given
 
 
 def audio_duration(path: str | Path) -> float:
@@ -110,11 +186,15 @@ def resample(waveform: Waveform, source_rate: int, target_rate: int) -> Waveform
         return waveform
     resampled = soxr.resample(waveform, source_rate, target_rate, quality="HQ")
     if len(waveform) and not len(resampled):
-        raise AudioError(
-            f"{len(waveform)} samples at {source_rate} Hz leave none at {target_rate} Hz; drop the "
-            "file"
-        )
+        raise _nothing_left("", len(waveform), source_rate, target_rate)
     return np.asarray(resampled, np.float32)
+
+
+def _nothing_left(place: str, samples: int, source_rate: int, target_rate: int) -> AudioError:
+    return AudioError(
+        f"{place}{samples} samples at {source_rate} Hz leave none at {target_rate} Hz; drop the "
+        "file"
+    )
 
 
 def _is_trusted(path: Path) -> bool:
@@ -150,24 +230,25 @@ def _is_chained(file: IO[bytes]) -> bool:
     return False
 
 
-def _read(path: Path, channels: Channels) -> _Audio:
-    """Read a whole file with libsndfile."""
-    samples = bytearray()  # which grows in place, where joining blocks would double the memory
+def _read(path: Path, take: Callable[[NDArray[np.floating], int], None]) -> _Decoded:
+    """Read a whole file with libsndfile; ``take`` is given blocks (samples, any) at a rate."""
+    samples = 0
     try:
         with soundfile.SoundFile(path) as file:
             rate, promised = file.samplerate, file.frames
             # some encoders of Ogg count samples before the start, or beyond the end, of the sound
             padding = _PADDING if file.format == "OGG" else 0.0
             while len(block := file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
-                samples += _mixed(block, channels).tobytes()
+                take(block, rate)
+                samples += len(block)
     except soundfile.LibsndfileError as error:
         raise _unreadable(path, error.error_string) from error
-    return _Audio(_waveform(samples, channels), rate, promised / rate, padding)
+    return _Decoded(samples, rate, promised / rate, padding)
 
 
-def _decode(path: Path, channels: Channels) -> _Audio:
-    """Decode a whole file with ffmpeg."""
-    samples = bytearray()
+def _decode(path: Path, take: Callable[[NDArray[np.floating], int], None]) -> _Decoded:
+    """Decode a whole file with ffmpeg, likewise."""
+    samples = 0
     with tempfile.TemporaryFile() as log:
         command = _ffmpeg(path, "-c:a", "pcm_f32be", "-f", "au")
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as process:
@@ -178,7 +259,8 @@ def _decode(path: Path, channels: Channels) -> _Audio:
                     _check_rate(path, rate)
                 while rate and (block := process.stdout.read(4 * width * _BLOCK_FRAMES)):
                     received = np.frombuffer(block, ">f4").reshape(-1, width)
-                    samples += _mixed(received, channels).tobytes()
+                    take(received, rate)
+                    samples += len(received)
             finally:
                 process.kill()
         log.seek(0)
@@ -188,12 +270,7 @@ def _decode(path: Path, channels: Channels) -> _Audio:
     stated = re.search(r"^ *Duration: (\d+:\d+:[\d.]+)", said, re.MULTILINE)
     known = stated and "Estimating duration" not in said
     seconds = _seconds(stated[1]) if stated and known else 0.0
-    return _Audio(_waveform(samples, channels), rate, seconds, _PADDING)
-
-
-def _waveform(samples: bytearray, channels: Channels) -> Waveform:
-    waveform: Waveform = np.frombuffer(samples, np.float32)
-    return waveform if channels == 1 else waveform.reshape(-1, channels)
+    return _Decoded(samples, rate, seconds, _PADDING)
 
 
 def _mixed(samples: NDArray[np.floating], channels: Channels) -> Waveform:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from motionbeat.audio import Channels
+from motionbeat.devices import Precision
 from motionbeat.errors import MotionBeatError
 
 
@@ -33,6 +34,9 @@ class EncoderCard:
         source: paper, package or repository.
         channels: number of channels of the input waveform: 1, or 2 for stereo.
         experimental: whether the network has never been run with the published weights.
+        unequal_lengths: whether ``forward(waveform, lengths)`` accepts recordings of unequal lengths
+            in one batch. Otherwise only recordings of equal length are encoded together.
+        eight_bits: whether frames are stored with 8 bits per value instead of half precision.
     """
 
     name: str
@@ -47,6 +51,8 @@ class EncoderCard:
     source: str
     channels: Channels = 1
     experimental: bool = False
+    unequal_lengths: bool = False
+    eight_bits: bool = False
 
 
 class Encoder(nn.Module):
@@ -62,6 +68,7 @@ class Encoder(nn.Module):
             :meth:`stream` if that needs much memory.
         causal: whether a frame depends only on audio up to its time. The response to a click may
             then come late.
+        precision: half precision in which the encoder computes on a GPU; None for float32.
         packages: packages that the encoder needs in addition to the project's dependencies: the
             name to import, and the arguments of ``pip install``, quoted for a shell. Import them
             inside functions, so that the encoder can be listed where they are missing.
@@ -70,6 +77,7 @@ class Encoder(nn.Module):
     card: ClassVar[EncoderCard]
     context: ClassVar[float] = 5.0
     causal: ClassVar[bool] = False
+    precision: ClassVar[Precision | None] = None
     packages: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
@@ -94,6 +102,10 @@ class Encoder(nn.Module):
         Returns:
             (B, layers, frames, width) float32, with frame ``i`` centred at
             ``i / card.frame_rate`` s.
+
+        If ``card.unequal_lengths`` is set, there is a second argument ``lengths`` (B,), or None: the
+        number of samples of each row, which zeros follow. The first ``lengths * card.frame_rate //
+        card.sample_rate + 1`` frames of a row are as if the recording were encoded alone.
         """
 
     def stream(self, waveform: Tensor) -> Iterator[Tensor]:

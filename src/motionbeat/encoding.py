@@ -2,20 +2,29 @@
 
 import copy
 import math
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from motionbeat.audio import Waveform
+from motionbeat.devices import CPU, BatchBudget, Device
 from motionbeat.encoder import Encoder, EncoderCard
 from motionbeat.errors import MotionBeatError
 
 CHUNK_SECONDS = 60.0
 _SLACK = 0.5  # s of frames that may be missing or surplus at the end of a recording
+_LOOK_AHEAD = 4  # number of budgets that are searched for chunks of like length
+_SHORTEST = 0.75  # of the longest chunk in a batch, if lengths may differ
+_PIECE_BYTES = 8 << 20  # small enough that the allocator reuses the memory
+_LARGEST = float(np.finfo(np.float16).max)
+_AT_ONCE = 1 << 15  # numbers that fit into the cache and do not wake torch's threads
 
 Features = NDArray[np.floating]
 
@@ -26,6 +35,10 @@ class EncodingError(MotionBeatError):
 
 class TrackError(EncodingError):
     """An error on one recording, after which the others can still be encoded."""
+
+
+class HalfPrecisionError(EncodingError):
+    """Features that are too large for half precision."""
 
 
 def find_encoder(encoder: str | Encoder) -> type[Encoder] | Encoder:
@@ -58,10 +71,17 @@ def make_encoder(encoder: str | Encoder) -> Encoder:
 
 def halved(features: Features) -> Features:
     """Features in half precision, as they are stored; unchanged if their range is too large."""
-    if np.abs(features).max(initial=0) > np.finfo(np.float16).max:
+    if features.dtype == np.float16:
         return features
-    # numpy rounds the same way, but is ten times as slow on tiny numbers
-    return torch.from_numpy(features).half().numpy()
+    numbers = torch.from_numpy(np.ascontiguousarray(features)).view(-1)
+    rounded = torch.empty(len(numbers), dtype=torch.float16)
+    # In parts, which are checked and rounded while they are in the processor's cache.
+    for some, place in zip(numbers.split(_AT_ONCE), rounded.split(_AT_ONCE), strict=True):
+        low, high = torch.aminmax(some) if len(some) else (0, 0)
+        if not (low >= -_LARGEST and high <= _LARGEST):
+            return features
+        place.copy_(some)  # numpy rounds the same way, but is ten times as slow on tiny numbers
+    return rounded.numpy().reshape(features.shape)
 
 
 def encode(encoder: Encoder, waveform: Waveform, device: torch.device | str = "cpu") -> Features:
@@ -79,45 +99,225 @@ def encode(encoder: Encoder, waveform: Waveform, device: torch.device | str = "c
         EncodingError: the shape or frame rate of the output differs from the card.
         TrackError: the output is not finite.
     """
-    features: Features = np.concatenate(list(encode_pieces(encoder, waveform, device)))
+    pieces = encode_pieces(encoder, waveform, Device(torch.device(device).type))
+    features: Features = np.concatenate(list(pieces))
     return features
 
 
-@torch.no_grad()  # not inference mode: tensors that an encoder caches must allow fine-tuning later
-def encode_pieces(
-    encoder: Encoder, waveform: Waveform, device: torch.device | str = "cpu"
-) -> Iterator[Features]:
+def encode_pieces(encoder: Encoder, waveform: Waveform, device: Device = CPU) -> Iterator[Features]:
     """Yield consecutive pieces of the result of :func:`encode`, for bounded memory.
 
     Frames near the edge of a piece see the encoder's context on both sides. An encoder that needs
     the whole recording receives the array itself and may overwrite it.
     """
-    card = encoder.card
-    parts: Iterable[tuple[Tensor, slice, int]]
+    pieces = (piece for _, piece in encode_batches(encoder, [waveform], BatchBudget(device, 0)))
+    return raising(pieces)
+
+
+def raising(pieces: Iterable[Features | Exception]) -> Iterator[Features]:
+    """Yield pieces; raise the first exception among them."""
+    for piece in pieces:
+        if isinstance(piece, Exception):
+            raise piece
+        yield piece
+
+
+class _Chunk(NamedTuple):
+    """A part of a recording that is encoded at once.
+
+    Attributes:
+        recording: number of the recording.
+        samples: samples of the part, with the context on either side.
+        inside: frames of the part without the context.
+        length: number of samples.
+    """
+
+    recording: int
+    samples: slice
+    inside: slice
+    length: int
+
+
+@torch.no_grad()  # not inference mode: tensors that an encoder caches must allow fine-tuning later
+def encode_batches(
+    encoder: Encoder, waveforms: list[Waveform], budget: BatchBudget, half: bool = False
+) -> Iterator[tuple[int, Features | TrackError | HalfPrecisionError]]:
+    """Encode recordings in batches, in order.
+
+    Chunks of like length are encoded together, within the budget. On a GPU the output of a batch is
+    copied to the host while the next batch is encoded.
+
+    Args:
+        encoder: the encoder, on the budget's device.
+        waveforms: (samples,) or (2, samples) float32 each. An encoder that needs the whole
+            recording receives the arrays themselves and may overwrite them; they are removed from
+            the list.
+        budget: seconds of audio per batch.
+        half: yield float16 instead of float32.
+
+    Yields:
+        The number of a recording and a piece (frames, layers, width) of at most some megabytes. A
+        last piece may be a ``TrackError`` if the output is not finite, or a ``HalfPrecisionError``
+        if it is too large for half precision.
+
+    Raises:
+        EncodingError: the shape or frame rate of the output differs from the card.
+        DeviceError: a single chunk does not fit into the memory of the device.
+    """
+    device = budget.device
+    chunks = [
+        chunk
+        for number, waveform in enumerate(waveforms)
+        for chunk in _chunks(encoder, number, waveform.shape[-1])
+    ]
+    ready: dict[int, Iterator[Callable[[], Tensor]]] = {}
+    copied: dict[int, Iterator[Callable[[], Tensor]]] = {}
+    given, failed = 0, -1  # number of chunks; the last recording with an error
+
+    def run(batch: Sequence[int]) -> list[Iterator[Callable[[], Tensor]]]:
+        members = [chunks[number] for number in batch]
+        rows = _rows(encoder, members, waveforms, device)
+        copies = [
+            _copies(encoder, chunk, states, device, half)
+            for chunk, states in zip(members, rows, strict=True)
+        ]
+        if device.is_gpu:  # start now; on a CPU, copies would only take memory
+            return [iter(list(one)) for one in copies]
+        return copies
+
+    def drain() -> Iterator[tuple[int, Features | TrackError | HalfPrecisionError]]:
+        nonlocal given, failed
+        while given in ready:
+            number, copies = chunks[given].recording, ready.pop(given)
+            given += 1
+            for wait in copies if number != failed else ():
+                piece = _checked(encoder.card, wait(), half)
+                yield number, piece
+                if isinstance(piece, Exception):
+                    failed = number
+                    break
+
+    for batch, seconds in _batches(encoder.card, chunks, budget):
+        started = dict(zip(batch, budget.run(run, batch, seconds), strict=True))
+        if device.is_gpu:
+            started, copied = copied, started
+        ready |= started
+        yield from drain()
+    ready |= copied
+    yield from drain()
+
+
+def _chunks(encoder: Encoder, number: int, samples: int) -> Iterator[_Chunk]:
+    """The chunks of a recording; a single one if the encoder needs the whole recording."""
     if math.isinf(encoder.context):
-        whole = encoder.stream(torch.from_numpy(waveform)[None].to(device))
-        parts = ((states, slice(None), 0) for states in whole)
-    else:
-        parts = _chunks(encoder, waveform, device)
-    frames = 0
-    for states, inside, samples in parts:
+        yield _Chunk(number, slice(None), slice(None), samples)
+        return
+    rate = encoder.card.frame_rate
+    core, margin = math.ceil(CHUNK_SECONDS * rate), math.ceil(encoder.context * rate)
+    total = math.ceil(samples / encoder.card.sample_rate * rate)
+
+    def sample(frame: int) -> int:
+        return round(frame / rate * encoder.card.sample_rate)
+
+    for first in range(0, max(total, 1), core):
+        start, last = max(0, first - margin), first + core >= total
+        stop = samples if last else min(sample(first + core + margin), samples)
+        inside = slice(first - start, None if last else first - start + core)
+        yield _Chunk(number, slice(sample(start), stop), inside, stop - sample(start))
+
+
+def _batches(
+    card: EncoderCard, chunks: Sequence[_Chunk], budget: BatchBudget
+) -> Iterator[tuple[list[int], float]]:
+    """Yield numbers of chunks to encode together, and their seconds with padding.
+
+    The first remaining chunk is always among them, so that few outputs wait for their turn.
+    """
+    left = deque(range(len(chunks)))
+    while left:
+        batch, later, passed = [left.popleft()], list[int](), 0
+        longest = chunks[batch[0]].length
+        shortest = longest * _SHORTEST if card.unequal_lengths else longest
+        room = budget.seconds * card.sample_rate
+        while left and (len(batch) + 1) * longest <= room and passed < _LOOK_AHEAD * room:
+            number = left.popleft()
+            passed += chunks[number].length
+            fits = shortest <= chunks[number].length <= longest
+            (batch if fits else later).append(number)
+        left.extendleft(reversed(later))
+        yield batch, len(batch) * longest / card.sample_rate
+
+
+def _rows(
+    encoder: Encoder, batch: Sequence[_Chunk], waveforms: list[Waveform], device: Device
+) -> list[Iterator[Tensor]]:
+    """States (layers, frames, width) of each chunk of a batch."""
+    card = encoder.card
+    if len(batch) == 1 and math.isinf(encoder.context):
+        number = batch[0].recording
+        whole = torch.from_numpy(waveforms[number])[None].to(device.kind)
+        waveforms[number] = waveforms[number][..., :0].copy()
+        return [_cast(encoder.stream(whole), encoder, device)]
+    rows = [device.upload(waveforms[chunk.recording][..., chunk.samples]) for chunk in batch]
+    lengths = [chunk.length for chunk in batch]
+    longest = max(lengths)
+    with device.autocast(encoder.precision):
+        if min(lengths) == longest:
+            states = encoder(rows[0][None] if len(rows) == 1 else torch.stack(rows))
+            return [iter([one]) for one in states]
+        rows = [functional.pad(row, (0, longest - row.shape[-1])) for row in rows]
+        states = encoder(torch.stack(rows), torch.tensor(lengths, device=device.kind))
+    frames = [frames_of(card, length) for length in lengths]
+    return [iter([one[:, :count]]) for one, count in zip(states, frames, strict=True)]
+
+
+def frames_of(card: EncoderCard, samples: int) -> int:
+    """Number of frames that an encoder returns for a number of samples."""
+    return math.floor(samples * card.frame_rate / card.sample_rate + 1e-6) + 1
+
+
+def _cast(parts: Iterator[Tensor], encoder: Encoder, device: Device) -> Iterator[Tensor]:
+    """Yield parts of a stream, computed in the encoder's precision."""
+    while True:
+        with device.autocast(encoder.precision):
+            states = next(parts, None)
+        if states is None:
+            return
+        yield states
+
+
+def _copies(
+    encoder: Encoder, chunk: _Chunk, parts: Iterator[Tensor], device: Device, half: bool
+) -> Iterator[Callable[[], Tensor]]:
+    """Start copying pieces (frames, layers, width) of a chunk to the host, one after the other."""
+    card, frames = encoder.card, 0
+    for states in parts:
         if states.ndim != 3 or (states.shape[0], states.shape[2]) != (card.layers, card.width):
             raise EncodingError(
                 f"encoder {card.name}: gave {tuple(states.shape)}, its card says "
                 f"({card.layers}, frames, {card.width}); correct the card or the encoder"
             )
         frames += states.shape[1]
-        if samples:
-            _check_length(card, states.shape[1], samples)
-        # A copy, as a view would keep the margins in memory.
-        piece = states[:, inside].movedim(1, 0).float().cpu().numpy().copy()
-        if not np.isfinite(piece).all():
-            raise TrackError(
-                f"encoder {card.name}: gave NaN or infinite features; mend the encoder"
-            )
-        yield piece
-    if math.isinf(encoder.context):
-        _check_length(card, frames, waveform.shape[-1])
+        kept = states[:, chunk.inside].movedim(1, 0)
+        for part in torch.split(kept, max(1, _PIECE_BYTES // (2 * card.layers * card.width))):
+            if len(part):
+                # Layout and precision change in one pass; a view would keep the margins in memory.
+                kind = torch.float16 if half else torch.float32
+                piece = torch.empty(part.shape, dtype=kind, device=part.device)
+                yield device.download(piece.copy_(part))
+    _check_length(card, frames, chunk.length)
+
+
+def _checked(
+    card: EncoderCard, piece: Tensor, half: bool
+) -> Features | TrackError | HalfPrecisionError:
+    """A piece as an array, or what is wrong with it."""
+    lowest, highest = torch.aminmax(piece)
+    if half and lowest.isinf() | highest.isinf():
+        return HalfPrecisionError(f"encoder {card.name}: gave features beyond half precision")
+    if not (lowest.isfinite() and highest.isfinite()):
+        return TrackError(f"encoder {card.name}: gave NaN or infinite features; mend the encoder")
+    return piece.numpy()
 
 
 def _check_length(card: EncoderCard, frames: int, samples: int) -> None:
@@ -129,23 +329,3 @@ def _check_length(card: EncoderCard, frames: int, samples: int) -> None:
             f"encoder {card.name}: gave {frames} frames for {seconds:.2f} s of audio, where its "
             f"card says {card.frame_rate:g} a second; correct frame_rate{one}"
         )
-
-
-def _chunks(
-    encoder: Encoder, waveform: Waveform, device: torch.device | str
-) -> Iterator[tuple[Tensor, slice, int]]:
-    """Yield states (layers, frames, width) of chunks, the frames without context, and samples."""
-    rate = encoder.card.frame_rate
-    core, margin = math.ceil(CHUNK_SECONDS * rate), math.ceil(encoder.context * rate)
-    total = math.ceil(waveform.shape[-1] / encoder.card.sample_rate * rate)
-
-    def sample(frame: int) -> int:
-        return round(frame / rate * encoder.card.sample_rate)
-
-    for first in range(0, max(total, 1), core):
-        start, last = max(0, first - margin), first + core >= total
-        stop = None if last else sample(first + core + margin)
-        # A copy, as an encoder may overwrite its input.
-        chunk = torch.tensor(waveform[..., sample(start) : stop], device=device)
-        inside = slice(first - start, None if last else first - start + core)
-        yield encoder(chunk[None])[0], inside, chunk.shape[-1]

@@ -406,8 +406,9 @@ class MotionBeatEncoder(Encoder):
         computed on either side.
         """
         log_mel, clock = self.frontend(waveform)
-        sound = None if self.sound is None else self.sound.stream(log_mel)
         seconds = frame_times(waveform)
+        del waveform  # of hours it is large, and it may be nobody else's
+        sound = None if self.sound is None else self.sound.stream(log_mel)
         mean = log_mel.mean(dim=1, keepdim=True)
         edge, beats = WINDOW - MARGIN, clock.mask.shape[1]
         place = clock.beat(seconds)[0] - 0.5  # among the middles of beats

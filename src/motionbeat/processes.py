@@ -57,11 +57,19 @@ def _attached(call: Callable[[], T], parent: int) -> T:
     """Run a call of the parent, and end this worker when the parent ends."""
     if os.environ.get(_WATCHED) != str(parent):
         os.environ[_WATCHED] = str(parent)
-
-        def watch() -> None:
-            while os.getppid() == parent:
-                time.sleep(_SECONDS)
-            os._exit(1)
-
-        Thread(target=watch, daemon=True).start()
+        _watch(parent)
     return call()
+
+
+def end_with_parent(_: int) -> None:
+    """End this process when the one that started it does: for ``worker_init_fn`` of a loader."""
+    _watch(os.getppid())
+
+
+def _watch(parent: int) -> None:
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_SECONDS)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()

@@ -72,7 +72,7 @@ def test_a_record_tells_how_it_came_about(finished):
 
 
 def test_a_second_run_does_no_work_and_brings_deleted_results_back(bench, monkeypatch):
-    for name in ("protocol.fit", "store._extract", "evaluator.Evaluation.probe"):
+    for name in ("protocol.fit", "extraction.extract", "evaluator.Evaluation.probe"):
         monkeypatch.setattr(f"motionbeat.benchmarks.{name}", None)
     before = files(bench.folder)
     for _ in range(2):
@@ -145,7 +145,7 @@ def test_embed_fills_the_store_for_later(tmp_path, monkeypatch, short_training, 
     ended = motionbeat("embed", "--encoder", "tests.toys:Tiny", *places)
     assert (ended.code, entries(tmp_path)) == (0, 9)
     assert f"Clicks: 9 tracks in {tmp_path / 'cache' / 'embeddings'}" in ended.said
-    monkeypatch.setattr("motionbeat.benchmarks.extraction._extract", None)
+    monkeypatch.setattr("motionbeat.benchmarks.extraction.extract", None)
     assert run(tmp_path).code == 0
 
 

@@ -91,6 +91,17 @@ BROKEN = {
         "instances differ",
     ),
     "mixing rows": ("agreement", output(lambda it: it - it.mean(dim=0)), "rows of a batch differ"),
+    "mixing lengths": (
+        "agreement",
+        variant(
+            card=replace(Loudness.card, unequal_lengths=True),
+            forward=lambda self, waveform, lengths=None: (
+                Loudness.forward(self, waveform)
+                - Loudness.forward(self, waveform).mean(dim=2, keepdim=True)
+            ),
+        ),
+        "rows of other lengths differ",
+    ),
     "without padding": (
         "short audio, silence",
         power(lambda _, waveform: waveform.unfold(-1, HOP, HOP).square().mean(-1)),

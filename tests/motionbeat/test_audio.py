@@ -80,3 +80,17 @@ def test_half_a_file_is_found_out_where_it_states_its_length(tmp_path, suffix):
             load_audio(path)
     else:
         assert 0 < len(load_audio(path)[0]) < 60000
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(("source", "target"), [(44100, 22050), (44100, 24000), (8000, 44100)])
+def test_audio_resampled_while_it_is_decoded_equals_that_of_the_whole(
+    path, monkeypatch, source, target, channels
+):
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (source + 123, 2))
+    soundfile.write(path, noise, source, subtype="FLOAT")
+    whole, _ = load_audio(path, channels)
+    monkeypatch.setattr("motionbeat.audio._BLOCK_FRAMES", 1000)
+    waveform, rate = load_audio(path, channels, target)
+    assert rate == target
+    assert np.array_equal(waveform, resample(whole, source, target))

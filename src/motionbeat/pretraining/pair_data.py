@@ -9,6 +9,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
+from motionbeat.devices import has_gpu
 from motionbeat.pretraining.batches import Batch, PairDataset, TempoSampler
 from motionbeat.pretraining.evaluation import clips
 from motionbeat.pretraining.pairs import Pair, variant_tempi
@@ -84,7 +85,7 @@ class PairDataModule(LightningDataModule):
             batch_size=None,  # the sampler draws whole batches
             sampler=sampler,
             num_workers=self.num_workers,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=has_gpu(),
             generator=torch.Generator(),  # not the global one, which dropout draws from
         )
 

@@ -1,0 +1,234 @@
+"""Decoding and resampling many files in processes beside this one, in order and in bounded memory.
+
+The processes import neither Lightning nor anything of the benchmark.
+"""
+
+import gc
+import multiprocessing
+import sys
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from joblib import cpu_count
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from motionbeat.audio import AudioError, Channels, Waveform, decode
+from motionbeat.processes import ProcessError, end_with_parent
+
+Kind = tuple[int, Channels]
+"""Sample rate in Hz and number of channels."""
+
+SECONDS_AHEAD = 600.0
+"""Audio that a process decodes ahead of what is used."""
+
+_TOGETHER = 30.0  # s of short files that are sent at once
+_WORTHWHILE = 60.0  # s of audio for which a process is worth starting
+_SAMPLES = 1 << 24  # of a block: hours of audio are never in memory twice
+_POLL = 0.005  # s
+
+
+@dataclass(frozen=True)
+class AudioFile:
+    """A file to be decoded.
+
+    Attributes:
+        path: of it.
+        seconds: about how long it is.
+        kinds: sample rates and channels that are needed.
+    """
+
+    path: Path
+    seconds: float
+    kinds: tuple[Kind, ...]
+
+
+class _Loaded(NamedTuple):
+    """Some files, one after the other.
+
+    Attributes:
+        blocks: consecutive samples of all files by kind, (samples * channels,).
+        lengths: numbers of each file by kind; none where it is broken.
+        errors: of the files.
+    """
+
+    blocks: dict[Kind, list[Tensor]]
+    lengths: list[dict[Kind, int]]
+    errors: list[AudioError | None]
+
+
+class _Blocks:
+    """Gathers samples in blocks of some megabytes, which can be sent and freed one by one."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Tensor] = []
+        self.parts: list[Waveform] = []
+        self.waiting = 0
+        self.total = 0
+
+    def add(self, samples: Waveform) -> None:
+        """Append samples (n,) or (n, 2)."""
+        self.parts.append(samples.reshape(-1))
+        self.waiting += samples.size
+        self.total += samples.size
+        if self.waiting >= _SAMPLES:
+            self.close()
+
+    def close(self) -> list[Tensor]:
+        """All blocks."""
+        if self.parts:
+            self.blocks.append(torch.from_numpy(np.concatenate(self.parts)))
+            self.parts, self.waiting = [], 0
+        return self.blocks
+
+
+class _Files(Dataset[_Loaded]):
+    """Files in groups; an item is a group, decoded when its turn has come."""
+
+    def __init__(self, groups: Sequence[Sequence[AudioFile]], ahead: float) -> None:
+        self.groups = groups
+        self.ahead = ahead
+        self.ends = [0.0, *accumulate(sum(file.seconds for file in group) for group in groups)]
+        # A single number, which needs no lock that a killed process could hold.
+        self.used = multiprocessing.RawValue("q", 0)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, number: int) -> _Loaded:
+        while number > self.used.value and (
+            self.ends[number + 1] - self.ends[self.used.value] > self.ahead
+        ):
+            time.sleep(_POLL)
+        group = self.groups[number]
+        gathered = {kind: _Blocks() for file in group for kind in file.kinds}
+        lengths: list[dict[Kind, int]] = []
+        errors: list[AudioError | None] = []
+        for file in group:
+            before = {kind: gathered[kind].total for kind in file.kinds}
+            try:
+                decode(file.path, {kind: gathered[kind].add for kind in file.kinds})
+                errors.append(None)
+            except AudioError as error:
+                errors.append(error)
+            # What was decoded of a broken one lies among the rest.
+            lengths.append({kind: gathered[kind].total - before[kind] for kind in file.kinds})
+        return _Loaded({kind: one.close() for kind, one in gathered.items()}, lengths, errors)
+
+
+def load_files(
+    files: Sequence[AudioFile], workers: int | None = None, pinned: bool = False
+) -> Generator[dict[Kind, Waveform] | AudioError]:
+    """Waveforms (samples,) or (2, samples) of each file by kind, in order, or why it is broken.
+
+    A file counts as used, and makes room for another, when the next group is asked for.
+
+    Args:
+        files: to decode.
+        workers: processes to decode in, by default one a processor, and fewer for little audio; 0
+            for this process.
+        pinned: put samples where a GPU copies them from by itself.
+
+    Raises:
+        ProcessError: a process was killed.
+    """
+    groups = _grouped(files)
+    if not groups:
+        return
+    worthwhile = int(sum(file.seconds for file in files) / _WORTHWHILE)
+    workers = min(cpu_count() if workers is None else workers, worthwhile, len(groups))
+    data = _Files(groups, max(1, workers) * SECONDS_AHEAD)
+    with naming_killed_workers():
+        loader = DataLoader(
+            data,
+            batch_size=None,  # an item is a group
+            num_workers=workers,
+            collate_fn=_as_it_is,
+            pin_memory=pinned,
+            worker_init_fn=_begin if workers else None,
+            # Elsewhere forking is not safe. It starts in milliseconds, and a script that has no
+            # `if __name__ == "__main__"` is not run again.
+            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
+            generator=torch.Generator(),  # not the global one
+        )
+        for number, loaded in enumerate(loader):
+            yield from _unpacked(loaded, groups[number])
+            del loaded
+            data.used.value = number + 1
+
+
+def _begin(worker: int) -> None:
+    """Begin a process: what it shares with its parent stays shared."""
+    gc.freeze()
+    end_with_parent(worker)
+
+
+def _as_it_is(loaded: Any) -> Any:
+    return loaded
+
+
+@contextmanager
+def naming_killed_workers() -> Iterator[None]:
+    """Turn torch's error for a killed process, which comes wherever this one is, into one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise ProcessError(
+            "a process that decodes audio was killed, probably for lack of memory (in a container, "
+            "of shared memory: --shm-size); run again, finished work is kept"
+        ) from error
+
+
+def _grouped(files: Sequence[AudioFile]) -> list[list[AudioFile]]:
+    """Consecutive files of some seconds together; longer ones alone."""
+    groups: list[list[AudioFile]] = []
+    seconds = 0.0
+    for file in files:
+        if not groups or seconds + file.seconds > _TOGETHER:
+            groups.append([])
+            seconds = 0.0
+        groups[-1].append(file)
+        seconds += file.seconds
+    return groups
+
+
+def _unpacked(
+    loaded: _Loaded, group: Sequence[AudioFile]
+) -> Iterator[dict[Kind, Waveform] | AudioError]:
+    """The files of a group."""
+    samples = {kind: _joined(blocks) for kind, blocks in loaded.blocks.items()}
+    starts = dict.fromkeys(samples, 0)
+    for file, lengths, error in zip(group, loaded.lengths, loaded.errors, strict=True):
+        waveforms: dict[Kind, Waveform] = {}
+        for kind in file.kinds:
+            start, stop = starts[kind], starts[kind] + lengths[kind]
+            waveforms[kind] = samples[kind][start:stop]
+            if kind[1] == 2:
+                waveforms[kind] = waveforms[kind].reshape(-1, 2).T
+            starts[kind] = stop
+        if file is group[-1]:
+            samples.clear()  # whoever takes a waveform out of what is given may free it
+        yield waveforms if error is None else error
+
+
+def _joined(blocks: list[Tensor]) -> Waveform:
+    """One array of all blocks, which are freed meanwhile."""
+    if len(blocks) == 1:
+        return np.asarray(blocks.pop().numpy())
+    joined = np.empty(sum(map(len, blocks)), np.float32)
+    start = 0
+    while blocks:
+        block = blocks.pop(0)
+        joined[start : start + len(block)] = block.numpy()
+        start += len(block)
+        del block
+    return joined
