@@ -34,7 +34,7 @@ class EncoderCard:
         source: paper, package or repository.
         channels: number of channels of the input waveform: 1, or 2 for stereo.
         experimental: whether the network has never been run with the published weights.
-        unequal_lengths: whether ``forward(waveform, lengths)`` accepts recordings of unequal lengths
+        unequal_lengths: whether ``forward(waveform, lengths)`` accepts recordings of unequal length
             in one batch. Otherwise only recordings of equal length are encoded together.
         eight_bits: whether frames are stored with 8 bits per value instead of half precision.
     """
@@ -103,9 +103,10 @@ class Encoder(nn.Module):
             (B, layers, frames, width) float32, with frame ``i`` centred at
             ``i / card.frame_rate`` s.
 
-        If ``card.unequal_lengths`` is set, there is a second argument ``lengths`` (B,), or None: the
-        number of samples of each row, which zeros follow. The first ``lengths * card.frame_rate //
-        card.sample_rate + 1`` frames of a row are as if the recording were encoded alone.
+        If ``card.unequal_lengths`` is set, there is a second argument ``lengths`` (B,), or None:
+        the number of samples of each row, which zeros follow. The first ``lengths *
+        card.frame_rate // card.sample_rate + 1`` frames of a row are as if the recording were
+        encoded alone.
         """
 
     def stream(self, waveform: Tensor) -> Iterator[Tensor]:
