@@ -1,0 +1,398 @@
+"""Work that is spread over the processes of a Ray cluster, or of this machine by Ray.
+
+The work is cut into pieces. Each worker is a process that does one piece after another and holds
+what it has loaded. A worker that is killed loses its piece, which another one does again.
+"""
+
+import math
+import os
+import socket
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import cloudpickle
+from joblib import cpu_count
+
+import motionbeat
+from motionbeat import console
+from motionbeat._torchmetrics import import_torchmetrics
+from motionbeat.benchmarks import extraction
+from motionbeat.benchmarks.records import git_commit
+from motionbeat.benchmarks.sharding import pieces_of
+from motionbeat.benchmarks.store import EmbeddingStore
+from motionbeat.console import bar, say
+from motionbeat.data_modules.base import Track
+from motionbeat.encoder import Encoder
+from motionbeat.encoding import find_encoder, make_encoder
+from motionbeat.errors import MotionBeatError
+from motionbeat.files import WriteError, scratch_folder
+
+RETRIES = 3
+"""So often a piece is done again whose worker was killed."""
+
+PIECES = 16
+"""Pieces of an extraction for each worker: all end at about the same time."""
+
+PACKAGES = (
+    "torch", "torchaudio", "torchmetrics", "lightning", "numpy", "scipy", "librosa", "soxr",
+    "soundfile",
+)  # fmt: skip
+"""Packages that numbers depend on."""
+
+FOLDERS = ("MOTIONBEAT_CACHE", "MOTIONBEAT_DATA", "MOTIONBEAT_EMBEDDINGS", "MOTIONBEAT_HUB")
+
+_ANSWER_SECONDS = 5.0
+_PATIENCE = 30.0  # s without a worker, after which that is said
+_OBJECT_STORE_BYTES = 200 << 20  # calls and messages are small, and all else lies in files
+
+
+class ClusterError(MotionBeatError):
+    """A cluster that cannot be used, or pieces that failed while all others were finished."""
+
+
+class Piece(NamedTuple):
+    """Work for one worker, which leaves its result in files.
+
+    Attributes:
+        name: for messages.
+        call: does it, and may be called again.
+        size: what it counts on the progress bar.
+    """
+
+    name: str
+    call: Callable[[], object]
+    size: int = 1
+
+
+def versions() -> dict[str, str]:
+    """Versions of what numbers depend on, in this process."""
+    found = {"motionbeat": f"{motionbeat.__version__} {git_commit()}".strip()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a worker must have, as the process that gives it work has it.
+
+    Attributes:
+        versions: of packages.
+        places: folders that all workers and that process share.
+        audio: some audio files of the datasets.
+        encoders: revisions of encoders by their names.
+        environment: variables of the environment.
+        folder: the current folder, which relative paths start from.
+    """
+
+    versions: Mapping[str, str]
+    places: tuple[Path, ...] = ()
+    audio: tuple[Path, ...] = ()
+    encoders: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: str = "."
+
+    def lacking(self) -> str:
+        """What this process lacks, with the remedy; empty where it has everything."""
+        own = versions()
+        for name, wanted in self.versions.items():
+            if own[name] != wanted:
+                return (
+                    f"has {name} {own[name]}, the driver {wanted}; install the same versions on "
+                    "all machines"
+                )
+        for place in self.places:
+            if not place.is_dir():
+                return (
+                    f"does not see {place.parent}; choose a folder that all machines share, by "
+                    "--cache and --results"
+                )
+        for path in self.audio:
+            if not path.is_file():
+                return (
+                    f"does not see {path}; put the dataset where all machines see it by the same "
+                    "path (--data)"
+                )
+        for name, revision in self.encoders.items():
+            try:
+                encoder = find_encoder(name)
+            except MotionBeatError as error:
+                return str(error)
+            if why := encoder.unavailable():
+                return f"cannot make encoder {encoder.card.name}: {why}"
+            if encoder.card.revision != revision:
+                return (
+                    f"has revision {encoder.card.revision} of encoder {encoder.card.name}, the "
+                    f"driver {revision}; put the same file on all machines"
+                )
+        return ""
+
+
+class Worker:
+    """A process of the cluster.
+
+    Args:
+        needs: what it must have.
+        processors: so many it may use.
+    """
+
+    def __init__(self, needs: Needs, processors: int) -> None:
+        import torch
+
+        os.environ.update(needs.environment)
+        os.environ["LOKY_MAX_CPU_COUNT"] = str(processors)  # what joblib counts
+        torch.set_num_threads(processors)
+        if Path(needs.folder).is_dir():
+            os.chdir(needs.folder)
+        console.LINE_SECONDS = math.inf  # progress is shown by the driver
+        import_torchmetrics()
+        self.needs = needs
+
+    def check(self) -> tuple[str, str]:
+        """Nothing, and what it lacks."""
+        lacking = self.needs.lacking()
+        return "", f"the worker on {socket.gethostname()} {lacking}" if lacking else ""
+
+    def do(self, call: bytes) -> tuple[str, str]:
+        """Do a piece; what was said meanwhile, and the error that a user can mend."""
+        fault = ""
+        with console.console.capture() as said:
+            try:
+                cloudpickle.loads(call)()
+            except MotionBeatError as error:
+                fault = str(error)
+            except OSError as error:
+                fault = f"{error.filename or 'disk'}: {error.strerror or error}"
+        return said.get(), fault
+
+
+class Cluster:
+    """The workers: one a GPU where the cluster has GPUs, otherwise one a processor.
+
+    Args:
+        ray: the package, connected.
+        needs: what each worker must have.
+    """
+
+    def __init__(self, ray: ModuleType, needs: Needs) -> None:
+        self._ray = ray
+        found = ray.cluster_resources()
+        gpus, processors = int(found.get("GPU", 0)), int(found.get("CPU", 1))
+        self.size = gpus or max(1, processors)
+        self._kind = ray.remote(Worker).options(num_cpus=1, num_gpus=1 if gpus else 0)
+        self._given = needs, max(1, processors // self.size)
+        self._idle: list[Any] = []
+        self._busy: dict[Any, tuple[Any, Piece | None]] = {}  # by what is waited for
+
+    def embed(
+        self,
+        encoders: Sequence[str | Encoder],
+        tracks: Sequence[Track],
+        store: EmbeddingStore,
+        *how: Any,
+    ) -> None:
+        """Fill the store as :func:`motionbeat.benchmarks.extraction.embed` does, by all workers.
+
+        Raises:
+            ClusterError: some pieces failed, and all others are finished.
+        """
+        pieces = [
+            Piece(
+                f"tracks {part[0].id} to {part[-1].id}",
+                partial(_embed, tuple(encoders), part, store, *how),
+                len(part),
+            )
+            for part in pieces_of(tracks, self.size * PIECES)
+        ]
+        names = ", ".join(find_encoder(encoder).card.name for encoder in encoders)
+        self.run(pieces, f"embedding · {names}", "tracks")
+
+    def run(self, pieces: Sequence[Piece], label: str, unit: str) -> None:
+        """Do all pieces, and show one bar.
+
+        Raises:
+            ClusterError: some pieces failed, and all others are finished; or a worker lacks
+                something.
+        """
+        waiting = deque(pieces)
+        lost: Counter[str] = Counter()
+        faults: list[str] = []
+        with bar(unit) as progress:
+            shown = progress.add_task(label, total=sum(piece.size for piece in pieces))
+            while waiting or any(piece for _, piece in self._busy.values()):
+                while waiting and self._idle:
+                    piece, worker = waiting.popleft(), self._idle.pop()
+                    call = cloudpickle.dumps(piece.call)
+                    self._busy[worker.do.remote(call)] = worker, piece
+                unstarted = sum(piece is None for _, piece in self._busy.values())
+                room = self.size - len(self._busy) - len(self._idle)
+                for _ in range(min(room, len(waiting) - unstarted)):
+                    worker = self._kind.remote(*self._given)
+                    self._busy[worker.check.remote()] = worker, None
+                for worker, piece, said, fault in self._ended():
+                    for line in said.splitlines():
+                        say(line)
+                    if worker is not None:
+                        self._idle.append(worker)
+                    elif piece is not None:
+                        lost[piece.name] += 1
+                        if lost[piece.name] <= RETRIES:
+                            waiting.append(piece)
+                            continue
+                        fault = (
+                            f"its worker was killed {RETRIES + 1} times, probably for lack of "
+                            "memory"
+                        )
+                    if piece is None:
+                        if fault:
+                            raise ClusterError(fault)
+                        continue
+                    if fault:
+                        faults.append(f"{piece.name}: {fault}")
+                    progress.advance(shown, piece.size)
+        if faults:
+            raise ClusterError(
+                f"{len(faults)} of {len(pieces)} pieces failed, all others are finished: "
+                + "; ".join(faults[:3])
+                + ("; ..." if len(faults) > 3 else "")
+            )
+
+    def _ended(self) -> Iterator[tuple[Any | None, Piece | None, str, str]]:
+        """Wait for a worker: it or None when it was killed, its piece, its message and fault."""
+        errors = self._ray.exceptions
+        while not (ended := self._ray.wait(list(self._busy), timeout=_PATIENCE)[0]):
+            if all(piece is None for _, piece in self._busy.values()):
+                say("waiting for the cluster, which has no worker free")
+        for one in ended:
+            worker, piece = self._busy.pop(one)
+            try:
+                yield worker, piece, *self._ray.get(one)
+            except errors.RayActorError:
+                fault = "" if piece else "a worker was killed as it started; look at its machine"
+                yield None, piece, "", fault
+            except errors.RayTaskError as error:
+                if piece is not None:
+                    raise
+                raise ClusterError(
+                    f"a worker of the cluster does not start ({str(error).splitlines()[-1]}); "
+                    "install the same versions of motionbeat and Python on all machines"
+                ) from error
+
+
+def _embed(
+    encoders: Sequence[str | Encoder], tracks: Sequence[Track], store: EmbeddingStore, *how: Any
+) -> None:
+    """Extract a piece in a worker, by encoders that it holds."""
+    held = [one if isinstance(one, Encoder) else _held(one) for one in encoders]
+    extraction.embed(held, tracks, store, *how)
+
+
+_held = cache(make_encoder)
+
+
+def check_address(address: str) -> None:
+    """Check that Ray is installed and that something answers at an address.
+
+    Raises:
+        ClusterError: it is not so.
+    """
+    if find_spec("ray") is None:
+        raise ClusterError("--ray needs a package; run: pip install 'motionbeat[ray]'")
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal() or int(port) > 65535:
+        raise ClusterError(
+            f"--ray {address}: is no address; write auto, or HOST:PORT as ray start --head says it"
+        )
+    try:
+        socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
+    except OSError as error:
+        raise ClusterError(
+            f"--ray {address}: no cluster answers ({error.strerror or error}); start one by "
+            "ray start --head, or write auto"
+        ) from error
+
+
+@contextmanager
+def joined(
+    address: str, encoders: Sequence[str], places: Sequence[Path], audio: Sequence[Path]
+) -> Iterator[Cluster]:
+    """The workers of a cluster, until the end of the block.
+
+    Args:
+        address: ``auto`` starts Ray on this machine; otherwise ``HOST:PORT`` of a cluster that
+            this machine is part of.
+        encoders: names of those that are asked for.
+        places: folders that all workers must see.
+        audio: files that all workers must see.
+
+    Raises:
+        ClusterError: the cluster cannot be joined.
+        WriteError: a place cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            for place in places:
+                place.mkdir(parents=True, exist_ok=True)
+            tokens = tuple(stack.enter_context(scratch_folder(place)) for place in places)
+        except OSError as error:
+            raise WriteError(
+                f"{error.filename}: cannot be written ({error.strerror}); make it writable or "
+                "choose another folder"
+            ) from error
+        needs = Needs(
+            versions(),
+            tokens,
+            tuple(audio),
+            {name: find_encoder(name).card.revision for name in encoders},
+            {name: _absolute(os.environ[name]) for name in FOLDERS if os.environ.get(name)},
+            os.getcwd(),
+        )
+        ray = _connected(address)
+        stack.callback(ray.shutdown)
+        yield Cluster(ray, needs)
+
+
+def _absolute(place: str) -> str:
+    return place if "://" in place else os.path.abspath(place)
+
+
+def _connected(address: str) -> ModuleType:
+    """Ray, connected to a cluster without a word of its own."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+    from ray._private import worker
+
+    worker._worker_logs_enabled = False  # no setting keeps what it says of killed workers
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address == "auto":
+        options |= {
+            "address": "local",
+            "num_cpus": cpu_count(),
+            "include_dashboard": False,
+            "object_store_memory": _OBJECT_STORE_BYTES,
+        }
+    else:
+        options["address"] = address
+    try:
+        ray.init(**options)
+    except Exception as error:  # of any kind, by what is wrong
+        ray.shutdown()
+        raise ClusterError(
+            f"--ray {address}: cannot be joined ({' '.join(str(error).split())}); this machine must "
+            f"be part of the cluster (ray start --address={address}), with the same Ray and Python"
+        ) from error
+    module: ModuleType = ray
+    return module
