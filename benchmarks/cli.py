@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -47,11 +48,14 @@ def bench(
     cache: Path = CACHE,
     results: Path = Path("results"),
     data: Path | None = DATA,
+    ray: str | None = None,
+    shard: str | None = None,
 ) -> None:
     """Probe frozen encoders, write records and leaderboards, print the table.
 
     Args:
-        task: what is asked of the encoders.
+        task: what is asked of the encoders; of several, separated by commas, each on the datasets
+            that serve it.
         dataset: one or several names, file.py:Class or CSV files of audio and labels (columns in
             docs/commands.md), separated by commas.
         encoder: one or several names, package.module:Class or file.py:Class, separated by commas.
@@ -66,32 +70,41 @@ def bench(
         cache: folder for generated data, embeddings and finished runs (MOTIONBEAT_CACHE).
         results: folder for records and leaderboards.
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
+        ray: spread the entries over workers of Ray: auto starts it on this machine, HOST:PORT joins
+            a cluster.
+        shard: do one part of the entries, 3/16 is the third of sixteen; then run leaderboard.
     """
-    from motionbeat.benchmarks.evaluator import Folders, plan
+    from motionbeat.benchmarks.cluster import check_address
+    from motionbeat.benchmarks.evaluator import Folders
+    from motionbeat.benchmarks.grid import Grid
     from motionbeat.benchmarks.leaderboards import print_table, stem, write_tables
+    from motionbeat.benchmarks.sharding import Shard
     from motionbeat.console import say
 
+    part = None if shard is None else Shard.parse(shard)
+    if ray is not None:
+        check_address(ray)
+        cache, results, data = cache.absolute(), results.absolute(), data and data.absolute()
     share(data)
-    folders = Folders(cache, results / "robustness" if deform else results, data)
-    shown = set()
-    for name in split(dataset):
-        evaluation = plan(
-            task,
-            name,
-            folders,
-            dataset_options=dataset_options,
-            heads=None if heads is None else split(heads),
-            learning_rates=learning_rates,
-            seeds=seeds,
-            mode=mode,
-            deform=deform,
-        )
-        alone = deform or mode != "frozen"
-        evaluation.entries(split(encoder), () if alone else evaluation.task.baselines())
-        shown.add((evaluation.dataset.card.name, evaluation.revision))
-    asked = evaluation.task.name
-    table = write_tables(results, asked, deform)[stem(asked, mode, deform)]
-    print_table(table.set_index(["dataset", "dataset_revision"]).loc[sorted(shown)].reset_index())
+    grid = Grid.plan(
+        split(task),
+        split(dataset),
+        split(encoder),
+        Folders(cache, results / "robustness" if deform else results, data),
+        dataset_options=dataset_options,
+        heads=None if heads is None else split(heads),
+        learning_rates=learning_rates,
+        seeds=seeds,
+        mode=mode,
+        deform=deform,
+    )
+    if part is not None:
+        grid = grid.part(part)
+    grid.run(ray)
+    for asked, shown in grid.datasets.items():
+        table = write_tables(results, asked, deform)[stem(asked, mode, deform)]
+        rows = table.set_index(["dataset", "dataset_revision"]).loc[sorted(shown)]
+        print_table(rows.reset_index())
     if not deform:
         places = [] if results == Path("results") else ["--results", str(results)]
         say(f"to look at it: {shlex.join([program(), 'report', *places, '--open'])}")
@@ -111,6 +124,8 @@ def embed(
     segment_seconds: float | None = None,
     cache: Path = CACHE,
     data: Path | None = DATA,
+    ray: str | None = None,
+    shard: str | None = None,
 ) -> None:
     """Fill the embedding store and do nothing else.
 
@@ -123,21 +138,37 @@ def embed(
             out.
         cache: folder for generated data and embeddings (MOTIONBEAT_CACHE).
         data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
+        ray: spread the tracks over workers of Ray: auto starts it on this machine, HOST:PORT joins
+            a cluster.
+        shard: do one part of the tracks, 3/16 is the third of sixteen.
     """
     from motionbeat.benchmarks import extraction
+    from motionbeat.benchmarks.cluster import check_address, joined
     from motionbeat.benchmarks.evaluator import Folders
+    from motionbeat.benchmarks.sharding import Shard
     from motionbeat.benchmarks.store import EmbeddingStore
     from motionbeat.console import say
-    from motionbeat.data_modules.base import SPLITS
+    from motionbeat.data_modules.base import SPLITS, Track
 
+    part = None if shard is None else Shard.parse(shard)
+    if ray is not None:
+        check_address(ray)
+        cache, data = cache.absolute(), data and data.absolute()
     share(data)
     embeddings = EmbeddingStore(cache / "embeddings")
+    encoders = split(encoder)
+    found: dict[str, list[Track]] = {}
     for name in split(dataset):
         module = Folders(cache, data=data).datamodule(name, dataset_options)
         module.prepare_data()
-        tracks = [track for part in SPLITS for track in module.tracks(part)]
-        extraction.embed(split(encoder), tracks, embeddings, segment_seconds)
-        say(f"{name}: {len(tracks)} tracks in {embeddings.root}")
+        tracks = [track for one in SPLITS for track in module.tracks(one)]
+        found[name] = tracks if part is None else part.tracks(tracks)
+    first = [tracks[0].audio_path for tracks in found.values() if tracks]
+    with nullcontext() if ray is None else joined(ray, encoders, [cache], first) as cluster:
+        extract = extraction.embed if cluster is None else cluster.embed
+        for name, tracks in found.items():
+            extract(encoders, tracks, embeddings, segment_seconds)
+            say(f"{name}: {len(tracks)} tracks in {embeddings.root}")
 
 
 def check_encoder(name: str, data: Path | None = DATA) -> None:

@@ -232,35 +232,32 @@ class Cluster:
             shown = progress.add_task(label, total=sum(piece.size for piece in pieces))
             while waiting or any(piece for _, piece in self._busy.values()):
                 while waiting and self._idle:
-                    piece, worker = waiting.popleft(), self._idle.pop()
-                    call = cloudpickle.dumps(piece.call)
-                    self._busy[worker.do.remote(call)] = worker, piece
+                    given, worker = waiting.popleft(), self._idle.pop()
+                    self._busy[worker.do.remote(cloudpickle.dumps(given.call))] = worker, given
                 unstarted = sum(piece is None for _, piece in self._busy.values())
                 room = self.size - len(self._busy) - len(self._idle)
                 for _ in range(min(room, len(waiting) - unstarted)):
                     worker = self._kind.remote(*self._given)
                     self._busy[worker.check.remote()] = worker, None
-                for worker, piece, said, fault in self._ended():
-                    for line in said.splitlines():
-                        say(line)
-                    if worker is not None:
-                        self._idle.append(worker)
-                    elif piece is not None:
-                        lost[piece.name] += 1
-                        if lost[piece.name] <= RETRIES:
-                            waiting.append(piece)
-                            continue
-                        fault = (
-                            f"its worker was killed {RETRIES + 1} times, probably for lack of "
-                            "memory"
-                        )
-                    if piece is None:
-                        if fault:
-                            raise ClusterError(fault)
+                worker, piece, said, fault = self._next()
+                for line in said.splitlines():
+                    say(line)
+                if worker is None:
+                    name = piece.name if piece else "a worker that started"
+                    lost[name] += 1
+                    if lost[name] <= RETRIES:
+                        waiting.extend([piece] if piece else [])
                         continue
-                    if fault:
-                        faults.append(f"{piece.name}: {fault}")
+                    fault = f"killed {RETRIES + 1} times, probably for lack of memory"
+                    if piece is None:
+                        raise ClusterError(f"{name} was {fault}")
+                else:
+                    self._idle.append(worker)
+                if piece is not None:
+                    faults += [f"{piece.name}: {fault}"] if fault else []
                     progress.advance(shown, piece.size)
+                elif fault:
+                    raise ClusterError(fault)
         if faults:
             raise ClusterError(
                 f"{len(faults)} of {len(pieces)} pieces failed, all others are finished: "
@@ -268,26 +265,28 @@ class Cluster:
                 + ("; ..." if len(faults) > 3 else "")
             )
 
-    def _ended(self) -> Iterator[tuple[Any | None, Piece | None, str, str]]:
+    def _next(self) -> tuple[Any | None, Piece | None, str, str]:
         """Wait for a worker: it or None when it was killed, its piece, its message and fault."""
         errors = self._ray.exceptions
-        while not (ended := self._ray.wait(list(self._busy), timeout=_PATIENCE)[0]):
+        waited = self._ray.wait(list(self._busy), timeout=_PATIENCE)
+        if not waited[0]:
             if all(piece is None for _, piece in self._busy.values()):
-                say("waiting for the cluster, which has no worker free")
-        for one in ended:
-            worker, piece = self._busy.pop(one)
-            try:
-                yield worker, piece, *self._ray.get(one)
-            except errors.RayActorError:
-                fault = "" if piece else "a worker was killed as it started; look at its machine"
-                yield None, piece, "", fault
-            except errors.RayTaskError as error:
-                if piece is not None:
-                    raise
-                raise ClusterError(
-                    f"a worker of the cluster does not start ({str(error).splitlines()[-1]}); "
-                    "install the same versions of motionbeat and Python on all machines"
-                ) from error
+                say("waiting until a worker of the cluster is free")
+            waited = self._ray.wait(list(self._busy))
+        ended, _ = waited
+        worker, piece = self._busy.pop(ended[0])
+        try:
+            said, fault = self._ray.get(ended[0])
+        except errors.RayActorError:
+            return None, piece, "", ""
+        except errors.RayTaskError as error:
+            if piece is not None:
+                raise
+            raise ClusterError(
+                f"a worker of the cluster does not start ({str(error).splitlines()[-1]}); "
+                "install the same versions of motionbeat and Python on all machines"
+            ) from error
+        return worker, piece, said, fault
 
 
 def _embed(
@@ -391,8 +390,9 @@ def _connected(address: str) -> ModuleType:
     except Exception as error:  # of any kind, by what is wrong
         ray.shutdown()
         raise ClusterError(
-            f"--ray {address}: cannot be joined ({' '.join(str(error).split())}); this machine must "
-            f"be part of the cluster (ray start --address={address}), with the same Ray and Python"
+            f"--ray {address}: cannot be joined ({' '.join(str(error).split())}); make this "
+            "machine part of the cluster by ray start --address=HOST:PORT, with the same Ray and "
+            "Python"
         ) from error
     module: ModuleType = ray
     return module

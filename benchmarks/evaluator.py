@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from motionbeat._torchmetrics import import_torchmetrics
-from motionbeat.benchmarks.extraction import embed
+from motionbeat.benchmarks import extraction
 from motionbeat.benchmarks.keys import task_key, tracks_key
 from motionbeat.benchmarks.protocol import Probing
 from motionbeat.benchmarks.records import (
@@ -315,10 +315,16 @@ class Evaluation:
             **provenance(),
         )
 
-    def embed(self, encoders: Sequence[str | Encoder]) -> None:
+    def embed(
+        self, encoders: Sequence[str | Encoder], extract: Callable[..., object] = extraction.embed
+    ) -> None:
         """Encode what the store lacks of all tracks.
 
         Where the dataset serves a task on frames too, frames are kept: one extraction is enough.
+
+        Args:
+            encoders: names, or encoders.
+            extract: is called as :func:`motionbeat.benchmarks.extraction.embed`.
         """
         tracks = {t.audio_path: t for fold in self.folds for ts in fold.tracks.values() for t in ts}
         frames = any(
@@ -326,7 +332,7 @@ class Evaluation:
             for task in TASKS.classes.values()
         )
         store = EmbeddingStore(self.folders.cache / "embeddings")
-        embed(encoders, list(tracks.values()), store, self.task.segment_seconds, frames)
+        extract(encoders, list(tracks.values()), store, self.task.segment_seconds, frames)
 
     def encoder_entry(self, encoder: str | Encoder) -> RunRecord:
         """Probe an encoder; a head finished before the run was cut short is not trained again."""
@@ -446,6 +452,40 @@ class Evaluation:
             seconds=time.perf_counter() - started,
         )
 
+    def embed_pending(
+        self, encoders: Sequence[str | Encoder], extract: Callable[..., object] = extraction.embed
+    ) -> list[str | Encoder]:
+        """The encoders of which heads are not remembered, with their features extracted.
+
+        Args:
+            encoders: names, or encoders.
+            extract: is called as :func:`motionbeat.benchmarks.extraction.embed`.
+
+        Raises:
+            UnavailableError: encoders cannot be made here.
+        """
+        pending = [one for one in encoders if self.lacks(one)]
+        check_available(map(find_encoder, pending))
+        if pending and self.mode == "frozen":
+            self.embed(pending, extract)
+        return pending
+
+    def unfinished(
+        self, encoders: Sequence[str | Encoder], baselines: Sequence[Baseline]
+    ) -> dict[str, Callable[[], RunRecord]]:
+        """What is left to do: a call for each entry that is not finished, by name."""
+        place = f"{self.task.name} · {self.dataset.card.name}"
+        calls: dict[str, Callable[[], RunRecord]] = {
+            f"{place} · {find_encoder(one).card.name}": partial(self.encoder_entry, one)
+            for one in encoders
+            if self.lacks(one)
+        }
+        return calls | {
+            f"{place} · {one.name}": partial(self.baseline_entry, one)
+            for one in baselines
+            if self.recall(self.baseline_key(one)) is None
+        }
+
     def entries(
         self, encoders: Sequence[str | Encoder], baselines: Sequence[Baseline]
     ) -> list[RunRecord]:
@@ -455,18 +495,10 @@ class Evaluation:
             UnavailableError: encoders cannot be made here.
             ProcessError: a process beside this one was killed.
         """
-        pending = [one for one in encoders if self.lacks(one)]
-        check_available(map(find_encoder, pending))
-        if pending and self.mode == "frozen":
-            self.embed(pending)
+        pending = self.embed_pending(encoders)
         if len(pending) > 1 and self.mode == "frozen":  # side by side, and recalled below
-            calls = [partial(self.encoder_entry, encoder) for encoder in pending]
-            calls += [
-                partial(self.baseline_entry, one)
-                for one in baselines
-                if self.recall(self.baseline_key(one)) is None
-            ]
-            list(side_by_side(calls, initializer=import_torchmetrics))
+            calls = self.unfinished(pending, baselines)
+            list(side_by_side(list(calls.values()), initializer=import_torchmetrics))
         found = [self.encoder_entry(encoder) for encoder in encoders]
         return found + [self.baseline_entry(baseline) for baseline in baselines]
 

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import NamedTuple, Self, TypeVar
+from typing import Self, TypeVar
 
 from motionbeat.data_modules.base import Track
 from motionbeat.errors import MotionBeatError
@@ -15,7 +16,8 @@ class ShardError(MotionBeatError):
     """A shard that does not exist."""
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True)
+class Shard:
     """One of so many parts; the numbers count from 1."""
 
     number: int
