@@ -100,6 +100,9 @@ def bench(
     )
     if part is not None:
         grid = grid.part(part)
+    if not grid.rows:
+        say(f"shard {shard} has no part of the grid, which has fewer entries")
+        return
     grid.run(ray)
     for asked, shown in grid.datasets.items():
         table = write_tables(results, asked, deform)[stem(asked, mode, deform)]

@@ -50,6 +50,8 @@ PACKAGES = (
 FOLDERS = ("MOTIONBEAT_CACHE", "MOTIONBEAT_DATA", "MOTIONBEAT_EMBEDDINGS", "MOTIONBEAT_HUB")
 
 _ANSWER_SECONDS = 5.0
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+_SETTINGS = b"\4"  # kind of the first frame that a server of HTTP/2 sends, which Ray's are
 _PATIENCE = 30.0  # s without a worker, after which that is said
 _OBJECT_STORE_BYTES = 200 << 20  # calls and messages are small, and all else lies in files
 
@@ -316,10 +318,14 @@ def check_address(address: str) -> None:
             f"--ray {address}: is no address; write auto, or HOST:PORT as ray start --head says it"
         )
     try:
-        socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
+        with socket.create_connection((host, int(port)), _ANSWER_SECONDS) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                connection.sendall(_GREETING)
+                if connection.recv(4)[3:] != _SETTINGS:
+                    raise OSError(None, "what answers is not Ray")
     except OSError as error:
         raise ClusterError(
-            f"--ray {address}: no cluster answers ({error.strerror or error}); start one by "
+            f"--ray {address}: cannot be joined ({error.strerror or error}); start a cluster by "
             "ray start --head, or write auto"
         ) from error
 
