@@ -6,6 +6,7 @@ what it has loaded. A worker that is killed loses its piece, which another one d
 
 import math
 import os
+import secrets
 import socket
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -377,12 +378,11 @@ def _absolute(place: str) -> str:
 def _connected(address: str) -> ModuleType:
     """Ray, connected to a cluster without a word of its own."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-    from ray._private import worker
-
-    worker._worker_logs_enabled = False  # no setting keeps what it says of killed workers
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "auto":
+        if "RAY_AUTH_MODE" not in os.environ:
+            # A token for this run alone; Ray would leave one in the home folder.
+            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         options |= {
             "address": "local",
             "num_cpus": cpu_count(),
@@ -391,6 +391,10 @@ def _connected(address: str) -> ModuleType:
         }
     else:
         options["address"] = address
+    import ray
+    from ray._private import worker
+
+    worker._worker_logs_enabled = False  # no setting keeps what it says of killed workers
     try:
         ray.init(**options)
     except Exception as error:  # of any kind, by what is wrong
@@ -398,7 +402,7 @@ def _connected(address: str) -> ModuleType:
         raise ClusterError(
             f"--ray {address}: cannot be joined ({' '.join(str(error).split())}); make this "
             "machine part of the cluster by ray start --address=HOST:PORT, with the same Ray and "
-            "Python"
+            "Python; if it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH"
         ) from error
     module: ModuleType = ray
     return module

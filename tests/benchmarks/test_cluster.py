@@ -1,6 +1,7 @@
 """Work spread over workers of Ray, which are killed."""
 
 import os
+import secrets
 import select
 import signal
 import socket
@@ -93,13 +94,16 @@ class Songs(Tones):
 @pytest.fixture(scope="module")
 def address():
     """A cluster of two workers, in processes of their own."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", CLUSTER]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
-    ) as head:
-        yield head.stdout.readline().strip()
-        head.stdin.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
+        ) as head:
+            yield head.stdout.readline().strip()
+            head.stdin.close()
 
 
 @pytest.fixture
