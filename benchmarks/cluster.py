@@ -4,6 +4,7 @@ The work is cut into pieces. Each worker is a process that does one piece after 
 what it has loaded. A worker that is killed loses its piece, which another one does again.
 """
 
+import hashlib
 import math
 import os
 import secrets
@@ -26,7 +27,6 @@ import motionbeat
 from motionbeat import console
 from motionbeat._torchmetrics import import_torchmetrics
 from motionbeat.benchmarks import extraction
-from motionbeat.benchmarks.records import git_commit
 from motionbeat.benchmarks.sharding import pieces_of
 from motionbeat.benchmarks.store import EmbeddingStore
 from motionbeat.console import bar, say
@@ -75,9 +75,24 @@ class Piece(NamedTuple):
     size: int = 1
 
 
+@cache
+def _code() -> str:
+    """Digest of the package's code, as two checkouts may say the same version."""
+    root = Path(motionbeat.__file__).parent
+    digest = hashlib.sha256()
+    for folder, subfolders, files in os.walk(root, followlinks=True):
+        subfolders.sort()
+        for name in sorted(files):
+            if name.endswith(".py"):
+                path = Path(folder, name)
+                digest.update(str(path.relative_to(root)).encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
 def versions() -> dict[str, str]:
     """Versions of what numbers depend on, in this process."""
-    found = {"motionbeat": f"{motionbeat.__version__} {git_commit()}".strip()}
+    found = {"motionbeat": f"{motionbeat.__version__} (code {_code()})"}
     for name in PACKAGES:
         try:
             found[name] = version(name)
@@ -380,6 +395,7 @@ def _connected(address: str) -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "auto":
+        os.environ.setdefault("RAY_worker_niceness", "0")  # workers are all that works here
         if "RAY_AUTH_MODE" not in os.environ:
             # A token for this run alone; Ray would leave one in the home folder.
             os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}

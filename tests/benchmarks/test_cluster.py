@@ -25,7 +25,7 @@ with_ray = pytest.mark.skipif(
 
 CLUSTER = """
 import os
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 import ray
 options = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
 ray.init(address="local", num_cpus=2, object_store_memory=100 << 20, **options)
