@@ -64,12 +64,18 @@ class Mortal(Tiny):
     def forward(self, waveform):
         if (HERE / "pipe").exists():  # held open until this process ends
             self.pipe = os.open(HERE / "pipe", os.O_WRONLY)
-        number = zlib.crc32(waveform.numpy().tobytes()) % 3
-        die(f"kill{{number}}", os.getpid())
-        if number == 1:
+        if (HERE / "encoded").exists():
+            with (HERE / "encoded").open("a") as file:
+                file.write("one\\n")
+        number = zlib.crc32(waveform.numpy().tobytes())
+        die(f"kill{{number % 3}}", os.getpid())
+        if number % 3 == 1:
             die("kill-driver", driver())
-        if (HERE / "always").exists() and waveform.shape[-1] == 14000:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if (HERE / "always").exists():  # whatever came first
+            if not (HERE / "always").read_text():
+                (HERE / "always").write_text(str(number))
+            if (HERE / "always").read_text() == str(number):
+                os.kill(os.getpid(), signal.SIGKILL)
         return super().forward(waveform)
 
 
@@ -153,14 +159,19 @@ def test_killed_workers_lose_their_piece_which_is_done_again(tmp_path, mortal, a
 
 
 @with_ray
-def test_a_piece_that_always_kills_is_named_and_all_others_are_finished(tmp_path, mortal, address):
+def test_a_piece_that_always_kills_is_named_and_all_others_are_finished(
+    tmp_path, mortal, address, monkeypatch
+):
+    monkeypatch.setattr(cluster, "RETRIES", 1)
     (tmp_path / "always").touch()
     options = ("--cache", tmp_path / "cache", "--encoder", mortal["encoder"].split(",")[0])
     options += ("--dataset", mortal["dataset"])
     ended = motionbeat("embed", *options, "--ray", address)
-    assert failed(ended, "pieces failed, all others are finished", "killed 4 times", "train03")
+    assert failed(ended, "1 of ", "pieces failed, all others are finished", "killed 2 times")
     (tmp_path / "always").unlink()
-    assert motionbeat("embed", *options, "--ray", address).code == 0
+    (tmp_path / "encoded").touch()
+    assert motionbeat("embed", *options).code == 0
+    assert len((tmp_path / "encoded").read_text().splitlines()) in (1, 2)  # of that piece alone
 
 
 @with_ray
