@@ -2,12 +2,13 @@
 
     python -m scripts.speed.kills --kills 30 --ray auto
 
-Each round starts from nothing, and the same command is started again whenever its driver was
+Each round starts from generated data and nothing else, and the same command is started again whenever its driver was
 killed, until it ends by itself. Rounds follow until there were so many kills.
 """
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +27,7 @@ COMMAND = (
     *("--seeds", "1", "--learning_rates", "[0.01]", "--dataset_options"),
     "{styles: [house, funk, waltz], seconds: 9, train: 2, validation: 1, test: 1}",
 )
-WORKERS = ("ray::Worker", "LokyProcess", "joblib.externals.loky")
+WORKERS = ("ray::Worker", "LokyProcess")
 
 
 def known(results: Path) -> dict[str, Any]:
@@ -100,6 +101,8 @@ def main(
         print(f"{len(expected)} records of a calm run", flush=True)
         while sum(done.values()) < kills:
             rounds += 1
+            data = Path("cache", "data")
+            shutil.copytree(Path(folder, "calm") / data, Path(folder, f"{rounds}") / data)
             code = 1
             while code:
                 driver = started(f"{rounds}", *(("--ray", ray) if ray else ()))
