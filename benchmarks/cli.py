@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -75,11 +76,15 @@ def bench(
     embeddings: str | None = None,
     results: Path = Path("results"),
     data: Path | None = DATA,
+    ray: str | None = None,
+    shard: str | None = None,
 ) -> None:
     """Evaluate encoders with probes, write records and leaderboards, print the table.
 
     Args:
-        task: name of a task (motionbeat list tasks), package.module:Class or file.py:Class.
+        task: names of tasks (motionbeat list tasks), package.module:Class or file.py:Class,
+            separated by commas. Each of several tasks is run on the datasets that have what it
+            needs.
         dataset: names, package.module:Class, file.py:Class or CSV files of audio and labels
             (columns in docs/commands.md), separated by commas.
         encoder: names, package.module:Class or file.py:Class, separated by commas.
@@ -103,39 +108,51 @@ def bench(
             (MOTIONBEAT_EMBEDDINGS); by default in the cache.
         results: folder for records and leaderboards.
         data: folder with datasets and weights that you provide (MOTIONBEAT_DATA).
+        ray: distribute the entries over Ray workers: auto starts Ray on this machine, HOST:PORT
+            joins a cluster.
+        shard: run only one part of the entries, for example 3/16, the third of sixteen; run
+            leaderboard after all parts.
     """
-    from motionbeat.benchmarks.evaluator import Folders, ProtocolError, plan
+    from motionbeat.benchmarks.cluster import check_address
+    from motionbeat.benchmarks.evaluator import Folders, ProtocolError
+    from motionbeat.benchmarks.grid import Grid
     from motionbeat.benchmarks.leaderboards import print_table, stem, write_tables
+    from motionbeat.benchmarks.sharding import Part
     from motionbeat.benchmarks.variants import named
     from motionbeat.console import say
 
-    share(data, embeddings)
+    part = None if shard is None else Part.parse(shard)
     if int8 and mode != "frozen":
         raise ProtocolError("--int8 is for frozen encoders; leave it or --mode out")
-    encoders = [named(name, layers, int8, precision) for name in split(encoder)]
-    folders = Folders(cache, results / "robustness" if deform else results, data)
-    shown = set()
-    for name in split(dataset):
-        evaluation = plan(
-            task,
-            name,
-            folders,
-            dataset_options=dataset_options,
-            heads=None if heads is None else split(heads),
-            learning_rates=learning_rates,
-            seeds=seeds,
-            mode=mode,
-            deform=deform,
-            how=extraction(workers, batch_seconds),
-        )
-        alone = deform or mode != "frozen"
-        evaluation.entries(encoders, () if alone else evaluation.task.baselines())
-        shown.add((evaluation.dataset.card.name, evaluation.revision))
-    asked = evaluation.task.name
-    table = write_tables(results, asked, deform)[stem(asked, mode, deform)]
-    print_table(table.set_index(["dataset", "dataset_revision"]).loc[sorted(shown)].reset_index())
+    places = [] if results == Path("results") else ["--results", str(results)]
+    if ray is not None:
+        check_address(ray)
+        cache, results, data = cache.absolute(), results.absolute(), data and data.absolute()
+    share(data, embeddings)
+    grid = Grid.plan(
+        split(task),
+        split(dataset),
+        [named(name, layers, int8, precision) for name in split(encoder)],
+        Folders(cache, results / "robustness" if deform else results, data),
+        dataset_options=dataset_options,
+        heads=None if heads is None else split(heads),
+        learning_rates=learning_rates,
+        seeds=seeds,
+        mode=mode,
+        deform=deform,
+        how=extraction(workers, batch_seconds),
+    )
+    if part is not None:
+        grid = grid.part(part)
+    if not grid.rows:
+        say(f"shard {shard} is empty: there are fewer entries")
+        return
+    grid.run(ray)
+    for asked, shown in grid.datasets.items():
+        table = write_tables(results, asked, deform)[stem(asked, mode, deform)]
+        rows = table.set_index(["dataset", "dataset_revision"]).loc[sorted(shown)]
+        print_table(rows.reset_index())
     if not deform:
-        places = [] if results == Path("results") else ["--results", str(results)]
         say(f"to look at it: {shlex.join([*program(), 'report', *places, '--open'])}")
 
 
@@ -161,6 +178,8 @@ def embed(
     cache: Path = CACHE,
     embeddings: str | None = None,
     data: Path | None = DATA,
+    ray: str | None = None,
+    shard: str | None = None,
 ) -> None:
     """Fill the embedding store and do nothing else.
 
@@ -169,37 +188,52 @@ def embed(
             docs/commands.md), separated by commas.
         encoder: one or several names or package.module:Class, separated by commas.
         dataset_options: arguments of the dataset, for example {train: 8} for a larger groovebox.
-        segment_seconds: seconds averaged into one embedding; the encoder's own frames when left
-            out.
-        layers: keep these layers alone, counted from 0 and separated by commas, or their mean.
-        int8: keep frames in eight bits instead of half precision.
-        workers: processes that decode audio; by default one a processor, 0 for none.
-        batch_seconds: seconds of audio that are encoded together; by default what fits into the
-            memory of a GPU, and one piece on a CPU.
-        precision: half precision in which encoders compute on a GPU; they get names of their own,
-            such as logmel[bf16].
+        segment_seconds: seconds averaged into one embedding; by default frames are stored.
+        layers: use only these layers, counted from 0 and separated by commas, or their mean.
+        int8: store frames with 8 bits per value instead of half precision.
+        workers: number of processes that decode audio; by default one per processor, 0 for none.
+        batch_seconds: seconds of audio per batch of the encoder; by default as much as fits into
+            the memory of a GPU, and one chunk on a CPU.
+        precision: half precision for the encoders on a GPU. Their embeddings have names of their
+            own, such as logmel[bf16].
         cache: folder for generated data and embeddings (MOTIONBEAT_CACHE).
         embeddings: folder or address of the embedding store, such as s3://bucket/folder
             (MOTIONBEAT_EMBEDDINGS); by default in the cache.
-        data: folder with datasets and weights put in place by hand (MOTIONBEAT_DATA).
+        data: folder with datasets and weights that you provide (MOTIONBEAT_DATA).
+        ray: distribute the tracks over Ray workers: auto starts Ray on this machine, HOST:PORT
+            joins a cluster.
+        shard: encode only one part of the tracks, for example 3/16, the third of sixteen.
     """
+    from motionbeat.benchmarks.cluster import check_address, joined
     from motionbeat.benchmarks.evaluator import Folders
     from motionbeat.benchmarks.extraction import embed as fill
+    from motionbeat.benchmarks.sharding import Part
     from motionbeat.benchmarks.store import store_of
     from motionbeat.benchmarks.variants import named
     from motionbeat.console import say
-    from motionbeat.data_modules.base import SPLITS
+    from motionbeat.data_modules.base import SPLITS, Track
 
+    part = None if shard is None else Part.parse(shard)
+    if ray is not None:
+        check_address(ray)
+        cache, data = cache.absolute(), data and data.absolute()
     share(data, embeddings)
     store = store_of(cache)
     encoders = [named(name, layers, int8, precision) for name in split(encoder)]
+    how = extraction(workers, batch_seconds)
+    found: dict[str, list[Track]] = {}
     for name in split(dataset):
         module = Folders(cache, data=data).datamodule(name, dataset_options)
         module.prepare_data()
-        tracks = [track for part in SPLITS for track in module.tracks(part)]
-        how = extraction(workers, batch_seconds)
-        fill(encoders, tracks, store, segment_seconds, how=how)
-        say(f"{name}: {len(tracks)} tracks in {store}")
+        tracks = [track for one in SPLITS for track in module.tracks(one)]
+        found[name] = tracks if part is None else part.tracks(tracks)
+    first = [tracks[0].audio_path for tracks in found.values() if tracks]
+    places = [store.folder] if store.folder else []
+    with nullcontext() if ray is None else joined(ray, encoders, places, first) as cluster:
+        spread = cluster.extract if cluster else None
+        for name, tracks in found.items():
+            fill(encoders, tracks, store, segment_seconds, how=how, spread=spread)
+            say(f"{name}: {len(tracks)} tracks in {store}")
 
 
 def check_encoder(name: str, data: Path | None = DATA) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from motionbeat._torchmetrics import import_torchmetrics
-from motionbeat.benchmarks.extraction import DEFAULT, Extraction, embed
+from motionbeat.benchmarks.extraction import DEFAULT, Extract, Extraction, embed
 from motionbeat.benchmarks.keys import task_key, tracks_key
 from motionbeat.benchmarks.protocol import Probing
 from motionbeat.benchmarks.records import (
@@ -323,19 +323,23 @@ class Evaluation:
             **provenance(),
         )
 
-    def embed(self, encoders: Sequence[str | Encoder]) -> None:
+    def embed(self, encoders: Sequence[str | Encoder], spread: Extract | None = None) -> None:
         """Encode all tracks that are not in the store.
 
         If the dataset can also be used by a task on frames, frames are stored, so that every track
         is encoded only once.
+
+        Args:
+            encoders: names, or encoders.
+            spread: encodes on a cluster.
         """
         tracks = {t.audio_path: t for fold in self.folds for ts in fold.tracks.values() for t in ts}
         frames = any(
             task.segment_seconds is None and serves(self.dataset, task)
             for task in TASKS.classes.values()
         )
-        store = store_of(self.folders.cache)
-        embed(encoders, list(tracks.values()), store, self.task.segment_seconds, frames, self.how)
+        store, seconds = store_of(self.folders.cache), self.task.segment_seconds
+        embed(encoders, list(tracks.values()), store, seconds, frames, self.how, spread)
 
     def encoder_entry(self, encoder: str | Encoder) -> RunRecord:
         """Evaluate an encoder; heads that an interrupted run has finished are not trained again."""
@@ -455,6 +459,40 @@ class Evaluation:
             seconds=time.perf_counter() - started,
         )
 
+    def embed_pending(
+        self, encoders: Sequence[str | Encoder], spread: Extract | None = None
+    ) -> list[str | Encoder]:
+        """The encoders with unfinished heads, after their features have been stored.
+
+        Args:
+            encoders: names, or encoders.
+            spread: encodes on a cluster.
+
+        Raises:
+            UnavailableError: a package or the weights of an encoder are missing.
+        """
+        pending = [one for one in encoders if self.lacks(one)]
+        check_available(map(find_encoder, pending))
+        if pending and self.mode == "frozen":
+            self.embed(pending, spread)
+        return pending
+
+    def unfinished(
+        self, encoders: Sequence[str | Encoder], baselines: Sequence[Baseline]
+    ) -> dict[str, Callable[[], RunRecord]]:
+        """A call for each entry that is not finished, by name."""
+        place = f"{self.task.name} · {self.dataset.card.name}"
+        calls: dict[str, Callable[[], RunRecord]] = {
+            f"{place} · {find_encoder(one).card.name}": partial(self.encoder_entry, one)
+            for one in encoders
+            if self.lacks(one)
+        }
+        return calls | {
+            f"{place} · {one.name}": partial(self.baseline_entry, one)
+            for one in baselines
+            if self.recall(self.baseline_key(one)) is None
+        }
+
     def entries(
         self, encoders: Sequence[str | Encoder], baselines: Sequence[Baseline]
     ) -> list[RunRecord]:
@@ -464,18 +502,10 @@ class Evaluation:
             UnavailableError: a package or the weights of an encoder are missing.
             ProcessError: a worker process was killed.
         """
-        pending = [one for one in encoders if self.lacks(one)]
-        check_available(map(find_encoder, pending))
-        if pending and self.mode == "frozen":
-            self.embed(pending)
+        pending = self.embed_pending(encoders)
         if len(pending) > 1 and self.mode == "frozen":  # side by side, and recalled below
-            calls = [partial(self.encoder_entry, encoder) for encoder in pending]
-            calls += [
-                partial(self.baseline_entry, one)
-                for one in baselines
-                if self.recall(self.baseline_key(one)) is None
-            ]
-            list(side_by_side(calls, initializer=import_torchmetrics))
+            calls = self.unfinished(pending, baselines)
+            list(side_by_side(list(calls.values()), initializer=import_torchmetrics))
         found = [self.encoder_entry(encoder) for encoder in encoders]
         return found + [self.baseline_entry(baseline) for baseline in baselines]
 

@@ -94,9 +94,16 @@ class Target:
         frames: likewise with frames, where ``embeddings`` are averages and frames are kept too.
     """
 
-    encoder: Encoder
+    encoder: str | Encoder
     embeddings: Embeddings
     frames: Embeddings | None = None
+
+
+Extract = Callable[
+    [Mapping[int, Target], Sequence[Recording], EmbeddingStore, Extraction, Callable[[int], None]],
+    list[str],
+]
+"""A function such as :func:`extract`."""
 
 
 def embed(
@@ -106,24 +113,29 @@ def embed(
     pooling: float | None = None,
     keep_frames: bool = False,
     how: Extraction = DEFAULT,
+    spread: Extract | None = None,
 ) -> list[FeatureReader]:
-    """Features of tracks by several encoders; each file that lacks some is decoded once.
+    """Encode tracks with several encoders, and store the features that are missing.
+
+    Each audio file with missing features is decoded once.
 
     Args:
-        encoders: names, or encoders; one that lacks nothing is not made.
+        encoders: names, or encoders. Those with no missing features are not constructed.
         tracks: the tracks.
-        store: where features are kept.
-        pooling: seconds averaged into a step, None for frames.
-        keep_frames: store frames as well as what is pooled of them, for tasks that need frames.
-        how: audio is decoded and encoded.
+        store: the embedding store.
+        pooling: length in seconds of the segments that are averaged; None for frames.
+        keep_frames: store frames as well as averages, for tasks on frames.
+        how: settings of the extraction.
+        spread: called instead of :func:`extract`, to encode on a cluster.
 
     Raises:
-        StoreError: some tracks failed, and all others are stored.
+        StoreError: some tracks failed; all others are stored.
         EncodingError: an encoder breaks its contract.
         WriteError: the store cannot be written.
-        DatasetError: a track's audio is shorter than its dataset says.
-        DeviceError: an encoder does not fit into the memory of the GPU, or asks for one.
-        ProcessError: a process that decodes was killed.
+        DatasetError: a track's audio is shorter than the dataset says.
+        DeviceError: an encoder does not fit into the memory of the GPU, or needs a GPU.
+        ProcessError: a decoding process was killed.
+        ClusterError: a worker of the cluster lacks something, or was killed repeatedly.
     """
     cards = [find_encoder(encoder).card for encoder in encoders]
     stored = [store.embeddings(card, pooling) for card in cards]
@@ -145,7 +157,7 @@ def embed(
         missing = sorted({number for one in recordings.values() for number in one.lacking})
         targets = {
             number: Target(
-                make_encoder(encoders[number]),
+                encoders[number],
                 stored[number],
                 store.embeddings(cards[number]) if keep_frames and pooling else None,
             )
@@ -156,7 +168,8 @@ def embed(
             done = len(tracks) - len(recordings)
             shown = progress.add_task(label, total=len(tracks), completed=done)
             advance = partial(progress.advance, shown)
-            failures += extract(targets, list(recordings.values()), store, how, advance)
+            run = spread or extract
+            failures += run(targets, list(recordings.values()), store, how, advance)
     if failures:
         raise StoreError(
             f"{len(failures)} of {len(tracks)} tracks failed, the others are stored: "
@@ -194,7 +207,8 @@ def extract(
     recordings: Sequence[Recording],
     store: EmbeddingStore,
     how: Extraction = DEFAULT,
-    advance: Callable[[], None] = lambda: None,
+    advance: Callable[[int], None] = lambda _: None,
+    make: Callable[[str | Encoder], Encoder] = make_encoder,
 ) -> list[str]:
     """Encode recordings and store what encoders say of them, in any process.
 
@@ -219,7 +233,7 @@ def extract(
         ProcessError: likewise.
     """
     device = Device()
-    kinds = {number: _kind(target.encoder) for number, target in targets.items()}
+    kinds = {number: _kind(find_encoder(target.encoder).card) for number, target in targets.items()}
     files = [
         AudioFile(one.path, one.seconds, tuple(dict.fromkeys(kinds[n] for n in one.lacking)))
         for one in recordings
@@ -235,7 +249,7 @@ def extract(
         ThreadPoolExecutor(beside) as pool,
     ):
         workers = [
-            _Worker(number, target, device, how.batch_seconds, writers)
+            _Worker(number, make(target.encoder), target, device, how.batch_seconds, writers)
             for number, target in targets.items()
         ]
         running: list[Future[list[str]]] = []
@@ -255,8 +269,7 @@ def extract(
             running += [pool.submit(worker.encode, whole) for worker in workers]
             if sum(one.seconds for one, _ in group) > _LONG:
                 finish()
-            for _ in group:
-                advance()
+            advance(len(group))
             del group, whole
         finish()
     for worker in workers:
@@ -271,8 +284,8 @@ def largest_batch(card: EncoderCard) -> float:
     return _LARGEST / (2 * card.layers * card.width * card.frame_rate)
 
 
-def _kind(encoder: Encoder) -> Kind:
-    return encoder.card.sample_rate, encoder.card.channels
+def _kind(card: EncoderCard) -> Kind:
+    return card.sample_rate, card.channels
 
 
 Loaded = dict[Kind, Waveform]
@@ -302,7 +315,8 @@ class _Worker:
 
     Args:
         number: that recordings call it by.
-        target: the encoder, and where its features go.
+        encoder: made.
+        target: where its features go.
         device: to compute on.
         batch_seconds: that are encoded together, None to find them.
         writers: end with the extraction.
@@ -311,14 +325,15 @@ class _Worker:
     def __init__(
         self,
         number: int,
+        encoder: Encoder,
         target: Target,
         device: Device,
         batch_seconds: float | None,
         writers: ExitStack,
     ) -> None:
         self.number, self.embeddings = number, target.embeddings
-        self.encoder = target.encoder.to(device.kind)
-        self.budget = BatchBudget(device, batch_seconds, most=largest_batch(target.encoder.card))
+        self.encoder = encoder.to(device.kind)
+        self.budget = BatchBudget(device, batch_seconds, most=largest_batch(self.encoder.card))
         self.writer = writers.enter_context(target.embeddings.writer())
         self.frames = None
         if target.frames is not None:
@@ -328,7 +343,7 @@ class _Worker:
     def encode(self, group: Sequence[tuple[Recording, Loaded]]) -> list[str]:
         """Encode what the encoder lacks of some recordings; what went wrong."""
         started = time.perf_counter()
-        kind, failures = _kind(self.encoder), []
+        kind, failures = _kind(self.encoder.card), []
         lacking, waveforms = [], []
         for recording, found in group:
             if self.number in recording.lacking:

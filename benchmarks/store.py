@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 from joblib import cpu_count
 from torch import Tensor
 
@@ -91,14 +92,18 @@ class EmbeddingStore:
             raise StoreError(f"embeddings at {address}: {error}; {remedy}") from error
         self.root = self.root.rstrip("/")
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder, if the address is one."""
+        return Path(self.root) if isinstance(self.fs, LocalFileSystem) else None
+
     def __str__(self) -> str:
         """The address."""
-        local = "file" in self.fs.protocol
-        return self.root if local else str(self.fs.unstrip_protocol(self.root))
+        return str(self.folder or self.fs.unstrip_protocol(self.root))
 
     def embeddings(self, card: EncoderCard, pooling: float | None = None) -> "Embeddings":
         """Those of an encoder: frames, or averages over so many seconds."""
-        return Embeddings(self, card, pooling)
+        return Embeddings(self, card, pooling).refresh()
 
     def listed(self, folder: str) -> dict[str, int]:
         """Paths and sizes of the shards in a folder.
@@ -179,12 +184,23 @@ class Embeddings:
             f"{store.root}/{card.name}/{digest(version=version, pooling=pooling, **self.facts)}"
         )
         self.shards: dict[str, Shard] = {}
-        for shard in open_shards(store.fs, store.listed(self.folder)):
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without what is known of shards: another process only writes."""
+        return self.__dict__ | {"shards": {}}
+
+    def refresh(self) -> Self:
+        """Open the shards that are not known yet."""
+        sizes = self.store.listed(self.folder)
+        for shard in self.shards.values():
+            sizes.pop(shard.path, None)
+        for shard in open_shards(self.store.fs, sizes):
             if isinstance(shard, DamagedError):
                 say(f"{shard}; its embeddings are computed again")
                 self.store.remove(shard.path)
             else:
                 self.add(shard)
+        return self
 
     def __contains__(self, audio: object) -> bool:
         """Whether there is one of an audio digest."""
