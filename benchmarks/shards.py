@@ -1,7 +1,7 @@
 """Shards: safetensors files that hold the embeddings of many recordings, checked by block.
 
 A shard has a tensor for each embedding, and a table of blocks behind them: bytes, steps and CRC-32
-of each, in the order of the file, and a last row with the CRC-32 of the header. Half and single
+of each, in the order of the file; the last row has the CRC-32 of header and table. Half and single
 precision lie in it as (steps, layers, width); eight bits as a tensor of bytes, each block deflated
 by itself.
 """
@@ -35,6 +35,7 @@ EIGHT_BITS = "U8"
 KINDS = {"F16": np.float16, "F32": np.float32}
 LEVELS = 255  # steps between the least and the greatest of a feature's values
 BLOCK_VALUES = 1 << 21  # 4 MB in half precision
+ROW = 24  # bytes of a row of the table
 HEAD_BYTES = 1 << 16  # read of a file at first; most headers are shorter
 ROOM = 1 << 10  # for the header of one embedding, beside the facts
 LONGEST_HEADER = 100 << 20  # as in safetensors
@@ -185,10 +186,10 @@ class Shard:
             DamagedError: the header or the table is not what was written.
         """
         content = self.fs.cat_file(self.path, self.table.start, self.table.stop)
+        if content[-ROW:] != _last_row(content[:-ROW], self.checksum):
+            raise DamagedError(self.path, "its header is damaged")
         rows = np.frombuffer(content, np.int64).reshape(-1, 3).copy()
         rows[:, 0] = self.table.start - rows[::-1, 0].cumsum()[::-1]
-        if rows[-1].tolist() != [self.table.start, 0, self.checksum]:
-            raise DamagedError(self.path, "its header is damaged")
         return rows
 
     @property
@@ -224,6 +225,7 @@ class Shard:
         """
         entry = self.entries[key]
         start, stop, _ = slice(start, stop).indices(entry.steps)
+        known = self._steps_before(entry, start)
         try:
             if start >= stop:
                 return np.empty((0, *self.shape), np.float16)
@@ -232,7 +234,6 @@ class Shard:
         except (ValueError, zlib.error, OverflowError) as error:
             raise DamagedError(self.path, f"the embedding {key} is damaged") from error
         whole: Features = np.concatenate(parts)
-        known = self._steps_before(entry, start)
         return whole[start - known : stop - known]
 
     def _steps_before(self, entry: Entry, start: int) -> int:
@@ -323,12 +324,18 @@ def _ends(written: Sequence[Written], facts: Mapping[str, str], room: int) -> tu
         ends = [offset, offset := offset + one.nbytes]
         header[one.key] = {"dtype": one.kind, "shape": whole, "data_offsets": ends}
     rows = [row for one in written for row in one.rows]
-    ends = [offset, offset + 24 * (len(rows) + 1)]
+    ends = [offset, offset + ROW * (len(rows) + 1)]
     header[TABLE] = {"dtype": "I64", "shape": [len(rows) + 1, 3], "data_offsets": ends}
     text = json.dumps(header).encode()
     text = text.ljust(max(room, len(text) + -len(text) % 8))
     head = struct.pack("<Q", len(text)) + text
-    return head, np.array([*rows, (0, 0, zlib.crc32(head))], np.int64).tobytes()
+    table = np.array(rows, np.int64).tobytes()
+    return head, table + _last_row(table, zlib.crc32(head))
+
+
+def _last_row(table: bytes, checksum: int) -> bytes:
+    """The last row of a table, which holds the checksum of header and table."""
+    return np.array([0, 0, zlib.crc32(table, checksum)], np.int64).tobytes()
 
 
 def write_shard(

@@ -105,13 +105,14 @@ class Holdings:
                 size = sum(shard.entries[key].stop - shard.entries[key].start for key in twice)
                 needed = tuple(key for key in shard.entries if key not in known)
                 yield Waste(shard.path, size, "duplicates", shard if needed else None, needed)
-            known |= shard.entries.keys()
+            known.update(shard.entries)
 
 
 def current(shard: Shard) -> str | None:
     """The revision that a shard's encoder has here; None where no such encoder is shipped."""
     name = shard.facts["encoder"]
-    if parted(name)[0] not in ENCODERS.classes:
+    kind = ENCODERS.classes.get(parted(name)[0])
+    if kind is None or not kind.__module__.startswith("motionbeat."):
         return None
     try:
         return ENCODERS.get(name).card.revision

@@ -1,10 +1,10 @@
 import os
+from dataclasses import replace
 
 import pytest
 from tests.benchmarks.test_store import card, expected, files, noise, written
 from tests.command import motionbeat
 from tests.conftest import failed
-from tests.toys import Tiny
 
 from motionbeat.benchmarks.registry import ENCODERS
 from motionbeat.benchmarks.store import EmbeddingStore
@@ -26,12 +26,14 @@ def test_sizes_by_encoder_and_dataset(tmp_path, store):
     options = ("--dataset", CLICKS, "--encoder", "tests.toys:Tiny", "--cache", tmp_path)
     assert motionbeat("embed", *options).code == 0
     assert motionbeat("embed", *options, "--segment_seconds", 2).code == 0
-    written(store.embeddings(Tiny.card), "a")
+    card = ENCODERS.get("tests.toys:Tiny").card  # with a digest of its file
+    written(store.embeddings(card), "a")
     shown = command(tmp_path, "ls", "--dataset", CLICKS).printed
+    revision = card.revision
     rows = [[part.strip() for part in line.split("│")[1:-1]] for line in shown.splitlines()]
-    assert ["tiny", "1", "frames", CLICKS, "9"] in [row[:-1] for row in rows]
-    assert ["tiny", "1", "frames", "other", "1"] in [row[:-1] for row in rows]
-    assert ["tiny", "1", "2 s", CLICKS, "9"] in [row[:-1] for row in rows]
+    assert ["tiny", revision, "frames", CLICKS, "9"] in [row[:-1] for row in rows]
+    assert ["tiny", revision, "frames", "other", "1"] in [row[:-1] for row in rows]
+    assert ["tiny", revision, "2 s", CLICKS, "9"] in [row[:-1] for row in rows]
 
 
 def test_all_damage_is_found(tmp_path, store):
@@ -58,8 +60,6 @@ def test_what_nothing_refers_to_is_removed(tmp_path, store):
     kept = written(store.embeddings(shipped), "a", "b", features=[noise("a")[0][:, :1]])
     others = written(store.embeddings(card()), "a", "b")
     again = written(store.embeddings(card()), "b", "c")
-    from dataclasses import replace
-
     written(store.embeddings(replace(shipped, revision="0")), "a")
     root = tmp_path / "embeddings"
     for name in ("ab/cd.safetensors", f".x.safetensors.{'0' * 32}", f".y.safetensors.{'1' * 32}"):
@@ -89,8 +89,8 @@ def test_what_nothing_refers_to_is_removed(tmp_path, store):
 def test_another_address(tmp_path, monkeypatch):
     monkeypatch.setenv("MOTIONBEAT_EMBEDDINGS", "memory://first")
     options = ("--dataset", CLICKS, "--encoder", "tests.toys:Tiny", "--cache", tmp_path)
-    assert "memory://first" in motionbeat("embed", *options).said
-    assert "memory://second" in motionbeat(
+    assert "memory:///first" in motionbeat("embed", *options).said
+    assert "memory:///second" in motionbeat(
         "embed", *options, "--embeddings", "memory://second"
     ).said  # fmt: skip
     assert not (tmp_path / "embeddings").exists()
