@@ -16,9 +16,12 @@ from tests.toys import FoldedTones, Noise, Tiny, Tones
 from motionbeat.benchmarks.ensemble import TrainingError
 from motionbeat.benchmarks.evaluator import Evaluation, Folders, check_annotations, evaluate, plan
 from motionbeat.benchmarks.keys import tracks_key
+from motionbeat.benchmarks.registry import ENCODERS
+from motionbeat.benchmarks.store import EmbeddingStore
 from motionbeat.data_modules.base import Beats, DatasetError, MotionFile, Tempo, Track
 from motionbeat.tasks.beat_baselines import Chance, Oracle
 from motionbeat.tasks.beat_tracking import BeatTracking
+from motionbeat.tasks.genre import GenreClassification
 
 CLICKS, TONES = "tests.clicks:Clicks", "tests.toys:Tones"
 RATES = {"learning_rates": (0.01,)}
@@ -27,7 +30,7 @@ RATES = {"learning_rates": (0.01,)}
 @pytest.fixture
 def forbidden(monkeypatch):
     """A way to forbid work."""
-    names = ("protocol.fit", "store._extract", "evaluator.Evaluation.probe")
+    names = ("protocol.fit", "extraction._extract", "evaluator.Evaluation.probe")
     return lambda: [monkeypatch.setattr(f"motionbeat.benchmarks.{one}", None) for one in names]
 
 

@@ -1,4 +1,5 @@
 import math
+import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
