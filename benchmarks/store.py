@@ -294,6 +294,7 @@ class Writer:
         self._rounding = ThreadPoolExecutor(cpu_count())
         self._fault: BaseException | None = None
         self._gathered: dict[str, tuple[Written, list[Block]]] = {}
+        self._size = 0
         self._since = 0.0
 
     def __enter__(self) -> Self:
@@ -357,9 +358,7 @@ class Writer:
                 pass
             except BaseException as error:
                 self._fault = error
-            late = time.monotonic() - self._since > FLUSH_SECONDS
-            size = sum(written.nbytes for written, _ in self._gathered.values())
-            if late or size > SHARD_BYTES:
+            if self._size > SHARD_BYTES or time.monotonic() - self._since > FLUSH_SECONDS:
                 self._flush()
         self._flush()
 
@@ -373,9 +372,10 @@ class Writer:
         else:
             self._since = self._since if self._gathered else time.monotonic()
             self._gathered[growing.written.key] = growing.written, growing.blocks
+            self._size += growing.written.nbytes
 
     def _flush(self) -> None:
-        gathered, self._gathered = self._gathered, {}
+        gathered, self._gathered, self._size = self._gathered, {}, 0
         if gathered and self._fault is None:
             mine = self.embeddings
             try:

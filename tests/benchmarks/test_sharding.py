@@ -80,7 +80,7 @@ def test_parts_of_the_tracks_together_fill_the_store(tmp_path, monkeypatch):
     options += ("--cache", tmp_path / "cache")
     said = [motionbeat("embed", *options, f"--shard={n}/2").said for n in (1, 2)]
     assert [word for one in said for word in one.split() if word.isdigit()] == ["5", "4"]
-    monkeypatch.setattr("motionbeat.benchmarks.extraction._extract", None)
+    monkeypatch.setattr("motionbeat.benchmarks.extraction.extract", None)
     assert motionbeat("embed", *options).code == 0
 
 
