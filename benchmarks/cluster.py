@@ -34,6 +34,7 @@ from motionbeat.console import say
 from motionbeat.encoding import find_encoder, make_encoder
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import WriteError, scratch_folder
+from motionbeat.processes import ProcessError
 
 RETRIES = 3
 """So often a piece is done again whose worker was killed."""
@@ -201,6 +202,8 @@ class Worker:
         with console.console.capture() as said:
             try:
                 failures = cloudpickle.loads(call)()
+            except ProcessError:  # what decodes for this worker was killed, so the piece is lost
+                os._exit(1)
             except MotionBeatError as fault:
                 error = str(fault)
             except OSError as fault:

@@ -221,7 +221,8 @@ def extract(
         recordings: in the order in which they are stored.
         store: where it is noted how fast encoders were.
         how: audio is decoded and encoded.
-        advance: called when a recording is done with.
+        advance: called with the number of recordings that are done with.
+        make: makes an encoder of a target.
 
     Returns:
         What went wrong with recordings, a line each; all others are stored.

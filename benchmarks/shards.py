@@ -75,33 +75,19 @@ def in_blocks(piece: Features) -> Iterator[Features]:
 def rounded(piece: Features, eight_bits: bool) -> Features:
     """A piece (steps, layers, width) as it would be read from a shard."""
     if not eight_bits:
-        return halved(piece)
-    blocks = [_decoded(encoded(one, EIGHT_BITS), EIGHT_BITS, one.shape) for one in in_blocks(piece)]
-    return np.concatenate(blocks) if blocks else halved(piece)
+        return piece
+    blocks = [_decoded(encoded(one, True), EIGHT_BITS, one.shape) for one in in_blocks(piece)]
+    return np.concatenate(blocks) if blocks else piece
 
 
-def encoded(features: Features, kind: str) -> Block:
-    """A block of features (steps, layers, width).
-
-    Raises:
-        OverflowError: half precision does not hold them.
-    """
-    if kind == EIGHT_BITS:
+def encoded(features: Features, eight_bits: bool) -> Block:
+    """A block of features (steps, layers, width), in their own precision or in eight bits."""
+    if eight_bits:
         content = memoryview(_eight_bits(features))
     else:
-        numbers = np.ascontiguousarray(
-            halved(features) if kind == "F16" else features.astype(np.float32, copy=False)
-        )
-        if numbers.dtype != KINDS[kind]:
-            raise OverflowError
+        numbers = np.ascontiguousarray(features)
         content = numbers.data.cast("B") if numbers.size else memoryview(b"")
     return Block(content, len(features), zlib.crc32(content))
-
-
-def widened(block: Block) -> Block:
-    """A block of half precision in single precision."""
-    numbers = np.frombuffer(block.content, np.float16).astype(np.float32)
-    return Block(numbers.data.cast("B"), block.steps, zlib.crc32(numbers.data.cast("B")))
 
 
 def _eight_bits(features: Features) -> bytes:
@@ -231,7 +217,7 @@ class Shard:
                 return np.empty((0, *self.shape), np.float16)
             blocks = list(self.stored(key, start, stop))
             parts = [_decoded(one, entry.kind, (one.steps, *self.shape)) for one in blocks]
-        except (ValueError, zlib.error, OverflowError) as error:
+        except (ValueError, zlib.error) as error:
             raise DamagedError(self.path, f"the embedding {key} is damaged") from error
         whole: Features = np.concatenate(parts)
         return whole[start - known : stop - known]
@@ -293,7 +279,7 @@ class Written:
     """
 
     key: str
-    kind: str
+    kind: str = "F16"
     rows: list[tuple[int, int, int]] = field(default_factory=list)
 
     def add(self, block: Block) -> None:
@@ -381,22 +367,20 @@ def copied(shard: Shard, keys: Iterable[str]) -> Shard | None:
 
 def write_long(
     fs: AbstractFileSystem, folder: str, facts: Mapping[str, str], written: Written
-) -> Generator[Path, Block | None, Shard]:
+) -> Generator[None, Block | None, Shard]:
     """Write one embedding to a new shard, block by block as they are sent; None ends it.
 
-    Yields where the blocks lie until then. Closing the generator leaves nothing.
+    Whoever sends a block adds it to ``written``. Closing the generator leaves nothing.
 
     Raises:
         WriteError: the place is not writable, or full.
     """
     path = f"{folder}/{uuid.uuid4().hex}{SUFFIX}"
     room = ROOM + len(json.dumps(dict(facts)))
-    with placed(fs, path) as unfinished, unfinished.open("wb+") as file:
+    with placed(fs, path) as unfinished, unfinished.open("wb") as file:
         file.seek(8 + room)
-        while (block := (yield unfinished)) is not None:
-            written.add(block)
+        while (block := (yield)) is not None:
             file.write(block.content)
-            file.flush()
         head, table = _ends([written], facts, room)
         file.write(table)
         size = file.tell()

@@ -12,7 +12,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -35,7 +35,6 @@ from motionbeat.benchmarks.shards import (
     in_blocks,
     open_shards,
     placed,
-    widened,
     write_long,
     write_shard,
 )
@@ -260,23 +259,10 @@ class Embeddings:
                         say(str(error))
 
     def averaged(self, frames: Features) -> Features:
-        """Means of (steps, layers, width) frames over segments, float32."""
+        """Means of (steps, layers, width) frames over segments, in half precision if it fits."""
         assert self.pooling is not None
         means = segment_means(torch.from_numpy(frames), self.card.frame_rate, self.pooling)
-        return np.asarray(means.numpy())
-
-
-class _Coming(NamedTuple):
-    """Features, and the block that is being made of them."""
-
-    features: Features
-    block: Future[Block]
-
-
-class Finished(NamedTuple):
-    """What the writer is told at the end of an embedding."""
-
-    whole: bool
+        return halved(means.numpy())
 
 
 class Writer:
@@ -289,9 +275,10 @@ class Writer:
 
     def __init__(self, embeddings: Embeddings) -> None:
         self.embeddings = embeddings
-        self._waiting: Queue[tuple[_Growing, _Coming | Finished] | None] = Queue(WAITING)
+        # Blocks that are being made, and in the end whether an embedding is whole.
+        self._waiting: Queue[tuple[_Growing, Future[Block] | bool] | None] = Queue(WAITING)
         self._thread = Thread(target=self._run, daemon=True)
-        self._rounding = ThreadPoolExecutor(cpu_count())
+        self._making = ThreadPoolExecutor(cpu_count())
         self._fault: BaseException | None = None
         self._gathered: dict[str, tuple[Written, list[Block]]] = {}
         self._size = 0
@@ -315,33 +302,34 @@ class Writer:
         """
         self._waiting.put(None)
         self._thread.join()
-        self._rounding.shutdown()
+        self._making.shutdown()
         if self._fault is not None and error is None:
             raise self._fault
 
     def write(self, audio: str, pieces: Iterable[Features]) -> None:
-        """Add the embedding of an audio digest, in half precision where that holds all of it.
+        """Add the embedding of an audio digest.
 
         Args:
             audio: the digest.
-            pieces: consecutive features (steps, layers, width), float32 or float16, that nobody
-                changes afterwards.
+            pieces: consecutive features (steps, layers, width) that nobody changes afterwards, all
+                float16 or all float32. They are stored in this precision, or in eight bits.
 
         Raises:
             WriteError: the store is not writable, or full; perhaps for an earlier embedding.
         """
         growing = _Growing(self.embeddings, audio)
+        eight_bits = self.embeddings.eight_bits
         try:
             for piece in pieces:
+                growing.written.kind = EIGHT_BITS if eight_bits else f"F{8 * piece.itemsize}"
                 for features in in_blocks(piece):
-                    block = self._rounding.submit(encoded, features, growing.kind)
-                    self._put(growing, _Coming(features, block))
+                    self._put(growing, self._making.submit(encoded, features, eight_bits))
         except BaseException:
-            self._put(growing, Finished(whole=False))
+            self._put(growing, False)
             raise
-        self._put(growing, Finished(whole=True))
+        self._put(growing, True)
 
-    def _put(self, growing: "_Growing", what: "_Coming | Finished") -> None:
+    def _put(self, growing: "_Growing", what: Future[Block] | bool) -> None:
         self._waiting.put((growing, what))
         if self._fault is not None:
             raise self._fault
@@ -362,10 +350,10 @@ class Writer:
                 self._flush()
         self._flush()
 
-    def _take(self, growing: "_Growing", what: "_Coming | Finished") -> None:
-        if not isinstance(what, Finished):
-            growing.add(*what)
-        elif not what.whole:
+    def _take(self, growing: "_Growing", what: Future[Block] | bool) -> None:
+        if isinstance(what, Future):
+            growing.add(what.result())
+        elif not what:
             growing.abandon()
         elif growing.file is not None:
             self.embeddings.add(growing.end())
@@ -391,54 +379,22 @@ class _Growing:
 
     def __init__(self, embeddings: Embeddings, key: str) -> None:
         self.embeddings = embeddings
-        self.kind = EIGHT_BITS if embeddings.eight_bits else "F16"
-        self.written = Written(key, self.kind)
+        self.written = Written(key)
         self.blocks: list[Block] = []
-        self.file: Generator[Path, Block | None, Shard] | None = None
-        self.unfinished = Path()
+        self.file: Generator[None, Block | None, Shard] | None = None
 
-    def add(self, features: Features, coming: Future[Block]) -> None:
-        """Add a block of features."""
-        try:
-            block = coming.result()
-            self._append(widened(block) if self.written.kind == "F32" else block)
-        except OverflowError:
-            if self.written.kind == "F16":
-                self._widen()
-            self._append(encoded(features, "F32"))
-
-    def _append(self, block: Block) -> None:
-        if self.file is None:
-            self.written.add(block)
-            self.blocks.append(block)
-            if self.written.nbytes > LONG_BYTES:
-                self._to_file(self.blocks)
-                self.blocks = []
-        else:
-            self.file.send(block)
-
-    def _to_file(self, blocks: Iterable[Block]) -> None:
-        mine, self.written.rows = self.embeddings, []
-        self.file = write_long(mine.store.fs, mine.folder, mine.facts, self.written)
-        self.unfinished = next(self.file)
-        for block in blocks:
-            self.file.send(block)
-
-    def _widen(self) -> None:
-        """Bring what half precision held to single precision."""
-        rows, before = self.written.rows, self.file
-        self.written.kind, self.written.rows = "F32", []
-        if before is None:
-            halves, self.blocks = self.blocks, []
-            for block in halves:
-                self._append(widened(block))
-            return
-        with self.unfinished.open("rb") as file:
-            file.seek(-sum(row[0] for row in rows), os.SEEK_END)
-            self._to_file(
-                widened(Block(memoryview(file.read(size)), steps, crc)) for size, steps, crc in rows
-            )
-        before.close()
+    def add(self, block: Block) -> None:
+        """Add a block."""
+        self.written.add(block)
+        self.blocks.append(block)
+        if self.file is None and self.written.nbytes > LONG_BYTES:
+            mine = self.embeddings
+            self.file = write_long(mine.store.fs, mine.folder, mine.facts, self.written)
+            next(self.file)
+        if self.file is not None:
+            for one in self.blocks:
+                self.file.send(one)
+            self.blocks = []
 
     def end(self) -> Shard:
         """The finished file."""

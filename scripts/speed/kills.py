@@ -2,8 +2,8 @@
 
     python -m scripts.speed.kills --kills 30 --ray auto
 
-Each round starts from generated data and nothing else, and the same command is started again whenever its driver was
-killed, until it ends by itself. Rounds follow until there were so many kills.
+Each round starts from generated data and nothing else. A command whose driver was killed is started
+again, until it ends by itself. Rounds follow until there were so many kills.
 """
 
 import os
@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from jsonargparse import auto_cli
+from scripts.speed.memory import descendants
 
 from motionbeat.benchmarks.records import read_records
 
@@ -42,23 +43,10 @@ def known(results: Path) -> dict[str, Any]:
     return records
 
 
-def descendants(pid: int) -> list[int]:
-    """Processes that a process started, and those that they started."""
-    try:
-        children = [
-            int(child)
-            for thread in Path(f"/proc/{pid}/task").iterdir()
-            for child in (thread / "children").read_text().split()
-        ]
-    except OSError:
-        return []
-    return [one for child in children for one in (child, *descendants(child))]
-
-
 def workers(pid: int) -> list[int]:
     """Workers among the processes that a process started."""
     found = []
-    for one in descendants(pid):
+    for one in descendants(pid)[1:]:
         try:
             words = Path(f"/proc/{one}/cmdline").read_text()
         except OSError:

@@ -91,11 +91,11 @@ def written(embeddings, *audios, features=None):
 def noise(audio, steps=5):
     """Two pieces of features that follow from a digest."""
     rng = np.random.default_rng(list(audio.encode()))
-    return list(rng.normal(size=(2, steps, 2, 6)).astype(np.float32))
+    return list(rng.normal(size=(2, steps, 2, 6)).astype(np.float16))
 
 
 def expected(audio):
-    return np.concatenate(noise(audio)).astype(np.float16)
+    return np.concatenate(noise(audio))
 
 
 class Broken(Tiny):
@@ -200,15 +200,12 @@ def test_steps_times_frame_rate_cover_the_audio(store, tracks, pooling):
 @pytest.mark.parametrize("long", [False, True])
 def test_what_half_precision_cannot_hold_stays_single(store, monkeypatch, long):
     monkeypatch.setattr(module, "LONG_BYTES", 0 if long else 1 << 20)
-    pieces = np.float32([0.1, 1e6, 0.1]).reshape(3, 1, 1, 1).repeat(12, 3).reshape(3, 1, 2, 6)
-    embeddings = written(store.embeddings(card()), "a", "b", features=list(pieces))
+    large = np.float32([0.1, 1e6, 0.1]).reshape(3, 1, 1, 1).repeat(12, 3).reshape(3, 1, 2, 6)
+    embeddings = written(store.embeddings(card()), "a", features=list(large))
     written(embeddings, "c")
     for known in (embeddings, store.embeddings(card())):
-        found = known.read("a")
-        assert found.dtype == np.float32
-        assert found[1, 0, 0] == 1e6
-        assert found[0, 0, 0] == found[2, 0, 0] == np.float16(0.1)
-        assert np.array_equal(known.read("b"), found)
+        assert np.array_equal(known.read("a"), large[:, 0])
+        assert known.read("a").dtype == np.float32
         assert np.array_equal(known.read("c"), expected("c"))
 
 
@@ -340,7 +337,7 @@ def test_what_waits_is_written_after_a_while(store, monkeypatch):
 
 def test_a_second_run_reads_headers_alone():
     store = EmbeddingStore("counted://store")
-    large = [np.zeros((20_000, 2, 6), np.float32)]
+    large = [np.zeros((20_000, 2, 6), np.float16)]
     written(store.embeddings(card()), *"abcd", features=large)
     Counted.read = 0
     known = store.embeddings(card())
@@ -353,11 +350,12 @@ def test_a_second_run_reads_headers_alone():
 @pytest.mark.parametrize("steps", [1, 2, 1000])
 def test_eight_bits_are_within_half_a_level_and_take_less_room(folder, steps):
     rng = np.random.default_rng(0)
-    features = rng.normal(size=(steps, 2, 6)).cumsum(axis=0).astype(np.float32)
-    features[:, 0, 0] = 3.0
+    halves = rng.normal(size=(steps, 2, 6)).cumsum(axis=0).astype(np.float16)
+    halves[:, 0, 0] = 3.0
+    features = halves.astype(np.float32)
     sizes = []
     for kind in (Tiny, variant(Tiny, "int8")):
-        embeddings = written(folder.embeddings(kind.card), "a", features=[features])
+        embeddings = written(folder.embeddings(kind.card), "a", features=[halves])
         entry = embeddings.shards["a"].entries["a"]
         sizes.append(entry.stop - entry.start)
     level = np.ptp(features, axis=0) / 255
