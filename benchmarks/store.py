@@ -191,8 +191,8 @@ class Embeddings:
     def refresh(self) -> Self:
         """Open the shards that are not known yet."""
         sizes = self.store.listed(self.folder)
-        for shard in self.shards.values():
-            sizes.pop(shard.path, None)
+        for known in self.shards.values():
+            sizes.pop(known.path, None)
         for shard in open_shards(self.store.fs, sizes):
             if isinstance(shard, DamagedError):
                 say(f"{shard}; its embeddings are computed again")

@@ -76,7 +76,8 @@ def halved(features: Features) -> Features:
     numbers = torch.from_numpy(np.ascontiguousarray(features)).view(-1)
     rounded = torch.empty(len(numbers), dtype=torch.float16)
     # In parts, which are checked and rounded while they are in the processor's cache.
-    for some, place in zip(numbers.split(_AT_ONCE), rounded.split(_AT_ONCE), strict=True):
+    parts = (torch.split(one, _AT_ONCE) for one in (numbers, rounded))
+    for some, place in zip(*parts, strict=True):
         low, high = torch.aminmax(some) if len(some) else (0, 0)
         if not (low >= -_LARGEST and high <= _LARGEST):
             return features

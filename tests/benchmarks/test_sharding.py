@@ -9,7 +9,9 @@ from tests.command import motionbeat
 from tests.conftest import failed, run
 
 from motionbeat.benchmarks.records import read_records
-from motionbeat.benchmarks.sharding import Shard, pieces_of
+from motionbeat.benchmarks.cluster import pieces_of
+from motionbeat.benchmarks.extraction import Recording
+from motionbeat.benchmarks.sharding import Part
 from motionbeat.data_modules.base import Track
 
 QUICK = ("--heads", "linear")
@@ -23,28 +25,33 @@ tracks = st.lists(st.tuples(st.integers(0, 30), st.floats(0.1, 1e4)), min_size=1
 )
 
 
-def unlike(found):
-    """Files that lie in more than one part."""
-    files = [{track.audio_path for track in part} for part in found]
-    return sum(map(len, files)) - len(set().union(*files))
+def recording(number, seconds):
+    return Recording(f"{number}", Path(f"{number}.wav"), f"{number}", seconds, (0,))
 
 
 @given(tracks, st.integers(1, 40))
 def test_each_track_is_in_one_part_with_all_of_its_file(tracks, count):
-    by_hand = [Shard(number, count).tracks(tracks) for number in range(1, count + 1)]
-    pieces = pieces_of(tracks, count)
-    for parts in (by_hand, pieces):
-        assert sorted(t.id for part in parts for t in part) == sorted(t.id for t in tracks)
-        assert unlike(parts) == 0
+    parts = [Part(number, count).tracks(tracks) for number in range(1, count + 1)]
+    assert sorted(t.id for part in parts for t in part) == sorted(t.id for t in tracks)
+    files = [{track.audio_path for track in part} for part in parts]
+    assert sum(map(len, files)) == len(set().union(*files))
+
+
+@given(st.lists(st.floats(0.1, 1e4), min_size=1), st.integers(1, 40))
+def test_each_recording_is_in_one_piece(seconds, count):
+    recordings = [recording(number, length) for number, length in enumerate(seconds)]
+    pieces = pieces_of(recordings, count)
+    assert [one for piece in pieces for one in piece] == recordings
     assert all(pieces)
     assert len(pieces) <= count
 
 
-def test_pieces_are_of_like_length_and_shards_of_like_number():
-    tracks = [Track(f"{n}", Path(f"{n}.wav"), 60.0 if n < 10 else 1.0, "g") for n in range(610)]
-    seconds = [sum(track.duration for track in piece) for piece in pieces_of(tracks, 4)]
+def test_pieces_are_of_like_length_and_parts_of_like_number():
+    recordings = [recording(number, 60.0 if number < 10 else 1.0) for number in range(610)]
+    seconds = [sum(one.seconds for one in piece) for piece in pieces_of(recordings, 4)]
     assert seconds == pytest.approx([300.0] * 4, abs=60)
-    assert [len(Shard(n, 4).tracks(tracks)) for n in (1, 2, 3, 4)] == [153, 153, 152, 152]
+    tracks = [Track(one.name, one.path, one.seconds, "group") for one in recordings]
+    assert [len(Part(n, 4).tracks(tracks)) for n in (1, 2, 3, 4)] == [153, 153, 152, 152]
 
 
 @pytest.mark.parametrize("shard", ["0/3", "4/3", "1/0", "3", "a/3", "-1/3", "1/3/5", "1.5/3"])
@@ -66,7 +73,7 @@ def test_parts_of_a_grid_together_are_the_grid(tmp_path):
         assert ended.code == 0, ended.said
         found.append(list(read_records(tmp_path / f"{number}" / "results")))
     assert [[one.label for one in part] for part in found] == [["tiny"], ["noise"], ["chance"], []]
-    assert "has no part" in ended.said
+    assert "shard 4/4 is empty" in ended.said
     for [one] in found[:3]:
         same = expected[one.label]
         assert one.key == same.key
