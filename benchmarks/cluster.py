@@ -31,6 +31,7 @@ from motionbeat.benchmarks import extraction
 from motionbeat.benchmarks.extraction import Extraction, Recording, Target
 from motionbeat.benchmarks.store import EmbeddingStore
 from motionbeat.console import say
+from motionbeat.encoder import Encoder
 from motionbeat.encoding import find_encoder, make_encoder
 from motionbeat.errors import MotionBeatError
 from motionbeat.files import WriteError, scratch_folder
@@ -327,7 +328,10 @@ class Cluster:
         return piece, answer
 
 
-_held = cache(make_encoder)  # by a worker, from piece to piece
+@cache
+def _held(encoder: str | Encoder) -> Encoder:
+    """An encoder that a worker keeps from piece to piece."""
+    return make_encoder(encoder)
 
 
 def pieces_of(recordings: Sequence[Recording], count: int) -> list[list[Recording]]:
