@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tests.command import motionbeat
 from tests.conftest import failed, run
 
-from motionbeat.benchmarks.records import read_records
 from motionbeat.benchmarks.cluster import pieces_of
 from motionbeat.benchmarks.extraction import Recording
+from motionbeat.benchmarks.records import read_records
 from motionbeat.benchmarks.sharding import Part
 from motionbeat.data_modules.base import Track
 
