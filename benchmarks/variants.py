@@ -58,7 +58,9 @@ class Variant(Encoder):
 
     def stream(self, waveform: Tensor) -> Iterator[Tensor]:
         """Encode one recording (1, [2,] T) in parts (layers, frames, width) that join."""
-        for part in self.whole.stream(waveform):
+        parts = self.whole.stream(waveform)
+        del waveform  # which the encoder may free
+        for part in parts:
             yield self._kept(part, dim=0)
 
     def _kept(self, states: Tensor, dim: int) -> Tensor:

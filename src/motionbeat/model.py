@@ -311,8 +311,12 @@ class AudioFrontend(nn.Module):
     def forward(self, waveform: Tensor) -> tuple[Tensor, Clock]:
         """Map (B, T) samples at ``SAMPLE_RATE`` to (B, frames, BANDS) and the tracked beats."""
         log_mel = self.spectrum(waveform)
+        return log_mel, self.beats(log_mel)
+
+    def beats(self, log_mel: Tensor) -> Clock:
+        """Track the beats in (B, frames, BANDS) mel spectra."""
         grids = [music_grid(one, AUDIO_FRAME_RATE)[1] for one in log_mel.float().cpu().numpy()]
-        return log_mel, Clock.of(grids).to(log_mel.device)
+        return Clock.of(grids).to(log_mel.device)
 
 
 class _Windows:
@@ -405,9 +409,10 @@ class MotionBeatEncoder(Encoder):
         those of the whole, because its windows start at the same beats, and one more window is
         computed on either side.
         """
-        log_mel, clock = self.frontend(waveform)
+        log_mel = self.frontend.spectrum(waveform)
         seconds = frame_times(waveform)
-        del waveform  # of hours it is large, and it may be nobody else's
+        del waveform  # frees a gigabyte for three hours
+        clock = self.frontend.beats(log_mel)
         sound = None if self.sound is None else self.sound.stream(log_mel)
         mean = log_mel.mean(dim=1, keepdim=True)
         edge, beats = WINDOW - MARGIN, clock.mask.shape[1]
