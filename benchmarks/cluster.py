@@ -1,7 +1,7 @@
-"""Work that is spread over the processes of a Ray cluster, or of this machine by Ray.
+"""Pieces of work on the workers of a Ray cluster, or of Ray on this machine.
 
-The work is cut into pieces. Each worker is a process that does one piece after another and holds
-what it has loaded. A worker that is killed loses its piece, which another one does again.
+A worker is a process that runs one piece after another and keeps its encoders. If a worker is
+killed, another one repeats its piece.
 """
 
 import hashlib
@@ -38,16 +38,16 @@ from motionbeat.files import WriteError, scratch_folder
 from motionbeat.processes import ProcessError
 
 RETRIES = 3
-"""So often a piece is done again whose worker was killed."""
+"""Repetitions of a piece whose workers are killed."""
 
 PIECES = 16
-"""Pieces of an extraction for each worker: all end at about the same time."""
+"""Pieces of an extraction per worker, so that all workers end at about the same time."""
 
 PACKAGES = (
     "torch", "torchaudio", "torchmetrics", "lightning", "numpy", "scipy", "librosa", "soxr",
     "soundfile",
 )  # fmt: skip
-"""Packages that numbers depend on."""
+"""Packages that affect numbers."""
 
 FOLDERS = ("MOTIONBEAT_CACHE", "MOTIONBEAT_DATA", "MOTIONBEAT_EMBEDDINGS", "MOTIONBEAT_HUB")
 
@@ -59,16 +59,16 @@ _OBJECT_STORE_BYTES = 200 << 20  # calls and messages are small, and all else li
 
 
 class ClusterError(MotionBeatError):
-    """A cluster that cannot be used, or pieces that failed while all others were finished."""
+    """A cluster that cannot be used, or pieces that failed."""
 
 
 class Piece(NamedTuple):
-    """Work for one worker, which leaves its result in files.
+    """Work for one worker, which writes its results to files.
 
     Attributes:
-        name: for messages.
-        call: does it, may be called again, and returns what failed in it, a line each.
-        size: what it counts on the progress bar.
+        name: name for messages.
+        call: does the work, and returns what failed, one line each. It may be called again.
+        size: steps on the progress bar.
     """
 
     name: str
@@ -77,12 +77,12 @@ class Piece(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a worker says in the end.
+    """Answer of a worker after a piece.
 
     Attributes:
         said: messages.
         failures: what the piece returned.
-        error: one that a user can fix and that ended the piece; empty if none.
+        error: an error that the user can fix and that ended the piece; empty if none.
     """
 
     said: str
@@ -106,7 +106,7 @@ def _code() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what numbers depend on, in this process."""
+    """Versions of packages that affect numbers, in this process."""
     found = {"motionbeat": f"{motionbeat.__version__} (code {_code()})"}
     for name in PACKAGES:
         try:
@@ -118,15 +118,15 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a worker must have, as the process that gives it work has it.
+    """What workers must have in common with the driver.
 
     Attributes:
-        versions: of packages.
-        places: folders that all workers and that process share.
+        versions: versions of packages.
+        places: shared folders.
         audio: some audio files of the datasets.
-        encoders: revisions of encoders by their names.
-        environment: variables of the environment.
-        folder: the current folder, which relative paths start from.
+        encoders: revisions of encoders by name.
+        environment: environment variables.
+        folder: the current folder, for relative paths.
     """
 
     versions: Mapping[str, str]
@@ -137,7 +137,7 @@ class Needs:
     folder: str = "."
 
     def lacking(self) -> str:
-        """What this process lacks, with the remedy; empty where it has everything."""
+        """What is missing in this process, with the remedy; empty if nothing is."""
         own = versions()
         for name, wanted in self.versions.items():
             if own[name] != wanted:
@@ -177,7 +177,7 @@ class Worker:
 
     Args:
         needs: what it must have.
-        processors: so many it may use.
+        processors: number of processors that it may use.
     """
 
     def __init__(self, needs: Needs, processors: int) -> None:
@@ -193,17 +193,17 @@ class Worker:
         self.needs = needs
 
     def check(self) -> Answer:
-        """What it lacks."""
+        """Report what is missing."""
         lacking = self.needs.lacking()
         return Answer("", [], f"the worker on {socket.gethostname()} {lacking}" if lacking else "")
 
     def do(self, call: bytes) -> Answer:
-        """Do a piece."""
+        """Run a piece."""
         failures, error = [], ""
         with console.console.capture() as said:
             try:
                 failures = cloudpickle.loads(call)()
-            except ProcessError:  # what decodes for this worker was killed, so the piece is lost
+            except ProcessError:  # a decoding process was killed: so that the piece is repeated
                 os._exit(1)
             except MotionBeatError as fault:
                 error = str(fault)
@@ -213,11 +213,11 @@ class Worker:
 
 
 class Cluster:
-    """The workers: one a GPU where the cluster has GPUs, otherwise one a processor.
+    """The workers: one per GPU if the cluster has GPUs, otherwise one per processor.
 
     Args:
         ray: the package, connected.
-        needs: what each worker must have.
+        needs: what every worker must have.
     """
 
     def __init__(self, ray: ModuleType, needs: Needs) -> None:
@@ -238,11 +238,11 @@ class Cluster:
         how: Extraction,
         advance: Callable[[int], None],
     ) -> list[str]:
-        """Do by all workers what :func:`motionbeat.benchmarks.extraction.extract` does.
+        """Run :func:`motionbeat.benchmarks.extraction.extract` on all workers.
 
         Raises:
-            ClusterError: some pieces failed, and all others are finished; or a worker lacks
-                something.
+            ClusterError: some pieces failed, and all others are finished; or a worker does not
+                have what it needs.
         """
         pieces = [
             Piece(
@@ -258,11 +258,11 @@ class Cluster:
         return failures
 
     def run(self, pieces: Sequence[Piece], advance: Callable[[int], None]) -> list[str]:
-        """Do all pieces; what they return.
+        """Run all pieces, and return what they return.
 
         Raises:
-            ClusterError: some pieces failed, and all others are finished; or a worker lacks
-                something.
+            ClusterError: some pieces failed, and all others are finished; or a worker does not
+                have what it needs.
         """
         waiting = deque(pieces)
         lost: Counter[str] = Counter()
@@ -305,7 +305,7 @@ class Cluster:
         return failures
 
     def _next(self) -> tuple[Piece | None, Answer | None]:
-        """Wait for a worker: its piece, and its answer or None if it was killed."""
+        """Wait for a worker; return its piece, and its answer or None if it was killed."""
         errors = self._ray.exceptions
         ended, _ = self._ray.wait(list(self._busy), timeout=_PATIENCE)
         if not ended:
@@ -348,7 +348,7 @@ def check_address(address: str) -> None:
     """Check that Ray is installed and that something answers at an address.
 
     Raises:
-        ClusterError: it is not so.
+        ClusterError: one of them is not the case.
     """
     if find_spec("ray") is None:
         raise ClusterError("--ray needs a package; run: pip install 'motionbeat[ray]'")
@@ -381,9 +381,9 @@ def joined(
     Args:
         address: ``auto`` starts Ray on this machine; otherwise ``HOST:PORT`` of a cluster that
             this machine is part of.
-        encoders: names of those that are asked for.
-        places: folders that all workers must see.
-        audio: files that all workers must see.
+        encoders: names of encoders that all workers must have.
+        places: folders that all workers must share.
+        audio: files that all workers must share.
 
     Raises:
         ClusterError: the cluster cannot be joined.
@@ -417,7 +417,7 @@ def _absolute(place: str) -> str:
 
 
 def _connected(address: str) -> ModuleType:
-    """Ray, connected to a cluster without a word of its own."""
+    """Ray, connected to a cluster, without output of its own."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "auto":

@@ -1,4 +1,4 @@
-"""Extraction: what encoders lack of tracks is computed once and stored."""
+"""Extraction: encode tracks whose embeddings are missing, and store the embeddings."""
 
 import math
 import time
@@ -50,12 +50,12 @@ _LARGEST = 512 << 20  # bytes of features of a batch
 
 @dataclass(frozen=True)
 class Extraction:
-    """How audio is decoded and encoded; nothing but rounding on a GPU depends on it.
+    """Settings of an extraction, which do not affect features beyond rounding on a GPU.
 
     Attributes:
-        workers: processes that decode, by default one a processor; 0 to decode in this process.
-        batch_seconds: seconds of audio that are encoded together; by default one chunk on a CPU,
-            and what fits into its memory on a GPU.
+        workers: number of processes that decode audio; by default one per processor, 0 for none.
+        batch_seconds: seconds of audio per batch of the encoder; by default as much as fits into
+            the memory of a GPU, and one chunk on a CPU.
     """
 
     workers: int | None = None
@@ -67,31 +67,31 @@ DEFAULT = Extraction()
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording that encoders lack.
+    """A recording with missing embeddings.
 
     Attributes:
-        name: for messages.
-        path: of the audio file.
-        digest: of the file.
-        seconds: about how long it is.
-        lacking: numbers of the encoders that lack it.
+        name: name for messages.
+        path: path of the audio file.
+        digest: digest of the file.
+        seconds: approximate length.
+        missing: numbers of the encoders whose embeddings are missing.
     """
 
     name: str
     path: Path
     digest: str
     seconds: float
-    lacking: tuple[int, ...]
+    missing: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Target:
-    """An encoder, and where its features go.
+    """An encoder, and the embeddings to fill.
 
     Attributes:
-        encoder: made.
-        embeddings: to be filled.
-        frames: likewise with frames, where ``embeddings`` are averages and frames are kept too.
+        encoder: a name, or an encoder.
+        embeddings: frames, or averages.
+        frames: frames to store as well if ``embeddings`` are averages.
     """
 
     encoder: str | Encoder
@@ -150,21 +150,21 @@ def embed(
         if isinstance(digest := audios[path], TrackError):
             failures.append(f"track {track.id}: {digest}")
         elif digest not in recordings:
-            lacking = tuple(number for number, one in enumerate(stored) if digest not in one)
-            if lacking:
-                recordings[digest] = Recording(track.id, path, digest, track.duration, lacking)
+            missing = tuple(number for number, one in enumerate(stored) if digest not in one)
+            if missing:
+                recordings[digest] = Recording(track.id, path, digest, track.duration, missing)
     if recordings:
-        missing = sorted({number for one in recordings.values() for number in one.lacking})
+        numbers = sorted({number for one in recordings.values() for number in one.missing})
         targets = {
             number: Target(
                 encoders[number],
                 stored[number],
                 store.embeddings(cards[number]) if keep_frames and pooling else None,
             )
-            for number in missing
+            for number in numbers
         }
         with bar("tracks") as progress:
-            label = f"embedding · {', '.join(cards[number].name for number in missing)}"
+            label = f"embedding · {', '.join(cards[number].name for number in numbers)}"
             done = len(tracks) - len(recordings)
             shown = progress.add_task(label, total=len(tracks), completed=done)
             advance = partial(progress.advance, shown)
@@ -189,7 +189,7 @@ def embed(
 
 
 def _digests(paths: Iterable[Path]) -> dict[Path, str | TrackError]:
-    """Digests of files, or why they cannot be read."""
+    """Digests of files, or the errors of files that cannot be read."""
 
     def digest(path: Path) -> str | TrackError:
         try:
@@ -198,7 +198,7 @@ def _digests(paths: Iterable[Path]) -> dict[Path, str | TrackError]:
             return error
 
     once = list(dict.fromkeys(paths))
-    with ThreadPoolExecutor(cpu_count()) as pool:  # which hash side by side
+    with ThreadPoolExecutor(cpu_count()) as pool:  # hashing releases the lock
         return dict(zip(once, pool.map(digest, once), strict=True))
 
 
@@ -210,33 +210,33 @@ def extract(
     advance: Callable[[int], None] = lambda _: None,
     make: Callable[[str | Encoder], Encoder] = make_encoder,
 ) -> list[str]:
-    """Encode recordings and store what encoders say of them, in any process.
+    """Encode recordings and store their embeddings.
 
-    On a processor, encoders work side by side and share its threads: two threads that compute one
-    operator together wait for each other a good part of the time. No encoder is asked by two
-    threads at once.
+    On a CPU, encoders run in parallel and share the threads, because threads that compute one
+    operator together often wait for each other. An encoder is used by one thread at a time.
 
     Args:
-        targets: encoders by the numbers that recordings call them by.
-        recordings: in the order in which they are stored.
-        store: where it is noted how fast encoders were.
-        how: audio is decoded and encoded.
-        advance: called with the number of recordings that are done with.
-        make: makes an encoder of a target.
+        targets: encoders by number.
+        recordings: recordings in the order in which they are stored.
+        store: where the speed of encoders is stored.
+        how: settings of the extraction.
+        advance: called with the number of recordings that are finished.
+        make: makes the encoder of a target.
 
     Returns:
-        What went wrong with recordings, a line each; all others are stored.
+        Errors of recordings, one line each; all others are stored.
 
     Raises:
-        EncodingError: as by :func:`embed`, like all that follow; what was finished is stored.
-        WriteError: likewise.
-        DeviceError: likewise.
-        ProcessError: likewise.
+        EncodingError: an encoder breaks its contract. As for all errors here, finished embeddings
+            are stored.
+        WriteError: the store cannot be written.
+        DeviceError: an encoder does not fit into the memory of the GPU, or needs a GPU.
+        ProcessError: a decoding process was killed.
     """
     device = Device()
     kinds = {number: _kind(find_encoder(target.encoder).card) for number, target in targets.items()}
     files = [
-        AudioFile(one.path, one.seconds, tuple(dict.fromkeys(kinds[n] for n in one.lacking)))
+        AudioFile(one.path, one.seconds, tuple(dict.fromkeys(kinds[n] for n in one.missing)))
         for one in recordings
     ]
     threads = torch.get_num_threads()
@@ -261,7 +261,7 @@ def extract(
                 failures.extend(one.result())
             running.clear()
 
-        # Files are fetched while encoders work on those before.
+        # The next files are fetched while encoders work.
         for group in _groups(recordings, loaded, workers):
             finish()
             broken = [(one, found) for one, found in group if isinstance(found, AudioError)]
@@ -281,7 +281,7 @@ def extract(
 
 
 def largest_batch(card: EncoderCard) -> float:
-    """Seconds whose features, which are kept until their turn, are not too large for the host."""
+    """Seconds of audio whose features fit into the memory of the host."""
     return _LARGEST / (2 * card.layers * card.width * card.frame_rate)
 
 
@@ -290,7 +290,7 @@ def _kind(card: EncoderCard) -> Kind:
 
 
 Loaded = dict[Kind, Waveform]
-"""Waveforms of a file, ([2,] samples) each."""
+"""Waveforms of a file, (samples,) or (2, samples) each."""
 
 
 def _groups(
@@ -298,7 +298,7 @@ def _groups(
     loaded: Iterator[Loaded | AudioError],
     workers: Sequence["_Worker"],
 ) -> Iterator[list[tuple[Recording, Loaded | AudioError]]]:
-    """Recordings that encoders are given at once: some seconds, or two batches."""
+    """Group recordings to at least 30 s, and two batches."""
     group: list[tuple[Recording, Loaded | AudioError]] = []
     seconds = 0.0
     for recording in recordings:
@@ -315,12 +315,12 @@ class _Worker:
     """An encoder at work.
 
     Args:
-        number: that recordings call it by.
-        encoder: made.
-        target: where its features go.
-        device: to compute on.
-        batch_seconds: that are encoded together, None to find them.
-        writers: end with the extraction.
+        number: number of the encoder.
+        encoder: the encoder.
+        target: the embeddings to fill.
+        device: device of the encoder.
+        batch_seconds: seconds of audio per batch, None to find them.
+        writers: closed at the end of the extraction.
     """
 
     def __init__(
@@ -342,23 +342,23 @@ class _Worker:
         self.seconds, self.hours = 0.0, 0.0
 
     def encode(self, group: Sequence[tuple[Recording, Loaded]]) -> list[str]:
-        """Encode what the encoder lacks of some recordings; what went wrong."""
+        """Encode the recordings whose embeddings are missing; return errors."""
         started = time.perf_counter()
         kind, failures = _kind(self.encoder.card), []
-        lacking, waveforms = [], []
+        missing, waveforms = [], []
         for recording, found in group:
-            if self.number in recording.lacking:
-                alone = len(recording.lacking) == 1
+            if self.number in recording.missing:
+                alone = len(recording.missing) == 1
                 waveform = found.pop(kind) if alone else found[kind]
                 if math.isinf(self.encoder.context) and not alone:
                     waveform = waveform.copy()  # it may be overwritten
-                lacking.append(recording)
+                missing.append(recording)
                 waveforms.append(waveform)
                 self.hours += waveform.shape[-1] / kind[0] / 3600
                 del waveform
         batches = encode_batches(self.encoder, waveforms, self.budget, half=True)
         for number, pieces in groupby(batches, itemgetter(0)):
-            recording = lacking[number]
+            recording = missing[number]
             try:
                 try:
                     self.store(recording.digest, raising(map(itemgetter(1), pieces)))
@@ -370,13 +370,13 @@ class _Worker:
         return failures
 
     def single(self, recording: Recording) -> Iterator[Features]:
-        """Pieces in single precision of a recording that half precision does not hold."""
+        """Yield pieces in single precision of a recording beyond the range of half precision."""
         card = self.encoder.card
         waveform, _ = load_audio(recording.path, card.channels, card.sample_rate)
         return encode_pieces(self.encoder, waveform.T, self.budget.device)
 
     def store(self, digest: str, pieces: Iterable[Features]) -> None:
-        """Hand pieces of frames to the writers."""
+        """Write the frames of a recording, or their averages."""
         if self.embeddings.pooling is None:
             self.writer.write(digest, pieces)
             return
@@ -392,7 +392,7 @@ class _Worker:
 def _noted(
     pieces: Iterable[Features], frames: list[Features], eight_bits: bool
 ) -> Iterator[Features]:
-    """Pieces as they come; what would be read of them in the end is noted in ``frames``."""
+    """Yield pieces, and append them to ``frames`` as they will be read from the store."""
     for piece in pieces:
         frames.append(rounded(piece, eight_bits))
         yield piece

@@ -1,4 +1,4 @@
-"""The grid of a benchmark: tasks × datasets × entries, done here or by the workers of a cluster."""
+"""The grid of a benchmark: tasks × datasets × entries, run here or on a cluster."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from motionbeat.tasks.contract import Baseline
 
 
 class Row(NamedTuple):
-    """A task on a dataset, and the entries that are asked of it."""
+    """A task on a dataset, and its entries."""
 
     evaluation: Evaluation
     encoders: Sequence[str]
@@ -24,7 +24,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows of entries."""
+    """The rows of a grid."""
 
     rows: Sequence[Row]
 
@@ -37,17 +37,17 @@ class Grid:
         folders: Folders,
         **options: Any,
     ) -> "Grid":
-        """The grid of some tasks, each on the datasets that serve it.
+        """Set up a grid; each of several tasks is run on the datasets that it can use.
 
         Args:
-            tasks: names.
-            datasets: names.
-            encoders: names.
-            folders: where things lie.
-            options: of :func:`motionbeat.benchmarks.evaluator.plan`.
+            tasks: names of tasks.
+            datasets: names of datasets.
+            encoders: names of encoders.
+            folders: folders of the run.
+            options: arguments of :func:`motionbeat.benchmarks.evaluator.plan`.
 
         Raises:
-            MotionBeatError: a name is unknown, or things do not go together.
+            MotionBeatError: a name is unknown, or settings cannot be combined.
         """
         rows = []
         for task in tasks:
@@ -77,10 +77,10 @@ class Grid:
         return Grid(rows)
 
     def run(self, ray: str | None = None) -> None:
-        """Finish all entries and write their records.
+        """Run all entries that are not finished, and write all records.
 
         Args:
-            ray: address of a cluster, whose workers do what is not finished.
+            ray: address of a cluster to run them on.
 
         Raises:
             MotionBeatError: an entry failed.
@@ -121,6 +121,6 @@ class Grid:
 
 
 def _finished(call: Callable[[], object]) -> list[str]:
-    """Finish an entry, whose record is written to the cache."""
+    """Run an entry, which stores its record in the cache."""
     call()
     return []

@@ -1,4 +1,4 @@
-"""Parts of the work by hand: ``--shard 3/16`` is the third of sixteen."""
+"""``--shard 3/16``: the third of sixteen parts of the work."""
 
 import re
 from collections.abc import Sequence

@@ -33,7 +33,7 @@ SUFFIX = ".safetensors"
 TABLE = "blocks"
 EIGHT_BITS = "U8"
 KINDS = {"F16": np.float16, "F32": np.float32}
-LEVELS = 255  # steps between the least and the greatest of a feature's values
+LEVELS = 255  # steps between the minimum and the maximum of a feature
 BLOCK_VALUES = 1 << 21  # 4 MB in half precision
 ROW = 24  # bytes of a row of the table
 HEAD_BYTES = 1 << 16  # read of a file at first; most headers are shorter
@@ -42,7 +42,7 @@ LONGEST_HEADER = 100 << 20  # as in safetensors
 
 
 class DamagedError(MotionBeatError):
-    """A shard, or an embedding in it, that is not what was written."""
+    """A damaged shard, or a damaged embedding in one."""
 
     def __init__(self, path: str, fault: str) -> None:
         super().__init__(f"{path}: {fault}")
@@ -50,7 +50,7 @@ class DamagedError(MotionBeatError):
 
 
 class Block(NamedTuple):
-    """Consecutive steps as they are stored, with their checksum."""
+    """Consecutive steps in stored form, with their checksum."""
 
     content: memoryview
     steps: int
@@ -58,7 +58,7 @@ class Block(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """Where an embedding lies in its shard: bytes from the start of the file, and what they are."""
+    """Position of an embedding in its file in bytes, its precision and its length."""
 
     start: int
     stop: int
@@ -67,13 +67,13 @@ class Entry(NamedTuple):
 
 
 def in_blocks(piece: Features) -> Iterator[Features]:
-    """A piece (steps, layers, width) in parts of bounded size."""
+    """Split a piece (steps, layers, width) into parts of bounded size."""
     steps = max(1, BLOCK_VALUES // max(1, piece[0].size)) if len(piece) else 1
     return (piece[start : start + steps] for start in range(0, len(piece), steps))
 
 
 def rounded(piece: Features, eight_bits: bool) -> Features:
-    """A piece (steps, layers, width) as it would be read from a shard."""
+    """A piece (steps, layers, width) as it is when it is read from a shard."""
     if not eight_bits:
         return piece
     blocks = [_decoded(encoded(one, True), EIGHT_BITS, one.shape) for one in in_blocks(piece)]
@@ -81,7 +81,7 @@ def rounded(piece: Features, eight_bits: bool) -> Features:
 
 
 def encoded(features: Features, eight_bits: bool) -> Block:
-    """A block of features (steps, layers, width), in their own precision or in eight bits."""
+    """Encode features (steps, layers, width) in their own precision or in eight bits."""
     if eight_bits:
         content = memoryview(_eight_bits(features))
     else:
@@ -91,10 +91,10 @@ def encoded(features: Features, eight_bits: bool) -> Block:
 
 
 def _eight_bits(features: Features) -> bytes:
-    """Eight bits a value between the least and the greatest of each feature.
+    """Quantise each feature to 256 levels between its minimum and maximum.
 
-    A value is stored as the difference from the one before in time, features one after the other,
-    deflated; the least values and the widths of a level (float32) come first.
+    Levels are stored as differences over time, feature by feature, deflated. The minima and the
+    widths of a level (float32) come first.
     """
     values = torch.from_numpy(features.astype(np.float32, copy=False)).flatten(1)
     least, most = torch.aminmax(values, dim=0)
@@ -108,7 +108,7 @@ def _eight_bits(features: Features) -> bytes:
 
 
 def _decoded(block: Block, kind: str, shape: tuple[int, ...]) -> Features:
-    """The features of a block, (steps, layers, width)."""
+    """Decode a block to (steps, layers, width)."""
     if kind != EIGHT_BITS:
         return np.frombuffer(block.content, KINDS[kind]).reshape(shape)
     count = shape[1] * shape[2]
@@ -123,10 +123,10 @@ def _decoded(block: Block, kind: str, shape: tuple[int, ...]) -> Features:
 
 @contextmanager
 def placed(fs: AbstractFileSystem, path: str) -> Iterator[Path]:
-    """Yield a path on this machine; what is written there appears at ``path`` whole or not at all.
+    """Yield a local path whose file is moved or uploaded to ``path`` when it is complete.
 
     Raises:
-        WriteError: the place is not writable, or full.
+        WriteError: the store is not writable, or full.
     """
     if isinstance(fs, LocalFileSystem):
         with replacing(Path(path)) as unfinished:
@@ -147,12 +147,12 @@ def placed(fs: AbstractFileSystem, path: str) -> Iterator[Path]:
 
 @dataclass(eq=False)
 class Shard:
-    """A file of embeddings: what its header says, and reading.
+    """A file of embeddings, opened by its header.
 
     Attributes:
-        facts: what the embeddings are, by name.
-        entries: where each embedding lies, by key.
-        table: where the table of blocks lies.
+        facts: encoder, revision, pooling and shape.
+        entries: position of each embedding by key.
+        table: position of the table of blocks.
         checksum: CRC-32 of the header.
     """
 
@@ -169,7 +169,7 @@ class Shard:
         """Start in the file, steps and CRC-32 of each block; the last row is their end.
 
         Raises:
-            DamagedError: the header or the table is not what was written.
+            DamagedError: the checksum of header and table is wrong.
         """
         content = self.fs.cat_file(self.path, self.table.start, self.table.stop)
         if content[-ROW:] != _last_row(content[:-ROW], self.checksum):
@@ -223,7 +223,7 @@ class Shard:
         return whole[start - known : stop - known]
 
     def _steps_before(self, entry: Entry, start: int) -> int:
-        """Steps of an embedding that lie before the block that holds a step."""
+        """Number of steps before the block that contains a step."""
         first, last = np.searchsorted(self.blocks[:, 0], [entry.start, entry.stop])
         ends = self.blocks[first:last, 1].cumsum()
         number = int(np.searchsorted(ends, start, side="right"))
@@ -231,9 +231,9 @@ class Shard:
 
 
 def open_shards(fs: AbstractFileSystem, sizes: Mapping[str, int]) -> Iterator[Shard | DamagedError]:
-    """Shards by their headers alone, from paths and sizes of files; a damaged one is its error.
+    """Open shards by paths and file sizes, reading only headers; yield errors of damaged ones.
 
-    A file that was removed meanwhile is left out.
+    Files that have been removed in the meantime are skipped.
     """
     paths = list(sizes)
     ends = [min(HEAD_BYTES, sizes[path]) for path in paths]
@@ -272,7 +272,7 @@ def _shard(fs: AbstractFileSystem, path: str, size: int, head: bytes) -> Shard:
 
 @dataclass
 class Written:
-    """An embedding as blocks.
+    """Facts about the blocks of an embedding.
 
     Attributes:
         rows: bytes, steps and CRC-32 of each block.
@@ -288,25 +288,25 @@ class Written:
 
     @property
     def nbytes(self) -> int:
-        """Its size."""
+        """Size in bytes."""
         return sum(row[0] for row in self.rows)
 
     @property
     def steps(self) -> int:
-        """Its length."""
+        """Number of steps."""
         return sum(row[1] for row in self.rows)
 
 
 def _ends(written: Sequence[Written], facts: Mapping[str, str], room: int) -> tuple[bytes, bytes]:
-    """Header and table of a shard; the header takes ``room`` bytes, or what it needs."""
+    """Header and table of a shard; the header has at least ``room`` bytes."""
     shape = [int(one) for one in facts["shape"].split(",")]
-    told = dict(facts)
-    header: dict[str, Any] = {"__metadata__": told}
+    metadata = dict(facts)
+    header: dict[str, Any] = {"__metadata__": metadata}
     offset = 0
     for one in written:
         whole = [one.steps, *shape]
         if one.kind == EIGHT_BITS:
-            told[one.key], whole = str(one.steps), [one.nbytes]
+            metadata[one.key], whole = str(one.steps), [one.nbytes]
         ends = [offset, offset := offset + one.nbytes]
         header[one.key] = {"dtype": one.kind, "shape": whole, "data_offsets": ends}
     rows = [row for one in written for row in one.rows]
@@ -320,7 +320,7 @@ def _ends(written: Sequence[Written], facts: Mapping[str, str], room: int) -> tu
 
 
 def _last_row(table: bytes, checksum: int) -> bytes:
-    """The last row of a table, which holds the checksum of header and table."""
+    """The last row of a table, with the checksum of header and table."""
     return np.array([0, 0, zlib.crc32(table, checksum)], np.int64).tobytes()
 
 
@@ -333,7 +333,7 @@ def write_shard(
     """Write embeddings to a new shard.
 
     Raises:
-        WriteError: the place is not writable, or full.
+        WriteError: the store is not writable, or full.
     """
     embeddings = list(embeddings)
     path = f"{folder}/{uuid.uuid4().hex}{SUFFIX}"
@@ -349,10 +349,10 @@ def write_shard(
 
 
 def copied(shard: Shard, keys: Iterable[str]) -> Shard | None:
-    """Some embeddings of a shard in a new one beside it; damaged ones are left out.
+    """Copy some embeddings of a shard to a new one in the same folder, without damaged ones.
 
     Raises:
-        WriteError: the place is not writable, or full.
+        WriteError: the store is not writable, or full.
     """
     intact = []
     for key in keys:
@@ -368,12 +368,13 @@ def copied(shard: Shard, keys: Iterable[str]) -> Shard | None:
 def write_long(
     fs: AbstractFileSystem, folder: str, facts: Mapping[str, str], written: Written
 ) -> Generator[None, Block | None, Shard]:
-    """Write one embedding to a new shard, block by block as they are sent; None ends it.
+    """Write one embedding to a new shard.
 
-    Whoever sends a block adds it to ``written``. Closing the generator leaves nothing.
+    Send its blocks to the generator, after adding each to ``written``, and None at the end. Closing
+    the generator removes the unfinished file.
 
     Raises:
-        WriteError: the place is not writable, or full.
+        WriteError: the store is not writable, or full.
     """
     path = f"{folder}/{uuid.uuid4().hex}{SUFFIX}"
     room = ROOM + len(json.dumps(dict(facts)))

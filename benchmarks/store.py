@@ -1,4 +1,4 @@
-"""The embedding store: what an encoder says of recordings, computed once and kept."""
+"""The embedding store: features of recordings by encoder, computed once."""
 
 import hashlib
 import json
@@ -48,7 +48,7 @@ from motionbeat.features import frames_in_segment, resample_frames, segment_mean
 
 FRAMES_VERSION = 3
 POOLED_VERSION = 4
-"""Versions of what is stored of frames and of averages; they change whenever the numbers do."""
+"""Versions of stored frames and averages; must change whenever the numbers do."""
 
 ELSEWHERE = "MOTIONBEAT_EMBEDDINGS"
 LENGTH_SLACK = 0.5  # s
@@ -64,10 +64,10 @@ class StoreError(MotionBeatError):
 
 
 class EmbeddingStore:
-    """Embeddings that lie in a folder or at any other address that fsspec knows.
+    """Embeddings in a folder, or at any other address that fsspec supports.
 
-    Those of one encoder, revision and pooling share a folder of shards. A shard appears whole or
-    not at all and under a name of its own, so several processes may fill one store.
+    There is one folder of shards for each encoder, revision and pooling. Shards have unique names
+    and are written atomically, so several processes may fill one store.
 
     Args:
         address: a folder, or an address such as ``s3://bucket/embeddings``.
@@ -101,7 +101,7 @@ class EmbeddingStore:
         return str(self.folder or self.fs.unstrip_protocol(self.root))
 
     def embeddings(self, card: EncoderCard, pooling: float | None = None) -> "Embeddings":
-        """Those of an encoder: frames, or averages over so many seconds."""
+        """The embeddings of an encoder: frames, or averages over ``pooling`` seconds."""
         return Embeddings(self, card, pooling).refresh()
 
     def listed(self, folder: str) -> dict[str, int]:
@@ -128,7 +128,7 @@ class EmbeddingStore:
             self.fs.rm_file(path)
 
     def speed(self, card: EncoderCard) -> float:
-        """Seconds an hour of audio in which an encoder last filled the store; NaN if unknown."""
+        """Computing time in s per hour of audio in the last extraction; NaN if unknown."""
         try:
             noted = json.loads(self.fs.cat_file(self._speed(card)))
             return float(noted["seconds_per_hour"]) if noted["revision"] == card.revision else NAN
@@ -136,7 +136,7 @@ class EmbeddingStore:
             return NAN
 
     def note_speed(self, card: EncoderCard, seconds_per_hour: float) -> None:
-        """Note it."""
+        """Store the speed of an encoder."""
         noted = {"revision": card.revision, "seconds_per_hour": seconds_per_hour}
         with placed(self.fs, self._speed(card)) as unfinished:
             unfinished.write_text(json.dumps(noted))
@@ -146,7 +146,7 @@ class EmbeddingStore:
 
 
 def address_of(cache: Path) -> str:
-    """Where embeddings lie: ``MOTIONBEAT_EMBEDDINGS``, or the folder ``embeddings`` of a cache."""
+    """``MOTIONBEAT_EMBEDDINGS``, or the folder ``embeddings`` of a cache."""
     return os.environ.get(ELSEWHERE) or str(cache / "embeddings")
 
 
@@ -156,14 +156,14 @@ def store_of(cache: Path) -> EmbeddingStore:
 
 
 class Embeddings:
-    """The stored embeddings of one encoder by the digest of the audio file: frames, or averages.
+    """The stored embeddings of one encoder, by the digest of the audio file.
 
-    Only headers are read to open them. Checksums are verified when an embedding is read.
+    :meth:`refresh` reads only headers. Checksums are verified when an embedding is read.
 
     Args:
-        store: where they lie.
-        card: of the encoder.
-        pooling: seconds averaged into a step, None for frames.
+        store: the store.
+        card: card of the encoder.
+        pooling: length in seconds of the segments that are averaged; None for frames.
     """
 
     def __init__(self, store: EmbeddingStore, card: EncoderCard, pooling: float | None) -> None:
@@ -185,11 +185,11 @@ class Embeddings:
         self.shards: dict[str, Shard] = {}
 
     def __getstate__(self) -> dict[str, object]:
-        """Without what is known of shards: another process only writes."""
+        """State without the known shards, as other processes only write."""
         return self.__dict__ | {"shards": {}}
 
     def refresh(self) -> Self:
-        """Open the shards that are not known yet."""
+        """Read the headers of shards that are not known yet."""
         sizes = self.store.listed(self.folder)
         for known in self.shards.values():
             sizes.pop(known.path, None)
@@ -202,11 +202,11 @@ class Embeddings:
         return self
 
     def __contains__(self, audio: object) -> bool:
-        """Whether there is one of an audio digest."""
+        """Whether there is an embedding of an audio digest."""
         return audio in self.shards
 
     def add(self, shard: Shard) -> None:
-        """Make the embeddings of a shard known."""
+        """Add the embeddings of a shard."""
         self.shards |= dict.fromkeys(shard.entries, shard)
 
     def steps(self, audio: str) -> int:
@@ -217,18 +217,18 @@ class Embeddings:
         """Steps ``start`` to ``stop`` of an embedding, (steps, layers, width).
 
         Raises:
-            DamagedError: it is not what was written, and is dropped.
+            DamagedError: the checksum is wrong; the embedding is dropped.
         """
         shard = self.shards[audio]
         try:
             return shard.read(audio, start, stop)
         except (DamagedError, FileNotFoundError) as error:
             self.drop_damaged(shard)
-            fault = f"the embedding {audio} is damaged; it is dropped, run again to compute it anew"
+            fault = f"the embedding {audio} is damaged; it is dropped, run again to compute it"
             raise DamagedError(shard.path, fault) from error
 
     def drop_damaged(self, shard: Shard) -> None:
-        """Replace a shard by one of those of its embeddings that are intact."""
+        """Replace a shard by one that has only its intact embeddings."""
         for key in shard.entries:
             self.shards.pop(key, None)
         intact = copied(shard, shard.entries)
@@ -237,21 +237,21 @@ class Embeddings:
         self.store.remove(shard.path)
 
     def writer(self) -> "Writer":
-        """Adds embeddings, within a ``with`` block."""
+        """A context manager that adds embeddings."""
         return Writer(self)
 
     def pool(self, audios: Iterable[str]) -> None:
-        """Make what lacks of averages from stored frames, where there are any.
+        """Compute missing averages from stored frames, if there are any.
 
         Raises:
             WriteError: the store cannot be written.
         """
-        lacking = [audio for audio in audios if audio not in self]
-        if self.pooling is None or not lacking:
+        missing = [audio for audio in audios if audio not in self]
+        if self.pooling is None or not missing:
             return
         frames = self.store.embeddings(self.card)
         with self.writer() as writer:
-            for audio in lacking:
+            for audio in missing:
                 if audio in frames:
                     try:
                         writer.write(audio, [self.averaged(frames.read(audio))])
@@ -268,14 +268,14 @@ class Embeddings:
 class Writer:
     """Writes embeddings in threads of its own, while others are computed.
 
-    Small ones are gathered in shards of 64 MB or half a minute, whichever comes first. A long one
-    has a file of its own and is written as it comes, so that memory is bounded. Several threads may
-    write. At the end of the ``with`` block all that is whole is written.
+    Small embeddings are gathered in shards of 64 MB or 30 s, whichever comes first. A long one has
+    its own file and is written while it is computed, so that memory is bounded. Several threads
+    may call :meth:`write`. At the end of the ``with`` block, all complete embeddings are written.
     """
 
     def __init__(self, embeddings: Embeddings) -> None:
         self.embeddings = embeddings
-        # Blocks that are being made, and in the end whether an embedding is whole.
+        # Blocks, and at the end of an embedding whether it is complete.
         self._waiting: Queue[tuple[_Growing, Future[Block] | bool] | None] = Queue(WAITING)
         self._thread = Thread(target=self._run, daemon=True)
         self._making = ThreadPoolExecutor(cpu_count())
@@ -295,7 +295,7 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write what waits.
+        """Write all that is in the queue.
 
         Raises:
             WriteError: the store is not writable, or full.
@@ -311,11 +311,11 @@ class Writer:
 
         Args:
             audio: the digest.
-            pieces: consecutive features (steps, layers, width) that nobody changes afterwards, all
-                float16 or all float32. They are stored in this precision, or in eight bits.
+            pieces: consecutive features (steps, layers, width), all float16 or all float32, which
+                must not be modified afterwards. They are stored in this precision or in eight bits.
 
         Raises:
-            WriteError: the store is not writable, or full; perhaps for an earlier embedding.
+            WriteError: the store is not writable, or full; possibly for an earlier embedding.
         """
         growing = _Growing(self.embeddings, audio)
         eight_bits = self.embeddings.eight_bits
@@ -340,7 +340,7 @@ class Writer:
                 item = self._waiting.get(timeout=FLUSH_SECONDS if self._gathered else None)
                 if item is None:
                     break
-                if self._fault is None:  # else what comes is let go
+                if self._fault is None:  # otherwise the queue is only emptied
                     self._take(*item)
             except Empty:
                 pass
@@ -375,7 +375,7 @@ class Writer:
 
 
 class _Growing:
-    """An embedding that comes in blocks: kept in memory while it is small, then on the disk."""
+    """An unfinished embedding: in memory while it is small, then in a file."""
 
     def __init__(self, embeddings: Embeddings, key: str) -> None:
         self.embeddings = embeddings
@@ -397,7 +397,7 @@ class _Growing:
             self.blocks = []
 
     def end(self) -> Shard:
-        """The finished file."""
+        """Finish the file."""
         assert self.file is not None
         try:
             self.file.send(None)
@@ -407,7 +407,7 @@ class _Growing:
         raise AssertionError
 
     def abandon(self) -> None:
-        """Leave nothing."""
+        """Remove the unfinished file."""
         if self.file is not None:
             self.file.close()
 
@@ -434,7 +434,7 @@ def file_digest(path: Path) -> str:
 
 
 class FeatureReader:
-    """Reads stored features of tracks; what was read is kept while there is room.
+    """Reads stored features of tracks, and caches them in memory while there is room.
 
     Args:
         embeddings: of the encoder.
@@ -464,7 +464,7 @@ class FeatureReader:
         """Steps ``start`` to ``stop``, (stop - start, layers, width).
 
         Raises:
-            DamagedError: what is stored of the track is damaged; it is dropped.
+            DamagedError: the embedding is damaged; it is dropped.
         """
         if (known := self._read.get(track.audio_path)) is not None:
             return known[start:stop]

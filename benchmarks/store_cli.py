@@ -1,4 +1,4 @@
-"""``motionbeat store``: what the embedding store holds, whether it is intact, what can go."""
+"""``motionbeat store``: show, check and clean up the embedding store."""
 
 import re
 import sys
@@ -29,11 +29,11 @@ _UNFINISHED = re.compile(r"\..*\.[0-9a-f]{32}")
 
 
 class Waste(NamedTuple):
-    """What nothing refers to in a file.
+    """A file, or a part of one, that is not needed.
 
     Attributes:
-        shard: set where other embeddings in the file are needed.
-        needed: keys of those.
+        shard: the shard, if other embeddings in it are needed.
+        needed: keys of these.
     """
 
     path: str
@@ -45,7 +45,7 @@ class Waste(NamedTuple):
 
 @dataclass
 class Holdings:
-    """All files of a store."""
+    """The files of a store, by kind."""
 
     store: EmbeddingStore
     shards: list[Shard] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Holdings:
     sizes: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Look at names, sizes and headers.
+        """Read names, sizes and headers.
 
         Raises:
             StoreError: the store cannot be read, or there is none.
@@ -87,7 +87,7 @@ class Holdings:
         self.shards.sort(key=lambda shard: shard.path)
 
     def waste(self) -> Iterator[Waste]:
-        """What nothing refers to."""
+        """Files, or parts of files, that are not needed."""
         for reason, paths in (
             ("damaged", self.damaged),
             ("older format", self.older),
@@ -109,7 +109,7 @@ class Holdings:
 
 
 def current(shard: Shard) -> str | None:
-    """The revision that a shard's encoder has here; None where no such encoder is shipped."""
+    """Present revision of a shard's encoder; None if the encoder is not shipped."""
     name = shard.facts["encoder"]
     kind = ENCODERS.classes.get(parted(name)[0])
     if kind is None or not kind.__module__.startswith("motionbeat."):
@@ -121,7 +121,7 @@ def current(shard: Shard) -> str | None:
 
 
 def size_of(count: int) -> str:
-    """Bytes for people."""
+    """A size in bytes as text."""
     return f"{count / 1e9:,.2f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
@@ -131,14 +131,14 @@ def ls(
     cache: Path = CACHE,
     data: Path | None = DATA,
 ) -> None:
-    """Show how many embeddings there are, and their sizes.
+    """Show numbers and sizes of embeddings by encoder.
 
     Args:
-        dataset: one or several names, separated by commas; each encoder's embeddings are split by
-            them. A recording in two of them counts for both.
+        dataset: names of datasets, separated by commas, by which embeddings are listed as well. A
+            recording in two of them counts for both.
         embeddings: folder or address of the embedding store (MOTIONBEAT_EMBEDDINGS).
         cache: folder for generated data and embeddings (MOTIONBEAT_CACHE).
-        data: folder with datasets put in place by hand (MOTIONBEAT_DATA).
+        data: folder with datasets that you provide (MOTIONBEAT_DATA).
     """
     share(data, embeddings)
     holdings = Holdings(store_of(cache))
@@ -172,14 +172,14 @@ def ls(
 
 
 def gc(dry_run: bool = False, embeddings: str | None = None, cache: Path = CACHE) -> None:
-    """Remove what nothing refers to.
+    """Remove files that are not needed.
 
-    That are older formats, older revisions of encoders that ``list encoders`` shows, files that
-    killed processes left a day ago, damaged files and second copies. Embeddings of other encoders
-    are left alone.
+    These are older formats, older revisions of the encoders in ``list encoders``, damaged files,
+    duplicates, and files that killed processes left more than a day ago. Embeddings of other
+    encoders are kept.
 
     Args:
-        dry_run: say what would be removed, and remove nothing.
+        dry_run: show what would be removed, and remove nothing.
         embeddings: folder or address of the embedding store (MOTIONBEAT_EMBEDDINGS).
         cache: folder for generated data and embeddings (MOTIONBEAT_CACHE).
     """
@@ -204,7 +204,7 @@ def gc(dry_run: bool = False, embeddings: str | None = None, cache: Path = CACHE
 
 
 def verify(embeddings: str | None = None, cache: Path = CACHE) -> None:
-    """Check all checksums; exits with 1 when something is damaged, and names it.
+    """Check all checksums; name damaged embeddings, and exit with 1 if there are any.
 
     Args:
         embeddings: folder or address of the embedding store (MOTIONBEAT_EMBEDDINGS).

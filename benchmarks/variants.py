@@ -1,7 +1,7 @@
-"""Variants of encoders: part of the layers, frames kept in eight bits, half precision on a GPU.
+"""Variants of encoders: part of the layers, frames in eight bits, half precision on a GPU.
 
-A variant has a name of its own, such as ``musicnn[int8]`` or ``motionbeat-small[4,6]``, which can
-be given wherever an encoder is asked for. Its embeddings, probes and entries are its own too.
+A variant has its own name, such as ``musicnn[int8]`` or ``motionbeat-small[4,6]``, which is
+accepted wherever an encoder is, and its own embeddings, probes and entries.
 """
 
 import re
@@ -24,15 +24,15 @@ _VARIANT = re.compile(r"(.+)\[([^][]+)\]")
 
 
 class VariantError(MotionBeatError):
-    """A variant that an encoder has not."""
+    """A variant that does not exist."""
 
 
 class Variant(Encoder):
-    """An encoder of which some layers are kept, or their mean.
+    """An encoder that returns some layers of another one, or their mean.
 
     Attributes:
-        kind: the encoder.
-        layers: which layers are kept, counted from 0, or ``mean``; None for all.
+        kind: the other encoder.
+        layers: numbers of the layers, counted from 0, or ``mean``; None for all.
     """
 
     kind: ClassVar[type[Encoder]]
@@ -44,26 +44,26 @@ class Variant(Encoder):
 
     @classmethod
     def unavailable(cls) -> str | None:
-        """Why the encoder cannot be made here."""
+        """Why the encoder cannot be used here."""
         return cls.kind.unavailable()
 
     @classmethod
     def here(cls) -> str:
-        """What a list of encoders says of it."""
+        """Note on the encoder in lists."""
         return cls.kind.here()
 
     def forward(self, waveform: Tensor, *lengths: Tensor) -> Tensor:
         """Encode (B, [2,] T) samples as (B, layers, frames, width)."""
-        return self._kept(self.whole(waveform, *lengths), dim=1)
+        return self._chosen(self.whole(waveform, *lengths), dim=1)
 
     def stream(self, waveform: Tensor) -> Iterator[Tensor]:
         """Encode one recording (1, [2,] T) in parts (layers, frames, width) that join."""
         parts = self.whole.stream(waveform)
         del waveform  # which the encoder may free
         for part in parts:
-            yield self._kept(part, dim=0)
+            yield self._chosen(part, dim=0)
 
-    def _kept(self, states: Tensor, dim: int) -> Tensor:
+    def _chosen(self, states: Tensor, dim: int) -> Tensor:
         if self.layers is None:
             return states
         if isinstance(self.layers, str):
@@ -72,7 +72,7 @@ class Variant(Encoder):
 
 
 def parted(name: str) -> tuple[str, str]:
-    """The name of an encoder, and what makes it a variant; empty where it is none."""
+    """Split a name into that of the encoder and the parts in brackets, empty if there are none."""
     found = _VARIANT.fullmatch(name)
     return (found[1], found[2]) if found else (name, "")
 
@@ -83,7 +83,7 @@ def named(
     eight_bits: bool = False,
     precision: Precision | None = None,
 ) -> str:
-    """The name of a variant of an encoder, which may be one already."""
+    """The name of a variant of an encoder, or of another variant."""
     whole, given = parted(name)
     parts = [
         part for part in (given, layers, EIGHT_BITS if eight_bits else None, precision) if part
@@ -93,12 +93,15 @@ def named(
 
 @cache
 def variant(kind: type[Encoder], parts: str) -> type[Encoder]:
-    """A variant of an encoder by numbers of layers or ``mean``, ``int8`` and a precision.
+    """Make a variant of an encoder.
 
-    There are commas between. Half precision (``bf16``, ``fp16``) is that of a GPU.
+    Args:
+        kind: the encoder.
+        parts: numbers of layers or ``mean``, ``int8``, and a precision on a GPU (``bf16`` or
+            ``fp16``), separated by commas.
 
     Raises:
-        VariantError: there is no such variant.
+        VariantError: the encoder has no such variant.
     """
     given = [part.strip() for part in parts.split(",")]
     precision = next((one for one in get_args(Precision) if one in given), None)
@@ -116,9 +119,9 @@ def variant(kind: type[Encoder], parts: str) -> type[Encoder]:
             )
         layers = tuple(sorted(map(int, chosen)))
     count = len(layers) if isinstance(layers, tuple) else 1 if layers else card.layers
-    told = [MEAN] if layers == MEAN else [str(layer) for layer in layers or ()]
+    chosen = [MEAN] if layers == MEAN else [str(layer) for layer in layers or ()]
     eight_bits = EIGHT_BITS in given
-    name = named(card.name, ",".join(told), eight_bits, precision)
+    name = named(card.name, ",".join(chosen), eight_bits, precision)
     facts = {
         "__module__": __name__,
         "__doc__": kind.__doc__,

@@ -1,6 +1,6 @@
-"""Where and how encoders compute: the device, its memory, its precision, copies to it and from it.
+"""The device of encoders: its memory and precision, and copies to and from it.
 
-All that asks for a GPU asks here, so that what depends on one can be tested without.
+All code that depends on a GPU uses this module, so that it can be tested without one.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ _TYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.fl
 
 
 class DeviceError(MotionBeatError):
-    """Something that the device cannot do."""
+    """A device that cannot be used as requested."""
 
 
 def has_gpu() -> bool:
@@ -33,12 +33,12 @@ def has_gpu() -> bool:
 
 
 def accelerator() -> Literal["gpu", "cpu"]:
-    """Lightning's name for what is here."""
+    """Lightning's name for the device."""
     return "gpu" if has_gpu() else "cpu"
 
 
 def accelerator_name() -> str | None:
-    """The GPU's name, for run records; None where there is none."""
+    """Name of the GPU, for run records; None if there is none."""
     return torch.cuda.get_device_name() if has_gpu() else None
 
 
@@ -46,7 +46,7 @@ class Device:
     """A device on which encoders compute.
 
     Args:
-        kind: ``cpu`` or ``cuda``; by default the GPU where there is one.
+        kind: ``cpu`` or ``cuda``; by default the GPU if there is one.
     """
 
     def __init__(self, kind: str | None = None) -> None:
@@ -54,17 +54,17 @@ class Device:
 
     @property
     def is_gpu(self) -> bool:
-        """Whether copies take time of their own, and batches pay."""
+        """Whether the device is a GPU."""
         return self.kind != "cpu"
 
     def upload(self, waveform: NDArray[np.float32]) -> Tensor:
-        """Copy an array to the device; from pinned memory, without waiting for it."""
+        """Copy an array to the device, asynchronously from pinned memory."""
         if not self.is_gpu:
             return torch.tensor(waveform)
         return torch.from_numpy(waveform).to(self.kind, non_blocking=True)
 
     def download(self, states: Tensor) -> Callable[[], Tensor]:
-        """Begin to copy to the host; what is returned waits for the end and gives the copy."""
+        """Start copying to the host; the returned function waits for the copy."""
         if not self.is_gpu:
             return lambda: states
         host = torch.empty(states.shape, dtype=states.dtype, pin_memory=True)
@@ -79,10 +79,10 @@ class Device:
         return wait
 
     def autocast(self, precision: Precision | None) -> AbstractContextManager[object]:
-        """Compute in half precision meanwhile, where it is harmless; None for float32.
+        """Context of automatic mixed precision; None for float32.
 
         Raises:
-            DeviceError: the device is no GPU.
+            DeviceError: the device is not a GPU.
         """
         if precision is None:
             return nullcontext()
@@ -93,7 +93,7 @@ class Device:
         return torch.autocast(self.kind, _TYPES[precision])
 
     def release(self) -> None:
-        """Give back memory that nothing uses."""
+        """Release unused memory."""
         if self.is_gpu:
             torch.cuda.empty_cache()
 
@@ -102,15 +102,15 @@ CPU = Device("cpu")
 
 
 class BatchBudget:
-    """Seconds of audio that are encoded together.
+    """Seconds of audio per batch.
 
-    On a GPU they are doubled while batches that fill them fit into its memory. A processor gains
-    nothing from batches, and without them its results do not depend on what else is encoded.
+    On a GPU they are doubled while full batches fit into its memory. On a CPU batches are not
+    faster, and without them features do not depend on what else is encoded.
 
     Args:
-        device: on which batches are encoded.
-        seconds: the budget, None to find it.
-        most: seconds beyond which it is not doubled.
+        device: device of the encoder.
+        seconds: seconds of audio per batch; None to find them.
+        most: upper limit of the doubling.
     """
 
     first = 120.0  # s
@@ -124,10 +124,10 @@ class BatchBudget:
     def run(
         self, encode: Callable[[Sequence[T]], list[R]], batch: Sequence[T], seconds: float
     ) -> list[R]:
-        """Results of a batch of so many seconds, encoded in parts if it does not fit at once.
+        """Encode a batch with a number of seconds, in parts if it does not fit into the memory.
 
         Raises:
-            DeviceError: not even one recording fits.
+            DeviceError: a single recording does not fit.
         """
         try:
             results: list[R] | None = encode(batch)

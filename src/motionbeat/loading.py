@@ -1,7 +1,4 @@
-"""Decoding and resampling many files in processes beside this one, in order and in bounded memory.
-
-The processes import neither Lightning nor anything of the benchmark.
-"""
+"""Decode and resample many files in worker processes, in order and in bounded memory."""
 
 import gc
 import multiprocessing
@@ -27,7 +24,7 @@ Kind = tuple[int, Channels]
 """Sample rate in Hz and number of channels."""
 
 SECONDS_AHEAD = 600.0
-"""Audio that a process decodes ahead of what is used."""
+"""Seconds of audio that a process may decode in advance."""
 
 _TOGETHER = 30.0  # s of short files that are sent at once
 _WORTHWHILE = 60.0  # s of audio for which a process is worth starting
@@ -37,12 +34,12 @@ _POLL = 0.005  # s
 
 @dataclass(frozen=True)
 class AudioFile:
-    """A file to be decoded.
+    """An audio file to decode.
 
     Attributes:
-        path: of it.
-        seconds: about how long it is.
-        kinds: sample rates and channels that are needed.
+        path: its path.
+        seconds: approximate length.
+        kinds: sample rates and channels to convert it to.
     """
 
     path: Path
@@ -65,7 +62,7 @@ class _Loaded(NamedTuple):
 
 
 class _Blocks:
-    """Gathers samples in blocks of some megabytes, which can be sent and freed one by one."""
+    """Collects samples in blocks of some megabytes, which can be sent and freed one by one."""
 
     def __init__(self) -> None:
         self.blocks: list[Tensor] = []
@@ -90,7 +87,7 @@ class _Blocks:
 
 
 class _Files(Dataset[_Loaded]):
-    """Files in groups; an item is a group, decoded when its turn has come."""
+    """Files in groups; an item is a group, decoded when it is needed soon."""
 
     def __init__(self, groups: Sequence[Sequence[AudioFile]], ahead: float) -> None:
         self.groups = groups
@@ -118,7 +115,7 @@ class _Files(Dataset[_Loaded]):
                 errors.append(None)
             except AudioError as error:
                 errors.append(error)
-            # What was decoded of a broken one lies among the rest.
+            # The decoded beginning of a broken file stays among the samples.
             lengths.append({kind: gathered[kind].total - before[kind] for kind in file.kinds})
         return _Loaded({kind: one.close() for kind, one in gathered.items()}, lengths, errors)
 
@@ -126,15 +123,15 @@ class _Files(Dataset[_Loaded]):
 def load_files(
     files: Sequence[AudioFile], workers: int | None = None, pinned: bool = False
 ) -> Generator[dict[Kind, Waveform] | AudioError]:
-    """Waveforms (samples,) or (2, samples) of each file by kind, in order, or why it is broken.
+    """Yield waveforms (samples,) or (2, samples) of each file by kind, in order, or its error.
 
-    A file counts as used, and makes room for another, when the next group is asked for.
+    The files of a group count as used when the next group is requested.
 
     Args:
-        files: to decode.
-        workers: processes to decode in, by default one a processor, and fewer for little audio; 0
-            for this process.
-        pinned: put samples where a GPU copies them from by itself.
+        files: the files.
+        workers: number of decoding processes; by default one per processor, fewer for little audio;
+            0 for this process.
+        pinned: use pinned memory, for copies to a GPU.
 
     Raises:
         ProcessError: a process was killed.
@@ -165,7 +162,7 @@ def load_files(
 
 
 def _begin(worker: int) -> None:
-    """Begin a process: what it shares with its parent stays shared."""
+    """Set up a process, whose memory stays shared with its parent."""
     gc.freeze()
     end_with_parent(worker)
 
@@ -176,7 +173,7 @@ def _as_it_is(loaded: Any) -> Any:
 
 @contextmanager
 def naming_killed_workers() -> Iterator[None]:
-    """Turn torch's error for a killed process, which comes wherever this one is, into one line."""
+    """Turn torch's error for a killed process, which can occur anywhere, into a ProcessError."""
     try:
         yield
     except RuntimeError as error:
@@ -189,7 +186,7 @@ def naming_killed_workers() -> Iterator[None]:
 
 
 def _grouped(files: Sequence[AudioFile]) -> list[list[AudioFile]]:
-    """Consecutive files of some seconds together; longer ones alone."""
+    """Group consecutive files of together 30 s; longer ones are alone."""
     groups: list[list[AudioFile]] = []
     seconds = 0.0
     for file in files:
@@ -216,12 +213,12 @@ def _unpacked(
                 waveforms[kind] = waveforms[kind].reshape(-1, 2).T
             starts[kind] = stop
         if file is group[-1]:
-            samples.clear()  # whoever takes a waveform out of what is given may free it
+            samples.clear()  # so that the caller can free a waveform
         yield waveforms if error is None else error
 
 
 def _joined(blocks: list[Tensor]) -> Waveform:
-    """One array of all blocks, which are freed meanwhile."""
+    """Concatenate blocks, which are freed one by one."""
     if len(blocks) == 1:
         return np.asarray(blocks.pop().numpy())
     joined = np.empty(sum(map(len, blocks)), np.float32)
