@@ -17,7 +17,7 @@ from motionbeat.data_modules.base import Track
 QUICK = ("--heads", "linear")
 TOYS = {"dataset": "tests.toys:Tones", "encoder": "tests.toys:Tiny,tests.toys:Noise"}
 
-tracks = st.lists(st.tuples(st.integers(0, 30), st.floats(0.1, 1e4)), min_size=1).map(
+tracks = st.lists(st.tuples(st.integers(0, 30), st.floats(0.1, 1e4)), min_size=1, max_size=20).map(
     lambda files: [
         Track(f"{number}", Path(f"{file}.wav"), seconds, "group")
         for number, (file, seconds) in enumerate(files)
@@ -37,7 +37,7 @@ def test_each_track_is_in_one_part_with_all_of_its_file(tracks, count):
     assert sum(map(len, files)) == len(set().union(*files))
 
 
-@given(st.lists(st.floats(0.1, 1e4), min_size=1), st.integers(1, 40))
+@given(st.lists(st.floats(0.1, 1e4), min_size=1, max_size=20), st.integers(1, 40))
 def test_each_recording_is_in_one_piece(seconds, count):
     recordings = [recording(number, length) for number, length in enumerate(seconds)]
     pieces = pieces_of(recordings, count)
