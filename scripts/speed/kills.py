@@ -2,8 +2,9 @@
 
     python -m scripts.speed.kills --kills 30 --ray auto
 
-Each round starts from generated data and nothing else, and the same command is started again whenever its driver was
-killed, until it ends by itself. Rounds follow until there were so many kills.
+Each round starts from generated data and nothing else, and the same command is started again
+whenever its driver was killed, until it ends by itself. Rounds follow until there were so many
+kills.
 """
 
 import os
