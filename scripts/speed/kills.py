@@ -3,7 +3,8 @@
     python -m scripts.speed.kills --kills 30 --ray auto
 
 Each round starts from generated data and nothing else. A command whose driver was killed is started
-again, until it ends by itself. Rounds follow until there were so many kills.
+again, until it ends by itself. Rounds follow until there were so many kills. Do not edit the code
+meanwhile: records name its commit.
 """
 
 import os
@@ -41,6 +42,14 @@ def known(results: Path) -> dict[str, Any]:
         rest = one.model_dump(mode="json", exclude=TIMES)
         records[f"{one.task} {one.dataset} {one.label}"] = rest | {"results": heads}
     return records
+
+
+def differing(one: Any, other: Any, name: str = "") -> set[str]:
+    """Names of the fields in which two records, or more of them, differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = one.keys() | other.keys()
+        return set().union(*(differing(one.get(k), other.get(k), str(k)) for k in keys))
+    return set() if one == other else {name}
 
 
 def workers(pid: int) -> list[int]:
@@ -122,9 +131,9 @@ def main(
                     assert hit, said
                     assert last.startswith("motionbeat: error: "), said
                     print(last, flush=True)
-            same = known(Path(folder, f"{rounds}", "results")) == expected
-            wrong += not same
-            print(f"round {rounds}: {'equal' if same else 'DIFFERENT'} records", flush=True)
+            others = differing(expected, known(Path(folder, f"{rounds}", "results")))
+            wrong += bool(others)
+            print(f"round {rounds}: records differ in {sorted(others) or 'nothing'}", flush=True)
     print(
         f"{done['worker']} workers and {done['driver']} drivers killed in {rounds} rounds "
         f"{'by Ray' if ray else 'without Ray'}: {wrong} rounds with other records, {refused} "
