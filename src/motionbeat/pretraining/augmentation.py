@@ -22,9 +22,9 @@ from motionbeat.kinematics import in_frame
 from motionbeat.motion import FEET, JOINTS, PARENTS, Motion
 from motionbeat.spectrum import SAMPLE_RATE
 
-REVISION = 2
+REVISION = 1
 """Of what is drawn here; stored features know it."""
-_SPEEDS = (0.8, 1.4)  # up to where the front end hears half of the tempo
+_SPEEDS = (0.85, 1.18)
 _TILT = 9.0  # dB, deviation of the equaliser's points
 _POINTS = 6  # of the equaliser, evenly spaced in octaves
 _FLOOR_WINDOW = 2.0  # s within which the lowest foot is taken to stand on the floor

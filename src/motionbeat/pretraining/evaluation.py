@@ -14,7 +14,7 @@ from torch import Tensor
 
 from motionbeat.console import bar
 from motionbeat.discrimination import Floats, rhythm_discrimination
-from motionbeat.model import EMBEDDING_FRAME_RATE, MotionBeat
+from motionbeat.model import EMBEDDING_FRAME_RATE, MotionBeat, Tower
 from motionbeat.pretraining.batches import Batch
 from motionbeat.pretraining.pairs import (
     AudioInputs,
@@ -28,9 +28,12 @@ from motionbeat.pretraining.pairs import (
     load_pair,
 )
 from motionbeat.spectrum import SAMPLE_RATE
+from motionbeat.tokens import Clock
 
 CLIP_SECONDS = 5.0
 """Length of the clips that are compared."""
+
+_AT_ONCE = 64  # clips that are embedded together, which bounds the memory
 
 
 def clips(
@@ -78,11 +81,19 @@ def embed(
 ) -> tuple[Tensor, Tensor]:
     """Embeddings (N, d) of clips of music and (M, d) of clips of motion, all of one length."""
     times = embedding_times(seconds).to(audio.log_mel.device)
-    music = model.audio(audio.log_mel, audio.lengths, audio.clock)
-    moves = model.motion(motion.features, motion.clock)
+
+    def rows(tower: Tower, inputs: Sequence[Tensor], clock: Clock) -> Tensor:
+        parts = []
+        for first in range(0, len(clock.mask), _AT_ONCE):
+            some = slice(first, first + _AT_ONCE)
+            part = Clock(*(x[some] for x in clock))
+            states = tower(*(x[some] for x in inputs), part)
+            parts.append(tower.embed(states, part, times.expand(len(states), -1)))
+        return torch.cat(parts)
+
     return (
-        model.audio.embed(music, audio.clock, times.expand(len(music), -1)),
-        model.motion.embed(moves, motion.clock, times.expand(len(moves), -1)),
+        rows(model.audio, [audio.log_mel, audio.lengths], audio.clock),
+        rows(model.motion, [motion.features], motion.clock),
     )
 
 
