@@ -1,6 +1,7 @@
 """What MotionBeat's front end knows by itself: the beats and bars it lays its tokens on."""
 
 import math
+from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
@@ -46,15 +47,23 @@ class BeatGridEncoder(Encoder):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Encode (B, T) samples as (B, 1, frames, 17)."""
-        log_mel, clock = self.listening(waveform)
-        seconds = frame_times(waveform)
+        return self._features(self.listening.spectrum(waveform), frame_times(waveform))
+
+    def stream(self, waveform: Tensor) -> Iterator[Tensor]:
+        """Encode a whole recording, without its waveform while beats are tracked."""
+        log_mel, seconds = self.listening.spectrum(waveform), frame_times(waveform)
+        del waveform  # frees a gigabyte for three hours
+        yield self._features(log_mel, seconds)[0]
+
+    def _features(self, log_mel: Tensor, seconds: Tensor) -> Tensor:
+        """Features (B, 1, frames, 17) at (B, frames) seconds."""
+        clock = self.listening.beats(log_mel)
         envelope = torch.stack(
             [
                 torch.from_numpy(onset_envelope(one, AUDIO_FRAME_RATE))
                 for one in log_mel.float().cpu().numpy()
             ]
         ).to(seconds.device)
-        del log_mel  # of hours it is large
         nearby = functional.max_pool1d(envelope, 3, stride=1, padding=1)
         frame = (seconds * AUDIO_FRAME_RATE).round().long().clamp_max(envelope.shape[1] - 1)
         beat, phase = clock.beat(seconds), clock.phase_at(seconds)
@@ -70,4 +79,4 @@ class BeatGridEncoder(Encoder):
             *(torch.exp(-0.5 * (away / _PULSE) ** 2) for away in (from_beat, from_bar)),
             *(turn(angle) for angle in angles for turn in (torch.cos, torch.sin)),
         ]
-        return torch.stack(features, dim=-1).unsqueeze(1).to(waveform.dtype)
+        return torch.stack(features, dim=-1).unsqueeze(1).to(log_mel.dtype)
