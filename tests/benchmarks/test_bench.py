@@ -72,7 +72,7 @@ def test_a_record_tells_how_it_came_about(finished):
 
 
 def test_a_second_run_does_no_work_and_brings_deleted_results_back(bench, monkeypatch):
-    for name in ("protocol.fit", "store._extract", "evaluator.Evaluation.probe"):
+    for name in ("protocol.fit", "extraction._extract", "evaluator.Evaluation.probe"):
         monkeypatch.setattr(f"motionbeat.benchmarks.{name}", None)
     before = files(bench.folder)
     for _ in range(2):

@@ -27,7 +27,7 @@ RATES = {"learning_rates": (0.01,)}
 @pytest.fixture
 def forbidden(monkeypatch):
     """A way to forbid work."""
-    names = ("protocol.fit", "store._extract", "evaluator.Evaluation.probe")
+    names = ("protocol.fit", "extraction._extract", "evaluator.Evaluation.probe")
     return lambda: [monkeypatch.setattr(f"motionbeat.benchmarks.{one}", None) for one in names]
 
 
