@@ -101,8 +101,8 @@ def test_a_killed_process_is_one_line(files, eager):
     def load():
         with loading.naming_killed_workers():
             for _ in load_files(files, 2):
-                for worker in torch.multiprocessing.active_children():
-                    os.kill(worker.pid, signal.SIGKILL)
+                # One alone: torch raises its error wherever the next signal comes, even in pytest.
+                os.kill(torch.multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
     with pytest.raises(ProcessError, match="run again") as caught:
         load()
