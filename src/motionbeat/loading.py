@@ -155,8 +155,13 @@ def load_files(
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             generator=torch.Generator(),  # not the global one
         )
-        for number, loaded in enumerate(loader):
-            yield from _unpacked(loaded, groups[number])
+        loading = iter(loader)
+        for number, group in enumerate(groups):
+            try:
+                loaded = next(loading)
+            except (ConnectionError, EOFError) as error:  # it was killed while it sent a tensor
+                raise _killed() from error
+            yield from _unpacked(loaded, group)
             del loaded
             data.used.value = number + 1
 
@@ -179,10 +184,14 @@ def naming_killed_workers() -> Iterator[None]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise ProcessError(
-            "a process that decodes audio was killed, probably for lack of memory (in a container, "
-            "of shared memory: --shm-size); run again, finished work is kept"
-        ) from error
+        raise _killed() from error
+
+
+def _killed() -> ProcessError:
+    return ProcessError(
+        "a process that decodes audio was killed, probably for lack of memory (in a container, "
+        "of shared memory: --shm-size); run again, finished work is kept"
+    )
 
 
 def _grouped(files: Sequence[AudioFile]) -> list[list[AudioFile]]:
