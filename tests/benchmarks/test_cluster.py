@@ -182,25 +182,26 @@ def test_a_killed_driver_leaves_no_process_and_the_same_command_goes_on(tmp_path
     (tmp_path / "kill-driver").touch()
     options = ("--task", "genre", "--seeds", 1, "--learning_rates", "[0.01]", "--heads", "linear")
     options += ("--dataset", mortal["dataset"], "--encoder", mortal["encoder"])
-    places = ("--cache", tmp_path / "a" / "cache", "--results", tmp_path / "a" / "results")
     code = (
         "import os, sys, pathlib\n"
         "pathlib.Path(sys.argv.pop(1)).write_text(str(os.getpid()))\n"
         "from motionbeat.benchmarks.cli import main\nmain()"
     )
-    words = [sys.executable, "-c", code, tmp_path / "driver", "bench", *options, *places, *ray]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    first = subprocess.run([*map(str, words)], env=environment, capture_output=True)
+
+    def bench(folder, *more):
+        places = ("--cache", folder / "cache", "--results", folder / "results")
+        words = [sys.executable, "-c", code, tmp_path / "driver", "bench", *options, *places, *more]
+        return subprocess.run([*map(str, words)], env=environment, capture_output=True, text=True)
+
+    first = bench(tmp_path / "a", *ray)
     assert first.returncode == -signal.SIGKILL, first.stderr
     ready, _, _ = select.select([reader], [], [], 120)
     assert ready, "a worker lives on"
     assert os.read(reader, 1) == b""  # the end of the pipe: nobody holds its other side
     (tmp_path / "pipe").unlink()
-    second = subprocess.run([*map(str, words)], env=environment, capture_output=True, text=True)
-    assert second.returncode == 0, second.stderr
-    (tmp_path / "driver").write_text(str(os.getpid()))
-    alone = run(tmp_path / "alone", "--heads", "linear", **mortal)
-    assert alone.code == 0, alone.said
+    for ended in (bench(tmp_path / "a", *ray), bench(tmp_path / "alone")):
+        assert ended.returncode == 0, ended.stderr
     assert known(tmp_path / "a") == known(tmp_path / "alone")
 
 
