@@ -33,7 +33,7 @@ from motionbeat.benchmarks.store import EmbeddingStore
 from motionbeat.console import say
 from motionbeat.encoder import Encoder
 from motionbeat.encoding import find_encoder, make_encoder
-from motionbeat.errors import MotionBeatError
+from motionbeat.errors import MotionBeatError, first_of
 from motionbeat.files import WriteError, scratch_folder
 from motionbeat.processes import ProcessError
 
@@ -299,8 +299,7 @@ class Cluster:
         if errors:
             raise ClusterError(
                 f"{len(errors)} of {len(pieces)} pieces failed, all others are finished: "
-                + "; ".join(errors[:3])
-                + ("; ..." if len(errors) > 3 else "")
+                + first_of(errors)
             )
         return failures
 

@@ -40,7 +40,8 @@ from motionbeat.encoding import (
     make_encoder,
     raising,
 )
-from motionbeat.loading import AudioFile, Kind, load_files, naming_killed_workers
+from motionbeat.errors import first_of
+from motionbeat.loading import AudioFile, Kind, load_files
 from motionbeat.threads import computing_threads
 
 _TOGETHER = 30.0  # s of recordings that encoders are given at once, or two budgets
@@ -139,7 +140,7 @@ def embed(
     """
     cards = [find_encoder(encoder).card for encoder in encoders]
     stored = [store.embeddings(card, pooling) for card in cards]
-    audios = _digests(track.audio_path for track in tracks)
+    audios = file_digests(track.audio_path for track in tracks)
     digests = {path: digest for path, digest in audios.items() if isinstance(digest, str)}
     for embeddings in stored:
         embeddings.pool(digests.values())
@@ -173,8 +174,7 @@ def embed(
     if failures:
         raise StoreError(
             f"{len(failures)} of {len(tracks)} tracks failed, the others are stored: "
-            + "; ".join(failures[:3])
-            + ("; ..." if len(failures) > 3 else "")
+            + first_of(failures)
         )
     readers = [FeatureReader(embeddings, digests) for embeddings in stored]
     for reader in readers:
@@ -188,7 +188,7 @@ def embed(
     return readers
 
 
-def _digests(paths: Iterable[Path]) -> dict[Path, str | TrackError]:
+def file_digests(paths: Iterable[Path]) -> dict[Path, str | TrackError]:
     """Digests of files, or the errors of files that cannot be read."""
 
     def digest(path: Path) -> str | TrackError:
@@ -243,7 +243,6 @@ def extract(
     beside = 1 if device.is_gpu else min(len(targets), threads)
     failures: list[str] = []
     with (
-        naming_killed_workers(),
         closing(load_files(files, how.workers, device.is_gpu)) as loaded,
         computing_threads(threads // beside),
         ExitStack() as writers,

@@ -16,9 +16,10 @@ from rich.table import Table
 
 from motionbeat.benchmarks.cli import CACHE, DATA, share, split
 from motionbeat.benchmarks.evaluator import Folders
+from motionbeat.benchmarks.extraction import file_digests
 from motionbeat.benchmarks.registry import ENCODERS
 from motionbeat.benchmarks.shards import SUFFIX, DamagedError, Shard, copied, open_shards
-from motionbeat.benchmarks.store import EmbeddingStore, StoreError, file_digest, store_of
+from motionbeat.benchmarks.store import EmbeddingStore, StoreError, store_of
 from motionbeat.benchmarks.variants import VariantError, parted
 from motionbeat.console import bar, say, wide
 from motionbeat.data_modules.base import SPLITS
@@ -146,7 +147,8 @@ def ls(
     for name in split(dataset or ""):
         module = Folders(cache, data=data).datamodule(name)
         paths = {track.audio_path for part in SPLITS for track in module.tracks(part)}
-        audios[name] = {file_digest(path) for path in paths if path.is_file()}
+        found = file_digests(path for path in paths if path.is_file())
+        audios[name] = {one for one in found.values() if isinstance(one, str)}
     kinds: dict[tuple[str, str, str], dict[str, int]] = defaultdict(dict)
     for shard in holdings.shards:
         seconds = shard.facts["segment_seconds"]

@@ -2,7 +2,9 @@
 
 import gc
 import multiprocessing
+import signal
 import sys
+import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -142,28 +144,50 @@ def load_files(
     worthwhile = int(sum(file.seconds for file in files) / _WORTHWHILE)
     workers = min(cpu_count() if workers is None else workers, worthwhile, len(groups))
     data = _Files(groups, max(1, workers) * SECONDS_AHEAD)
-    with naming_killed_workers():
-        loader = DataLoader(
-            data,
-            batch_size=None,  # an item is a group
-            num_workers=workers,
-            collate_fn=_as_it_is,
-            pin_memory=pinned,
-            worker_init_fn=_begin if workers else None,
-            # Elsewhere forking is not safe. It starts in milliseconds, and a script that has no
-            # `if __name__ == "__main__"` is not run again.
-            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
-            generator=torch.Generator(),  # not the global one
-        )
-        loading = iter(loader)
+    loader = DataLoader(
+        data,
+        batch_size=None,  # an item is a group
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        pin_memory=pinned,
+        worker_init_fn=_begin if workers else None,
+        # Elsewhere forking is not safe. It starts in milliseconds, and a script that has no
+        # `if __name__ == "__main__"` is not run again.
+        multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
+        generator=torch.Generator(),  # not the global one
+    )
+    loading = iter(loader)
+    with _no_signals_of_children():
         for number, group in enumerate(groups):
-            try:
-                loaded = next(loading)
-            except (ConnectionError, EOFError) as error:  # it was killed while it sent a tensor
-                raise _killed() from error
-            yield from _unpacked(loaded, group)
-            del loaded
+            yield from _unpacked(_next(loading), group)
             data.used.value = number + 1
+
+
+def _next(loading: Iterator[_Loaded]) -> _Loaded:
+    """The next files; torch looks every few seconds whether its processes live."""
+    try:
+        return next(loading)
+    except (RuntimeError, ConnectionError, EOFError) as error:  # the latter while it sends a tensor
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+            raise
+        raise ProcessError(
+            "a process that decodes audio was killed, probably for lack of memory (in a container, "
+            "of shared memory: --shm-size); run again, finished work is kept"
+        ) from error
+
+
+@contextmanager
+def _no_signals_of_children() -> Iterator[None]:
+    """Switch off torch's handler for killed processes, whose error can occur anywhere."""
+    if threading.current_thread() is not threading.main_thread() or sys.platform == "win32":
+        yield
+        return
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        if before is not None:  # of Python
+            signal.signal(signal.SIGCHLD, before)
 
 
 def _begin(worker: int) -> None:
@@ -174,24 +198,6 @@ def _begin(worker: int) -> None:
 
 def _as_it_is(loaded: Any) -> Any:
     return loaded
-
-
-@contextmanager
-def naming_killed_workers() -> Iterator[None]:
-    """Turn torch's error for a killed process, which can occur anywhere, into a ProcessError."""
-    try:
-        yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise _killed() from error
-
-
-def _killed() -> ProcessError:
-    return ProcessError(
-        "a process that decodes audio was killed, probably for lack of memory (in a container, "
-        "of shared memory: --shm-size); run again, finished work is kept"
-    )
 
 
 def _grouped(files: Sequence[AudioFile]) -> list[list[AudioFile]]:

@@ -1,5 +1,4 @@
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -7,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from tests.orphans import assert_processes_end
 
 from motionbeat import loading
 from motionbeat.audio import AudioError, load_audio
@@ -97,8 +97,6 @@ def test_no_file_is_decoded_further_ahead_than_memory_allows(files, eager, monke
 
 
 def test_a_killed_process_is_one_line(files, eager, monkeypatch):
-    """One alone is killed: its error is raised at whatever moment the signal comes."""
-
     def decode(path, takers):
         if path == files[-1].path:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -106,7 +104,7 @@ def test_a_killed_process_is_one_line(files, eager, monkeypatch):
 
     whole = loading.decode
     monkeypatch.setattr(loading, "decode", decode)
-    with pytest.raises(ProcessError, match="run again") as caught, loading.naming_killed_workers():
+    with pytest.raises(ProcessError, match="run again") as caught:
         list(load_files(files, 2))
     assert "\n" not in str(caught.value)
 
@@ -128,17 +126,7 @@ list(load_files([AudioFile(None, 1.0, ())] * 2, 2))
 
 
 def test_processes_end_with_a_killed_parent(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    with subprocess.Popen([sys.executable, "-c", ORPHANS, tmp_path / "pipe"]) as parent:
-        reader = os.open(tmp_path / "pipe", os.O_RDONLY)
-        said = b""
-        while len(said) < 2:
-            select.select([reader], [], [])
-            said += os.read(reader, 1)
-        parent.kill()
-    ready, _, _ = select.select([reader], [], [], 30)
-    assert ready, "a process lives on"
-    assert os.read(reader, 1) == b""
+    assert_processes_end(ORPHANS, tmp_path / "pipe")
 
 
 def test_processes_import_no_lightning():

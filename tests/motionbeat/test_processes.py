@@ -1,10 +1,8 @@
 import os
-import select
-import subprocess
-import sys
 from functools import partial
 
 import pytest
+from tests.orphans import assert_processes_end
 
 from motionbeat.processes import ProcessError, side_by_side
 
@@ -41,15 +39,4 @@ def test_a_killed_process_is_one_line():
 
 
 def test_processes_end_with_a_killed_parent(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    command = [sys.executable, "-c", WAITING, tmp_path / "pipe"]
-    with subprocess.Popen(command) as parent:
-        reader = os.open(tmp_path / "pipe", os.O_RDONLY)
-        said = b""
-        while len(said) < 2:
-            select.select([reader], [], [])
-            said += os.read(reader, 1)
-        parent.kill()
-    ready, _, _ = select.select([reader], [], [], 30)
-    assert ready, "a process lives on"
-    assert os.read(reader, 1) == b""  # the end of the pipe: nobody holds its other side
+    assert_processes_end(WAITING, tmp_path / "pipe")
