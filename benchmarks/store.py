@@ -55,6 +55,7 @@ LENGTH_SLACK = 0.5  # s
 SHARD_BYTES = 64 << 20
 LONG_BYTES = 16 << 20  # an embedding of more has a file of its own
 FLUSH_SECONDS = 30.0
+SMALL_BYTES = 64 << 10  # a block of less is not worth another thread
 WAITING = 8  # blocks that wait to be written
 NAN = float("nan")
 
@@ -265,6 +266,9 @@ class Embeddings:
         return halved(means.numpy())
 
 
+_Blocks = list[Block | Future[Block]]
+
+
 class Writer:
     """Writes embeddings in threads of its own, while others are computed.
 
@@ -276,7 +280,7 @@ class Writer:
     def __init__(self, embeddings: Embeddings) -> None:
         self.embeddings = embeddings
         # Blocks, and at the end of an embedding whether it is complete.
-        self._waiting: Queue[tuple[_Growing, Future[Block] | bool] | None] = Queue(WAITING)
+        self._waiting: Queue[tuple[_Growing, _Blocks, bool | None] | None] = Queue(WAITING)
         self._thread = Thread(target=self._run, daemon=True)
         self._making = ThreadPoolExecutor(cpu_count())
         self._fault: BaseException | None = None
@@ -319,18 +323,24 @@ class Writer:
         """
         growing = _Growing(self.embeddings, audio)
         eight_bits = self.embeddings.eight_bits
+        blocks: _Blocks = []
         try:
             for piece in pieces:
                 growing.written.kind = EIGHT_BITS if eight_bits else f"F{8 * piece.itemsize}"
                 for features in in_blocks(piece):
-                    self._put(growing, self._making.submit(encoded, features, eight_bits))
+                    if features.nbytes <= SMALL_BYTES:
+                        blocks.append(encoded(features, eight_bits))
+                        continue
+                    blocks.append(self._making.submit(encoded, features, eight_bits))
+                    self._put(growing, blocks)
+                    blocks = []
         except BaseException:
-            self._put(growing, False)
+            self._put(growing, [], False)
             raise
-        self._put(growing, True)
+        self._put(growing, blocks, True)
 
-    def _put(self, growing: "_Growing", what: Future[Block] | bool) -> None:
-        self._waiting.put((growing, what))
+    def _put(self, growing: "_Growing", blocks: _Blocks, complete: bool | None = None) -> None:
+        self._waiting.put((growing, blocks, complete))
         if self._fault is not None:
             raise self._fault
 
@@ -350,10 +360,12 @@ class Writer:
                 self._flush()
         self._flush()
 
-    def _take(self, growing: "_Growing", what: Future[Block] | bool) -> None:
-        if isinstance(what, Future):
-            growing.add(what.result())
-        elif not what:
+    def _take(self, growing: "_Growing", blocks: _Blocks, complete: bool | None) -> None:
+        for block in blocks:
+            growing.add(block.result() if isinstance(block, Future) else block)
+        if complete is None:
+            return
+        if not complete:
             growing.abandon()
         elif growing.file is not None:
             self.embeddings.add(growing.end())

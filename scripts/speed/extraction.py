@@ -11,7 +11,9 @@ that of an earlier commit, and the table has the ratios:
 * device: a device that encodes at so many times real time, and sleeps meanwhile, with as many
   processes as that needs by the measured rate of one of them. If the machine has fewer processors,
   the device is as slow as they allow.
-* size: an encoder that gives features as large as MERT's at once, times real time, frames.
+* size: an encoder that gives features as large as MERT's at once, times real time, frames. Audio
+  is at its sample rate, and the store in memory where /dev/shm is, so that neither decoding nor a
+  disk counts: an hour is 5.4 GB.
 * growth: many short clips, seconds and MB by their number.
 """
 
@@ -99,19 +101,25 @@ class Large(Encoder):
         return states
 
 
-def write(folder: Path, count: int, seconds: float) -> list[Track]:
-    """Tracks in stereo, each different: tones and some noise, as FLAC."""
+def write(folder: Path, count: int, seconds: float, ready: bool = False) -> list[Track]:
+    """Tracks, each different: tones and some noise, as stereo FLAC at 44.1 kHz.
+
+    Or, ``ready`` for the encoders, as mono WAV at their sample rate.
+    """
     folder.mkdir(exist_ok=True)
+    rate, suffix = (SAMPLE_RATE, ".wav") if ready else (RATE, ".flac")
     rng = np.random.default_rng(0)
-    times = np.arange(round(seconds * RATE) + count) / RATE
+    length = round(seconds * rate)
+    times = np.arange(length + count) / rate
     tones = [np.sin(2 * np.pi * f * times) for f in (110, 277.2, 440, 659.3)]
     sound = 0.2 * np.stack([tones[0] + tones[1], tones[2] + tones[3]], axis=1)
     sound += 0.01 * rng.standard_normal(sound.shape)
     tracks = []
     for number in range(count):
-        path = folder / f"{number}.flac"
+        path = (folder / str(number)).with_suffix(suffix)
         if not path.exists():
-            soundfile.write(path, sound[number : number + round(seconds * RATE)], RATE)
+            part = sound[number : number + length]
+            soundfile.write(path, part[:, 0] if ready else part, rate)
         tracks.append(Track(path.stem, path, seconds, path.stem))
     return tracks
 
@@ -133,11 +141,14 @@ def timed(call: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - started, spent() - before
 
 
-def embed(encoder: Encoder, tracks: Sequence[Track], **how: Any) -> None:
-    """Fill a store of its own, which is removed."""
+def embed(
+    encoder: Encoder, tracks: Sequence[Track], place: Path | None = None, **how: Any
+) -> tuple[float, float]:
+    """Wall and CPU time, in seconds, to fill a store that is removed afterwards."""
     options = {"how": extraction.Extraction(**how)} if how else {}
-    with tempfile.TemporaryDirectory() as folder:
-        extraction.embed([encoder], tracks, EmbeddingStore(Path(folder)), **options)
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        store = EmbeddingStore(Path(folder))
+        return timed(lambda: extraction.embed([encoder], tracks, store, **options))
 
 
 def overhead(folder: Path, scale: float) -> dict[str, float]:
@@ -155,7 +166,7 @@ def overhead(folder: Path, scale: float) -> dict[str, float]:
                 pool.join()  # or its time would not be counted
 
             wall, cpu = timed(decode_all)
-        whole, all_cpu = timed(lambda tracks=tracks: embed(Nothing(), tracks))
+        whole, all_cpu = embed(Nothing(), tracks)
         found |= {
             f"{name}: times real time": len(tracks) * seconds / whole,
             f"{name}: wall time / decoding": whole / wall,
@@ -178,7 +189,7 @@ def device(folder: Path, scale: float) -> dict[str, float]:
     workers = min(needed, processors)
     new = hasattr(extraction, "Extraction")
     how = {"workers": workers, "batch_seconds": 240.0} if new else {}
-    whole, _ = timed(lambda: embed(encoder, tracks, **how))
+    whole, _ = embed(encoder, tracks, **how)
     return {
         "one process decodes at times real time": one,
         f"processes that feed a device at {Sleeping.speed:g} times real time": needed,
@@ -190,9 +201,10 @@ def device(folder: Path, scale: float) -> dict[str, float]:
 
 def size(folder: Path, scale: float) -> dict[str, float]:
     """How fast features are stored that cost nothing."""
-    tracks = write(folder / "songs of 4 min", max(2, round(scale * 40)), 240.0)
-    encoder = Large()
-    whole, cpu = timed(lambda: embed(encoder, tracks))
+    tracks = write(folder / "decoded songs of 4 min", max(2, round(scale * 20)), 240.0, ready=True)
+    encoder, memory = Large(), Path("/dev/shm")
+    place = memory if memory.is_dir() else None
+    whole, cpu = embed(encoder, tracks, place)
     seconds = 240.0 * len(tracks)
     return {
         "MERT's size: times real time": seconds / whole,
@@ -206,7 +218,7 @@ def growth(folder: Path, scale: float) -> dict[str, float]:
     for count in (5_000, 10_000, 20_000):
         count = max(4, round(scale * count))
         tracks = write(folder / "clips of .5 s", count, 0.5)
-        whole, _ = timed(lambda tracks=tracks: embed(Nothing(), tracks))
+        whole, _ = embed(Nothing(), tracks)
         found[f"{count} tracks: ms a track"] = 1000 * whole / count
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         found[f"{count} tracks: MB of the main process"] = peak
@@ -218,7 +230,7 @@ def run(part: str, folder: Path, scale: float, source: Path) -> dict[str, float]
     command = [sys.executable, __file__, "--measure", part, "--folder", str(folder)]
     printed = subprocess.run(
         [*command, "--scale", str(scale)],
-        env=os.environ | {"PYTHONPATH": str(source / "src")},
+        env=os.environ | {"PYTHONPATH": str(source / "src"), "OMP_WAIT_POLICY": "PASSIVE"},
         check=True,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,6 +1,7 @@
 """Decode and resample many files in worker processes, in order and in bounded memory."""
 
 import gc
+import math
 import multiprocessing
 import signal
 import sys
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from joblib import cpu_count
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from motionbeat.audio import AudioError, Channels, Waveform, decode
 from motionbeat.processes import ProcessError, end_with_parent
@@ -28,9 +29,10 @@ Kind = tuple[int, Channels]
 SECONDS_AHEAD = 600.0
 """Seconds of audio that a process may decode in advance."""
 
-_TOGETHER = 30.0  # s of short files that are sent at once
+_TOGETHER = 120.0  # s of short files that are sent at once
 _WORTHWHILE = 60.0  # s of audio for which a process is worth starting
 _SAMPLES = 1 << 24  # of a block: hours of audio are never in memory twice
+_SLACK = 1.0  # s that files may be longer than stated, for them to be one block
 _POLL = 0.005  # s
 
 
@@ -64,28 +66,45 @@ class _Loaded(NamedTuple):
 
 
 class _Blocks:
-    """Collects samples in blocks of some megabytes, which can be sent and freed one by one."""
+    """Gathers samples in blocks of some megabytes, which can be sent and freed one by one.
 
-    def __init__(self) -> None:
+    Args:
+        expected: number of samples, approximately.
+    """
+
+    def __init__(self, expected: int) -> None:
         self.blocks: list[Tensor] = []
-        self.parts: list[Waveform] = []
-        self.waiting = 0
+        self.room = min(expected, _SAMPLES)
+        self.used = 0  # of the last block
         self.total = 0
 
     def add(self, samples: Waveform) -> None:
         """Append samples (n,) or (n, 2)."""
-        self.parts.append(samples.reshape(-1))
-        self.waiting += samples.size
-        self.total += samples.size
-        if self.waiting >= _SAMPLES:
-            self.close()
+        flat = torch.from_numpy(samples.reshape(-1))
+        self.total += len(flat)
+        while len(flat):
+            if not self.blocks or self.used == len(self.blocks[-1]):
+                # Pages that are never written take no memory.
+                self.blocks.append(_empty(self.room if not self.blocks else _SAMPLES))
+                self.used = 0
+            place = self.blocks[-1][self.used :][: len(flat)]
+            place.copy_(flat[: len(place)])
+            self.used += len(place)
+            flat = flat[len(place) :]
 
     def close(self) -> list[Tensor]:
         """All blocks."""
-        if self.parts:
-            self.blocks.append(torch.from_numpy(np.concatenate(self.parts)))
-            self.parts, self.waiting = [], 0
+        if self.blocks:
+            self.blocks[-1] = self.blocks[-1][: self.used]
         return self.blocks
+
+
+def _empty(size: int) -> Tensor:
+    """A tensor (size,), in a loader's process in memory that its parent can map."""
+    if get_worker_info() is None:
+        return torch.empty(size)
+    storage = torch.UntypedStorage._new_shared(4 * size)  # type: ignore[no-untyped-call]
+    return torch.empty(0).set_(storage, 0, (size,), (1,))
 
 
 class _Files(Dataset[_Loaded]):
@@ -107,7 +126,11 @@ class _Files(Dataset[_Loaded]):
         ):
             time.sleep(_POLL)
         group = self.groups[number]
-        gathered = {kind: _Blocks() for file in group for kind in file.kinds}
+        seconds = sum(file.seconds for file in group) + _SLACK
+        gathered = {
+            kind: _Blocks(math.ceil(seconds * kind[0] * kind[1]))
+            for kind in dict.fromkeys(kind for file in group for kind in file.kinds)
+        }
         lengths: list[dict[Kind, int]] = []
         errors: list[AudioError | None] = []
         for file in group:
@@ -201,7 +224,7 @@ def _as_it_is(loaded: Any) -> Any:
 
 
 def _grouped(files: Sequence[AudioFile]) -> list[list[AudioFile]]:
-    """Group consecutive files of together 30 s; longer ones are alone."""
+    """Group consecutive files of together two minutes; longer ones are alone."""
     groups: list[list[AudioFile]] = []
     seconds = 0.0
     for file in files:
