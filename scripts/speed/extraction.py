@@ -14,7 +14,8 @@ that of an earlier commit, and the table has the ratios:
 * size: an encoder that gives features as large as MERT's at once, times real time, frames. Audio
   is at its sample rate, and the store in memory where /dev/shm is, so that neither decoding nor a
   disk counts: an hour is 5.4 GB.
-* growth: many short clips, seconds and MB by their number.
+* growth: `motionbeat embed`, `bench` and `bench` again on many short clips, in seconds and MB by
+  their number. Clips of .5 s, so that their number counts and not their length.
 """
 
 import json
@@ -31,6 +32,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import soundfile
 import torch
 from jsonargparse import auto_cli
@@ -213,16 +215,38 @@ def size(folder: Path, scale: float) -> dict[str, float]:
 
 
 def growth(folder: Path, scale: float) -> dict[str, float]:
-    """Seconds and memory by the number of tracks."""
+    """Seconds and memory of commands by the number of tracks."""
     found = {}
     for count in (5_000, 10_000, 20_000):
-        count = max(4, round(scale * count))
+        count = max(8, round(scale * count))
         tracks = write(folder / "clips of .5 s", count, 0.5)
-        whole, _ = embed(Nothing(), tracks)
-        found[f"{count} tracks: ms a track"] = 1000 * whole / count
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        found[f"{count} tracks: MB of the main process"] = peak
+        labels = [("low", "high")[number % 2] for number in range(count)]
+        paths = [track.audio_path for track in tracks]
+        with tempfile.TemporaryDirectory() as scratch:
+            dataset = Path(scratch) / "clips.csv"
+            pd.DataFrame({"path": paths, "label": labels}).to_csv(dataset, index=False)
+            common = ["--dataset", str(dataset), "--encoder", f"{__file__}:Nothing"]
+            common += ["--cache", scratch]
+            bench = ["bench", *common, "--task", "genre", "--results", scratch]
+            commands = {"embed": ["embed", *common], "bench": bench, "bench again": bench}
+            for name, command in commands.items():
+                seconds, peak = ended([sys.executable, "-m", "motionbeat", *command])
+                found[f"{count} tracks, {name}: s"] = seconds
+                found[f"{count} tracks, {name}: MB"] = peak
     return found
+
+
+def ended(command: Sequence[str]) -> tuple[float, float]:
+    """Wall seconds of a command, and MB of its largest process."""
+    started = time.perf_counter()
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            output.seek(0)
+            raise RuntimeError(output.read().decode()[-2000:])
+    return time.perf_counter() - started, usage.ru_maxrss / 1024
 
 
 def run(part: str, folder: Path, scale: float, source: Path) -> dict[str, float]:
