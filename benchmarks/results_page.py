@@ -1,8 +1,8 @@
-"""The tables of README.md and results/README.md, made of the committed results.
+"""The tables of README.md and results/README.md, made from the committed results.
 
     python -m motionbeat.benchmarks.results_page
 
-writes them anew between their marks, ``<!-- table: NAME -->`` and ``<!-- end of table -->``.
+rewrites them between their marks, ``<!-- table: NAME -->`` and ``<!-- end of table -->``.
 """
 
 import re
@@ -27,15 +27,15 @@ _OTHER_HEADS = ("mlp", "knn")  # they are in the files
 SECOND_EDITION = "Second edition: intervals over groups of tracks, p-values Holm-corrected."
 FIRST_EDITION = "¹"
 FIRST_EDITION_MEANS = (
-    f"{FIRST_EDITION} First edition, made until {{}} and not yet made anew: intervals over tracks, "
-    "p-values not corrected; entries of MotionBeat are of its first weights."
+    f"{FIRST_EDITION} First edition, run until {{}} and not rerun yet: intervals over tracks, "
+    "p-values not corrected; entries of MotionBeat use its first weights."
 )
 SEEN_MOTIONS = (
-    "The ranges of MotionBeat's motion augmentation were read from the motions of "
+    "The ranges of MotionBeat's motion augmentation were set from statistics of the motions of "
     "dance_with_melody, without their music and without scores."
 )
 SEEN_PIECES = (
-    "The training steps of the dance decoder were raised after two runs on test pieces of "
+    "The training steps of the dance decoder were increased after two runs on test pieces of "
     "groovebox had turned out undertrained."
 )
 
@@ -251,7 +251,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
 
 
 def with_tables(text: str, results: Path) -> str:
-    """A text with its tables made anew."""
+    """A text with its tables rewritten."""
     return _TABLE.sub(lambda found: f"{found[1]}{TABLES[found[2]](results)}{found[3]}", text)
 
 

@@ -45,7 +45,7 @@ def results(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_datasets_that_were_not_made_anew_are_marked(results):
+def test_datasets_that_were_not_rerun_are_marked(results):
     lines = primaries(results, [Column("toy", "Score, ")], True).splitlines()
     assert lines[:5] == [
         "| entry | Score, mill (rendered) | Score, watermill (rendered)¹ |",
@@ -55,7 +55,7 @@ def test_datasets_that_were_not_made_anew_are_marked(results):
         "| guess (baseline) | 0.200 [0.100, 0.300] | 0.200 [0.400, 0.600] |",
     ]
     notes = "\n".join(lines[5:])
-    for words in ("Second edition", "¹ First edition, made until 2026-11-20", OVERLAP, RENDERER):
+    for words in ("Second edition", "¹ First edition, run until 2026-11-20", OVERLAP, RENDERER):
         assert words in notes
 
 
