@@ -205,6 +205,7 @@ def embed(
         shard: encode only one part of the tracks, for example 3/16, the third of sixteen.
     """
     from motionbeat.benchmarks.cluster import check_address, joined
+    from motionbeat.benchmarks.digests import file_digests
     from motionbeat.benchmarks.evaluator import Folders
     from motionbeat.benchmarks.extraction import embed as fill
     from motionbeat.benchmarks.sharding import Part
@@ -232,6 +233,7 @@ def embed(
     with nullcontext() if ray is None else joined(ray, encoders, places, first) as cluster:
         spread = cluster.extract if cluster else None
         for name, tracks in found.items():
+            file_digests((track.audio_path for track in tracks), cache / "digests")
             fill(encoders, tracks, store, segment_seconds, how=how, spread=spread)
             say(f"{name}: {len(tracks)} tracks in {store}")
 

@@ -18,8 +18,8 @@ import soundfile
 from scipy.signal import butter, fftconvolve, sosfiltfilt
 
 from motionbeat.audio import Waveform, load_audio, resample
+from motionbeat.benchmarks.digests import file_digest
 from motionbeat.benchmarks.records import CLEAN
-from motionbeat.benchmarks.store import file_digest
 from motionbeat.console import bar
 from motionbeat.data_modules.base import (
     Annotation,

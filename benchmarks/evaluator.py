@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from motionbeat._torchmetrics import import_torchmetrics
+from motionbeat.benchmarks.digests import file_digests
 from motionbeat.benchmarks.extraction import DEFAULT, Extract, Extraction, embed
 from motionbeat.benchmarks.keys import task_key, tracks_key
 from motionbeat.benchmarks.protocol import Probing
@@ -226,6 +227,8 @@ class Evaluation:
     @cached_property
     def tracks_key(self) -> str:
         """Key of the tracks of all folds, with their annotations and audio."""
+        tracks = [track for fold in self.folds for split in SPLITS for track in fold.tracks[split]]
+        file_digests((track.audio_path for track in tracks), self.folders.cache / "digests")
         return digest(
             folds=[
                 [tracks_key(fold.tracks[split]) for split in ("train", "validation", "test")]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from joblib import cpu_count
 
 from motionbeat.audio import AudioError, Waveform, load_audio
+from motionbeat.benchmarks.digests import file_digests
 from motionbeat.benchmarks.shards import rounded
 from motionbeat.benchmarks.store import (
     LENGTH_SLACK,
@@ -24,7 +24,6 @@ from motionbeat.benchmarks.store import (
     EmbeddingStore,
     FeatureReader,
     StoreError,
-    file_digest,
 )
 from motionbeat.console import bar
 from motionbeat.data_modules.base import DatasetError, Track
@@ -186,20 +185,6 @@ def embed(
                     "restore the audio"
                 )
     return readers
-
-
-def file_digests(paths: Iterable[Path]) -> dict[Path, str | TrackError]:
-    """Digests of files, or the errors of files that cannot be read."""
-
-    def digest(path: Path) -> str | TrackError:
-        try:
-            return file_digest(path)
-        except TrackError as error:
-            return error
-
-    once = list(dict.fromkeys(paths))
-    with ThreadPoolExecutor(cpu_count()) as pool:  # hashing releases the lock
-        return dict(zip(once, pool.map(digest, once), strict=True))
 
 
 def extract(

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from motionbeat.benchmarks.digests import file_digest
 from motionbeat.benchmarks.records import PROTOCOL
-from motionbeat.benchmarks.store import FRAMES_VERSION, POOLED_VERSION, file_digest
+from motionbeat.benchmarks.store import FRAMES_VERSION, POOLED_VERSION
 from motionbeat.cache import digest
 from motionbeat.data_modules.base import Track
 from motionbeat.tasks.task import Task

@@ -1,13 +1,11 @@
 """The embedding store: features of recordings by encoder, computed once."""
 
-import hashlib
 import json
 import os
 import time
 from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
@@ -42,7 +40,7 @@ from motionbeat.cache import digest
 from motionbeat.console import say
 from motionbeat.data_modules.base import IN_MEMORY, Track
 from motionbeat.encoder import EncoderCard
-from motionbeat.encoding import Features, TrackError, halved
+from motionbeat.encoding import Features, halved
 from motionbeat.errors import MotionBeatError
 from motionbeat.features import frames_in_segment, resample_frames, segment_means
 
@@ -422,27 +420,6 @@ class _Growing:
         """Remove the unfinished file."""
         if self.file is not None:
             self.file.close()
-
-
-@cache
-def _file_digest(path: Path, size: int, modified: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file.
-
-    Raises:
-        TrackError: the file cannot be read.
-    """
-    try:
-        status = path.stat()
-        return _file_digest(path, status.st_size, status.st_mtime_ns)
-    except OSError as error:
-        raise TrackError(
-            f"{path}: cannot be read ({error.strerror}); check the dataset's folder"
-        ) from error
 
 
 class FeatureReader:

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from motionbeat.benchmarks.cli import CACHE, DATA, share, split
+from motionbeat.benchmarks.digests import file_digests
 from motionbeat.benchmarks.evaluator import Folders
-from motionbeat.benchmarks.extraction import file_digests
 from motionbeat.benchmarks.registry import ENCODERS
 from motionbeat.benchmarks.shards import SUFFIX, DamagedError, Shard, copied, open_shards
 from motionbeat.benchmarks.store import EmbeddingStore, StoreError, store_of
@@ -147,7 +147,7 @@ def ls(
     for name in split(dataset or ""):
         module = Folders(cache, data=data).datamodule(name)
         paths = {track.audio_path for part in SPLITS for track in module.tracks(part)}
-        found = file_digests(path for path in paths if path.is_file())
+        found = file_digests((path for path in paths if path.is_file()), cache / "digests")
         audios[name] = {one for one in found.values() if isinstance(one, str)}
     kinds: dict[tuple[str, str, str], dict[str, int]] = defaultdict(dict)
     for shard in holdings.shards:

@@ -12,9 +12,10 @@ from sklearn.cluster import MiniBatchKMeans
 from torch.utils.data import DataLoader, Dataset
 
 from motionbeat.audio import load_audio, resample
+from motionbeat.benchmarks.digests import file_digest
 from motionbeat.benchmarks.evaluator import Folders
 from motionbeat.benchmarks.extraction import embed
-from motionbeat.benchmarks.store import file_digest, store_of
+from motionbeat.benchmarks.store import store_of
 from motionbeat.cache import default_cache, digest
 from motionbeat.console import bar
 from motionbeat.data_modules.base import DatasetError, Split, Track

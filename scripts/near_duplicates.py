@@ -24,8 +24,8 @@ from torch.nn import functional
 
 from motionbeat.audio import Waveform, load_audio, resample
 from motionbeat.benchmarks.deformations import amplify, change_tempo, compress
+from motionbeat.benchmarks.digests import file_digest
 from motionbeat.benchmarks.evaluator import Folders
-from motionbeat.benchmarks.store import file_digest
 from motionbeat.cache import default_cache, digest
 from motionbeat.console import bar, say
 from motionbeat.data_modules.base import SPLITS, Track

@@ -16,9 +16,10 @@ from tests.toys import HOP, RATE, Listening, Tiny, card, write_noise
 from motionbeat.audio import decode, load_audio
 from motionbeat.benchmarks import shards
 from motionbeat.benchmarks import store as module
+from motionbeat.benchmarks.digests import file_digest
 from motionbeat.benchmarks.extraction import embed
 from motionbeat.benchmarks.shards import DamagedError
-from motionbeat.benchmarks.store import EmbeddingStore, StoreError, file_digest
+from motionbeat.benchmarks.store import EmbeddingStore, StoreError
 from motionbeat.benchmarks.variants import variant
 from motionbeat.encoding import EncodingError, encode
 from motionbeat.files import WriteError
