@@ -131,4 +131,4 @@ def test_older_records_are_left_out_in_one_line_and_damaged_ones_one_by_one(tmp_
     assert [one.name for one in read_records(tmp_path)] == ["good"]
     said = capsys.readouterr().err.splitlines()
     assert [line.partition(":")[0] for line in said[:-1]] == ["left out"] * 6
-    assert said[-1] == "3 records of an older version left out; run bench again"
+    assert said[-1] == "records of an older version, left out: 3; run bench again"

@@ -140,7 +140,7 @@ def test_records_of_another_version(staged, tmp_path):
     (place / "old.json").write_text('{"schema_version": 2, "name": "old"}')
     ended = report(tmp_path / "results", tmp_path / "out")
     assert failed(ended, "holds no records")
-    assert "1 records of an older version left out; run bench again" in ended.said
+    assert "records of an older version, left out: 1; run bench again" in ended.said
     [path] = (staged / "results/runs/beat").rglob("logmel.json")
     shutil.copy(path, place)
     assert report(tmp_path / "results", tmp_path / "out").code == 0
