@@ -297,7 +297,7 @@ def read_records(folder: Path) -> Iterator[RunRecord]:
                 where = "" if str(error).startswith(str(path)) else f"{path}: "
                 say(f"left out: {where}{error}")
     if older:
-        say(f"{older} records of an older version left out; run bench again")
+        say(f"records of an older version, left out: {older}; run bench again")
 
 
 def write_record(path: Path, record: RunRecord) -> None:

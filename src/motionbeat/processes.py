@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 _WATCHED = "_MOTIONBEAT_PARENT"  # environment variable of a worker that already watches its parent
 _SECONDS = 1.0  # between checks of the parent
+_SILENT = "ignore:resource_tracker"  # what joblib's tracker says about a killed worker
 
 
 class ProcessError(MotionBeatError):
@@ -43,6 +44,9 @@ def side_by_side(
     if workers == 1 or len(calls) == 1:
         yield from (call() for call in calls)
         return
+    filters = os.environ.get("PYTHONWARNINGS", "")  # of the tracker, a process of its own
+    if _SILENT not in filters:
+        os.environ["PYTHONWARNINGS"] = f"{filters},{_SILENT}".strip(",")
     with parallel_config("loky", n_jobs=workers, inner_max_num_threads=1, initializer=initializer):
         parallel = Parallel(return_as="generator_unordered", batch_size=1)
     try:
