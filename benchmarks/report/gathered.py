@@ -172,7 +172,7 @@ def _first_seed(task: "type[Task]", per_track: PerTrackScores) -> dict[str, list
 
 
 def command(record: RunRecord, head: str) -> str:
-    """The command that makes a result anew."""
+    """The command that reproduces a result."""
     task = TASKS.get(record.task)
     parts = ["motionbeat", "bench", "--task", record.task, "--dataset", record.dataset]
     if record.kind == "encoder":
@@ -190,7 +190,7 @@ def command(record: RunRecord, head: str) -> str:
 
 
 def remark(record: RunRecord) -> str:
-    """What the command that makes a result anew does not say."""
+    """What the command that reproduces a result does not say."""
     parts = []
     if record.kind == "encoder" and parted(record.name)[0] not in ENCODERS.classes:
         parts.append(f"the encoder {record.name} is no shipped one: give it as file.py:Class")

@@ -235,7 +235,7 @@ MOTIONBEAT.load("report").then((data) => {
           const [mean, std, low, high] = facts.metrics[place];
           return el("tr", {}, el("th", { scope: "row" }, title), el("td", {}, score(mean)), el("td", {}, facts.seeds > 1 ? number(std) : "–"), el("td", {}, interval(low, high)));
         })))),
-      el("p", {}, "Made anew by ", copyButton(facts.command, "Copy command")), el("pre", {}, el("code", {}, facts.command)), ...(facts.remark ? [el("p", { class: "count" }, `${facts.remark}.`)] : []),
+      el("p", {}, "To reproduce it: ", copyButton(facts.command, "Copy command")), el("pre", {}, el("code", {}, facts.command)), ...(facts.remark ? [el("p", { class: "count" }, `${facts.remark}.`)] : []),
       el("dl", {},
         fact("test tracks", `${column.tracks} in ${column.groups} groups${column.folds > 1 ? `, ${column.folds} folds` : ""}`),
         fact("seeds", facts.seeds), fact("learning rate", facts.learning_rate), fact("sweep", facts.sweep),
