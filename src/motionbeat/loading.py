@@ -179,11 +179,17 @@ def load_files(
         multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
         generator=torch.Generator(),  # not the global one
     )
-    loading = iter(loader)
+    loading: Any = iter(loader)
     with _no_signals_of_children():
-        for number, group in enumerate(groups):
-            yield from _unpacked(_next(loading), group)
-            data.used.value = number + 1
+        try:
+            for number, group in enumerate(groups):
+                yield from _unpacked(_next(loading), group)
+                data.used.value = number + 1
+        finally:
+            # A traceback may keep the loader for long, and torch would then report a killed process
+            # wherever another child of this one ends.
+            if workers:
+                loading._shutdown_workers()
 
 
 def _next(loading: Iterator[_Loaded]) -> _Loaded:
