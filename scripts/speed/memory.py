@@ -1,6 +1,6 @@
 """Peak memory of encoding one long recording, by encoder.
 
-    python scripts/speed/memory.py --hours 3 --encoders motionbeat-small,beatgrid
+    python scripts/speed/memory.py --hours [3] --encoders motionbeat-small,beatgrid
 
 Each encoder fills a store in a process of its own with a synthetic recording, decoded beside it by
 the processes that ``motionbeat embed`` starts. What is counted is the proportional set size of all
