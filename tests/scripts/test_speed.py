@@ -1,7 +1,9 @@
 """Measuring scripts run, and say what they ran on."""
 
 import json
+import re
 
+from scripts import eight_bits
 from scripts.speed import extraction, gpu
 
 
@@ -21,3 +23,12 @@ def test_all_parts_of_extraction_are_measured(tmp_path):
         found = getattr(extraction, part)(tmp_path, 0.0001 if part == "growth" else 0.001)
         assert found
         assert min(found.values()) > 0
+
+
+def test_eight_bits_hardly_change_the_scores_of_a_probe(tmp_path, short_training, capsys):
+    eight_bits.main("logmel", "tests.clicks:Clicks", seeds=3, cache=tmp_path)
+    printed = capsys.readouterr().out
+    same, trained = re.findall(r"([+-][.\d]+) \[([+-][.\d]+), ([+-][.\d]+)\]", printed)
+    for mean, low, high in (same, trained):
+        assert float(low) <= float(mean) <= float(high)
+    assert abs(float(same[0])) < 0.02
