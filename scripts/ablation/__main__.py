@@ -9,7 +9,7 @@ trains and measures every variant with seed 0, then with seed 1, and so on, and 
 from pathlib import Path
 
 from jsonargparse import auto_cli
-from scripts.ablation import pulse_layers, sound_streams, towers, trunks
+from scripts.ablation import pulse_layers, sound_streams, towers, trunks, unpaired
 from scripts.ablation.runs import summary, values
 
 from motionbeat.benchmarks.evaluator import Folders
@@ -37,7 +37,7 @@ def ablation(
     bench = towers.Bench(Folders(cache or default_cache(), data=data), output)
     groups = [
         group
-        for part in (towers, sound_streams, pulse_layers, trunks)
+        for part in (towers, unpaired, sound_streams, pulse_layers, trunks)
         for group in part.groups(bench)
     ]
     rows = []

@@ -55,9 +55,16 @@ BUDGET: dict[str, Any] = {
 }  # fmt: skip
 """The same for all runs; the learning rate is the better of 1e-3 and 3e-3 on validation clips."""
 
-PARTS = ("all", "from downbeats", "a tenth", "sparse or syncopated")
+PARTS = (
+    "all",
+    "from downbeats",
+    "a tenth",
+    "sparse or syncopated",
+    "and danced_music",
+    "and warped_salsa",
+)
 """What is trained on: all pairs, clips of them that begin on the downbeat, a tenth of the pairs,
-drawn by the seed, or those with sparse or syncopated steps."""
+drawn by the seed, those with sparse or syncopated steps, or all pairs and those of a dataset."""
 
 TEST: tuple[str, dict[str, Any]] = ("groovebox", {})
 """What is tested on: the test split of a dataset with its options."""
@@ -183,12 +190,13 @@ class Bench:
     @cached_property
     def training(self) -> list[Pair]:
         """All pairs to train on."""
-        found = []
-        for name, options in DATASETS.items():
-            dataset = self.folders.datamodule(name, options)
-            dataset.prepare_data()
-            found += pairs(dataset, "train")
-        return found
+        return [pair for name in DATASETS for pair in self.train_pairs(name)]
+
+    def train_pairs(self, name: str) -> list[Pair]:
+        """The pairs of a dataset's train split."""
+        dataset = self.folders.datamodule(name, DATASETS.get(name))
+        dataset.prepare_data()
+        return pairs(dataset, "train")
 
     @cached_property
     def stepping(self) -> list[Pair]:
@@ -212,6 +220,8 @@ class Bench:
             found = [found[index] for index in chosen]
         elif part == "sparse or syncopated":
             found = self.stepping
+        elif part.startswith("and "):
+            found = found + self.train_pairs(part.removeprefix("and "))
         kind = FromDownbeats if part == "from downbeats" else RememberedPairs
         return kind(found, self.cache)
 
@@ -384,6 +394,7 @@ def groups(bench: Bench) -> list[Group]:
     def rotation(name: str, part: str, *conditions: str) -> Group:
         variants = {
             "rotation": run(part),
+            "rotation where states are read": run(part, phase="read"),
             "absolute phase added": run(part, phase="added"),
             "no phase anywhere": run(part, phase="none"),
         }

@@ -42,9 +42,9 @@ PULSE_WIDTH = 2 * len(PHASES) + 3
 CLIP_WIDTH, TIME_WIDTH = 128, 16
 """Channels of the clip embedding, and of each frame of the time embedding."""
 
-Phase = Literal["rotated", "added", "none"]
-"""How towers use the bar phase: rotation in attention and of interpolated states; an embedding
-added to tokens and to interpolated states; or not at all."""
+Phase = Literal["rotated", "read", "added", "none"]
+"""How towers use the bar phase: rotation in attention and of interpolated states; of interpolated
+states alone; an embedding added to tokens and to interpolated states; or not at all."""
 
 Contacts = Literal["both", "features", "guidance", "none"]
 """How the motion tower uses foot contacts: as features, as guidance of its attention, in both ways
@@ -126,7 +126,7 @@ class Tower(nn.Module):
         self.token = nn.Linear(POSITIONS * _STEM + 2 + context, width)
         self.blocks = nn.ModuleList(Block(one, width, size.dropout) for one in attention)
         self.norm = nn.LayerNorm(width)
-        self.rotation = PhaseRotation(width) if phase == "rotated" else None
+        self.rotation = PhaseRotation(width) if phase in ("rotated", "read") else None
         self.clip_head, self.time_head = (
             nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, channels))
             for channels in (CLIP_WIDTH, TIME_WIDTH)

@@ -7,16 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scripts import matching
 from scripts.ablation import __main__ as command
-from scripts.ablation import pulse_layers, sound_streams, towers, trunks
+from scripts.ablation import pulse_layers, sound_streams, towers, trunks, unpaired
 from scripts.ablation.runs import Group, Value, interval, kept, place, summary
 from tests.clicks import click_track, dataset_card
 from tests.conftest import shorten
 from tests.dancing import Dancing, write_pair
+from tests.dancing import danced as danced_at
 
 from motionbeat.benchmarks.evaluator import Folders
 from motionbeat.benchmarks.taught_music import SegmentDataset
-from motionbeat.data_modules.base import Beats, Genre, MotionFile, Tags
+from motionbeat.data_modules.base import Beats, DatasetError, Genre, MotionFile, Tags
+from motionbeat.data_modules.published.cmu_salsa import HELD_OUT, Take
 from motionbeat.kinematics import FEATURES, PULSES
 from motionbeat.model import AudioTower, MotionBeat
 from motionbeat.pretraining.batches import Batch, Draw, PairDataset
@@ -125,7 +128,7 @@ def test_wrong_bars_leave_an_equivariant_embedding_of_the_clip_alone(danced, cac
         apart = (other.clock.positions - own.clock.positions) % own.clock.beats_per_bar[:, None]
         assert (apart == apart[:, :1]).all()
         assert (apart > 0).all()
-    for phase in ("rotated", "added", "none"):
+    for phase in ("rotated", "read", "added", "none"):
         torch.manual_seed(0)
         model = MotionBeat("tiny", phase).eval()
         with torch.inference_mode():
@@ -213,7 +216,8 @@ def test_finished_runs_are_not_run_again(bench, scratch, monkeypatch):
         for group in chosen(towers, bench, rotation=("rotation", "no phase anywhere"))
         if "tenth" not in group.name
     ]
-    for part, own in ((towers, groups), (sound_streams, []), (pulse_layers, []), (trunks, [])):
+    for part in (towers, unpaired, sound_streams, pulse_layers, trunks):
+        own = groups if part is towers else []
         monkeypatch.setattr(part, "groups", lambda bench, own=own: own)
 
     def table(seeds):
@@ -253,6 +257,34 @@ def test_finished_runs_are_not_run_again(bench, scratch, monkeypatch):
     trained.clear()
     pd.testing.assert_frame_equal(table(2), whole)
     assert not trained
+
+
+def test_more_pairs_are_trained_on_beside_all_others_and_tested_on_held_out_salsa(
+    bench, monkeypatch
+):
+    dances = [danced_at(bpm, dancer=bpm % 8) for bpm in (90, 104, 131)]
+    couples = [
+        Take(id, one, one) for id, one in zip(["01", *sorted(HELD_OUT)], dances, strict=False)
+    ]
+    asked = []
+    monkeypatch.setattr(unpaired, "takes", lambda data: asked.append(data) or couples)
+    monkeypatch.setattr(unpaired, "SECONDS", 2.0)
+    monkeypatch.setattr(matching, "PERMUTATIONS", 9)
+    [group] = unpaired.groups(bench)
+    with pytest.raises(DatasetError, match="cmu_salsa.zip"):
+        group.variants["rendered pairs"](0)
+    bench.output.mkdir(exist_ok=True)
+    bench = replace(bench, folders=replace(bench.folders, data=bench.output))
+    [group] = unpaired.groups(bench)
+    more = unpaired.UnpairedRun(bench, "and tests.dancing:Dancing")
+    own = bench.dataset("all", 0).pairs
+    assert bench.dataset(more.part, 0).pairs == own + bench.train_pairs("tests.dancing:Dancing")
+    found = [one(0) for one in (group.variants["rendered pairs"], more)]
+    for scores in found:
+        assert set(scores["all phases"]) >= set(towers.RETRIEVAL)
+        assert scores["salsa partners"]["shifted"] == 1, "both do the same"
+    assert found[0]["all phases"] == towers.TowerRun(bench)(0)["all phases"]
+    assert asked == [bench.output], "read once"
 
 
 def test_a_sound_stream_learns_from_its_teachers_and_its_part_alone(bench, scratch):
