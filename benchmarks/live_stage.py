@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motionbeat.audio import load_audio, resample
+from motionbeat.audio import AudioError, load_audio, resample
 from motionbeat.motion import Motion
 from motionbeat.spectrum import SAMPLE_RATE
 from motionbeat.tasks.dance_generation import DanceGeneration
@@ -30,14 +30,18 @@ def parts_of(song: Path) -> Iterator[Tensor]:
     """The samples of a song, or of stdin as they come, in parts of .3 seconds.
 
     Raises:
-        AudioError: the song is unreadable.
+        AudioError: the song is unreadable, or stdin has no samples.
     """
     if song != STDIN:
         yield from torch.split(torch.from_numpy(resample(*load_audio(song), SAMPLE_RATE)), _SAMPLES)
         return
-    while part := sys.stdin.buffer.read(_SAMPLES * _BYTES):
+    heard = False
+    while len(part := sys.stdin.buffer.read(_SAMPLES * _BYTES)) >= _BYTES:
+        heard = True
         whole = part[: len(part) // _BYTES * _BYTES]
         yield torch.from_numpy(np.frombuffer(whole, "<i2") / np.float32(2**15))
+    if not heard:
+        raise AudioError("stdin: no samples; pipe 16-bit mono at 22.05 kHz to it, or name a file")
 
 
 class Performance:

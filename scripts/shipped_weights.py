@@ -17,8 +17,8 @@ def small(towers: Path, sound: Path, output: Path = FOLDER) -> None:
     """Write motionbeat-small: the towers of one file, the sound stream of another.
 
     Args:
-        towers: weights that ``motionbeat pretrain --config small.yaml`` wrote.
-        sound: weights that ``motionbeat distill --config sound.yaml`` wrote.
+        towers: weights that ``motionbeat pretrain`` wrote.
+        sound: weights that ``motionbeat distill`` wrote.
         output: folder of the shipped weights.
     """
     model = load_model(towers)
@@ -30,7 +30,7 @@ def live(trained: Path, output: Path = FOLDER) -> None:
     """Write motionbeat-live: what the encoder needs, in half precision.
 
     Args:
-        trained: weights that ``motionbeat pretrain --config live.yaml`` wrote.
+        trained: weights that ``motionbeat pretrain`` wrote with ``live.yaml``.
         output: folder of the shipped weights.
     """
     model = load_model(trained)

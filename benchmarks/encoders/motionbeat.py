@@ -18,7 +18,7 @@ class MotionBeatSmall(MotionBeatEncoder):
 
 
 class MotionBeatEmbodied(MotionBeatEncoder):
-    """The shipped weights without the sound stream: what music and dances alone have taught.
+    """The shipped weights without the sound stream: what dances and true beats have taught.
 
     What distillation brings is the difference to motionbeat-small.
     """

@@ -2,7 +2,7 @@
 
 Nobody danced to what is heard with a warped dance (``warped_salsa``). Besides the clips of
 groovebox, the salsa itself is tested: the motion tower shall tell the moves of a partner from moves
-at another time and from those of other couples, in the takes that are not trained on.
+at another time and from those in other takes, among the takes that are not trained on.
 """
 
 from functools import cache

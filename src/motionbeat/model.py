@@ -359,7 +359,7 @@ class MotionBeatEncoder(Encoder):
 
     Args:
         model: model whose audio tower and sound stream are used.
-        embodied: leave out the sound stream, so that all features come from music and dances.
+        embodied: leave out the sound stream, so that no feature comes from taggers.
     """
 
     context = math.inf

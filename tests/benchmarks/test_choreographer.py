@@ -298,7 +298,11 @@ def test_poses_to_a_stream_are_printed_as_they_come(danced_live, untrained, monk
     )
 
 
-@pytest.mark.parametrize("samples", [0, 1, 3000])
+def test_an_empty_stream_is_one_clear_error(danced_live, untrained, monkeypatch):
+    assert failed(streamed(danced_live, np.zeros(0), monkeypatch), "stdin: no samples; pipe 16-bit")
+
+
+@pytest.mark.parametrize("samples", [1, 3000])
 def test_a_stream_may_end_at_once(danced_live, untrained, monkeypatch, samples):
     ended = streamed(danced_live, np.zeros(samples), monkeypatch)
     assert ended.code == 0, ended.said

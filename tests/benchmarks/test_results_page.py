@@ -60,7 +60,9 @@ def test_datasets_that_were_not_rerun_are_marked(results):
 
 
 def test_some_entries_on_some_datasets(results):
-    lines = primaries(results, [Column("toy", "", "watermill")], False, ["good"]).splitlines()
+    lines = primaries(
+        results, [Column("toy", "", "watermill")], False, entries=["good"]
+    ).splitlines()
     assert lines[2] == f"| good | 0.500 {RENDERER} |"
     assert "Second edition" not in "".join(lines)
 
