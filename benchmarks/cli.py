@@ -204,7 +204,7 @@ def embed(
             joins a cluster.
         shard: encode only one part of the tracks, for example 3/16, the third of sixteen.
     """
-    from motionbeat.benchmarks.cluster import check_address, joined
+    from motionbeat.benchmarks.cluster import check_address, joined, shared_folders
     from motionbeat.benchmarks.digests import file_digests
     from motionbeat.benchmarks.evaluator import Folders
     from motionbeat.benchmarks.extraction import embed as fill
@@ -215,6 +215,8 @@ def embed(
     from motionbeat.data_modules.base import SPLITS, Track
 
     part = None if shard is None else Part.parse(shard)
+    if segment_seconds is not None and not segment_seconds > 0:
+        raise SettingsError(f"--segment_seconds is {segment_seconds}; give a number above 0")
     if ray is not None:
         check_address(ray)
         cache, data = cache.absolute(), data and data.absolute()
@@ -229,7 +231,7 @@ def embed(
         tracks = [track for one in SPLITS for track in module.tracks(one)]
         found[name] = tracks if part is None else part.tracks(tracks)
     first = [tracks[0].audio_path for tracks in found.values() if tracks]
-    places = [store.folder] if store.folder else []
+    places = [] if ray is None else shared_folders(store)
     with nullcontext() if ray is None else joined(ray, encoders, places, first) as cluster:
         spread = cluster.extract if cluster else None
         for name, tracks in found.items():

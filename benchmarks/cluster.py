@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import cloudpickle
+from fsspec.implementations.memory import MemoryFileSystem
 from joblib import cpu_count
 
 import motionbeat
@@ -341,6 +342,20 @@ def pieces_of(recordings: Sequence[Recording], count: int) -> list[list[Recordin
         middle = end - one.seconds / 2
         pieces.setdefault(int(middle / ends[-1] * count), []).append(one)
     return list(pieces.values())
+
+
+def shared_folders(store: EmbeddingStore) -> list[Path]:
+    """The folder of a store that all workers must share; none if it is at another address.
+
+    Raises:
+        ClusterError: the store is in the memory of a process.
+    """
+    if isinstance(store.fs, MemoryFileSystem):
+        raise ClusterError(
+            f"embeddings at {store}: are seen by one process alone; give a folder or an address "
+            "that all workers share, or leave --ray out"
+        )
+    return [store.folder] if store.folder else []
 
 
 def check_address(address: str) -> None:

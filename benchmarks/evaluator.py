@@ -4,7 +4,7 @@ import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
@@ -182,6 +182,8 @@ class Evaluation:
     mode: EncoderMode = "frozen"
     deform: bool = False
     how: Extraction = DEFAULT
+    due: set[str] = field(default_factory=set, init=False)
+    """Keys of the entries that this run has to compute."""
 
     @cached_property
     def folds(self) -> list[Fold]:
@@ -290,7 +292,7 @@ class Evaluation:
             record = self.record(results, key=key, **facts)
             write_record(self.folders.cache / "runs" / f"{key}.json", record)
         assert record is not None
-        if not missing:
+        if not missing and key not in self.due:
             finished = f"{record.finished:%Y-%m-%d %H:%M} UTC"
             say(f"reused: {place} · {record.label}, finished {finished}")
         for warning in record.warnings if missing else ():
@@ -485,16 +487,14 @@ class Evaluation:
     ) -> dict[str, Callable[[], RunRecord]]:
         """A call for each entry that is not finished, by name."""
         place = f"{self.task.name} · {self.dataset.card.name}"
+        others = [one for one in encoders if self.lacks(one)]
+        bases = [one for one in baselines if self.recall(self.baseline_key(one)) is None]
+        self.due.update(map(self.encoder_key, others), map(self.baseline_key, bases))
         calls: dict[str, Callable[[], RunRecord]] = {
             f"{place} · {find_encoder(one).card.name}": partial(self.encoder_entry, one)
-            for one in encoders
-            if self.lacks(one)
+            for one in others
         }
-        return calls | {
-            f"{place} · {one.name}": partial(self.baseline_entry, one)
-            for one in baselines
-            if self.recall(self.baseline_key(one)) is None
-        }
+        return calls | {f"{place} · {one.name}": partial(self.baseline_entry, one) for one in bases}
 
     def entries(
         self, encoders: Sequence[str | Encoder], baselines: Sequence[Baseline]

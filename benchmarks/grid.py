@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from motionbeat.benchmarks.cluster import Piece, joined
+from motionbeat.benchmarks.cluster import Piece, joined, shared_folders
 from motionbeat.benchmarks.evaluator import Evaluation, Folders, plan, serves
 from motionbeat.benchmarks.registry import DATASETS, TASKS
 from motionbeat.benchmarks.sharding import Part
@@ -99,8 +99,8 @@ class Grid:
         if not pieces:
             return
         folders = self.rows[0].evaluation.folders
-        store = store_of(folders.cache).folder
-        places = [place for place in (folders.cache, folders.results, store) if place is not None]
+        given = [place for place in (folders.cache, folders.results) if place is not None]
+        places = given + shared_folders(store_of(folders.cache))
         names = list(dict.fromkeys(name for row in self.rows for name in row.encoders))
         audio = [row.evaluation.test_tracks[0].audio_path for row in self.rows]
         with joined(address, names, places, audio) as cluster:

@@ -45,8 +45,12 @@ class DamagedError(MotionBeatError):
     """A damaged shard, or a damaged embedding in one."""
 
     def __init__(self, path: str, fault: str) -> None:
-        super().__init__(f"{path}: {fault}")
-        self.path = path
+        super().__init__(path, fault)  # an exception is pickled with its arguments
+        self.path, self.fault = path, fault
+
+    def __str__(self) -> str:
+        """The message."""
+        return f"{self.path}: {self.fault}"
 
 
 class Block(NamedTuple):

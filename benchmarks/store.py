@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
@@ -81,7 +80,7 @@ class EmbeddingStore:
     def __init__(self, address: str | Path) -> None:
         try:
             self.fs, self.root = url_to_fs(str(address))
-        except (ImportError, ValueError, OSError) as error:
+        except Exception as error:  # each filesystem has exceptions of its own
             remedy = (
                 "install the package it names"
                 if isinstance(error, ImportError)
@@ -121,10 +120,15 @@ class EmbeddingStore:
             ) from error
         return {one["name"]: one["size"] for one in found if one["name"].endswith(SUFFIX)}
 
-    def remove(self, path: str) -> None:
-        """Remove a file that may be gone already."""
-        with suppress(OSError):
+    def remove(self, path: str) -> bool:
+        """Remove a file that may be gone already; whether that was possible."""
+        try:
             self.fs.rm_file(path)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
 
     def speed(self, card: EncoderCard) -> float:
         """Computing time in s per hour of audio in the last extraction; NaN if unknown."""

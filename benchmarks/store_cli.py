@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from motionbeat.benchmarks.cli import CACHE, DATA, share, split
@@ -51,7 +52,6 @@ class Holdings:
     store: EmbeddingStore
     shards: list[Shard] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
-    older: list[str] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
 
@@ -78,8 +78,6 @@ class Holdings:
             elif _UNFINISHED.fullmatch(name):
                 if time.time() - facts.get("mtime", 0) > ABANDONED:
                     self.unfinished.append(path)
-            elif name.endswith(SUFFIX):
-                self.older.append(path)
         for shard in open_shards(self.store.fs, mine):
             if isinstance(shard, DamagedError):
                 self.damaged.append(shard.path)
@@ -89,11 +87,7 @@ class Holdings:
 
     def waste(self) -> Iterator[Waste]:
         """Files, or parts of files, that are not needed."""
-        for reason, paths in (
-            ("damaged", self.damaged),
-            ("older format", self.older),
-            ("unfinished", self.unfinished),
-        ):
+        for reason, paths in (("damaged", self.damaged), ("unfinished", self.unfinished)):
             yield from (Waste(path, self.sizes[path], reason) for path in paths)
         seen: dict[str, set[str]] = defaultdict(set)
         for shard in self.shards:
@@ -168,7 +162,7 @@ def ls(
         for name, keys in parts.items():
             if keys:
                 total = size_of(sum(sizes[key] for key in keys))
-                grid.add_row(*kind, *[name] * bool(audios), f"{len(keys):,}", total)
+                grid.add_row(*map(escape, kind), *[name] * bool(audios), f"{len(keys):,}", total)
     wide(Console()).print(grid)
     say(f"{holdings.store}: {size_of(sum(holdings.sizes.values()))} in all")
 
@@ -176,14 +170,18 @@ def ls(
 def gc(dry_run: bool = False, embeddings: str | None = None, cache: Path = CACHE) -> None:
     """Remove files that are not needed.
 
-    These are older formats, older revisions of the encoders in ``list encoders``, damaged files,
+    These are older revisions of the encoders in ``list encoders``, files whose header is damaged,
     duplicates, and files that killed processes left more than a day ago. Embeddings of other
-    encoders are kept.
+    encoders, and all other files, are kept.
 
     Args:
         dry_run: show what would be removed, and remove nothing.
         embeddings: folder or address of the embedding store (MOTIONBEAT_EMBEDDINGS).
         cache: folder for generated data and embeddings (MOTIONBEAT_CACHE).
+
+    Raises:
+        StoreError: a file cannot be removed.
+        WriteError: the store cannot be written.
     """
     share(None, embeddings)
     store = store_of(cache)
@@ -195,7 +193,8 @@ def gc(dry_run: bool = False, embeddings: str | None = None, cache: Path = CACHE
             continue
         if waste.shard is not None:
             copied(waste.shard, waste.needed)
-        store.remove(waste.path)
+        if not store.remove(waste.path):
+            raise StoreError(f"{waste.path}: cannot be removed; make the store writable")
         if isinstance(store.fs, LocalFileSystem):
             with suppress(OSError):  # other files are in it
                 Path(waste.path).parent.rmdir()
@@ -227,7 +226,10 @@ def verify(embeddings: str | None = None, cache: Path = CACHE) -> None:
                     damaged.append(str(error))
     print("\n".join(dict.fromkeys(damaged)), end="\n" * bool(damaged))
     if damaged:
-        say(f"{holdings.store}: {len(damaged)} damaged; run the benchmark again to compute them")
+        say(
+            f"{holdings.store}: {len(damaged)} damaged; remove these files, and what is needed of "
+            "them is computed again"
+        )
         sys.exit(1)
     say(f"{holdings.store}: {count:,} embeddings are intact")
 

@@ -1,6 +1,6 @@
 """Variants of encoders: part of the layers, frames in eight bits, half precision on a GPU.
 
-A variant has its own name, such as ``musicnn[int8]`` or ``motionbeat-small[4,6]``, which is
+A variant has its own name, such as ``musicnn[int8]`` or ``mert-v1-95m[4,6]``, which is
 accepted wherever an encoder is, and its own embeddings, probes and entries.
 """
 

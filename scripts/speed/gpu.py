@@ -22,8 +22,10 @@ from lightning.fabric.utilities import move_data_to_device
 from motionbeat._torchmetrics import import_torchmetrics
 from motionbeat.audio import Waveform
 from motionbeat.benchmarks.evaluator import Folders, plan
+from motionbeat.console import say
 from motionbeat.devices import BatchBudget, Device, Precision, accelerator_name
 from motionbeat.encoding import encode_batches, make_encoder
+from motionbeat.errors import MotionBeatError
 from motionbeat.kinematics import FEATURES
 from motionbeat.pretraining.batches import Batch, cut
 from motionbeat.pretraining.module import Pretraining
@@ -59,6 +61,16 @@ def songs(rate: int, channels: int, count: int, seconds: float) -> list[Waveform
     beat = np.exp(-40 * (times % 0.5)).astype(np.float32)
     shape = (len(times),) if channels == 1 else (channels, len(times))
     return [beat * rng.uniform(-0.5, 0.5, shape).astype(np.float32) for _ in range(count)]
+
+
+def can_be_made(name: str) -> bool:
+    """Whether an encoder and its weights can be had here; if not, it is said why."""
+    try:
+        make_encoder(name)
+    except MotionBeatError as error:
+        say(f"left out: {error}")
+        return False
+    return True
 
 
 def extraction(
@@ -152,17 +164,15 @@ def main(
 
     Args:
         out: the file; printed when left out.
-        encoders: names separated by commas; what cannot be made here is left out.
+        encoders: names separated by commas; what cannot be made here is left out, and said.
         dataset: that probes learn from.
         dataset_options: arguments of its constructor.
         size: of the model in pretraining.
         scale: of the amount of work, below 1 for a look at whether it works.
     """
-    from motionbeat.benchmarks.registry import ENCODERS
-
     device = Device()
     precisions: tuple[Precision | None, ...] = (None, "bf16", "fp16") if device.is_gpu else (None,)
-    names = [name for name in encoders.split(",") if not ENCODERS.get(name).unavailable()]
+    names = [name for name in encoders.split(",") if can_be_made(name)]
     found = {
         "device": accelerator_name() or f"CPU ({platform.machine()}, {torch.get_num_threads()})",
         "torch": torch.__version__,

@@ -153,6 +153,7 @@ def test_killed_workers_lose_their_piece_which_is_done_again(tmp_path, mortal, a
     assert spread.printed == alone.printed
     said = spread.said.splitlines()
     assert sum(line.startswith("genre · songs · mortal · linear: accuracy") for line in said) == 1
+    assert not [line for line in said if line.startswith("reused")]
     assert not [line for line in said if "raylet" in line or "pid=" in line or "ray." in line]
     again = run(tmp_path / "spread", *heads, "--ray", address, **mortal)
     assert [line.split()[0] for line in again.said.splitlines()] == ["reused:"] * 3 + ["to"]
@@ -268,6 +269,16 @@ def test_a_wrong_address_is_one_line(tmp_path, command):
     with other_server() as address:
         assert failed(tried(address), address, "what answers is not Ray", "ray start --head")
     assert not (tmp_path / "cache").exists()
+
+
+@with_ray
+@pytest.mark.parametrize("command", ["bench", "embed"])
+def test_a_store_in_memory_is_not_shared(tmp_path, command):
+    options = ("--dataset", "tests.clicks:Clicks", "--encoder", "tests.toys:Noise")
+    where = ("--cache", tmp_path, "--embeddings", f"memory://{command}")
+    where += ("--results", tmp_path) if command == "bench" else ()
+    ended = motionbeat(command, *options, *where, "--ray", "auto")
+    assert failed(ended, f"embeddings at memory:///{command}: are seen by one process alone")
 
 
 @pytest.mark.parametrize("command", ["bench", "embed"])

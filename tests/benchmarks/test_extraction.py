@@ -145,3 +145,6 @@ def test_precision_stands_in_the_name_and_is_refused_without_a_gpu(tmp_path):
     ended = motionbeat("embed", *options, "--encoder", "logmel", "--workers", -1)
     assert ended.code == 1
     assert "--workers is -1" in ended.said.splitlines()[-1]
+    ended = motionbeat("embed", *options, "--encoder", "logmel", "--segment_seconds", 0)
+    assert ended.code == 1
+    assert "--segment_seconds is 0.0; give" in ended.said.splitlines()[-1]

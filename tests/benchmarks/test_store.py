@@ -1,5 +1,6 @@
 import math
 import os
+import pickle
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -247,6 +248,7 @@ def test_a_damaged_embedding_alone_is_dropped_and_built_again(store, tracks):
     with pytest.raises(DamagedError, match=r"is damaged; it is dropped, run again") as caught:
         reader(tracks[1])
     assert "\n" not in str(caught.value)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     assert torch.equal(reader(tracks[0]), run(store, tracks[:1])["tiny"](tracks[0]))
     encoder = Listening()
     assert torch.equal(run(store, tracks, encoder)["tiny"](tracks[1]), before)
@@ -367,7 +369,7 @@ def test_eight_bits_are_within_half_a_level_and_take_less_room(folder, steps):
 
 @pytest.mark.parametrize(
     ("address", "words"),
-    [("nowhere://x", "nowhere"), ("s3://bucket/x", "s3fs")],
+    [("nowhere://x", "nowhere"), ("s3://bucket/x", "s3fs"), ("github://x", "org")],
 )
 def test_an_address_that_cannot_be_used_is_named(address, words):
     with pytest.raises(StoreError, match=rf"embeddings at {address}: .*{words}.*; ") as caught:

@@ -34,6 +34,8 @@ def test_sizes_by_encoder_and_dataset(tmp_path, store):
     assert ["tiny", revision, "frames", CLICKS, "9"] in [row[:-1] for row in rows]
     assert ["tiny", revision, "frames", "other", "1"] in [row[:-1] for row in rows]
     assert ["tiny", revision, "2 s", CLICKS, "9"] in [row[:-1] for row in rows]
+    written(store.embeddings(ENCODERS.get("random[mean,int8]").card), "a")
+    assert "random[mean,int8]" in command(tmp_path, "ls").printed
 
 
 def test_all_damage_is_found(tmp_path, store):
@@ -74,16 +76,27 @@ def test_what_nothing_refers_to_is_removed(tmp_path, store):
     done = command(tmp_path, "gc")
     assert planned.printed == done.printed
     assert {line.partition(", ")[0] for line in done.printed.splitlines()} == {
-        "logmel: older revision", "tiny: older format", "tiny: unfinished", "tiny: damaged",
-        "tiny: duplicates",
+        "logmel: older revision", "tiny: unfinished", "tiny: damaged", "tiny: duplicates",
     }  # fmt: skip
     assert not command(tmp_path, "gc").printed
-    assert len(files(store)) == 4, "one of logmel, two of tiny, and what is being written"
+    assert len(files(store)) == 5, "one of logmel, two of tiny, what is being written, another's"
+    assert (root / "tiny" / "ab" / "cd.safetensors").exists()
     assert set(store.embeddings(shipped).shards) == set(kept.shards) == {"a", "b"}
     known = store.embeddings(card())
     assert set(known.shards) == {*others.shards, *again.shards}
     for audio in "abc":
         assert (known.read(audio) == expected(audio)).all()
+
+
+def test_what_cannot_be_removed_is_an_error(tmp_path, store, monkeypatch):
+    for _ in range(2):
+        written(store.embeddings(card()), "a")
+
+    def refuse(self, path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(type(store.fs), "rm_file", refuse)
+    assert failed(command(tmp_path, "gc"), "cannot be removed; make the store writable")
 
 
 def test_another_address(tmp_path, monkeypatch):
