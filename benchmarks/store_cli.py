@@ -75,9 +75,8 @@ class Holdings:
             name = path.rpartition("/")[2]
             if _SHARD.fullmatch(name):
                 mine[path] = self.sizes[path]
-            elif _UNFINISHED.fullmatch(name):
-                if time.time() - facts.get("mtime", 0) > ABANDONED:
-                    self.unfinished.append(path)
+            elif _UNFINISHED.fullmatch(name) and time.time() - facts.get("mtime", 0) > ABANDONED:
+                self.unfinished.append(path)
         for shard in open_shards(self.store.fs, mine):
             if isinstance(shard, DamagedError):
                 self.damaged.append(shard.path)
