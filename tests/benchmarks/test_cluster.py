@@ -273,10 +273,10 @@ def test_a_wrong_address_is_one_line(tmp_path, command):
 
 @with_ray
 @pytest.mark.parametrize("command", ["bench", "embed"])
-def test_a_store_in_memory_is_not_shared(tmp_path, command):
+def test_a_store_in_memory_is_not_shared(tmp_path, command, monkeypatch):
+    monkeypatch.setenv("MOTIONBEAT_EMBEDDINGS", f"memory://{command}")
     options = ("--dataset", "tests.clicks:Clicks", "--encoder", "tests.toys:Noise")
-    where = ("--cache", tmp_path, "--embeddings", f"memory://{command}")
-    where += ("--results", tmp_path) if command == "bench" else ()
+    where = ("--cache", tmp_path, *(("--results", tmp_path) if command == "bench" else ()))
     ended = motionbeat(command, *options, *where, "--ray", "auto")
     assert failed(ended, f"embeddings at memory:///{command}: are seen by one process alone")
 
