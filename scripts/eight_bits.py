@@ -1,6 +1,6 @@
 """What storing features in eight bits changes in the scores of beat probes.
 
-    python scripts/eight_bits.py --encoders musicnn,logmel
+    python -m scripts.eight_bits --encoders musicnn,logmel
 
 trains linear beat probes on the frames of each encoder in half precision, and others with the same
 seeds on those in eight bits. It prints the mean F-measure on the test split of groovebox, or of
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jsonargparse import auto_cli
 from numpy.typing import NDArray
-from scipy.stats import t
+from scripts.ablation.runs import interval
 
 from motionbeat.benchmarks.cli import CACHE
 from motionbeat.benchmarks.evaluator import Folders, plan
@@ -63,16 +63,15 @@ def main(
             before = f_measures(half, probes)
             print(
                 f"{encoder}: {before.mean():.4f} in half precision; the same probes on eight bits "
-                f"{interval(f_measures(eight, probes) - before)}; trained on eight bits "
-                f"{interval(f_measures(eight, others) - before)}"
+                f"{text(f_measures(eight, probes) - before)}; trained on eight bits "
+                f"{text(f_measures(eight, others) - before)}"
             )
 
 
-def interval(differences: NDArray[np.float64]) -> str:
-    """The mean of paired differences, with its 95 % interval."""
-    mean, count = differences.mean(), len(differences)
-    half = t.ppf(0.975, count - 1) * differences.std(ddof=1) / np.sqrt(count)
-    return f"{mean:+.4f} [{mean - half:+.4f}, {mean + half:+.4f}]"
+def text(differences: NDArray[np.float64]) -> str:
+    """The mean of paired differences, with its interval."""
+    mean, low, high = interval(differences)
+    return f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ those that nothing is trained on (``HELD_OUT``): weights that have seen ``warped
 the others.
 """
 
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -36,6 +37,27 @@ def embeddings(model: MotionBeat, motion: Motion, clip: float) -> Table:
     return model.motion.embed(states, inputs.clock, times).double().numpy()
 
 
+def couples_in(data: Path | None) -> list[Take]:
+    """The couples of ``cmu_salsa.zip`` in a folder.
+
+    Raises:
+        DatasetError: there is no such file.
+    """
+    if data is None:
+        raise DatasetError("no folder with cmu_salsa.zip; give it by --data or MOTIONBEAT_DATA")
+    return takes(data)
+
+
+def partner_scores(model: MotionBeat, couples: Sequence[Take], seconds: float) -> dict[str, float]:
+    """Scores of leaders against their partners, in clips of some seconds."""
+    stride = round(seconds / STEP)
+    found = [
+        (embeddings(model, one.leader, seconds)[::stride], embeddings(model, one.follower, seconds))
+        for one in couples
+    ]
+    return scores(found, stride)
+
+
 def partners(
     weights: tuple[str, ...] = ("motionbeat-small",),
     results: Path = Path("results"),
@@ -48,27 +70,19 @@ def partners(
         results: folder for ``partners.csv``.
         data: folder with ``cmu_salsa.zip`` (MOTIONBEAT_DATA).
     """
-    if data is None:
-        raise DatasetError("no folder with cmu_salsa.zip; give it by --data or MOTIONBEAT_DATA")
+    couples = couples_in(data)
     models = {Path(name).stem: load_model(name) for name in weights}
     models["motionbeat-random"] = untrained()
-    couples = takes(data)
     held_out = [one for one in couples if one.id in HELD_OUT]
     rows = []
     for seconds, (which, some) in product(SECONDS, (("all", couples), ("held out", held_out))):
-        stride = round(seconds / STEP)
         chosen: list[Take] = [one for one in some if len(one.leader.positions) >= 2 * seconds * FPS]
         if len(chosen) < 2:
             say(f"too few couples ({which}) dance for {2 * seconds:g} s, two clips")
             continue
         for name, model in models.items():
-            found = [
-                (embeddings(model, one.leader, seconds)[::stride],
-                 embeddings(model, one.follower, seconds))
-                for one in chosen
-            ]  # fmt: skip
             row = {"model": name, "takes": which, "seconds": seconds}
-            rows.append(row | scores(found, stride))
+            rows.append(row | partner_scores(model, chosen, seconds))
     table = pd.DataFrame(rows).set_index("model").round(4)
     say(table.to_string())
     write_atomically(results / "partners.csv", table.to_csv().encode())

@@ -9,13 +9,10 @@ from functools import cache
 from pathlib import Path
 
 from scripts.ablation.runs import Group, Scores, kept
-from scripts.ablation.towers import RETRIEVAL, Bench, TowerRun
-from scripts.matching import STEP, scores
-from scripts.partners import embeddings
+from scripts.ablation.towers import RETRIEVAL, VERSION, Bench, TowerRun
+from scripts.partners import couples_in, partner_scores
 
-from motionbeat.data_modules.base import DatasetError
-from motionbeat.data_modules.published.cmu_salsa import HELD_OUT, Take, takes
-from motionbeat.model import MotionBeat
+from motionbeat.data_modules.published.cmu_salsa import HELD_OUT, Take
 from motionbeat.weights import load_model
 
 SECONDS = 5.0
@@ -32,30 +29,18 @@ class UnpairedRun(TowerRun):
     def __call__(self, seed: int) -> Scores:
         """Scores by condition."""
         weights = self.weights(seed)
-        data = self.bench.folders.data
-        if data is None:
-            raise DatasetError("no folder with cmu_salsa.zip; give it by --data or MOTIONBEAT_DATA")
-        salsa = kept(
-            weights.with_suffix(".salsa.json"),
-            lambda: {PARTNERS: partner_scores(load_model(weights), data)},
-        )
-        return super().__call__(seed) | salsa
+        couples = _held_out(self.bench.folders.data)
 
+        def salsa() -> Scores:
+            found = partner_scores(load_model(weights), couples, SECONDS)
+            return {PARTNERS: {metric: found[metric] for metric in METRICS}}
 
-def partner_scores(model: MotionBeat, data: Path) -> dict[str, float]:
-    """How often a partner's moves are nearer than others', in takes that are held out."""
-    stride = round(SECONDS / STEP)
-    found = [
-        (embeddings(model, one.leader, SECONDS)[::stride], embeddings(model, one.follower, SECONDS))
-        for one in _held_out(data)
-    ]
-    table = scores(found, stride)
-    return {metric: table[metric] for metric in METRICS}
+        return super().__call__(seed) | kept(weights.with_suffix(f".salsa.{VERSION}.json"), salsa)
 
 
 @cache
-def _held_out(data: Path) -> list[Take]:
-    return [one for one in takes(data) if one.id in HELD_OUT]
+def _held_out(data: Path | None) -> list[Take]:
+    return [one for one in couples_in(data) if one.id in HELD_OUT]
 
 
 def groups(bench: Bench) -> list[Group]:
