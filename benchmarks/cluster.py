@@ -35,7 +35,7 @@ from motionbeat.console import say
 from motionbeat.encoder import Encoder
 from motionbeat.encoding import find_encoder, make_encoder
 from motionbeat.errors import MotionBeatError, first_of
-from motionbeat.files import WriteError, scratch_folder
+from motionbeat.files import check_writable, scratch_folder
 from motionbeat.processes import ProcessError
 
 RETRIES = 3
@@ -401,18 +401,12 @@ def joined(
 
     Raises:
         ClusterError: the cluster cannot be joined.
-        WriteError: a place cannot be written.
+        WriteError: a place is not writable.
     """
     with ExitStack() as stack:
-        try:
-            for place in places:
-                place.mkdir(parents=True, exist_ok=True)
-            tokens = tuple(stack.enter_context(scratch_folder(place)) for place in places)
-        except OSError as error:
-            raise WriteError(
-                f"{error.filename}: cannot be written ({error.strerror}); make it writable or "
-                "choose another folder"
-            ) from error
+        for place in places:
+            check_writable(place)
+        tokens = tuple(stack.enter_context(scratch_folder(place)) for place in places)
         needs = Needs(
             versions(),
             tokens,

@@ -11,6 +11,7 @@ from motionbeat.benchmarks.registry import DATASETS, TASKS
 from motionbeat.benchmarks.sharding import Part
 from motionbeat.benchmarks.store import store_of
 from motionbeat.console import bar
+from motionbeat.files import check_writable
 from motionbeat.tasks.contract import Baseline
 
 
@@ -83,8 +84,11 @@ class Grid:
             ray: address of a cluster to run them on.
 
         Raises:
-            MotionBeatError: an entry failed.
+            MotionBeatError: an entry failed, or the folder of the results is not writable.
         """
+        results = self.rows[0].evaluation.folders.results
+        if results is not None:
+            check_writable(results)
         if ray is not None:
             self._spread(ray)
         for row in self.rows:

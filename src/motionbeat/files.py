@@ -34,19 +34,38 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent)
-        yield unfinished
-        os.replace(unfinished, path)
+        with _explained(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(path.parent)
+            yield unfinished
+            os.replace(unfinished, path)
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         fault = "the disk is full" if full else f"cannot be written ({error.strerror})"
         raise WriteError(
-            f"{path.parent}: {fault}; free some space, make it writable or choose another folder"
+            f"{folder}: {fault}; free some space, make it writable or choose another folder"
         ) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
+
+
+def check_writable(folder: Path) -> None:
+    """Create a folder if it is missing, and check that files can be written into it.
+
+    Raises:
+        WriteError: the folder is not writable, or the disk is full.
+    """
+    with _explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(folder):
+            pass
 
 
 def write_atomically(path: Path, content: bytes) -> None:

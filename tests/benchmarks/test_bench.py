@@ -182,7 +182,9 @@ def test_tracks_too_short_to_be_scored_are_counted_and_choose_nothing(tmp_path, 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, short_training, alone, option):
     file = tmp_path / "file"
     file.touch()
-    assert failed(run(tmp_path, option, file / "below"), file)
+    ended = run(tmp_path, option, file / "below")
+    assert failed(ended, file)
+    assert "beat · clicks" not in ended.said, "found before any entry was run"
 
 
 def test_tables_of_classes_and_of_numbers(tmp_path, short_training, monkeypatch):
