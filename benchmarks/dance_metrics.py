@@ -37,6 +37,7 @@ from motionbeat.files import write_atomically
 from motionbeat.motion import FASTEST, SLOWEST, Motion, MotionError
 from motionbeat.tasks.metrics.dance_alignment import Music, chance_floor, sensitivity
 from motionbeat.tasks.metrics.dance_distances import (
+    distance_between_halves,
     diversity,
     frechet_distance,
     frechet_floor,
@@ -292,8 +293,8 @@ def _feature_rows(made: Sequence[Dance], real: Sequence[Dance]) -> list[Row]:
         enough = min(n, m) > 1
         distance: Row = {
             "generated": frechet_distance(ours, theirs) if enough else NAN,
-            "real": frechet_distance(theirs[::2], theirs[1::2]) if m > 3 else NAN,
-            "real_n": len(theirs[::2]),
+            "real": distance_between_halves(theirs, np.arange(m)),
+            "real_n": m // 2,
             "chance": frechet_floor(n, m, width) if enough else NAN,
         }
         spread: Row = {"generated": diversity(ours), "real": diversity(theirs), "real_n": m}

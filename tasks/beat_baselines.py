@@ -11,13 +11,11 @@ from motionbeat.tasks.decoders import (
     BeatEstimate,
     BeatPrediction,
     decode,
-    decode_dbn,
     interval_tempo,
 )
-from motionbeat.tasks.madmom import downbeat_activations, madmom
+from motionbeat.tasks.madmom import MADMOM_SAMPLE_RATE, madmom_beats
 
 ORACLE_RATE = 50.0
-MADMOM_SAMPLE_RATE = 44100
 
 
 class Chance(Baseline):
@@ -59,8 +57,7 @@ class Oracle(Baseline):
 class Madmom(Baseline):
     """madmom's recurrent networks with its dynamic Bayesian network, a dedicated system.
 
-    Its networks were trained on common beat tracking datasets. Source: Böck, Krebs and Widmer,
-    "Joint beat and downbeat tracking with recurrent neural networks", 2016.
+    Its networks were trained on common beat tracking datasets.
     """
 
     name = "madmom"
@@ -71,10 +68,5 @@ class Madmom(Baseline):
     def predict(self, track: Track, seed: int) -> BeatPrediction:
         """Beats by madmom's own decoder, which is reported for both decoders of the table."""
         waveform = resample(*load_audio(track.audio_path), MADMOM_SAMPLE_RATE)
-        signal = madmom("audio.signal").Signal(
-            waveform, sample_rate=MADMOM_SAMPLE_RATE, num_channels=1
-        )
-        downbeat = downbeat_activations(signal)
-        activations = np.stack([downbeat.sum(axis=1), downbeat[:, 1]], axis=1)
-        estimate = decode_dbn(activations, 100.0)
+        estimate = madmom_beats(waveform)
         return BeatPrediction(*estimate, dbn=estimate)

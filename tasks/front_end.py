@@ -106,9 +106,10 @@ class FrontEnd(nn.Module):
         return torch.from_numpy(features).to(waveform.device).float()
 
     def _at_step_rate(self, frames: Tensor, frame_rate: float) -> Tensor:
-        if frame_rate < self.step_rate:
+        needed = min(self.step_rate, self.card.frame_rate)
+        if frame_rate < needed:
             raise ValueError(
-                f"features at {frame_rate:g} Hz, where {self.step_rate:g} Hz are needed; "
+                f"features at {frame_rate:g} Hz, where {needed:g} Hz are needed; "
                 "give the encoder's own frames"
             )
         if self.segment_seconds is not None:

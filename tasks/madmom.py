@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionbeat.compiled import compiled
+from motionbeat.tasks.decoders import BeatEstimate, decode_dbn
+
+MADMOM_SAMPLE_RATE = 44100
 
 
 def madmom(module: str) -> ModuleType:
@@ -28,6 +31,22 @@ def madmom(module: str) -> ModuleType:
 
     with mock.patch("importlib.metadata.distribution", renamed):
         return importlib.import_module(f"madmom.{module}")
+
+
+def madmom_beats(waveform: NDArray[np.float32]) -> BeatEstimate:
+    """Beats and downbeats by madmom's networks and decoder.
+
+    Böck, Krebs and Widmer, "Joint beat and downbeat tracking with recurrent neural networks", 2016.
+
+    Args:
+        waveform: (samples,) at ``MADMOM_SAMPLE_RATE``; shorter than a second it has no beats.
+    """
+    if len(waveform) < MADMOM_SAMPLE_RATE:
+        return BeatEstimate(np.zeros(0), np.zeros(0), np.nan)
+    signal = madmom("audio.signal").Signal(waveform, sample_rate=MADMOM_SAMPLE_RATE, num_channels=1)
+    downbeat = downbeat_activations(signal)
+    activations = np.stack([downbeat.sum(axis=1), downbeat[:, 1]], axis=1)
+    return decode_dbn(activations, 100.0)
 
 
 def downbeat_activations(signal: Any) -> NDArray[np.float32]:

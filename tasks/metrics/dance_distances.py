@@ -1,6 +1,9 @@
 """Fréchet distance between sets of dances, and diversity, from features of clips."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 
 from motionbeat.motion import MotionError
@@ -69,6 +72,32 @@ def frechet_floor(generated: int, reference: int, width: int, draws: int = 10) -
         for _ in range(draws)
     ]
     return float(np.mean([frechet_distance(*both) for both in sets]))
+
+
+def distance_between_halves(
+    features: Floats, dances: NDArray[np.integer[Any]], draws: int = 10
+) -> float:
+    """Mean Fréchet distance between two random halves of real dances.
+
+    The reference of a Fréchet distance: what two sets of different real dances have. All clips of a
+    dance are in the same half.
+
+    Args:
+        features: (n, d) of clips.
+        dances: (n,) number of the dance of each clip.
+        draws: number of random splits to average.
+
+    Returns:
+        The distance; NaN if a half has fewer than two clips.
+    """
+    rng, numbers = np.random.default_rng(0), np.unique(dances)
+    found = []
+    for _ in range(draws):
+        first = np.isin(dances, rng.permutation(numbers)[: len(numbers) // 2])
+        if min(first.sum(), (~first).sum()) < 2:
+            return float("nan")
+        found.append(frechet_distance(features[first], features[~first]))
+    return float(np.mean(found))
 
 
 def diversity(features: Floats) -> float:

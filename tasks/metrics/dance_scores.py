@@ -6,12 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from motionbeat.audio import load_audio, resample
 from motionbeat.motion import Motion, MotionError
-from motionbeat.pretraining.pairs import audio_inputs
-from motionbeat.spectrum import SAMPLE_RATE
+from motionbeat.tasks.madmom import MADMOM_SAMPLE_RATE, madmom_beats
 from motionbeat.tasks.metrics import dance_alignment as alignment
 from motionbeat.tasks.metrics import dance_physics as physics
 from motionbeat.tasks.metrics.dance_alignment import Music
@@ -94,16 +91,16 @@ FEATURES: dict[str, Callable[[Positions], Floats]] = {
 
 
 def estimate_beats(path: Path) -> Music:
-    """Estimate the beats of a piece of music; empty if no beat is found.
+    """Estimate the beats of a piece of music by madmom; empty if fewer than two are found.
+
+    No encoder hears these beats, so they favour none.
 
     Raises:
         AudioError: the file is unreadable.
     """
-    waveform = resample(*load_audio(path), SAMPLE_RATE)
-    duration = len(waveform) / SAMPLE_RATE
-    grid = audio_inputs(waveform)[2]
-    within = (grid.times >= 0) & (grid.times < duration)
-    return Music(grid.times[within] if grid.has_beat else np.zeros(0), duration)
+    waveform = resample(*load_audio(path), MADMOM_SAMPLE_RATE)
+    beats = madmom_beats(waveform).beats
+    return Music(beats if len(beats) > 1 else beats[:0], len(waveform) / MADMOM_SAMPLE_RATE)
 
 
 def check_length(motion: Motion) -> None:

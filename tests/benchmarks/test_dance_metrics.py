@@ -141,7 +141,9 @@ def test_a_shorter_song_is_no_worse_as_other_music(folder):
     found = table(folder)
     for metric in ("BAS fact", "beat hit rate", "beat coverage"):
         row = found.loc[metric]
-        assert row["chance"] == pytest.approx(row["generated"], abs=0.06), metric
+        assert row["chance"] == pytest.approx(row["generated"], abs=1 / 13 + 0.01), (
+            f"{metric}: at most one beat of thirteen is estimated elsewhere"
+        )
 
 
 def strangers(folder):

@@ -3,6 +3,7 @@ import pytest
 
 from motionbeat.motion import MotionError
 from motionbeat.tasks.metrics.dance_distances import (
+    distance_between_halves,
     diversity,
     frechet_distance,
     frechet_floor,
@@ -44,3 +45,11 @@ def test_sets_that_cannot_be_compared_are_refused():
         frechet_distance(np.zeros((1, 3)), np.zeros((5, 3)))
     with pytest.raises(MotionError, match="compare like ones"):
         frechet_distance(np.zeros((4, 3)), np.zeros((5, 2)))
+
+
+def test_clips_of_a_dance_are_in_the_same_half():
+    rng = np.random.default_rng(0)
+    features, dances = rng.standard_normal((12, 3)), np.array([4, 7] * 6)
+    whole = frechet_distance(features[dances == 4], features[dances == 7])
+    assert distance_between_halves(features, dances) == pytest.approx(whole)
+    assert np.isnan(distance_between_halves(features[:4], np.array([4, 4, 4, 7])))

@@ -313,8 +313,12 @@ def test_real_dances_are_known_as_such_and_compared_by_halves(tracks, real):
     found = DanceGeneration.score_all(real, tracks)
     clips = np.array([kinetic_features(motion.at(60.0)[:300]) for motion in real])
     scaled = normalise(clips, clips)
-    halves = frechet_distance(scaled[::2], scaled[1::2])
-    assert [one["fid_k"] for one in found] == pytest.approx([halves] * 4)
+    halves = [
+        frechet_distance(scaled[[0, other]], np.delete(scaled, [0, other], axis=0))
+        for other in (1, 2, 3)
+    ]
+    [distance] = {one["fid_k"] for one in found}
+    assert min(halves) < distance < max(halves), "the mean of random halves"
     assert {one["clips"] for one in found} == {4}
     copies = [Motion(one.positions, one.fps) for one in real]
     assert DanceGeneration.score_all(copies, tracks)[0]["fid_k"] == pytest.approx(0, abs=1e-6)

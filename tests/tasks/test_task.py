@@ -21,6 +21,7 @@ from motionbeat.encoding import encode
 from motionbeat.errors import MotionBeatError
 from motionbeat.tasks.beat_tracking import BeatTracking
 from motionbeat.tasks.emotion import EmotionRegression
+from motionbeat.tasks.front_end import FrontEnd
 from motionbeat.tasks.genre import GenreClassification
 
 TINY = "tests.toys:Tiny"
@@ -86,6 +87,17 @@ def test_features_of_audio_are_those_that_are_stored(clicks, tmp_path):
             (one, mask), (other, other_mask) = task(heard), task(read)
             assert torch.equal(mask, other_mask)
             torch.testing.assert_close(one, other, atol=2e-3, rtol=1e-3)
+
+
+def test_slow_frames_of_audio_are_interpolated_to_the_steps_of_a_task(clicks):
+    """A dance has 30 steps a second, and some encoders fewer frames."""
+    batch = next(iter(clicks.test_dataloader()))
+    (own, mask), (steps, steps_mask) = (
+        FrontEnd(Tiny(), target_rate=rate).features(batch) for rate in (None, 30.0)
+    )
+    assert torch.equal(steps_mask[:, ::3], mask)
+    torch.testing.assert_close(steps[:, ::3], own)
+    torch.testing.assert_close(steps[:, 1:-3:3], own[:, :-1].lerp(own[:, 1:], 1 / 3))
 
 
 @pytest.mark.parametrize("embedded", [False, True])
