@@ -25,11 +25,19 @@ from motionbeat.benchmarks.records import (
     read_records,
 )
 from motionbeat.benchmarks.registry import DATASETS, TASKS
-from motionbeat.benchmarks.significance import holm, interval, once, paired_p_value, resample
+from motionbeat.benchmarks.significance import (
+    Estimate,
+    holm,
+    interval,
+    once,
+    paired_p_values,
+    resample,
+)
 from motionbeat.console import wide
 from motionbeat.data_modules.base import canonical
 from motionbeat.files import write_atomically
 from motionbeat.tasks.metrics.classification import confusion
+from motionbeat.tasks.metrics.per_track import FOLD
 
 if TYPE_CHECKING:
     from motionbeat.tasks.task import Task
@@ -46,12 +54,12 @@ MEANINGS = {
     OVERLAP: "training-data overlap: the encoder was trained on this dataset, on a split of it or "
     "on recordings it shares",
     RENDERER: "shared renderer: the encoder was trained on another dataset made with the same "
-    "arranger and sounds",
+    "renderer and sounds",
 }
 P_VALUES = ("p_chance_holm", "p_holm")
-"""Columns of p-values, against chance and against the best other encoder, and their corrections."""
+"""Columns of corrected p-values, against chance and against the best other encoder."""
 
-COMPARED = "p_holm: Holm-corrected paired bootstrap against the best other encoder"
+COMPARED = "p_holm: Holm-corrected paired t test against the best other encoder"
 DROPS = {name: name for name in ("deformation", "clean", "deformed", "drop")}
 _STYLES = {
     "linear": ("o", "tab:blue"),
@@ -59,7 +67,6 @@ _STYLES = {
     "knn": ("^", "tab:green"),
     NO_HEAD: ("D", "gray"),
 }
-FOLD = "fold"
 _SHOWN = 40  # encoders in a picture or a printed table; files have all
 _PANELS = 12  # datasets in a picture or printed
 _NAMED_CLASSES = 40  # more names than that cannot be read
@@ -116,7 +123,7 @@ def collect(
         keep: is given what the rows are made of; comparisons are in the rows when all are read.
     """
     rows: dict[str, list[Row]] = defaultdict(list)
-    rivals: dict[object, list[tuple[Row, Floats]]] = defaultdict(list)
+    rivals: dict[object, list[tuple[Row, Estimate, int]]] = defaultdict(list)
     for record in records:
         task = TASKS.get(record.task)
         table = rows[stem(record.task, record.mode, deformed)]
@@ -127,12 +134,13 @@ def collect(
             table.append(_row(record, head, result, _scores(result, task)))
             if record.kind != "encoder" and keep is None:
                 continue
-            samples = _samples(result.per_track, record.groups, task)
+            estimate = _estimate(result.per_track, record.groups, task)
             if keep is not None:
-                keep(record, head, table[-1], samples)
+                keep(record, head, table[-1], estimate.samples)
             if record.kind == "encoder":
                 alike = record.task, record.dataset, record.dataset_revision, head, record.mode
-                rivals[*alike, record.protocol, record.tracks].append((table[-1], samples))
+                rival = table[-1], estimate, len(set(record.groups))
+                rivals[*alike, record.protocol, record.tracks].append(rival)
     for family in rivals.values():
         _compare(family)
     return {name: _in_order(table) for name, table in rows.items()}
@@ -198,8 +206,8 @@ def _drops(record: RunRecord, result: HeadResult, task: "type[Task]") -> Iterato
         chosen = made == deformation
         scores = {name: values[:, chosen] for name, values in result.per_track.items()}
         groups = [group for group, one in zip(record.groups, chosen, strict=True) if one]
-        score = once(scores, task.summarise)[task.primary].mean()
-        return float(score), _samples(scores, groups, task)
+        estimate = _estimate(scores, groups, task)
+        return float(estimate.seeds.mean()), estimate.samples
 
     clean, samples = part(CLEAN)
     for deformation in DEFORMATIONS:
@@ -219,37 +227,34 @@ def _drops(record: RunRecord, result: HeadResult, task: "type[Task]") -> Iterato
         }
 
 
-def _samples(
+def _estimate(
     per_track: dict[str, NDArray[Any]], groups: Sequence[str], task: "type[Task]"
-) -> Floats:
-    """Bootstrap samples of the primary metric."""
+) -> Estimate:
+    """The primary metric and its bootstrap samples."""
     if task.primary in per_track:  # a per-track score itself, on which no other numbers have a say
         per_track = {
             name: values
             for name, values in per_track.items()
             if name in (task.primary, FOLD) or values.dtype.kind == "U"
         }
-    return resample(per_track, groups, task.summarise)[task.primary]
+    seeds = once(per_track, task.summarise)[task.primary]
+    return Estimate(seeds, resample(per_track, groups, task.summarise)[task.primary])
 
 
-def _compare(family: list[tuple[Row, Floats]]) -> None:
+def _compare(family: list[tuple[Row, Estimate, int]]) -> None:
     """Compare each row with the best one of another encoder, p-values corrected.
 
     The best row and the one it is compared with are one comparison, which is counted once.
     """
+    if len(family) < 2:
+        return
     primary = TASKS.get(family[0][0]["task"]).primary
     ranked = sorted(family, key=lambda one: -np.nan_to_num(one[0][primary], nan=-np.inf))
-    first, samples = ranked[0]
-    others = [one for one in ranked if one[0]["entry"] != first["entry"]]
-    if not others:
-        return
-    values = [paired_p_value(theirs, samples) for _, theirs in others]
-    for (row, _), value, adjusted in zip(others, values, holm(values), strict=True):
-        row["compared_with"] = first["entry"]
-        row["p_value"], row["p_holm"] = round(value, 4), round(float(adjusted), 4)
-    second = others[0][0]
-    first["compared_with"] = second["entry"]
-    first["p_value"], first["p_holm"] = second["p_value"], second["p_holm"]
+    p_values = paired_p_values([estimate for _, estimate, _ in ranked], ranked[0][2])[0, 1:]
+    adjusted = holm(p_values)
+    for place, (row, _, _) in enumerate(ranked):
+        row["compared_with"] = ranked[0 if place else 1][0]["entry"]
+        row["p_value"], row["p_holm"] = (p[max(0, place - 1)] for p in (p_values, adjusted))
 
 
 def _in_order(rows: list[Row]) -> pd.DataFrame:

@@ -6,15 +6,19 @@ with replacement, and every track of a drawn group counts.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student_t
 
 from motionbeat.benchmarks.records import Summary
 
 SAMPLES = 1000
 LEVEL = 0.95
+FEWEST = 5
+"""Number of groups below which a bootstrap over groups says nothing."""
+
 _AT_ONCE = 250  # samples whose intermediate values are in memory together; more of few tracks
 _WEIGHTS = 1 << 18  # of such samples, one a track
 
@@ -22,6 +26,18 @@ Floats = NDArray[np.float64]
 PerTrackScores = Mapping[str, NDArray[Any]]
 Summarise = Callable[[dict[str, NDArray[Any]], Floats], dict[str, Floats]]
 """Metrics (seeds, samples) of per-track scores (seeds, tracks) and weights (samples, tracks)."""
+
+
+class Estimate(NamedTuple):
+    """A metric of an entry, as comparisons need it.
+
+    Attributes:
+        seeds: (seeds,) its value for each training seed.
+        samples: (``SAMPLES``,) bootstrap samples, averaged over seeds.
+    """
+
+    seeds: Floats
+    samples: Floats
 
 
 @lru_cache(maxsize=4)
@@ -44,6 +60,8 @@ def resample(
 ) -> dict[str, Floats]:
     """Metrics on bootstrap samples of groups, averaged over seeds, (``SAMPLES``,) by name.
 
+    All are NaN with fewer than ``FEWEST`` groups.
+
     Args:
         per_track: per-track scores by name, (seeds, tracks).
         groups: (tracks,) group of each track.
@@ -55,8 +73,9 @@ def resample(
         summarise(dict(per_track), weights[start : start + step])
         for start in range(0, SAMPLES, step)
     ]
+    told = 1 if len(set(groups)) >= FEWEST else np.nan
     return {
-        metric: np.concatenate([part[metric] for part in parts], axis=-1).mean(axis=0)
+        metric: told * np.concatenate([part[metric] for part in parts], axis=-1).mean(axis=0)
         for metric in parts[0]
     }
 
@@ -91,26 +110,48 @@ def interval(samples: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def paired_p_value(ours: Floats, theirs: Floats) -> float:
-    """p-value of a two-sided paired bootstrap test that two entries differ on the same tracks.
+def paired_p_values(entries: Sequence[Estimate], groups: int) -> Floats:
+    """p-values (entries, entries) of two-sided t tests that two entries differ on the same tracks.
 
-    Twice the share of bootstrap samples in which the difference has the less frequent sign, or is
-    0. One is added to both counts, so p is never 0 (Davison and Hinkley, "Bootstrap methods and
-    their application", 1997, section 4.4).
+    The variance of a difference is its variance over bootstrap samples of groups, times
+    groups / (groups - 1), plus that of its mean over training seeds. Degrees of freedom follow
+    Satterthwaite, "An approximate distribution of estimates of variance components", 1946. A share
+    of bootstrap samples, in contrast, would be too small with few groups, and cannot be small
+    enough for a correction for many comparisons.
 
     Args:
-        ours: (samples,) bootstrap samples of a metric, of :func:`resample`.
-        theirs: (samples,) those of the other entry, on the same tracks.
+        entries: estimates of the same metric, with the same seeds.
+        groups: number of groups of test tracks.
 
     Returns:
-        The p-value; NaN if no difference is defined.
+        The p-values; NaN for an entry with itself and where a metric is undefined.
     """
-    difference = ours - theirs
-    difference = difference[np.isfinite(difference)]
-    if not len(difference):
-        return float("nan")
-    turned = min(np.sum(difference <= 0), np.sum(difference >= 0))
-    return float(min(1.0, 2 * (turned + 1) / (len(difference) + 1)))
+    seeds, samples = (np.stack(values) for values in zip(*entries, strict=True))
+    p_values = np.full((len(entries), len(entries)), np.nan)
+    known = np.isfinite(samples).any(axis=1)
+    if not known.any():
+        return p_values
+    samples, seeds = samples[known], seeds[known]
+    samples = samples[:, np.isfinite(samples).all(axis=0)]
+    of_groups = _of_differences(samples) * groups / (groups - 1)
+    others = seeds.shape[1] - 1
+    of_seeds = _of_differences(seeds) / (others + 1) if others else np.zeros_like(of_groups)
+    difference = np.abs(np.subtract.outer(*[seeds.mean(axis=1)] * 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = of_groups + of_seeds
+        freedom = variance**2 / (of_groups**2 / (groups - 1) + of_seeds**2 / max(others, 1))
+        found = 2 * student_t.sf(difference / np.sqrt(variance), np.nan_to_num(freedom, nan=1))
+    found[difference == 0] = 1
+    np.fill_diagonal(found, np.nan)
+    p_values[np.ix_(known, known)] = found
+    return p_values
+
+
+def _of_differences(values: Floats) -> Floats:
+    """Variances (entries, entries) of the differences between rows of values (entries, n)."""
+    covariance = np.atleast_2d(np.cov(values))
+    variance = np.diag(covariance)
+    return np.maximum(variance[:, None] + variance - 2 * covariance, 0)
 
 
 def holm(p_values: Sequence[float] | Floats) -> Floats:

@@ -131,7 +131,7 @@ class DanceGeneration(Task):
     primary = "bas_fact_sensitivity"
     headline: ClassVar = {
         "bas_fact_sensitivity": "BAS own - others",
-        "p": "p (chance)",
+        "p": "p (chance, one-sided)",
         "bas_fact": "BAS (FACT)",
         "bas_fact_chance": "chance",
         "hit_rate_sensitivity": "hit rate own - others",

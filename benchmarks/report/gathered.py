@@ -238,7 +238,7 @@ def entries(columns: Iterable[Column]) -> list[dict[str, Any]]:
 def tied(column: Column, cell: Cell) -> bool:
     """Whether a cell is the best encoder's of its kind, or not significantly below it.
 
-    By the Holm-corrected paired bootstrap of the leaderboard; False where it compared nothing.
+    By the Holm-corrected paired test of the leaderboard; False where it compared nothing.
     """
     row = cell.row
     if row["compared_with"] is None:
@@ -250,4 +250,4 @@ def tied(column: Column, cell: Cell) -> bool:
         == (row["compared_with"], row["head"], row["mode"])
     ]
     ahead = any(column.value(cell) >= column.value(other) for other in rivals)
-    return ahead or bool(row["p_holm"] >= SIGNIFICANT)
+    return ahead or not row["p_holm"] < SIGNIFICANT

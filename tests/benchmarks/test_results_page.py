@@ -25,8 +25,8 @@ def results(tmp_path, monkeypatch):
     know_toys(monkeypatch)
     toy_cards(monkeypatch, DATASETS)
     entries = [
-        record("good", [0.5, 0.7], training_data=("mill",)),
-        record("guess", [0.1, 0.3], kind="baseline"),
+        record("good", [0.6] * 6, training_data=("mill",)),
+        record("guess", [0.2] * 6, kind="baseline"),
     ]
     [table] = collect(entries).values()
     write_csv(tmp_path / "leaderboard_toy.csv", table)
@@ -50,9 +50,9 @@ def test_datasets_that_were_not_rerun_are_marked(results):
     assert lines[:5] == [
         "| entry | Score, mill (rendered) | Score, watermill (rendered)¹ |",
         "| --- | --- | --- |",
-        f"| good | 0.600 [0.500, 0.700] {OVERLAP} | 0.500 [0.400, 0.600] {RENDERER} |",
+        f"| good | 0.600 [0.600, 0.600] {OVERLAP} | 0.500 [0.400, 0.600] {RENDERER} |",
         "| other | - | - |",
-        "| guess (baseline) | 0.200 [0.100, 0.300] | 0.200 [0.400, 0.600] |",
+        "| guess (baseline) | 0.200 [0.200, 0.200] | 0.200 [0.400, 0.600] |",
     ]
     notes = "\n".join(lines[5:])
     for words in ("Second edition", "¹ First edition, run until 2026-11-20", OVERLAP, RENDERER):
@@ -72,7 +72,7 @@ def test_every_entry_on_every_dataset(results):
     header, _, old, *_ = text.splitlines()
     assert header == "| dataset | entry | Score | p (chance) | p (chance, Holm) | tracks | seeds |"
     assert old.startswith("| watermill (rendered)¹ | other | - | - |")
-    good = f"| mill (rendered) | good | 0.600 [0.500, 0.700] {OVERLAP} | 0.020 | 0.020 | 2 | 1 |"
+    good = f"| mill (rendered) | good | 0.600 [0.600, 0.600] {OVERLAP} | 0.020 | 0.020 | 6 | 1 |"
     assert good in text
     assert "Looked at." in text
 

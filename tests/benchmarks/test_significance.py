@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
+from scipy.stats import ttest_rel
 
 from motionbeat.benchmarks.significance import (
+    Estimate,
     group_weights,
     holm,
-    paired_p_value,
+    interval,
+    once,
+    paired_p_values,
     resample,
     scores,
 )
@@ -31,9 +35,18 @@ def score(values, groups=None):
     return scores(scored(values), groups or alone(values), means)["metric"]
 
 
+def p_values(entries, groups=None):
+    """Of each entry with each other one."""
+    groups = groups or alone(entries[0])
+    estimates = [
+        Estimate(once(scored(one), means)["metric"], resample(scored(one), groups, means)["metric"])
+        for one in entries
+    ]
+    return paired_p_values(estimates, len(set(groups)))
+
+
 def p_value(ours, theirs, groups=None):
-    samples = (resample(scored(one), groups or alone(one), means) for one in (ours, theirs))
-    return paired_p_value(*(one["metric"] for one in samples))
+    return p_values([ours, theirs], groups)[0, 1]
 
 
 def test_mean_and_deviation_over_seeds_by_hand():
@@ -43,11 +56,27 @@ def test_mean_and_deviation_over_seeds_by_hand():
 
 
 def test_what_is_undefined_does_not_count():
-    one = score([[0.2, np.nan, 0.4], [0.2, np.nan, 0.4]])
-    assert (one.mean, one.low, one.high) == pytest.approx((0.3, 0.2, 0.4))
-    one = score([np.nan, np.nan])
+    values = [0.2, np.nan, 0.4, 0.2, 0.4, 0.3]
+    one, without = score([values, values]), score([0.2, 0.4, 0.2, 0.4, 0.3])
+    assert one.mean == pytest.approx(0.3)
+    assert (one.low, one.high) == pytest.approx((without.low, without.high), abs=0.02)
+    unknown = [np.nan] * 6
+    one = score(unknown)
     assert np.isnan([one.mean, one.low, one.high]).all()
-    assert np.isnan(paired_p_value(np.array([np.nan]), np.array([1.0])))
+    found = p_values([values, unknown, [0.1] * 6])
+    assert np.isfinite(found).tolist() == [
+        [False, False, True],
+        [False, False, False],
+        [True, False, False],
+    ]
+
+
+def test_few_groups_have_no_interval_and_no_p_value():
+    """A bootstrap over two groups has three samples, and is blind to all other groups."""
+    values, groups = np.linspace(0, 1, 20), ["a", "b"] * 10
+    one = score(values, groups)
+    assert one.mean == pytest.approx(0.5)
+    assert np.isnan([one.low, one.high, p_value(values, values**2, groups)]).all()
 
 
 def test_interval_covers_the_true_mean_as_often_as_it_says():
@@ -80,8 +109,7 @@ def test_identical_entries_do_not_differ_and_clearly_different_ones_do():
     worse = rng.uniform(size=(2, 40))
     better = worse + rng.uniform(0, 0.1, size=(2, 40))
     assert p_value(worse, worse) == 1
-    assert p_value(better, worse) == p_value(worse, better)
-    assert p_value(better, worse) == pytest.approx(2 / 1001), "small, but never 0"
+    assert p_value(better, worse) == p_value(worse, better) < 0.01
 
 
 @pytest.mark.parametrize("size", [1, 4], ids=["tracks", "groups"])
@@ -98,6 +126,34 @@ def test_p_is_uniform_where_neither_hears_anything(size):
     if size > 1:  # as tracks they are called different far too often
         wrong = [p_value(ours, theirs) for ours, theirs in tracks[:100]]
         assert np.mean(np.array(wrong) < 0.05) > 0.2
+
+
+def test_with_few_groups_a_difference_is_called_real_no_more_often():
+    """The share of bootstrap samples on one side of 0 would err twice as often."""
+    rng = np.random.default_rng(0)
+    pairs = rng.standard_normal((400, 2, 6))
+    wrong = np.mean([p_value(*pair) < 0.05 for pair in pairs])
+    samples = [
+        resample(scored(ours - theirs), alone(ours), means)["metric"] for ours, theirs in pairs
+    ]
+    excluded = np.mean([low > 0 or high < 0 for low, high in map(interval, samples)])
+    assert wrong < 0.075 < 0.1 < excluded
+
+
+def test_seeds_that_agree_on_no_difference_are_heard():
+    """Each trained probe is better or worse on all tracks alike, by chance."""
+    rng = np.random.default_rng(0)
+    luck = rng.standard_normal((300, 2, 3, 1)) + 0.1 * rng.standard_normal((300, 2, 3, 40))
+    assert np.mean([p_value(*pair) < 0.05 for pair in luck]) < 0.08
+
+
+def test_p_values_by_hand():
+    """Paired t tests, where only seeds differ and where only groups do."""
+    ours, theirs = np.array([0.1, 0.2, 0.6]), np.array([0.5, 0.9, 0.7])
+    found = p_value(ours[:, None] * np.ones(6), theirs[:, None] * np.ones(6))
+    assert found == pytest.approx(ttest_rel(ours, theirs).pvalue)
+    one, other = np.random.default_rng(1).standard_normal((2, 50))
+    assert p_value(one, other) == pytest.approx(ttest_rel(one, other).pvalue, rel=0.15)
 
 
 def test_holm_by_hand():

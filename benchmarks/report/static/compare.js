@@ -7,16 +7,15 @@ MOTIONBEAT.samples = ([low, high, packed]) => {
   return Float64Array.from(MOTIONBEAT.unpacked(packed, Uint16Array), (step) => (step > 65534 ? NaN : from + (step / 65534) * (to - from)));
 };
 
-/** Interval of the difference of paired bootstrap samples, and the two-sided p-value that it is 0. */
+/** Interval of the difference of paired bootstrap samples. */
 MOTIONBEAT.paired = (ours, theirs) => {
   const differences = ours.map((value, place) => value - theirs[place]).filter(Number.isFinite).sort();
-  if (!differences.length) return { low: null, high: null, p: null };
+  if (!differences.length) return { low: null, high: null };
   const quantile = (share) => {
     const place = share * (differences.length - 1), below = Math.floor(place);
     return differences[below] + (place - below) * ((differences[below + 1] ?? differences[below]) - differences[below]);
   };
-  const turned = Math.min(differences.filter((one) => one <= 0).length, differences.filter((one) => one >= 0).length);
-  return { low: quantile(0.025), high: quantile(0.975), p: Math.min(1, (2 * (turned + 1)) / (differences.length + 1)) };
+  return { low: quantile(0.025), high: quantile(0.975) };
 };
 
 document.addEventListener("DOMContentLoaded", () => MOTIONBEAT.load("report").then((data) => {
@@ -54,7 +53,7 @@ document.addEventListener("DOMContentLoaded", () => MOTIONBEAT.load("report").th
       el("button", { type: "button", class: "quiet", onclick: () => { [state.a, state.b] = [state.b, state.a]; show().catch(MOTIONBEAT.failed); } }, "Swap"));
 
     const [samples, tracks] = await Promise.all([MOTIONBEAT.load(`samples-${at}`), MOTIONBEAT.load(`tracks-${at}`)]);
-    const { low, high, p } = MOTIONBEAT.paired(MOTIONBEAT.samples(samples[first]), MOTIONBEAT.samples(samples[second]));
+    const { low, high } = MOTIONBEAT.paired(MOTIONBEAT.samples(samples[first]), MOTIONBEAT.samples(samples[second]));
     const [ours, theirs] = [tracks.scores[first], tracks.scores[second]];
     const rows = tracks.tracks.map((track, place) => ({ track, group: tracks.groups[place], a: ours[place], b: theirs[place], difference: defined(ours[place]) && defined(theirs[place]) ? Number((tracks.better * (ours[place] - theirs[place])).toPrecision(5)) : null }));
     const told = rows.filter((row) => row.difference !== null);
@@ -63,8 +62,7 @@ document.addEventListener("DOMContentLoaded", () => MOTIONBEAT.load("report").th
     const clear = low > 0 || high < 0;
     document.getElementById("summary").replaceChildren(el("div", { class: "figures" },
       figure(number(a[2]), `A: ${title(a)}, ${column.metric}`), figure(number(b[2]), `B: ${title(b)}, ${column.metric}`),
-      figure(`${gap > 0 ? "+" : ""}${number(gap)}`, `A − B, 95 % interval ${interval(low, high)}`, clear ? (gap > 0 ? "better" : "worse") : null),
-      figure(defined(p) ? (p < 0.01 ? number(p, 3) : number(p, 2)) : "–", "p of no difference, paired bootstrap over groups; one comparison, not corrected"),
+      figure(`${gap > 0 ? "+" : ""}${number(gap)}`, `A − B, ${defined(low) ? `95 % interval ${interval(low, high)}` : "too few groups of tracks for an interval"}`, clear ? (gap > 0 ? "better" : "worse") : null),
       figure(`${ahead} : ${behind}`, `tracks on which A, and on which B is ahead; ${told.length - ahead - behind} equal${told.length < rows.length ? `, ${rows.length - told.length} undefined` : ""}`)));
     const axis = `${tracks.title}`;
     const drawn = told.map((row) => ({ ...row }));
