@@ -69,11 +69,11 @@ Row = dict[str, Any]
 HEADINGS = {"chance": "chance [95 %]", "real_n": "real n", "sigma": "sigma s", "clip": "length s"}
 CAPTION = (
     "Dances are scored whole, not cut into clips; length is their median. Beats of the music are "
-    "estimated by this project's beat_grid; published code uses librosa's or its own. "
-    "chance: the same dances to other songs, each pair from 0 s to the end of the shorter of "
-    "the two, with a 95 % interval over permutations; for FID, the distance that as "
-    "many dances of one distribution have. real: the reference scored in the same way; for FID, "
-    "every other dance of it against the rest, so real n is half of the reference."
+    "estimated by madmom; published code uses librosa's or its own. chance: the same dances to "
+    "other songs, each pair from 0 s to the end of the shortest of the dance and both songs, with "
+    "a 95 % interval over permutations; for FID, the distance that as many dances of one "
+    "distribution have. real: the reference scored in the same way; for FID, random halves of it "
+    "against each other, so real n is half of the reference."
 )
 
 
