@@ -63,6 +63,7 @@ _FEET = [JOINT.start + 3 * (joint - 1) for joint in FEET]
 _LEAST = 0.1  # of the deviation of a group of columns: what hardly moves is not blown up
 SMOOTH = 0.05  # s; guidance makes single frames tremble
 _CHECKED = 4  # timesteps at which the validation split is denoised
+_SLACK = 1.0  # s that music may go on after its dance; the last pose is held
 
 T = TypeVar("T")
 
@@ -183,11 +184,16 @@ class DanceGeneration(Task):
         Raises:
             MotionError: the file holds no motion, or the motion is too short for the scores, or not
                 in metres with y up.
-            DatasetError: the music is too short.
+            DatasetError: the music is too short, or goes on after the dance.
         """
         path = track.get(MotionFile).path
         _named(path, check_length)
-        check_upright(path, read_motion(path))
+        motion = read_motion(path)
+        check_upright(path, motion)
+        if (longer := track.duration - motion.duration) > _SLACK:
+            raise DatasetError(
+                f"{track.audio_path}: goes on for {longer:.1f} s after its dance, cut the music"
+            )
         if track.duration < SHORTEST + 1 / FPS:
             raise DatasetError(
                 f"{track.audio_path}: {track.duration:.2f} s of music; the scores of a dance need "

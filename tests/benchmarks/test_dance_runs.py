@@ -101,6 +101,12 @@ def test_what_is_too_short_to_be_scored_is_named(tmp_path, prepared, monkeypatch
     assert failed(run(tmp_path), "test1.wav", "0.50 s of music; ", "drop the track")
 
 
+def test_music_that_goes_on_after_its_dance_is_named(tmp_path, prepared):
+    path = prepared.folder / "train0.npz"
+    write_dance(path, Motion(Motion.load(path).positions[:-120], 60.0))
+    assert failed(run(tmp_path), "train0.wav", "goes on for 2.0 s after its dance", "cut the music")
+
+
 def test_odd_music_is_danced_to_and_scored_beside_other(tmp_path, prepared, monkeypatch):
     """Silence without a beat in which there is a dance, and a second of music."""
     motion = MotionFile(prepared.folder / "test0.npz")
