@@ -2,6 +2,7 @@
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from threading import Thread
@@ -47,6 +48,8 @@ def side_by_side(
     filters = os.environ.get("PYTHONWARNINGS", "")  # of the tracker, a process of its own
     if _SILENT not in filters:
         os.environ["PYTHONWARNINGS"] = f"{filters},{_SILENT}".strip(",")
+    # A worker that grows by 300 MB, as by importing torch, is replaced when its call has ended.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
     with parallel_config("loky", n_jobs=workers, inner_max_num_threads=1, initializer=initializer):
         parallel = Parallel(return_as="generator_unordered", batch_size=1)
     try:
