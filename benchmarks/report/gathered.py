@@ -250,4 +250,4 @@ def tied(column: Column, cell: Cell) -> bool:
         == (row["compared_with"], row["head"], row["mode"])
     ]
     ahead = any(column.value(cell) >= column.value(other) for other in rivals)
-    return ahead or not row["p_holm"] < SIGNIFICANT
+    return ahead or bool(row["p_holm"] >= SIGNIFICANT)

@@ -208,7 +208,7 @@ MOTIONBEAT.load("report").then((data) => {
   function legend(rows, columns) {
     const cells = rows.flatMap((row) => columns.map((column) => row.cells.get(column.at)).filter(Boolean));
     const lines = [
-      cells.some((cell) => cell.tied) && "• not significantly below the best encoder with the same head on the same tracks: paired test, Holm-corrected p ≥ .05, or fewer than five groups of tracks. It is compared with the best of all, whatever is shown.",
+      cells.some((cell) => cell.tied) && "• not significantly below the best encoder with the same head on the same tracks: paired test, Holm-corrected p ≥ .05 (with fewer than five groups of tracks, the best alone). It is compared with the best of all, whatever is shown.",
       cells.some((cell) => cell.mark === 1) && `† ${data.meanings[0]}`,
       cells.some((cell) => cell.mark === 2) && `‡ ${data.meanings[1]}`,
       "Colour runs from the lowest to the highest encoder shown in a column. Mean rank and Borda count are over what is shown, of encoders alone: a rank counts columns that have a score; a Borda count has a point for every encoder below, half a point for a tie, none for a missing score.",
