@@ -123,7 +123,7 @@ def collect(
         keep: is given what the rows are made of; comparisons are in the rows when all are read.
     """
     rows: dict[str, list[Row]] = defaultdict(list)
-    rivals: dict[object, list[tuple[Row, Estimate, int]]] = defaultdict(list)
+    rivals: dict[object, list[tuple[Row, Estimate]]] = defaultdict(list)
     for record in records:
         task = TASKS.get(record.task)
         table = rows[stem(record.task, record.mode, deformed)]
@@ -139,8 +139,7 @@ def collect(
                 keep(record, head, table[-1], estimate.samples)
             if record.kind == "encoder":
                 alike = record.task, record.dataset, record.dataset_revision, head, record.mode
-                rival = table[-1], estimate, len(set(record.groups))
-                rivals[*alike, record.protocol, record.tracks].append(rival)
+                rivals[*alike, record.protocol, record.tracks].append((table[-1], estimate))
     for family in rivals.values():
         _compare(family)
     return {name: _in_order(table) for name, table in rows.items()}
@@ -241,7 +240,7 @@ def _estimate(
     return Estimate(seeds, resample(per_track, groups, task.summarise)[task.primary])
 
 
-def _compare(family: list[tuple[Row, Estimate, int]]) -> None:
+def _compare(family: list[tuple[Row, Estimate]]) -> None:
     """Compare each row with the best one of another encoder, p-values corrected.
 
     The best row and the one it is compared with are one comparison, which is counted once.
@@ -250,9 +249,10 @@ def _compare(family: list[tuple[Row, Estimate, int]]) -> None:
         return
     primary = TASKS.get(family[0][0]["task"]).primary
     ranked = sorted(family, key=lambda one: -np.nan_to_num(one[0][primary], nan=-np.inf))
-    p_values = paired_p_values([estimate for _, estimate, _ in ranked], ranked[0][2])[0, 1:]
+    estimates = [estimate for _, estimate in ranked]
+    p_values = paired_p_values(estimates, ranked[0][0]["groups"])[0, 1:]
     adjusted = holm(p_values)
-    for place, (row, _, _) in enumerate(ranked):
+    for place, (row, _) in enumerate(ranked):
         row["compared_with"] = ranked[0 if place else 1][0]["entry"]
         row["p_value"], row["p_holm"] = (p[max(0, place - 1)] for p in (p_values, adjusted))
 
