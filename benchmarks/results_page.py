@@ -13,9 +13,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from motionbeat.benchmarks.cli import split
-from motionbeat.benchmarks.leaderboards import KINDS, known_data, marked, meanings
-from motionbeat.benchmarks.records import NO_HEAD
-from motionbeat.benchmarks.registry import DATASETS, TASKS
+from motionbeat.benchmarks.leaderboards import KINDS, marked, meanings
+from motionbeat.benchmarks.registry import TASKS
 from motionbeat.console import say
 from motionbeat.files import write_atomically
 
@@ -24,12 +23,7 @@ PAGES = ("README.md", "results/README.md")
 _TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 _OTHER_HEADS = ("mlp", "knn")  # they are in the files
 
-SECOND_EDITION = "Second edition: intervals over groups of tracks, none below five groups."
-FIRST_EDITION = "¹"
-FIRST_EDITION_MEANS = (
-    f"{FIRST_EDITION} First edition, run until {{}} and not rerun yet: intervals over tracks, "
-    "p-values not corrected; entries of MotionBeat use its first weights."
-)
+INTERVALS = "Intervals are over groups of tracks; there is none below five groups."
 SEEN = (
     "Some choices were made after [looks at test data]"
     "(docs/decisions/statistics.md#test-data-choose-nothing)."
@@ -66,36 +60,14 @@ class Column(NamedTuple):
 
 
 def board(results: Path, task: str) -> pd.DataFrame:
-    """The leaderboard of a task; datasets it lacks as the first edition had them."""
-    parts: list[pd.DataFrame] = []
-    new, old = (results / part / f"leaderboard_{task}.csv" for part in (".", "first_edition"))
-    if new.is_file():
-        parts.append(pd.read_csv(new).assign(edition=2))
-    if old.is_file():
-        rows = _translated(pd.read_csv(old))
-        known = {name for part in parts for name in part["dataset"]}
-        parts.append(rows[~rows["dataset"].isin(known)].assign(edition=1))
-    rows = pd.concat([part.dropna(axis=1, how="all") for part in parts])
+    """The leaderboard of a task, without the heads that are only in the file."""
+    rows = pd.read_csv(results / f"leaderboard_{task}.csv")
     rows = rows[~rows["head"].isin(_OTHER_HEADS)]
     return rows.sort_values("kind", key=_ranks, kind="stable").reset_index(drop=True)
 
 
 def _ranks(kinds: pd.Series) -> pd.Series:
     return kinds.map(KINDS.index)
-
-
-def _translated(rows: pd.DataFrame) -> pd.DataFrame:
-    """A table of the first edition in the words of the second."""
-    kinds = {"ceiling": "upper bound", "specialist": "dedicated", "floor": "baseline"}
-    trained = rows["training_data"].fillna("").str.split("; ")
-    marks = [known_data(*pair) for pair in zip(rows["dataset"], trained, strict=True)]
-    return rows.rename(columns={"name": "entry", "probe": "head"}).assign(
-        kind=rows["kind"].replace(kinds),
-        head=rows["probe"].replace({"reference": NO_HEAD}),
-        data=[DATASETS.get(name).card.data for name in rows["dataset"]],
-        training_data_overlap=[overlap for overlap, _ in marks],
-        shared_renderer=[renderer for _, renderer in marks],
-    )
 
 
 def primaries(
@@ -193,11 +165,8 @@ def _interval(row: pd.Series, name: str, sign: str, mark: str) -> str:
 
 
 def notes(rows: pd.DataFrame, intervals: bool, *remarks: str) -> str:
-    """What must be known of the numbers above: edition, marks, and what was looked at."""
-    old = rows[rows["edition"] == 1]
-    editions = [SECOND_EDITION] * (intervals and len(old) < len(rows))
-    editions += [FIRST_EDITION_MEANS.format(old["finished"].max())] * bool(len(old))
-    return _paragraph((*editions, *meanings(rows), *remarks))
+    """What must be known of the numbers above: intervals, marks, and what was looked at."""
+    return _paragraph((*[INTERVALS] * intervals, *meanings(rows), *remarks))
 
 
 def _paragraph(lines: Iterable[str]) -> str:
@@ -224,8 +193,7 @@ def _score(row: pd.Series, metric: str, interval: bool) -> str:
 
 
 def _dataset(row: pd.Series) -> str:
-    name = f"{row['dataset']} ({row['data']})"
-    return name + FIRST_EDITION if row["edition"] == 1 else name
+    return f"{row['dataset']} ({row['data']})"
 
 
 def _label(row: pd.Series) -> str:

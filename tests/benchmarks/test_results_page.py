@@ -6,6 +6,7 @@ from motionbeat.benchmarks import results_page
 from motionbeat.benchmarks.leaderboards import OVERLAP, RENDERER, collect, write_csv
 from motionbeat.benchmarks.registry import DATASETS
 from motionbeat.benchmarks.results_page import (
+    INTERVALS,
     PAGES,
     ROOT,
     Column,
@@ -16,46 +17,34 @@ from motionbeat.benchmarks.results_page import (
     with_tables,
 )
 
-OLD = {"score_low": 0.4, "score_high": 0.6, "contaminated": False, "finished": "2026-11-20"}
-
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    """One dataset of this edition and two of the first, one of them in both."""
+    """Two datasets; the second lacks an entry of the first, and has another head."""
     know_toys(monkeypatch)
     toy_cards(monkeypatch, DATASETS)
+    heads = record("good", [0.5] * 6, training_data=("mill",), dataset="watermill")
+    [linear] = heads.results.values()
     entries = [
         record("good", [0.6] * 6, training_data=("mill",)),
         record("guess", [0.2] * 6, kind="baseline"),
+        heads.model_copy(update={"results": {"linear": linear, "mlp": linear}}),
     ]
     [table] = collect(entries).values()
     write_csv(tmp_path / "leaderboard_toy.csv", table)
-    old = [
-        {"dataset": "mill", "kind": "encoder", "name": "good", "probe": "linear", "score": 0.9},
-        {"dataset": "watermill", "kind": "floor", "name": "guess", "probe": "reference",
-         "score": 0.2},
-        {"dataset": "watermill", "kind": "encoder", "name": "other", "probe": "linear"},
-        {"dataset": "watermill", "kind": "encoder", "name": "good", "probe": "mlp", "score": 0.8},
-        {"dataset": "watermill", "kind": "encoder", "name": "good", "probe": "linear",
-         "score": 0.5, "training_data": "something; mill"},
-    ]  # fmt: skip
-    rows = pd.DataFrame([{"training_data": None} | OLD | row for row in old])
-    (tmp_path / "first_edition").mkdir()
-    write_csv(tmp_path / "first_edition" / "leaderboard_toy.csv", rows)
     return tmp_path
 
 
-def test_datasets_that_were_not_rerun_are_marked(results):
+def test_the_primary_metric_of_all_entries_by_dataset(results):
     lines = primaries(results, [Column("toy", "Score, ")], True).splitlines()
-    assert lines[:5] == [
-        "| entry | Score, mill (rendered) | Score, watermill (rendered)¹ |",
+    assert lines[:4] == [
+        "| entry | Score, mill (rendered) | Score, watermill (rendered) |",
         "| --- | --- | --- |",
-        f"| good | 0.600 [0.600, 0.600] {OVERLAP} | 0.500 [0.400, 0.600] {RENDERER} |",
-        "| other | - | - |",
-        "| guess (baseline) | 0.200 [0.200, 0.200] | 0.200 [0.400, 0.600] |",
+        f"| good | 0.600 [0.600, 0.600] {OVERLAP} | 0.500 [0.500, 0.500] {RENDERER} |",
+        "| guess (baseline) | 0.200 [0.200, 0.200] | - |",
     ]
-    notes = "\n".join(lines[5:])
-    for words in ("Second edition", "¹ First edition, run until 2026-11-20", OVERLAP, RENDERER):
+    notes = "\n".join(lines[4:])
+    for words in (INTERVALS, OVERLAP, RENDERER):
         assert words in notes
 
 
@@ -64,16 +53,17 @@ def test_some_entries_on_some_datasets(results):
         results, [Column("toy", "", "watermill")], False, entries=["good"]
     ).splitlines()
     assert lines[2] == f"| good | 0.500 {RENDERER} |"
-    assert "Second edition" not in "".join(lines)
+    assert INTERVALS not in "".join(lines)
 
 
 def test_every_entry_on_every_dataset(results):
     text = everything(results, "toy", "Looked at.")
-    header, _, old, *_ = text.splitlines()
+    header, _, first, *_ = text.splitlines()
     assert header == "| dataset | entry | Score | p (chance) | p (chance, Holm) | tracks | seeds |"
-    assert old.startswith("| watermill (rendered)¹ | other | - | - |")
+    assert first.startswith(f"| watermill (rendered) | good | 0.500 [0.500, 0.500] {RENDERER} |")
     good = f"| mill (rendered) | good | 0.600 [0.600, 0.600] {OVERLAP} | 0.020 | 0.020 | 6 | 1 |"
     assert good in text
+    assert text.count("watermill") == 1  # only one of its heads is shown
     assert "Looked at." in text
 
 
