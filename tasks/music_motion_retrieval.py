@@ -38,7 +38,7 @@ from motionbeat.tasks.metrics.per_track import Floats, Scores, mean_defined
 from motionbeat.tasks.metrics.retrieval import ranks
 from motionbeat.tasks.task import Task
 from motionbeat.tokens import Clock
-from motionbeat.weights import CARDS, load_model, untrained
+from motionbeat.weights import CARDS, TOWERS_REVISION, load_model, untrained
 
 CLIP = 5.0
 """Length of the compared clips in seconds."""
@@ -311,7 +311,7 @@ class Towers(Baseline):
 
     name = "motionbeat-towers"
     kind = "dedicated"
-    revision = "5"  # of the motion tower, which was trained further beside the same audio tower
+    revision = TOWERS_REVISION
     training_data = (*CARDS["motionbeat-small"].training_data, "cmu_salsa")
 
     @cached_property

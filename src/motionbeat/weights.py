@@ -54,6 +54,12 @@ CARDS["motionbeat-live"] = replace(
     source="MotionBeat Bench, src/motionbeat/pretrained/motionbeat-live.md",
 )
 
+TOWERS_REVISION = "5"
+"""Revision of both towers of motionbeat-small together; it changes with either of them.
+
+The motion tower was trained further beside the encoder, whose revision is on its card.
+"""
+
 CONFIGURATION = "motionbeat"
 """Metadata key of a weights file; its value is the arguments of the model, as JSON."""
 
