@@ -1,6 +1,7 @@
-"""The pulse layer of motionbeat-small left out, or replaced by the phase of the front end.
+"""The pulse layer of motionbeat-small left out, mixed with the states, or replaced.
 
-Beat probes on the encoder's output without its sound stream. The phase of the front end is the one
+Beat probes on the encoder's output without its sound stream. Mixed by a softmax, the states and the
+pulse layer are two layers, the second filled up with zeros. The phase of the front end is the one
 of its own clock, which nothing was trained for. Scores are those of the validation split of
 groovebox, which ends the training of the probes and sets their thresholds as well.
 """
@@ -15,6 +16,7 @@ import torch
 from scripts.ablation.runs import Group, Scores, kept, place
 from scripts.ablation.towers import TEST, Bench
 from torch import Tensor
+from torch.nn.functional import pad
 
 from motionbeat.audio import load_audio, resample
 from motionbeat.benchmarks.encoders.motionbeat import MotionBeatEmbodied
@@ -35,24 +37,27 @@ LEARNING_RATE = 0.003
 
 _STATES = MotionBeatEmbodied.card.width - PULSE_WIDTH
 _PHASES = PULSE_WIDTH - 3  # columns of the pulse layer, which come first
-_COLUMNS = {
-    "trained": [*range(_STATES + PULSE_WIDTH)],
-    "left out": [*range(_STATES)],
+_LAYERS = {
+    "trained": [[*range(_STATES + PULSE_WIDTH)]],
+    "left out": [[*range(_STATES)]],
+    "mixed": [[*range(_STATES)], [*range(_STATES, _STATES + PULSE_WIDTH)]],
     "front end": [
-        *range(_STATES),
-        _STATES + PULSE_WIDTH - 1,  # the length of the beat, which is the front end's
-        *range(_STATES + PULSE_WIDTH, _STATES + PULSE_WIDTH + _PHASES),
+        [
+            *range(_STATES),
+            _STATES + PULSE_WIDTH - 1,  # the length of the beat, which is the front end's
+            *range(_STATES + PULSE_WIDTH, _STATES + PULSE_WIDTH + _PHASES),
+        ]
     ],
 }
-"""Columns of the features of :class:`PulseBench`, by what is done with the pulse layer."""
+"""Columns of the features of :class:`PulseBench` in each layer, by what is done with the pulses."""
 
 
 class Chosen(Encoder):
-    """Stands for columns of features that are at hand."""
+    """Stands for layers of features that are at hand."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, layers: int, width: int) -> None:
         super().__init__()
-        vars(self)["card"] = replace(MotionBeatEmbodied.card, width=width)
+        vars(self)["card"] = replace(MotionBeatEmbodied.card, layers=layers, width=width)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Never called."""
@@ -64,7 +69,7 @@ class Columns(Loaders):
 
     Args:
         splits: tracks.
-        frames: features (frames, 1, columns) of each track by its audio file.
+        frames: features (frames, layers, width) of each track by its audio file.
     """
 
     def __init__(self, splits: dict[str, list[Track]], frames: dict[Path, Tensor]) -> None:
@@ -128,9 +133,16 @@ def front_end_phases(frontend: AudioFrontend, waveform: Tensor) -> Tensor:
     return torch.cat([angles.cos(), angles.sin()], dim=-1).float()
 
 
+def stacked(frames: Tensor, layers: Sequence[Sequence[int]]) -> Tensor:
+    """Columns of frames (F, columns) as layers (F, layers, width), filled up with zeros."""
+    width = max(len(columns) for columns in layers)
+    filled = [pad(frames[:, columns], (0, width - len(columns))) for columns in layers]
+    return torch.stack(filled, dim=1)
+
+
 @dataclass(frozen=True)
 class PulseRun:
-    """A beat probe on some columns.
+    """A beat probe on some of the columns.
 
     Attributes:
         bench: what all runs share.
@@ -157,11 +169,12 @@ class PulseRun:
 
     def probe(self, seed: int) -> Scores:
         """Scores of a probe on the validation split."""
-        columns = _COLUMNS[self.layer]
-        frames = {path: one[..., columns] for path, one in self.bench.frames.items()}
+        layers = _LAYERS[self.layer]
+        frames = {path: stacked(one[:, 0], layers) for path, one in self.bench.frames.items()}
         data = Columns(self.bench.splits, frames)
         data.shuffle_seed = seed
-        task = BeatTracking(Chosen(len(columns)), learning_rate=LEARNING_RATE, seed=seed)
+        encoder = Chosen(len(layers), len(layers[0]))
+        task = BeatTracking(encoder, learning_rate=LEARNING_RATE, seed=seed)
         ensemble = Ensemble([task])
         fit(ensemble, data, f"{self.name}, seed {seed}")
         with quiet():
@@ -180,6 +193,7 @@ def groups(bench: Bench) -> list[Group]:
     variants = {
         "trained": PulseRun(shared),
         "left out": PulseRun(shared, "left out"),
+        "mixed by a softmax": PulseRun(shared, "mixed"),
         "phase of the front end": PulseRun(shared, "front end"),
     }
     metrics = ("beat_f_measure", "downbeat_f_measure")

@@ -340,6 +340,7 @@ def test_the_front_end_stands_in_place_of_the_pulse_layer(bench, monkeypatch):
     found = {name: run(0)["validation"]["beat_f_measure"] for name, run in group.variants.items()}
     assert found["trained"] > 0.9
     assert found["left out"] < 0.5
+    assert found["mixed by a softmax"] > 0.9
     assert found["phase of the front end"] > found["left out"]
 
 
