@@ -264,9 +264,9 @@ class Evaluation:
         """Seeds of a baseline; only chance is run with all of them."""
         return self.protocol.seeds if baseline.kind == "baseline" else self.protocol.seeds[:1]
 
-    def recall(self, key: str) -> RunRecord | None:
-        """The cached record of an entry; None if there is none, or it is damaged."""
-        path = self.folders.cache / "runs" / f"{key}.json"
+    def recall(self, key: str, path: Path | None = None) -> RunRecord | None:
+        """The record of an entry, cached or at a path; None if there is none, or it is damaged."""
+        path = path or self.folders.cache / "runs" / f"{key}.json"
         try:
             record = read_record(path) if path.is_file() else None
         except RecordError as error:
@@ -299,8 +299,11 @@ class Evaluation:
             say(f"{place}: {warning}")
         if self.folders.results is not None:
             dataset = f"{record.dataset}-{record.dataset_revision}"
-            folder = self.folders.results / "runs" / record.task / dataset
-            write_record(folder / f"{record.label}.json", record)
+            path = self.folders.results / "runs" / record.task / dataset / f"{record.label}.json"
+            if (filed := self.recall(key, path)) is not None:  # its other heads stay
+                heads_of_both = {**filed.results, **record.results}
+                record = record.model_copy(update={"results": heads_of_both})
+            write_record(path, record)
         return record
 
     def record(self, results: Mapping[str, HeadResult], **facts: Any) -> RunRecord:

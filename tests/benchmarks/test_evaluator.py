@@ -16,6 +16,7 @@ from tests.toys import FoldedTones, Noise, Tiny, Tones
 from motionbeat.benchmarks.ensemble import TrainingError
 from motionbeat.benchmarks.evaluator import Evaluation, Folders, check_annotations, evaluate, plan
 from motionbeat.benchmarks.keys import tracks_key
+from motionbeat.benchmarks.records import read_records
 from motionbeat.benchmarks.registry import ENCODERS
 from motionbeat.benchmarks.store import EmbeddingStore
 from motionbeat.data_modules.base import Beats, DatasetError, MotionFile, Tempo, Track
@@ -75,6 +76,21 @@ def test_what_was_killed_between_two_heads_goes_on_with_the_second(
     assert probed == ["linear", "mlp", "mlp"]
     evaluate(Tiny(), "beat", CLICKS, heads=["mlp"], **settings)
     assert len(probed) == 3
+
+
+def test_heads_of_another_cache_stay_among_the_results(tmp_path, short_training):
+    """A new machine adds a head to results that hold another one."""
+    results = tmp_path / "results"
+
+    def heads_after(cache, head, seeds):
+        folders = {"cache": tmp_path / cache, "results": results}
+        evaluate(Tiny(), "beat", CLICKS, heads=[head], seeds=seeds, **folders, **RATES)
+        [record] = [one for one in read_records(results) if one.kind == "encoder"]
+        return set(record.results)
+
+    assert heads_after("here", "linear", 1) == {"linear"}
+    assert heads_after("there", "mlp", 1) == {"linear", "mlp"}
+    assert heads_after("there", "linear", 2) == {"linear"}, "with two seeds it is another entry"
 
 
 def test_folds_test_every_track_once_and_none_they_were_trained_on(tmp_path, short_training):
