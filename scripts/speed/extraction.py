@@ -217,8 +217,7 @@ def size(folder: Path, scale: float) -> dict[str, float]:
 def growth(folder: Path, scale: float) -> dict[str, float]:
     """Seconds and memory of commands by the number of tracks."""
     found = {}
-    for count in (5_000, 10_000, 20_000):
-        count = max(8, round(scale * count))
+    for count in dict.fromkeys(max(8, round(scale * n)) for n in (5_000, 10_000, 20_000)):
         tracks = write(folder / "clips of .5 s", count, 0.5)
         labels = [("low", "high")[number % 2] for number in range(count)]
         paths = [track.audio_path for track in tracks]
