@@ -246,6 +246,7 @@ def test_encoders_side_by_side_come_to_what_each_comes_to_alone(tmp_path, monkey
     one = run(tmp_path / "alone", *quick, encoder="tests.toys:Noise", **options)
     assert one.code == 0, one.said
     monkeypatch.setattr("motionbeat.benchmarks.protocol.fit", None)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
     both = run(tmp_path, *quick, encoder="tests.toys:Tiny,tests.toys:Noise", **options)
     assert both.code == 0, both.said
     found, expected = (record(folder, "noise") for folder in (tmp_path, tmp_path / "alone"))
